@@ -1,0 +1,26 @@
+"""The failures a user can mend, each with its exit status (docs/design.md, command line)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input: nothing was started. The message is one line that names the value and the mend. Exit status 2."""
+
+
+class NonFiniteError(ArithmeticError):
+    """A NaN or infinity, its source named; the update it belongs to was not applied. Exit status 3."""
+
+
+class RunError(RuntimeError):
+    """A run that failed after its start (an environment raised, the disk is full). Exit status 1."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """An `InputError` for a name that is not among `known`, with the nearest valid one offered."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return InputError(f"unknown {kind} {name!r}: {mend}")

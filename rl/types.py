@@ -1,0 +1,123 @@
+"""The nouns that every room shares. Imports NumPy only: environment workers and `rl --help` must not load torch.
+
+One row holds what N parallel environments showed at time t and how they got there (docs/design.md). Rows t and
+t+1 are a transition exactly when row t+1 is not `first`; a row followed by `first` is a truncation unless its
+discount is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+Obs = dict[str, np.ndarray]
+"""Observation leaves by name, each [N, *leaf.shape]. An environment with one plain observation has the leaf "obs"."""
+
+
+class TimeStep(NamedTuple):
+    """One row of N environments. `action`, `reward`, `discount` are those that led to `obs`; 0 where `first`."""
+
+    obs: Obs
+    mask: np.ndarray | None  # bool [N, A]: what is allowed now; None where everything always is
+    action: np.ndarray  # exactly what the agent returned: int64 [N] or [N, K], float32 [N, K]
+    reward: np.ndarray  # float32 [N], raw
+    discount: np.ndarray  # float32 [N]: 0 where the return ends, else 1
+    first: np.ndarray  # bool [N]: the first row of an episode
+    last: np.ndarray  # bool [N]: the final row of an episode, for statistics only
+    info: dict[str, Any]  # for logging, never for learning
+
+
+@dataclass(frozen=True)
+class ObsLeaf:
+    """One observation column: how it is stored and how an encoder should read it."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    """As stored: uint8 (images), bool (boards), float32 (vectors), int64 (categories)."""
+    kind: Literal["vector", "image", "board", "index"]
+    """`image`: float in [0, 1] after division by `scale`; `board`: small grid of 0/1 planes; `index`: one-hot by `nvec`."""
+    layout: Literal["", "CHW", "HWC"] = ""
+    """Axis order of an image or board."""
+    nvec: tuple[int, ...] = ()
+    """For `index` leaves: the number of categories of each of the `shape[0]` elements, which count from 0."""
+    scale: float = 1.0
+    """What an image is divided by inside the network: 255 for uint8, once."""
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """The actions an agent may return. The door adds a Discrete `start`, clips, casts and reshapes.
+
+    discrete: int64 [N] in [0, nvec[0]).  multidiscrete: int64 [N, K], element k in [0, nvec[k]).
+    multibinary: int64 [N, K] of 0 and 1.  box: float32 [N, K], clipped to [low, high] by the door.
+    A mask concatenates the choices of all elements: bool [N, sum(nvec)].
+    """
+
+    kind: Literal["discrete", "multidiscrete", "multibinary", "box"]
+    nvec: tuple[int, ...] = ()
+    """Choices of each element; (2,) * K for multibinary; empty for box."""
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """K: how many numbers one action has."""
+        return len(self.nvec) or len(self.low)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one environment's action: () for discrete, else (K,)."""
+        return () if self.kind == "discrete" else (self.size,)
+
+    @property
+    def dtype(self) -> str:
+        return "float32" if self.kind == "box" else "int64"
+
+    @property
+    def logits(self) -> int:
+        """How many numbers a categorical head needs: sum(nvec)."""
+        return sum(self.nvec)
+
+
+@dataclass(frozen=True)
+class EnvSpec:
+    """What an agent must know of an environment, and nothing more."""
+
+    id: str
+    obs: dict[str, ObsLeaf]
+    action: ActionSpec
+    masked: bool = False
+    """Whether rows carry an action mask."""
+    protocol: str = ""
+    """Name of the Atari protocol, shown beside every score."""
+    reward_threshold: float | None = None
+    max_episode_steps: int | None = None
+    action_meanings: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    """What the environment was made with, for run.json."""
+
+
+class Env(Protocol):
+    """N environments as one stream of rows; made by `envs.make`, driven by `rl.loop` and the evaluator."""
+
+    spec: EnvSpec
+    num_envs: int
+
+    def reset(self) -> TimeStep:
+        """Row 0: every environment `first`."""
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """The next row. Where the row before was `last` the action is ignored and the row is `first`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Enough to continue exactly (JSON-able values and arrays)."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> TimeStep:
+        """Restores and returns the current row. Raises `RunError` where the observation is not bit-equal."""
+
+    def render(self) -> list[np.ndarray]:
+        """One uint8 [H, W, 3] picture for each environment."""
+
+    def close(self) -> None: ...
