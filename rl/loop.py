@@ -1,0 +1,63 @@
+"""The one loop: an agent meets N environments, for replay learners and on-policy learners alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from rl.types import Env, TimeStep
+
+
+class Learner(Protocol):
+    """What the loop needs of an agent."""
+
+    def observe(self, ts: TimeStep) -> None: ...
+
+    def update(self) -> dict[str, Any] | None: ...
+
+    def act(self, ts: TimeStep) -> np.ndarray: ...
+
+
+class Slot(NamedTuple):
+    """One turn of the loop."""
+
+    step: int
+    """Counted rows so far: rows that are not `first`."""
+    ts: TimeStep
+    metrics: dict[str, Any] | None
+    """Detached tensors of the newest update, or None where no update was due."""
+
+
+def interact(env: Env, agent: Learner, budget: int, *, step: int = 0, ts: TimeStep | None = None) -> Iterator[Slot]:
+    """Observe, update, act, step, until exactly `budget` rows have been counted.
+
+    In the last slot rows are counted in environment order until the budget is full; the others are handed to the
+    agent as `first`, so that they join no transition. To continue a saved run give the `step` and the row `ts` of the
+    slot it was saved at: the loop goes on with acting.
+    """
+    if ts is None:
+        ts = env.reset()
+        agent.observe(ts)
+        yield Slot(step, ts, agent.update())
+    while step < budget:
+        ts = keep(env.step(agent.act(ts)), budget - step)
+        step += int((~ts.first).sum())
+        agent.observe(ts)
+        yield Slot(step, ts, agent.update())
+
+
+def keep(ts: TimeStep, room: int) -> TimeStep:
+    """`ts` with all but the first `room` counted rows turned into `first` rows."""
+    counted = ~ts.first
+    if counted.sum() <= room:
+        return ts
+    cut = counted & (np.cumsum(counted) > room)
+    return ts._replace(
+        action=np.where(cut.reshape(-1, *[1] * (ts.action.ndim - 1)), 0, ts.action).astype(ts.action.dtype),
+        reward=np.where(cut, np.float32(0), ts.reward),
+        discount=np.where(cut, np.float32(0), ts.discount),
+        first=ts.first | cut,
+        last=ts.last & ~cut,
+    )

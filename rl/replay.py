@@ -1,0 +1,354 @@
+"""The shared memory: a ring of rows for N environments, from which every learner reads its own view.
+
+Rows are stored once, as the environment showed them. Transitions, n-step windows, frame stacks and sequences are
+derived when they are read, and cut at `first` and nowhere else (docs/design.md). A row is named by its time t, which
+counts from the first row ever appended and never wraps; its place is t % slots. (t, env) pairs are packed into one
+int64 index, t * num_envs + env.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from rl.errors import InputError
+from rl.frames import make_column
+from rl.seeding import generator_state, restore_generator
+from rl.sumtree import SumTree
+from rl.types import EnvSpec, Obs, TimeStep
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """A column an agent declares beside the fixed ones."""
+
+    name: str
+    shape: tuple[int, ...] = ()
+    dtype: str = "float32"
+    every: int = 1
+    """Stored in rows whose time is a multiple of this; recurrent states need not be kept for every row."""
+
+
+class Windows(NamedTuple):
+    """B sampled n-step windows, rewards raw. Window k of row t covers the rows t+1 .. t+length."""
+
+    index: np.ndarray  # int64 [B]: the start rows
+    obs: Obs  # [B, (S,) ...]
+    mask: np.ndarray | None  # bool [B, A]
+    action: np.ndarray  # [B, ...]: taken at the start row
+    reward: np.ndarray  # float32 [n, B], 0 beyond the length
+    discount: np.ndarray  # float32 [n, B], 1 beyond the length
+    length: np.ndarray  # int64 [B], 1 .. n
+    next_obs: Obs  # [B, (S,) ...] at row t + length
+    next_mask: np.ndarray | None
+    weight: np.ndarray  # float32 [B]: importance weights, the largest 1
+
+
+class Replay:
+    """A ring of `slots` rows for `num_envs` environments.
+
+    Args:
+        spec: what the environment shows.
+        slots: rows kept for each environment, at least stack + 1.
+        columns: what the agent stores besides the fixed columns.
+        stack: how many frames an observation is made of when it is read.
+        prioritized: keep a priority for every row; new rows enter at the largest one alive.
+        rng: draws the samples; its state is part of `state_dict`.
+        store: "raw", "compressed" or "auto" (by size) for observation columns.
+    """
+
+    def __init__(
+        self,
+        spec: EnvSpec,
+        num_envs: int,
+        slots: int,
+        rng: np.random.Generator,
+        *,
+        columns: Sequence[ColumnSpec] = (),
+        stack: int = 1,
+        prioritized: bool = False,
+        store: Literal["auto", "raw", "compressed"] = "auto",
+    ) -> None:
+        if slots < stack + 1:
+            raise InputError(f"a replay with stack {stack} needs at least {stack + 1} rows an environment, got {slots}")
+        self.spec, self.num_envs, self.slots, self.stack, self.rng = spec, num_envs, slots, stack, rng
+        self.columns = {column.name: column for column in columns}
+        self.count = 0
+        """Rows ever appended; the next row's time."""
+        self.stale_updates = 0
+        """Priorities that arrived for rows already overwritten, and were ignored."""
+        place = (slots, num_envs)
+        self._obs = {k: make_column(f.shape, f.dtype, slots, num_envs, store) for k, f in spec.obs.items()}
+        self._action = np.zeros((*place, *spec.action.shape), spec.action.dtype)
+        self._reward = np.zeros(place, np.float32)
+        self._discount = np.ones(place, np.float32)
+        self._first = np.ones(place, bool)
+        self._mask = np.ones((*place, spec.action.logits), bool) if spec.masked else None
+        self._extra = {c.name: np.zeros((-(-slots // c.every), num_envs, *c.shape), c.dtype) for c in columns}
+        self._tree = SumTree(slots * num_envs) if prioritized else None
+        if any(slots % c.every for c in columns):
+            raise InputError(f"{slots} rows an environment is not a multiple of the period of a stored column")
+
+    @property
+    def oldest(self) -> int:
+        """Time of the oldest row still held."""
+        return max(0, self.count - self.slots)
+
+    def __len__(self) -> int:
+        """Rows held, over all environments."""
+        return (self.count - self.oldest) * self.num_envs
+
+    @property
+    def nbytes(self) -> int:
+        fixed = [self._action, self._reward, self._discount, self._first, *self._extra.values()]
+        return sum(c.nbytes for c in self._obs.values()) + sum(a.nbytes for a in fixed)
+
+    # writing
+
+    def append(self, ts: TimeStep, extra: Mapping[str, np.ndarray] | None = None) -> None:
+        """Stores one row. `extra` holds the declared columns that are due at this row."""
+        t, slot = self.count, self.count % self.slots
+        for name, column in self._obs.items():
+            column.write(slot, ts.obs[name])
+        self._action[slot] = ts.action
+        self._reward[slot] = ts.reward
+        self._discount[slot] = ts.discount
+        self._first[slot] = ts.first
+        if self._mask is not None:
+            self._mask[slot] = ts.mask
+        for name, spec in self.columns.items():
+            if t % spec.every == 0:
+                self._extra[name][slot // spec.every] = extra[name]  # type: ignore[index]
+        self.count = t + 1
+        if self._tree is not None:
+            self._enter(t)
+
+    def _enter(self, t: int) -> None:
+        """Row t has arrived: the row before it may now start a transition, and the oldest rows no longer."""
+        assert self._tree is not None
+        envs = np.arange(self.num_envs)
+        live = self._tree.maximum or 1.0
+        self._tree.set((t % self.slots) * self.num_envs + envs, 0.0)
+        if t > self.oldest:
+            row = (t - 1) * self.num_envs + envs
+            self._tree.set(self._leaf(row), np.where(self.eligible(row), live, 0.0))
+        if self.oldest > 0:  # rows whose stack reached into the row just overwritten
+            for late in range(self.oldest, min(self.oldest + self.stack - 1, t - 1)):
+                row = late * self.num_envs + envs
+                lost = row[~self.eligible(row)]
+                if len(lost):
+                    self._tree.set(self._leaf(lost), 0.0)
+
+    # reading
+
+    def eligible(self, index: np.ndarray) -> np.ndarray:
+        """Which rows start a transition: held, followed by a row that is not `first`, and with their whole history."""
+        t, env = index // self.num_envs, index % self.num_envs
+        held = (t >= self.oldest) & (t + 1 < self.count)
+        good = held & ~self._first[(t + 1) % self.slots, env]
+        if self.stack > 1 and self.oldest > 0:
+            near = good & (t - self.oldest < self.stack - 1)
+            if near.any():
+                begun = np.zeros_like(good)
+                for back in range(self.stack - 1):
+                    begun |= (t - back >= self.oldest) & self._first[(t - back) % self.slots, env]
+                good &= ~near | begun
+        return good
+
+    def sample(self, batch: int, n: int = 1, beta: float = 0.0) -> Windows | None:
+        """`batch` windows of up to `n` steps, uniform or by priority with importance exponent `beta`.
+
+        Windows end at the episode's last row and at the newest row. None where no row starts a transition.
+        """
+        if self._tree is not None and self._tree.total > 0:
+            index, weight = self._draw_by_priority(batch, beta)
+        else:
+            drawn = self._draw_uniformly(batch)
+            if drawn is None:
+                return None
+            index, weight = drawn, np.ones(batch, np.float32)
+        return self.windows(index, n)._replace(weight=weight)
+
+    def windows(self, index: np.ndarray, n: int = 1) -> Windows:
+        """The windows of up to `n` steps that start at the rows `index`, all of them eligible."""
+        t, env = index // self.num_envs, index % self.num_envs
+        if n == 1:
+            after = (t + 1) % self.slots
+            length = np.ones_like(t)
+            reward, discount = self._reward[after, env][None], self._discount[after, env][None]
+        else:
+            times = t + np.arange(1, n + 1)[:, None]  # [n, B]
+            after = times % self.slots
+            inside = np.logical_and.accumulate((times < self.count) & ~self._first[after, env], axis=0)
+            length = inside.sum(axis=0)
+            reward = np.where(inside, self._reward[after, env], np.float32(0))
+            discount = np.where(inside, self._discount[after, env], np.float32(1))
+        end = t + length
+        both = self._read_obs(np.concatenate([t, end]), np.concatenate([env, env]))
+        size = len(index)
+        return Windows(
+            index=index,
+            obs={k: v[:size] for k, v in both.items()},
+            mask=None if self._mask is None else self._mask[t % self.slots, env],
+            action=self._action[(t + 1) % self.slots, env],
+            reward=reward,
+            discount=discount,
+            length=length,
+            next_obs={k: v[size:] for k, v in both.items()},
+            next_mask=None if self._mask is None else self._mask[end % self.slots, env],
+            weight=np.ones(size, np.float32),
+        )
+
+    def rows(self, start: np.ndarray, env: np.ndarray, length: int) -> tuple[TimeStep, dict[str, np.ndarray]]:
+        """Sequences: `length` consecutive rows from each (start, env), time first: leaves are [length, B, ...].
+
+        A sequence may run across episodes; `first` says where. Also the declared columns: those of every row as
+        [length, B, ...], the sparser ones as they stand at the start row, [B, ...].
+        """
+        times = start + np.arange(length)[:, None]  # [length, B]
+        envs = np.broadcast_to(env, times.shape)
+        slots = times % self.slots
+        ts = TimeStep(
+            obs=self._read_obs(times, envs),
+            mask=None if self._mask is None else self._mask[slots, envs],
+            action=self._action[slots, envs],
+            reward=self._reward[slots, envs],
+            discount=self._discount[slots, envs],
+            first=self._first[slots, envs],
+            last=np.zeros(times.shape, bool),
+            info={},
+        )
+        extra = {
+            name: self._extra[name][slots, envs]
+            if spec.every == 1
+            else self._extra[name][start % self.slots // spec.every, env]
+            for name, spec in self.columns.items()
+        }
+        return ts, extra
+
+    def newest(self, length: int) -> tuple[TimeStep, dict[str, np.ndarray]]:
+        """The newest `length` rows of every environment, time first: [length, num_envs, ...]."""
+        if self.count - self.oldest < length:
+            raise ValueError(f"asked for {length} rows, {self.count - self.oldest} are held")
+        return self.rows(np.full(self.num_envs, self.count - length), np.arange(self.num_envs), length)
+
+    def set_priorities(self, index: np.ndarray, priority: np.ndarray) -> None:
+        """New priorities for sampled rows. Rows overwritten or ineligible since are left out, and counted."""
+        assert self._tree is not None
+        good = self.eligible(index)
+        self.stale_updates += int((~good).sum())
+        self._tree.set(self._leaf(index[good]), priority[good])
+
+    def _leaf(self, index: np.ndarray) -> np.ndarray:
+        return index % (self.slots * self.num_envs)
+
+    def _index(self, leaf: np.ndarray) -> np.ndarray:
+        """The row that now lies at a leaf."""
+        size = self.slots * self.num_envs
+        newest = self.count * self.num_envs
+        return leaf + (newest - 1 - leaf) // size * size
+
+    def _draw_by_priority(self, batch: int, beta: float) -> tuple[np.ndarray, np.ndarray]:
+        assert self._tree is not None
+        total = self._tree.total
+        mass = (np.arange(batch) + self.rng.random(batch)) * (total / batch)
+        leaf = self._tree.find(mass)
+        # (size * p)^-beta over its maximum: the size cancels.  PER, Schaul et al. 2016, section 3.4
+        weight = (self._tree.get(leaf) / total) ** -beta
+        return self._index(leaf), (weight / weight.max()).astype(np.float32)
+
+    def _draw_uniformly(self, batch: int) -> np.ndarray | None:
+        low, high = self.oldest * self.num_envs, (self.count - 1) * self.num_envs
+        if high <= low:
+            return None
+        index = self.rng.integers(low, high, batch)
+        good = self.eligible(index)
+        for _ in range(64):
+            if good.all():
+                return index
+            index[~good] = self.rng.integers(low, high, int((~good).sum()))
+            good = self.eligible(index)
+        every = np.arange(low, high)  # eligible rows are rare: name them all
+        every = every[self.eligible(every)]
+        return self.rng.choice(every, batch) if len(every) else None
+
+    def _read_obs(self, t: np.ndarray, env: np.ndarray) -> Obs:
+        """Observations at rows (t, env), with the stack as an axis after the given ones."""
+        if self.stack > 1:
+            t = stack_times(t, lambda back: self._first[back % self.slots, env], self.stack, self.oldest)
+            env = np.broadcast_to(env[..., None], t.shape)
+        slots = t % self.slots
+        return {name: column.read(slots, env) for name, column in self._obs.items()}
+
+    # saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the rows, which `export` gives."""
+        return {
+            "count": self.count,
+            "stale_updates": self.stale_updates,
+            "rng": generator_state(self.rng),
+            "priorities": None if self._tree is None else self._tree.values.copy(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """The rows themselves must have been put back before, by `restore`."""
+        if state["count"] != self.count:
+            raise InputError(f"the saved replay holds {state['count']} rows, {self.count} were put back")
+        self.stale_updates = state["stale_updates"]
+        restore_generator(self.rng, state["rng"])
+        if self._tree is not None:
+            self._tree.load(state["priorities"])
+
+    def export(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """Rows of times [start, stop) as arrays by name, for an immutable segment on disk."""
+        if not self.oldest <= start <= stop <= self.count:
+            raise ValueError(f"rows {start} to {stop} are not held: {self.oldest} to {self.count} are")
+        slots = np.arange(start, stop) % self.slots
+        out = {
+            "action": self._action[slots],
+            "reward": self._reward[slots],
+            "discount": self._discount[slots],
+            "first": self._first[slots],
+        }
+        if self._mask is not None:
+            out["mask"] = self._mask[slots]
+        for name, column in self._obs.items():
+            out |= {f"obs/{name}/{k}": v for k, v in column.export(slots).items()}
+        for name, spec in self.columns.items():
+            due = np.arange(start + -start % spec.every, stop, spec.every)
+            out[f"extra/{name}"] = self._extra[name][due % self.slots // spec.every]
+        return out
+
+    def restore(self, start: int, stop: int, rows: Mapping[str, np.ndarray]) -> None:
+        """Puts back rows [start, stop) in order of time; the first call says where the ring begins."""
+        if self.count not in (0, start):
+            raise InputError(f"the saved replay continues at row {start}, row {self.count} was expected")
+        slots = np.arange(start, stop) % self.slots
+        self._action[slots], self._reward[slots] = rows["action"], rows["reward"]
+        self._discount[slots], self._first[slots] = rows["discount"], rows["first"]
+        if self._mask is not None:
+            self._mask[slots] = rows["mask"]
+        for name, column in self._obs.items():
+            prefix = f"obs/{name}/"
+            column.restore(slots, {k[len(prefix) :]: v for k, v in rows.items() if k.startswith(prefix)})
+        for name, spec in self.columns.items():
+            due = np.arange(start + -start % spec.every, stop, spec.every)
+            self._extra[name][due % self.slots // spec.every] = rows[f"extra/{name}"]
+        self.count = stop
+
+
+def stack_times(t: np.ndarray, is_first: Any, stack: int, oldest: int = 0) -> np.ndarray:
+    """The rows that make the stack of each row in `t`: int64 [..., stack], oldest first.
+
+    Goes back one row at a time and stops at the first row of the episode, which is then repeated; `is_first` tells
+    which of the given rows are. The one rule of stacking, for sampling and for acting.
+    """
+    times = [t]
+    for _ in range(stack - 1):
+        newest = times[-1]
+        times.append(np.where(is_first(newest) | (newest <= oldest), newest, newest - 1))
+    return np.stack(times[::-1], axis=-1)
