@@ -1,0 +1,43 @@
+# `make demo` and `make test` on a fresh clone need python3 >= 3.11 with venv and pip, and nothing else.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PYGAME_HIDE_SUPPORT_PROMPT = 1
+
+.PHONY: demo test test-full lint format clean
+.DELETE_ON_ERROR:
+
+demo: .venv/installed
+	@$(BIN)/python -m runs.demo
+
+test: lint
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q
+
+test-full: lint
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "" --timeout 3600
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/pyvenv.cfg:
+	@test -n "$(PYTHON)" || { echo "no python3 >= 3.11 found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The stamps are newer than what decides the installation, so that the set-up runs once.
+.venv/installed: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
+	@touch $@ .venv/installed
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,43 @@
+"""The players. A new agent is one file, one line here, one recipe and one hand-computed loss test.
+
+A user's own agent needs no line: `--agent module:Class`, or an entry point in the group `ludo_rl.agents`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+REGISTRY: dict[str, str] = {
+    "dqn": "agents.dqn:DQN",
+}
+"""Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
+
+
+def names() -> list[str]:
+    """The agents that can be trained by name: ours, then those of installed packages."""
+    return [*REGISTRY, *(name for name in _entry_points() if name not in REGISTRY)]
+
+
+def load(name: str) -> Any:
+    """The agent class called `name`, or `module:Class`. Raises `InputError` where there is none."""
+    from rl.errors import InputError, unknown
+
+    where = REGISTRY.get(name) or (name if ":" in name else _entry_points().get(name))
+    if where is None:
+        raise unknown("agent", name, names())
+    module, _, attribute = where.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise InputError(f"agent {name!r}: there is no module {error.name!r} to import") from error
+    try:
+        return getattr(found, attribute)
+    except AttributeError as error:
+        raise InputError(f"agent {name!r}: module {module!r} has no {attribute!r}") from error
+
+
+def _entry_points() -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group="ludo_rl.agents")}
