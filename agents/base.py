@@ -1,0 +1,233 @@
+"""What every player is: it observes rows, updates itself when that is due, and acts in separate streams."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rl.replay import Replay, stack_times
+from rl.seeding import derive_seed, generator, generator_state, restore_generator
+from rl.types import EnvSpec, Obs, TimeStep
+
+Metrics = dict[str, Tensor]
+
+
+class Choice(NamedTuple):
+    """What one look at the network gave."""
+
+    action: np.ndarray
+    """[N] or [N, K], as `ActionSpec` says."""
+    extra: dict[str, np.ndarray]
+    """What is stored with the next row, the one the action leads to (log-probability, value, ...)."""
+    output: Any
+    """The network's named output (`Q` or `Policy`), tensors [N, ...], for those who watch."""
+
+
+class Agent(ABC):
+    """A learner and player for one `EnvSpec`.
+
+    Args:
+        spec: what the environment shows and takes.
+        config: the agent's frozen dataclass.
+        num_envs: environments in the training stream.
+        seed: the run's seed; every generator is derived from it by name.
+        device: where the networks live.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type]
+    network: nn.Module
+
+    def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
+        self.spec, self.config, self.num_envs, self.seed = spec, config, num_envs, seed
+        self.device = torch.device(device)
+        self.step = 0
+        """Counted rows observed: rows that are not `first`."""
+        self.updates = 0
+        """Gradient updates made."""
+
+    # the training stream: observe, update, act
+
+    @abstractmethod
+    def observe(self, ts: TimeStep) -> None:
+        """Takes a row of the training stream into memory and counts it."""
+
+    @abstractmethod
+    def update(self) -> Metrics | None:
+        """Learns if an update is due. Returns detached scalars of the newest update, else None."""
+
+    @abstractmethod
+    def act(self, ts: TimeStep) -> np.ndarray:
+        """The training stream's next action, exploring."""
+
+    # other streams
+
+    @abstractmethod
+    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        """One look at the network for `actor`'s stream: obs leaves are [N, (S,) ...]. May change the actor only."""
+
+    @property
+    @abstractmethod
+    def stack(self) -> int:
+        """How many frames make an observation."""
+
+    @property
+    @abstractmethod
+    def replay(self) -> Replay:
+        """The agent's memory."""
+
+    @property
+    def state_size(self) -> int:
+        """Length of the recurrent state of one environment, 0 without a core."""
+        return 0
+
+    def actor(self, num_envs: int, seed: int, *, stream: str = "evaluate", sample: bool = False) -> Actor:
+        """A stream of its own that never touches training: greedy, or drawing actions where `sample`."""
+        return Actor(self, num_envs, seed, stream, mode="sample" if sample else "greedy")
+
+    def predict(
+        self,
+        obs: Any,
+        state: dict[str, Any] | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Stable-Baselines3's `predict`: the action for one observation or a batch, and the state to hand back in.
+
+        `state` carries the frame stack and the recurrent memory; without it a new episode begins. Boxes are clipped.
+        """
+        leaves, single = self._leaves(obs)
+        count = len(next(iter(leaves.values())))
+        actor = self.actor(count, self.seed, stream="predict", sample=not deterministic)
+        if state is not None:
+            actor.load_state_dict(state)
+        start = np.full(count, state is None) if episode_start is None else np.broadcast_to(episode_start, (count,))
+        action = actor.act(first_row(self.spec, leaves, np.asarray(start, bool)))
+        if self.spec.action.kind == "box":
+            action = np.clip(action, np.float32(self.spec.action.low), np.float32(self.spec.action.high))
+        return (action[0] if single else action), actor.state_dict()
+
+    def _leaves(self, obs: Any) -> tuple[Obs, bool]:
+        given = obs if isinstance(obs, dict) else {"obs": obs}
+        leaves, single = {}, False
+        for name, leaf in self.spec.obs.items():
+            array = np.asarray(given[name]).astype(leaf.dtype)
+            size = int(np.prod(leaf.shape))
+            single = array.size == size and array.shape[:1] != (1, *leaf.shape)[:1]
+            leaves[name] = array.reshape(-1, *leaf.shape)
+        return leaves, single
+
+    # saving
+
+    @abstractmethod
+    def agent_state(self) -> dict[str, Any]:
+        """What acting needs: weights and normalisers."""
+
+    @abstractmethod
+    def load_agent_state(self, state: dict[str, Any]) -> None: ...
+
+    @abstractmethod
+    def learner_state(self) -> dict[str, Any]:
+        """What only continuing the training needs: optimizer, counters, streams, generators, the replay's index."""
+
+    @abstractmethod
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        """The replay's rows must have been put back before."""
+
+
+class FrameStack:
+    """The newest `stack` rows of an acting stream, read by the rule of `rl.replay.stack_times`."""
+
+    def __init__(self, spec: EnvSpec, num_envs: int, stack: int) -> None:
+        self.stack, self.num_envs, self.count = stack, num_envs, 0
+        self._frames = {k: np.zeros((stack, num_envs, *leaf.shape), leaf.dtype) for k, leaf in spec.obs.items()}
+        self._first = np.ones((stack, num_envs), bool)
+        self._env = np.arange(num_envs)
+
+    def push(self, obs: Obs, first: np.ndarray) -> Obs:
+        """Takes one row and returns its stacks, [N, S, ...]; with a stack of 1 the row itself."""
+        if self.stack == 1:
+            return obs
+        slot = self.count % self.stack
+        for name, frames in self._frames.items():
+            frames[slot] = obs[name]
+        self._first[slot] = first
+        now, oldest = np.full(self.num_envs, self.count), max(0, self.count - self.stack + 1)
+        times = stack_times(now, lambda t: self._first[t % self.stack, self._env], self.stack, oldest)
+        self.count += 1
+        slots = times % self.stack
+        return {name: frames[slots, self._env[:, None]] for name, frames in self._frames.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count, "first": self._first.copy(), "frames": {k: v.copy() for k, v in self._frames.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+        self._first[:] = state["first"]
+        for name, frames in self._frames.items():
+            frames[:] = state["frames"][name]
+
+
+class Actor:
+    """One acting stream: its own stack, recurrent state and generators. The weights are the agent's."""
+
+    def __init__(self, agent: Agent, num_envs: int, seed: int, stream: str, mode: str) -> None:
+        self.agent, self.num_envs, self.mode = agent, num_envs, mode
+        self.rng = generator(seed, stream, "actor")
+        self.generator = torch.Generator(agent.device).manual_seed(derive_seed(seed, stream, "actor"))
+        self.frames = FrameStack(agent.spec, num_envs, agent.stack)
+        self.memory = torch.zeros(num_envs, agent.state_size, device=agent.device)
+        """Recurrent state before the next row, float32 [N, state_size]."""
+        self.extra: dict[str, np.ndarray] = {}
+        self.output: Any = None
+
+    def act(self, ts: TimeStep) -> np.ndarray:
+        """The action for each environment; `output` and `extra` keep what the network said."""
+        obs = self.frames.push(ts.obs, ts.first)
+        with torch.inference_mode():
+            choice = self.agent.look(self, as_tensors(obs, self.agent.device), ts)
+        self.extra, self.output = choice.extra, choice.output
+        return choice.action
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "rng": generator_state(self.rng),
+            "generator": self.generator.get_state(),
+            "frames": self.frames.state_dict(),
+            "memory": self.memory.clone(),
+            "extra": dict(self.extra),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        restore_generator(self.rng, state["rng"])
+        self.generator.set_state(state["generator"].cpu())
+        self.frames.load_state_dict(state["frames"])
+        self.memory = state["memory"].to(self.agent.device)
+        self.extra = dict(state["extra"])
+
+
+def as_tensors(arrays: Obs, device: torch.device) -> dict[str, Tensor]:
+    """The arrays as tensors on `device`; on the CPU they share memory."""
+    if device.type == "cpu":
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+    return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+
+
+def first_row(spec: EnvSpec, obs: Obs, first: np.ndarray) -> TimeStep:
+    """A row of which only the observation is known."""
+    count = len(first)
+    zeros = np.zeros(count, np.float32)
+    return TimeStep(
+        obs=obs,
+        mask=None,
+        action=np.zeros((count, *spec.action.shape), spec.action.dtype),
+        reward=zeros,
+        discount=zeros,
+        first=first,
+        last=np.zeros(count, bool),
+        info={},
+    )

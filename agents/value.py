@@ -1,0 +1,400 @@
+"""The base of the value learners: memory, exploration, targets and the update, once for all of them.
+
+A sibling says what its network's head is and writes `loss(batch)`; importance weights, averaging, backward, clipping
+and the optimizer step happen here.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.base import Actor, Agent, Choice, Metrics, as_tensors
+from rl import returns
+from rl.errors import InputError, NonFiniteError
+from rl.losses import forbid, huber, squared
+from rl.networks import NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
+from rl.optim import FlatOptimizer, OptimizerName, flatten_parameters
+from rl.replay import Replay, Windows
+from rl.schedules import Ramp, crossed, value_at
+from rl.seeding import derive_seed, generator
+from rl.types import EnvSpec, TimeStep
+
+
+class Q(NamedTuple):
+    """What a value network says, the same for every sibling; what one does not have is None."""
+
+    q_values: Tensor  # [B, A]
+    state: Tensor | None = None  # [B, state_size]
+    logits: Tensor | None = None  # [B, A, Z], C51
+    quantiles: Tensor | None = None  # [B, A, Z], QR-DQN and IQN
+    taus: Tensor | None = None  # [B, Z], IQN
+
+
+class Batch(NamedTuple):
+    """What a loss eats: B transitions of up to n steps, as tensors on the agent's device."""
+
+    obs: dict[str, Tensor]  # [B, (S,) ...]
+    mask: Tensor | None  # bool [B, A]
+    action: Tensor  # int64 [B]
+    reward: Tensor  # float32 [B]: the n-step return without the bootstrap, clipped as the learner sees it
+    discount: Tensor  # float32 [B]: gamma^n where the episode goes on, 0 where it ended
+    next_obs: dict[str, Tensor]
+    next_mask: Tensor | None
+
+
+class Loss(NamedTuple):
+    """What a sibling's `loss` returns."""
+
+    loss: Tensor  # [B]
+    priority: Tensor  # [B], non-negative
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class ValueConfig:
+    """Fields that every value learner honours, or refuses at construction."""
+
+    net: NetConfig = field(default_factory=NetConfig)
+    """The shared network: encoder, layers, LayerNorm."""
+    stack: int = 1
+    """Frames that make one observation."""
+    gamma: float = 0.99
+    """Discount of one step."""
+    lr: float | Ramp = 5e-4
+    """Learning rate, or its schedule over counted steps."""
+    optimizer: OptimizerName = "adam"
+    """Optimizer of the online network."""
+    adam_eps: float = 1e-8
+    """Epsilon of the optimizer's denominator; distributional agents want about 0.01 / batch_size."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay; adamw only."""
+    max_grad_norm: float | None = 10.0
+    """Global norm the gradient is clipped to, or none."""
+    batch_size: int = 32
+    """Windows in one gradient update."""
+    buffer_size: int = 50_000
+    """Rows the replay keeps, over all environments."""
+    learning_starts: int = 1_000
+    """Counted steps of uniformly random play before the first update."""
+    replay_ratio: float = 0.25
+    """Gradient updates for each counted step."""
+    update_every: int = 4
+    """Counted steps between bursts of updates."""
+    target_every: int = 500
+    """Gradient updates between updates of the target network."""
+    target_tau: float = 1.0
+    """How far the target network moves then: 1 copies, less than 1 is a moving average."""
+    n_step: int = 1
+    """Longest window of rewards before the bootstrap."""
+    double: bool = False
+    """Choose the next action with the online network (van Hasselt et al. 2016)."""
+    dueling: bool = False
+    """Separate streams for value and advantage (Wang et al. 2016)."""
+    noisy: bool = False
+    """Explore by noisy linear layers (Fortunato et al. 2018)."""
+    noisy_sigma: float = 0.5
+    """Initial scale of their noise."""
+    prioritized: bool = False
+    """Sample in proportion to the loss's priority (Schaul et al. 2016)."""
+    priority_exponent: float = 0.6
+    """Alpha: 0 would be uniform."""
+    importance: float | Ramp = Ramp(0.4, 1.0, 1_000_000)
+    """Beta of the importance weights."""
+    munchausen: bool = False
+    """Add the clipped scaled log-policy to the reward and bootstrap softly (Vieillard et al. 2020)."""
+    munchausen_alpha: float = 0.9
+    """Scale of the added log-policy."""
+    munchausen_tau: float = 0.03
+    """Temperature of the policy."""
+    munchausen_low: float = -1.0
+    """Lowest added log-policy."""
+    epsilon: float | Ramp = Ramp(1.0, 0.05, 10_000)
+    """Share of random actions in training, by counted step."""
+    eval_epsilon: float = 0.0
+    """Share of random actions in evaluation."""
+    reward_clip: float | None = None
+    """The learner sees rewards clipped to plus and minus this; scores stay raw."""
+    store: Literal["auto", "raw", "compressed"] = "auto"
+    """How the replay keeps image frames."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the update; auto takes bf16 where it is faster (convolutions, batch of 32 or more)."""
+
+    def __post_init__(self) -> None:
+        at_least_one = ("stack", "batch_size", "buffer_size", "update_every", "target_every", "n_step")
+        for name in at_least_one:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("gamma", "target_tau", "eval_epsilon"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        for name in ("replay_ratio", "adam_eps", "munchausen_tau"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("reward_clip", "max_grad_norm"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
+        for name in ("lr", "epsilon", "importance"):
+            value = getattr(self, name)
+            low, high = (value.start, value.end) if isinstance(value, Ramp) else (value, value)
+            if min(low, high) < 0 or (name != "lr" and max(low, high) > 1) or (name == "lr" and max(low, high) <= 0):
+                raise InputError(f"{name} must lie in {'[0, 1]' if name != 'lr' else '(0, inf)'}, got {value}")
+        if self.learning_starts < 0:
+            raise InputError(f"learning_starts must not be negative, got {self.learning_starts}")
+        if self.batch_size > self.buffer_size:
+            raise InputError(f"batch_size {self.batch_size} is larger than buffer_size {self.buffer_size}")
+        if self.weight_decay and self.optimizer != "adamw":
+            raise InputError(f"weight_decay {self.weight_decay} needs optimizer=adamw, got {self.optimizer}")
+        if self.munchausen and self.double:
+            raise InputError("munchausen bootstraps over all actions, double chooses one: switch one of them off")
+
+
+class ValueNetwork(nn.Module):
+    """The shared torso under one value head; the sibling's `read` turns the head's numbers into a `Q`."""
+
+    def __init__(self, torso: Torso, head: nn.Module, read: Callable[[Tensor], Q]) -> None:
+        super().__init__()
+        self.torso, self.head, self.read = torso, head, read
+
+    def forward(self, obs: dict[str, Tensor]) -> Q:
+        features, _ = self.torso(obs)
+        return self.read(self.head(features))
+
+
+class ValueAgent(Agent):
+    """Learns action values from sampled windows of the shared replay."""
+
+    config: ValueConfig
+    outputs: ClassVar[int] = 1
+
+    def __init__(self, spec: EnvSpec, config: ValueConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
+        super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
+        if spec.action.kind != "discrete":
+            raise InputError(f"{self.name} needs discrete actions, {spec.id} has {spec.action.kind}: try ppo")
+        if config.net.core != "none":
+            raise InputError(f"{self.name} has no memory, net.core is {config.net.core!r}: use r2d2 or core=none")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "weights"))
+            self.network = self.build_network().to(self.device)
+            self.target = self.build_network().to(self.device)
+        self.target.load_state_dict(self.network.state_dict())
+        self.target.requires_grad_(False)
+        self.optimizer = FlatOptimizer(
+            self.network, config.optimizer, config.adam_eps, config.weight_decay, config.max_grad_norm
+        )
+        self._target_flat = flatten_parameters(self.target)
+        self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
+        self._stream = Actor(self, num_envs, seed, "train", mode="explore")
+        self._replay: Replay | None = None
+        self._autocast = self._wants_bf16()
+
+    # what a sibling says
+
+    def build_network(self) -> ValueNetwork:
+        torso = build_torso(self.spec, self.config.net, self.config.stack)
+        return ValueNetwork(torso, self.build_head(torso.out_features), self.read)
+
+    def build_head(self, features: int) -> nn.Module:
+        c = self.config
+        return ValueHead(
+            features,
+            self.spec.action.logits,
+            self.outputs,
+            dueling=c.dueling,
+            noisy=c.noisy,
+            sigma=c.noisy_sigma,
+        )
+
+    @abstractmethod
+    def read(self, head: Tensor) -> Q:
+        """The head's numbers, [B, A] or [B, A, Z], as a `Q`."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Loss:
+        """Per-sample loss [B], priority [B] and metrics."""
+
+    def next_action(self, batch: Batch, target: Q) -> Tensor:
+        """The greedy next action, int64 [B]: by the online network if `double`, else by `target`'s values."""
+        values = self.network(batch.next_obs).q_values if self.config.double else target.q_values
+        return forbid(values, batch.next_mask).argmax(-1)
+
+    # the training stream
+
+    @property
+    def stack(self) -> int:
+        return self.config.stack
+
+    @property
+    def replay(self) -> Replay:
+        if self._replay is None:
+            c = self.config
+            self._replay = Replay(
+                self.spec,
+                self.num_envs,
+                max(-(-c.buffer_size // self.num_envs), c.stack + 1),
+                generator(self.seed, "replay"),
+                stack=c.stack,
+                prioritized=c.prioritized,
+                store=c.store,
+            )
+        return self._replay
+
+    def observe(self, ts: TimeStep) -> None:
+        self.replay.append(ts)
+        self._before = self.step
+        self.step += self.num_envs - int(np.count_nonzero(ts.first))
+
+    def update(self) -> Metrics | None:
+        c = self.config
+        if self.step < c.learning_starts or not crossed(self._before, self.step, c.update_every):
+            return None
+        counted = self.step // c.update_every * c.update_every - c.learning_starts
+        metrics = None
+        for _ in range(int(c.replay_ratio * max(counted, 0)) - self.updates):
+            windows = self.replay.sample(c.batch_size, c.n_step, value_at(c.importance, self.step))
+            if windows is None:
+                break
+            metrics = self.learn(windows)
+        return metrics
+
+    def act(self, ts: TimeStep) -> np.ndarray:
+        if self.config.noisy:
+            resample_noise(self.network, self._noise)
+        return self._stream.act(ts)
+
+    def learn(self, windows: Windows) -> Metrics:
+        """One gradient update on sampled windows; sets their new priorities and moves the target when due.
+
+        Raises NonFiniteError, with the weights as they were, where the loss or its gradient is not finite.
+        """
+        c = self.config
+        batch = self._batch(windows)
+        if c.noisy:
+            resample_noise(self.network, self._noise)
+            resample_noise(self.target, self._noise)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
+            out = self.loss(batch)
+        loss = out.loss.float()
+        if c.prioritized:
+            loss = loss * torch.from_numpy(windows.weight).to(self.device)
+        mean = loss.mean()
+        lr = value_at(c.lr, self.step)
+        try:
+            norm = self.optimizer.step(mean, lr)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{self.name}, update {self.updates + 1}, step {self.step}: {error}") from None
+        self.updates += 1
+        if c.prioritized:
+            priority = out.priority.detach().float().cpu().numpy().astype(np.float64)
+            self.replay.set_priorities(windows.index, (priority + 1e-6) ** c.priority_exponent)
+        if self.updates % c.target_every == 0:
+            self.sync_target()
+        return {"loss": mean.detach(), "grad_norm": norm, **out.metrics}
+
+    def sync_target(self) -> None:
+        """Moves the target network towards the online one by `target_tau`."""
+        with torch.no_grad():
+            if self.config.target_tau == 1.0:
+                self._target_flat.copy_(self.optimizer.flat)
+            else:
+                self._target_flat.lerp_(self.optimizer.flat, self.config.target_tau)
+
+    def _batch(self, w: Windows) -> Batch:
+        c, device = self.config, self.device
+        reward = w.reward if c.reward_clip is None else np.clip(w.reward, -c.reward_clip, c.reward_clip)
+        total, discount = returns.n_step(reward, w.discount, w.length, c.gamma)
+        rest = {"action": w.action, "reward": total, "discount": discount}
+        if w.mask is not None and w.next_mask is not None:
+            rest |= {"mask": w.mask, "next_mask": w.next_mask}
+        t = as_tensors(rest, device)
+        return Batch(
+            obs=as_tensors(w.obs, device),
+            mask=t.get("mask"),
+            action=t["action"],
+            reward=t["reward"],
+            discount=t["discount"],
+            next_obs=as_tensors(w.next_obs, device),
+            next_mask=t.get("next_mask"),
+        )
+
+    def error_loss(self, error: Tensor) -> Tensor:
+        """Elementwise loss of a temporal-difference error."""
+        return huber(error) if getattr(self.config, "huber", True) else squared(error)
+
+    # acting
+
+    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        explore = actor.mode == "explore"
+        if self.config.noisy and not explore:
+            set_noise(self.network, False)
+        out: Q = self.network(obs)
+        if self.config.noisy and not explore:
+            set_noise(self.network, True)
+        mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
+        action = forbid(out.q_values, mask).argmax(-1).cpu().numpy()
+        epsilon = self.epsilon(actor.mode)
+        if epsilon > 0:
+            action = epsilon_greedy(action, epsilon, self.spec.action.nvec[0], ts.mask, actor.rng)
+        return Choice(action, {}, out)
+
+    def epsilon(self, mode: str) -> float:
+        """Share of random actions: of training by counted step, of evaluation fixed, of sampled play the final one."""
+        c = self.config
+        if mode == "greedy":
+            return c.eval_epsilon
+        if mode == "sample":
+            return c.epsilon.end if isinstance(c.epsilon, Ramp) else c.epsilon
+        return 1.0 if self.step < c.learning_starts else value_at(c.epsilon, self.step)
+
+    # saving
+
+    def agent_state(self) -> dict[str, Any]:
+        return {"step": self.step, "updates": self.updates, "network": dict(self.network.state_dict())}
+
+    def load_agent_state(self, state: dict[str, Any]) -> None:
+        self.step, self.updates = state["step"], state["updates"]
+        self.network.load_state_dict(state["network"])
+
+    def learner_state(self) -> dict[str, Any]:
+        return {
+            "before": self._before,
+            "target": dict(self.target.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "noise": self._noise.get_state(),
+            "stream": self._stream.state_dict(),
+            "replay": self.replay.state_dict(),
+        }
+
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        self._before = state["before"]
+        self.target.load_state_dict(state["target"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._noise.set_state(state["noise"].cpu())
+        self._stream.load_state_dict(state["stream"])
+        self.replay.load_state_dict(state["replay"])
+
+    def _wants_bf16(self) -> bool:
+        if self.config.precision != "auto":
+            return self.config.precision == "bf16"
+        convolutions = any(isinstance(m, nn.Conv2d) for m in self.network.modules())
+        big = any(leaf.kind == "image" and leaf.dtype == "uint8" for leaf in self.spec.obs.values())
+        return convolutions and big and self.config.batch_size >= 32
+
+
+def epsilon_greedy(
+    greedy: np.ndarray, epsilon: float, actions: int, mask: np.ndarray | None, rng: np.random.Generator
+) -> np.ndarray:
+    """`greedy` (int64 [N]) with each entry replaced, with probability `epsilon`, by a uniformly drawn allowed action."""
+    chance = rng.random((2, len(greedy)))
+    if mask is None:
+        drawn = (chance[1] * actions).astype(np.int64)
+    else:  # the k-th allowed action, k uniform below their number
+        rank = (chance[1] * mask.sum(1)).astype(np.int64)
+        drawn = (np.cumsum(mask, axis=1) > rank[:, None]).argmax(1)
+    return np.where(chance[0] < epsilon, drawn, greedy)
