@@ -1,0 +1,130 @@
+"""Asterix: walk the board, collect gold (+1), and touch no enemy. Both cross it in eight lanes, faster and faster.
+
+State fields (besides the engine's, see `rules.state_row`):
+
+    x, y          the player; y is 1 to 8
+    spawn_timer   steps until something new enters      spawn_period   what it restarts from, 10 down to 1
+    move_timer    steps until everything moves          move_period    what it restarts from, 5 down to 1
+    ramp_timer    steps until the game gets harder      ramp_level     how often it has
+    kind          [8] what is in lane k, which is row k + 1: EMPTY, ENEMY or GOLD
+    lane_x        [8] its x (meaningless where empty)
+    heading       [8] its direction, -1 or 1
+"""
+
+import numpy as np
+
+from envs.arcade.rules import DOWN, LEFT, NOOP, RIGHT, UP, below, rule, state_row, uniform
+
+NAME = "Asterix"
+VERSION = 1
+ACTIONS = (NOOP, LEFT, UP, RIGHT, DOWN)
+CHANNELS = ("player", "enemy", "trail", "gold")
+STATE = state_row(
+    ("x", np.int8),
+    ("y", np.int8),
+    ("spawn_timer", np.int8),
+    ("spawn_period", np.int8),
+    ("move_timer", np.int8),
+    ("move_period", np.int8),
+    ("ramp_timer", np.int8),
+    ("ramp_level", np.int8),
+    ("kind", np.int8, (8,)),
+    ("lane_x", np.int8, (8,)),
+    ("heading", np.int8, (8,)),
+)
+EMPTY, ENEMY, GOLD = range(3)
+
+
+@rule
+def reset(s):
+    s.x, s.y = 5, 5
+    s.spawn_timer = s.spawn_period = 10
+    s.move_timer = s.move_period = 5
+    s.ramp_timer, s.ramp_level = 100, 0
+    s.kind[:] = EMPTY
+    s.lane_x[:] = 0
+    s.heading[:] = 0
+
+
+@rule
+def step(s, action, ramping):
+    reward, ended = 0, False
+    if s.spawn_timer == 0:
+        s.spawn_timer = s.spawn_period
+        spawn(s)
+
+    if action == LEFT:
+        s.x = max(s.x - 1, 0)
+    elif action == RIGHT:
+        s.x = min(s.x + 1, 9)
+    elif action == UP:
+        s.y = max(s.y - 1, 1)
+    elif action == DOWN:
+        s.y = min(s.y + 1, 8)
+
+    # Only the player's own lane can meet the player: before the lanes move, and again after.
+    mine = s.y - 1
+    met = s.lane_x[mine] == s.x
+    if s.move_timer == 0:
+        s.move_timer = s.move_period
+        if met and s.kind[mine] == GOLD:
+            reward = 1
+            s.kind[mine] = EMPTY
+        elif met and s.kind[mine] == ENEMY:
+            ended = True
+        for k in range(8):
+            s.lane_x[k] += s.heading[k]
+            if s.lane_x[k] < 0 or s.lane_x[k] > 9:
+                s.kind[k] = EMPTY
+        met = s.lane_x[mine] == s.x
+    if met and s.kind[mine] == GOLD:
+        reward += 1
+        s.kind[mine] = EMPTY
+    elif met and s.kind[mine] == ENEMY:
+        ended = True
+
+    s.spawn_timer -= 1
+    s.move_timer -= 1
+    if ramping and (s.spawn_period > 1 or s.move_period > 1):
+        if s.ramp_timer >= 0:
+            s.ramp_timer -= 1
+        else:
+            s.ramp_timer = 100
+            if s.move_period > 1 and s.ramp_level % 2 == 1:
+                s.move_period -= 1
+            if s.spawn_period > 1:
+                s.spawn_period -= 1
+            s.ramp_level += 1
+    return reward, ended
+
+
+@rule
+def spawn(s):
+    """Something enters an empty lane; the first two draws are made even when all lanes are full."""
+    from_left = uniform(s) < 0.5
+    is_gold = uniform(s) < 1 / 3
+    empty = 0
+    for k in range(8):
+        empty += s.kind[k] == EMPTY
+    if empty == 0:
+        return
+    choice = below(s, empty)
+    for k in range(8):
+        if s.kind[k] == EMPTY:
+            if choice == 0:
+                s.kind[k] = GOLD if is_gold else ENEMY
+                s.lane_x[k] = 0 if from_left else 9
+                s.heading[k] = 1 if from_left else -1
+                return
+            choice -= 1
+
+
+@rule
+def observe(s, board):
+    board[s.y, s.x, 0] = True
+    for k in range(8):
+        if s.kind[k] != EMPTY:
+            board[k + 1, s.lane_x[k], 3 if s.kind[k] == GOLD else 1] = True
+            behind = s.lane_x[k] - s.heading[k]
+            if 0 <= behind <= 9:
+                board[k + 1, behind, 2] = True
