@@ -14,9 +14,13 @@ REGISTRY: dict[str, str] = {
 """Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
 
 
+PRESETS: dict[str, str] = {}
+"""Functions that return a config under a name of its own."""
+
+
 def names() -> list[str]:
     """The agents that can be trained by name: ours, then those of installed packages."""
-    return [*REGISTRY, *(name for name in _entry_points() if name not in REGISTRY)]
+    return [*REGISTRY, *PRESETS, *(name for name in _entry_points() if name not in REGISTRY)]
 
 
 def load(name: str) -> Any:
@@ -35,6 +39,35 @@ def load(name: str) -> Any:
         return getattr(found, attribute)
     except AttributeError as error:
         raise InputError(f"agent {name!r}: module {module!r} has no {attribute!r}") from error
+
+
+def config(name: str) -> Any:
+    """The default config of the agent, or of the preset, called `name`."""
+    from rl.errors import unknown
+
+    if name in PRESETS:
+        module, _, attribute = PRESETS[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)()
+    if name not in REGISTRY and ":" not in name and name not in _entry_points():
+        raise unknown("agent", name, names())
+    return load(name).Config()
+
+
+def name_of(config: Any) -> str:
+    """The name of the agent that a config belongs to."""
+    for name in REGISTRY:
+        module, _, _ = REGISTRY[name].partition(":")
+        if type(config).__module__ == module and load(name).Config is type(config):
+            return name
+    for name in _entry_points():
+        if load(name).Config is type(config):
+            return name
+    return f"{type(config).__module__}:{type(config).__qualname__.removesuffix('Config')}"
+
+
+def build(config: Any, spec: Any, *, num_envs: int, seed: int, device: str = "cpu") -> Any:
+    """The agent of `config` for an environment's spec. Raises `InputError` where the two do not fit."""
+    return load(name_of(config))(spec, config, num_envs=num_envs, seed=seed, device=device)
 
 
 def _entry_points() -> dict[str, str]:

@@ -1,0 +1,149 @@
+"""Whole games with an agent that does not learn: the score everything else is judged by."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import agents
+import envs
+from agents.base import Agent
+from rl import checkpoint
+from rl.statistics import iqm
+from rl.types import TimeStep
+from runs.folder import resolve_run
+from runs.recipe import Run, from_run_json
+
+
+@dataclass(frozen=True)
+class Score:
+    """The result of an evaluation: undiscounted, unclipped returns of whole games."""
+
+    env: str
+    agent: str
+    step: int
+    """Counted training steps of the policy that played."""
+    episodes: int
+    mean: float
+    std: float
+    iqm: float
+    """Interquartile mean over the games."""
+    returns: list[float]
+    lengths: list[int]
+    """Steps of each game."""
+    seeds: list[int]
+    """Environment seed of each game."""
+    protocol: str = ""
+    sample: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": 1, **dataclasses.asdict(self)}
+
+
+def load(path: str | Path, *, device: str = "auto") -> Agent:
+    """The agent of a run folder (newest good checkpoint) or of one checkpoint folder, ready to act."""
+    return load_run(path, device=device)[0]
+
+
+def load_run(path: str | Path, *, device: str = "auto") -> tuple[Agent, Run]:
+    """The agent and the run it was trained by. Raises InputError where there is no good checkpoint."""
+    folder, saved = resolve_run(path)
+    run = from_run_json(folder / "run.json")
+    spec = envs.spec(run.env, run.env_config)
+    agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
+    agent.load_agent_state(checkpoint.load_tree(saved, "agent"))
+    return agent, run
+
+
+def evaluate(
+    path: str | Path,
+    *,
+    episodes: int | None = None,
+    seed: int = 0,
+    sample: bool | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Plays `episodes` whole games with the policy of a run and returns the `Score` as plain JSON."""
+    agent, run = load_run(path, device=device)
+    score = play_games(
+        agent,
+        run,
+        episodes=run.eval_episodes if episodes is None else episodes,
+        seed=seed,
+        sample=run.eval_sample if sample is None else sample,
+    )
+    return score.to_json()
+
+
+def play_games(agent: Agent, run: Run, *, episodes: int, seed: int, sample: bool = False, num_envs: int = 8) -> Score:
+    """Plays the games 0 .. episodes-1 of `seed`. Game j's seeds depend on (seed, j) alone; every game counts."""
+    config = run.env_config
+    if run.eval_max_steps is not None:
+        config = dataclasses.replace(config, max_steps=run.eval_max_steps)
+    env = envs.make(
+        run.env, num_envs=min(num_envs, episodes), seed=seed, stream="evaluate", config=config, games=episodes
+    )
+    try:
+        actor = agent.actor(env.num_envs, seed, stream="evaluate", sample=sample)
+        record = GameRecord(episodes)
+        ts = env.reset()
+        record.add(ts)
+        while not record.complete:
+            ts = env.step(actor.act(ts))
+            record.add(ts)
+    finally:
+        env.close()
+    returns = record.returns
+    return Score(
+        env=run.env,
+        agent=agent.name,
+        step=agent.step,
+        episodes=episodes,
+        mean=float(returns.mean()),
+        std=float(returns.std()),
+        iqm=float(iqm(returns)),
+        returns=[float(r) for r in returns],
+        lengths=[int(n) for n in record.lengths],
+        seeds=[int(s) for s in envs.game_seeds(seed, episodes)],
+        protocol=agent.spec.protocol,
+        sample=sample,
+    )
+
+
+class GameRecord:
+    """Return and length of each game of a fixed list, in the list's order."""
+
+    def __init__(self, games: int) -> None:
+        self.returns = np.zeros(games)
+        self.lengths = np.zeros(games, np.int64)
+        self._done = np.zeros(games, bool)
+
+    @property
+    def complete(self) -> bool:
+        return bool(self._done.all())
+
+    def add(self, ts: TimeStep) -> None:
+        """Takes a row whose info["game"] says which game each environment plays, -1 where none."""
+        game = ts.info["game"]
+        playing = game >= 0
+        counted = playing & ~ts.first
+        self.returns[game[counted]] += ts.reward[counted]
+        self.lengths[game[counted]] += 1
+        self._done[game[playing & ts.last]] = True
+
+
+def pick_device(device: str) -> str:
+    """cpu or cuda; auto takes a GPU where there is one. Raises InputError for a GPU that is not there."""
+    import torch
+
+    from rl.errors import InputError
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device {device!r}: PyTorch sees no GPU here; use --device cpu")
+    return device

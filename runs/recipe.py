@@ -1,0 +1,161 @@
+"""What a run is: an environment, an agent's config, a budget. A recipe is one such value in runs/recipes/*.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import agents
+import envs
+from envs import EnvConfig
+from rl.errors import InputError, unknown
+from runs.settings import apply_settings, from_json, to_json
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe, resolved or not. The budget is fixed: nothing looks at evaluation returns to stop or to choose."""
+
+    env: str
+    """Environment id, as `envs.make` takes it."""
+    agent: Any
+    """The agent's config; its class names the agent."""
+    steps: int
+    """Budget in counted steps, over all environments."""
+    num_envs: int = 1
+    """Environments in the training stream."""
+    seed: int = 0
+    """Every generator of the run is derived from it."""
+    env_config: EnvConfig = field(default_factory=EnvConfig)
+    """How the environment is made."""
+    eval_every: int = 0
+    """Steps between evaluations during training; 0 leaves only the final one."""
+    eval_episodes: int = 20
+    """Whole games in an evaluation."""
+    eval_sample: bool = False
+    """Evaluate the sampled policy instead of the greedy one."""
+    eval_max_steps: int | None = None
+    """Step cap of an evaluation game; none leaves the environment's own."""
+    save_every: int = 0
+    """Steps between checkpoints; 0 leaves only the final one."""
+    log_every: int = 1_000
+    """Steps between lines of metrics.jsonl."""
+    video_every: int = 0
+    """Steps between evaluation videos; 0 makes none."""
+    threads: int = 1
+    """PyTorch's threads: 1 is fastest for small networks and part of what makes a run repeatable; 0 takes all cores."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "num_envs", "eval_episodes", "log_every"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("seed", "eval_every", "save_every", "video_every", "threads"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.eval_max_steps is not None and self.eval_max_steps < 1:
+            raise InputError(f"eval_max_steps must be at least 1 or none, got {self.eval_max_steps}")
+        starts = getattr(self.agent, "learning_starts", 0)
+        if starts >= self.steps:
+            raise InputError(f"learning_starts {starts} is not below the budget of {self.steps} steps: no update is made")
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the suite."""
+    return sorted(m.name for m in pkgutil.iter_modules([str(RECIPES)]) if not m.name.startswith("_"))
+
+
+def resolve(
+    recipe: str | Path | Run,
+    *,
+    agent: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    num_envs: int | None = None,
+    settings: Sequence[str] = (),
+) -> Run:
+    """The run that a recipe's name, a .py file, a run.json or an environment id stands for, with the changes made.
+
+    Raises InputError for an unknown name (the nearest one is offered), field or value.
+    """
+    run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent)
+    changes: dict[str, Any] = {"steps": steps, "seed": seed, "num_envs": num_envs}
+    if agent is not None and agent_name(run.agent) != agent:
+        changes["agent"] = agents.config(agent)
+    # all at once: fields that constrain each other may change together
+    with_settings = [f"{k}={v}" for k, v in changes.items() if k != "agent" and v is not None]
+    if "agent" in changes:
+        run = _replace_agent(run, changes["agent"], with_settings)
+        with_settings = []
+    return apply_settings(run, [*with_settings, *settings])
+
+
+def _replace_agent(run: Run, config: Any, settings: list[str]) -> Run:
+    return apply_settings(dataclasses.replace(run, agent=config, steps=max(run.steps, 10**9)), [f"steps={run.steps}", *settings])
+
+
+def _find(recipe: str, agent: str | None) -> Run:
+    path = Path(recipe)
+    if path.suffix == ".py":
+        return _from_file(path)
+    if path.suffix == ".json" or (path.is_dir() and (path / "run.json").exists()):
+        return from_run_json(path if path.suffix == ".json" else path / "run.json")
+    if recipe in recipe_names():
+        return _from_file(RECIPES / f"{recipe}.py")
+    if not envs.known(recipe):
+        near = [*recipe_names(), *envs.ids()]
+        raise unknown("recipe or environment", recipe, near)
+    return default_run(recipe, agent)
+
+
+def default_run(env: str, agent: str | None = None) -> Run:
+    """A run of an environment that has no recipe: the agent's defaults for 100,000 steps."""
+    if agent is None:
+        agent = "ppo" if envs.spec(env).action.kind == "box" else "dqn"
+    return Run(env=env, agent=agents.config(agent), steps=100_000)
+
+
+def _from_file(path: Path) -> Run:
+    if not path.exists():
+        raise InputError(f"there is no recipe file {path}")
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+    run = getattr(module, "run", None)
+    if not isinstance(run, Run):
+        raise InputError(f"{path} has no `run = Run(...)`")
+    return run
+
+
+def from_run_json(path: Path) -> Run:
+    """The run that a run.json describes."""
+    if not path.exists():
+        raise InputError(f"there is no file {path}")
+    try:
+        data = json.loads(path.read_text())["recipe"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a run.json: {type(error).__name__} {error}") from error
+    return from_json(Run, data)
+
+
+def agent_name(config: Any) -> str:
+    """The name an agent config goes by."""
+    return str(agents.name_of(config))
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """The run as plain JSON; `from_run_json` reads it back."""
+    return dict(to_json(run))
