@@ -37,7 +37,7 @@ __all__ = ["Run", "compare", "evaluate", "load", "resume", "train", "watch"]
 
 
 class _Package(ModuleType):
-    """`runs.train` is the function for ever: importing the submodule of that name does not put the module in its place."""
+    """`runs.train` stays the function: importing the submodule of that name does not put the module in its place."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in _PUBLIC:

@@ -1,6 +1,8 @@
 """`python -m runs` is `rl`."""
 
+import sys
+
 from runs.cli import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
