@@ -6,7 +6,6 @@ A user's own agent needs no line: `--agent module:Class`, or an entry point in t
 from __future__ import annotations
 
 import importlib
-import sys
 from typing import Any
 
 REGISTRY: dict[str, str] = {
@@ -55,30 +54,13 @@ def config(name: str) -> Any:
 
 
 def name_of(config: Any) -> str:
-    """The name of the agent that a config belongs to."""
-    for name in REGISTRY:
-        module, _, _ = REGISTRY[name].partition(":")
-        if type(config).__module__ == module and load(name).Config is type(config):
-            return name
-    for name in _entry_points():
-        if load(name).Config is type(config):
-            return name
-    return f"{type(config).__module__}:{type(config).__qualname__.removesuffix('Config')}"
+    """The name of the agent that a config belongs to, as `load` takes it."""
+    return str(config.name)
 
 
 def build(config: Any, spec: Any, *, num_envs: int, seed: int, device: str = "cpu") -> Any:
     """The agent of `config` for an environment's spec. Raises `InputError` where the two do not fit."""
     return load(name_of(config))(spec, config, num_envs=num_envs, seed=seed, device=device)
-
-
-def name_of(config: Any) -> str | None:
-    """The name to `load` the agent that `config` belongs to; None where it is no agent's config."""
-    module = type(config).__module__
-    for attribute, found in vars(sys.modules[module]).items():
-        if isinstance(found, type) and vars(found).get("Config") is type(config):
-            where = f"{module}:{attribute}"
-            return next((name for name, known in {**_entry_points(), **REGISTRY}.items() if known == where), where)
-    return None
 
 
 def _entry_points() -> dict[str, str]:

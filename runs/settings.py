@@ -340,7 +340,7 @@ def to_json(config: Any) -> Any:
     An agent's config carries the agent's name as "name", so that `from_json` finds its class again.
     """
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        name = agents.name_of(config)
+        name = _agent_name(config)
         fields = {f.name: to_json(getattr(config, f.name)) for f in dataclasses.fields(config) if f.init}
         return {"name": name, **fields} if name else fields
     if isinstance(config, Mapping):
@@ -359,6 +359,13 @@ def to_json(config: Any) -> Any:
 def from_json(cls: type[T], data: Any, where: str = "") -> T:
     """A `cls` from what `to_json` made. Raises `InputError` for unknown or missing fields and wrong types."""
     return _read(data, cls, where)
+
+
+def _agent_name(config: Any) -> str | None:
+    """The class attribute `name` of an agent's config, which is no field of it."""
+    name = getattr(type(config), "name", None)
+    is_field = any(f.name == "name" for f in dataclasses.fields(config))
+    return name if isinstance(name, str) and not is_field else None
 
 
 def _read(data: Any, annotation: Any, where: str) -> Any:
