@@ -1,0 +1,61 @@
+"""`NetConfig`: what a network looks like up to its heads. Imports no torch, so that recipes stay light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rl.errors import InputError, unknown
+
+Activation = Literal["relu", "tanh", "elu", "silu"]
+CoreKind = Literal["none", "lstm", "gru"]
+
+ENCODERS = ("auto", "mlp", "nature", "impala", "board")
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Encoder and core of an agent's network; heads belong to the agent."""
+
+    encoder: str = "auto"
+    """`auto` picks by observation kind and size; `mlp`, `nature`, `impala`, `board`, or `module:Class` for your own."""
+    hidden: tuple[int, ...] | None = None
+    """Widths of the MLP on the (flattened) encoding; () is none; None is 64x64, after a CNN 512, after `board` 128."""
+    activation: Activation = "relu"
+    """Non-linearity of every layer."""
+    layer_norm: bool = False
+    """LayerNorm between each layer and its non-linearity; in a CNN over the channels of each pixel, as in PQN."""
+    core: CoreKind = "none"
+    """Memory on top of the encoder."""
+    core_size: int = 128
+    """Units of the core."""
+    orthogonal: bool = False
+    """Orthogonal weights of gain sqrt(2) and zero biases (a core: gain 1), instead of PyTorch's defaults."""
+    width: int = 1
+    """Multiplies the channels of `impala` (16, 32, 32)."""
+    spectral_norm: bool = False
+    """Spectral normalisation of the residual convolutions of `impala` (Beyond The Rainbow)."""
+    max_pool: int = 0
+    """Side of an adaptive max-pool after `impala` (Beyond The Rainbow: 6); 0 is off."""
+    channels_last: bool = True
+    """Convolve in channels-last memory format: the same numbers, measured 1.5 times faster for Atari frames on a CPU."""
+
+    def __post_init__(self) -> None:
+        if ":" not in self.encoder and self.encoder not in ENCODERS:
+            raise unknown("encoder", self.encoder, ENCODERS)
+        if self.activation not in get_args(Activation):
+            raise unknown("activation", self.activation, get_args(Activation))
+        if self.core not in get_args(CoreKind):
+            raise unknown("core", self.core, get_args(CoreKind))
+        if self.hidden is not None:
+            object.__setattr__(self, "hidden", tuple(self.hidden))
+            for size in self.hidden:
+                _at_least("hidden", size, 1)
+        _at_least("core_size", self.core_size, 1)
+        _at_least("width", self.width, 1)
+        _at_least("max_pool", self.max_pool, 0)
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")

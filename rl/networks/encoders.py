@@ -1,0 +1,253 @@
+"""From stored observations to flat features: one stem for each leaf, then a shared MLP (see torso.py).
+
+Leaves arrive as they are stored (uint8, bool, int64, float32) as [B, *shape], or [B, S, *shape], oldest first, when
+S > 1 rows are stacked. Conversion to float happens here, once, on the network's device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from rl.errors import InputError
+from rl.networks.config import NetConfig
+from rl.types import ObsLeaf
+
+NATURE_SMALLEST = 36  # pixels: below, the third convolution has nothing left to see
+BOARD_LARGEST = 16  # cells: above, one 3x3 layer sees too little of the picture
+
+
+def activation(config: NetConfig) -> nn.Module:
+    match config.activation:
+        case "relu":
+            return nn.ReLU(inplace=True)
+        case "tanh":
+            return nn.Tanh()
+        case "elu":
+            return nn.ELU()
+        case "silu":
+            return nn.SiLU()
+
+
+def mlp(features: int, hidden: tuple[int, ...], config: NetConfig) -> nn.Sequential:
+    """Linear, (LayerNorm,) activation for each width in `hidden`."""
+    layers: list[nn.Module] = []
+    for size in hidden:
+        layers.append(nn.Linear(features, size))
+        if config.layer_norm:
+            layers.append(nn.LayerNorm(size))
+        layers.append(activation(config))
+        features = size
+    return nn.Sequential(*layers)
+
+
+class Flat(nn.Module):
+    """A vector, or an image or board read as one: float [B, S * prod(shape)]."""
+
+    def __init__(self, leaf: ObsLeaf, stack: int) -> None:
+        super().__init__()
+        self.scale = leaf.scale if leaf.kind == "image" else 1.0
+        self.out_features = stack * torch.Size(leaf.shape).numel()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.reshape(x.shape[0], self.out_features)
+        if not x.is_floating_point():
+            x = x.float()
+        return x if self.scale == 1.0 else x / self.scale
+
+
+class OneHot(nn.Module):
+    """Categories as concatenated one-hot blocks: int64 [B, (S,) K] becomes float [B, S * sum(nvec)]."""
+
+    offsets: Tensor
+
+    def __init__(self, leaf: ObsLeaf, stack: int) -> None:
+        super().__init__()
+        nvec = torch.tensor(leaf.nvec * stack)
+        self.out_features = int(nvec.sum())
+        self.register_buffer("offsets", nvec.cumsum(0) - nvec, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        index = x.reshape(x.shape[0], -1) + self.offsets
+        return torch.zeros(x.shape[0], self.out_features, device=x.device).scatter_(1, index, 1.0)
+
+
+class Planes(nn.Module):
+    """A stack of pictures as float planes [B, S * C, H, W]: bytes divided by `leaf.scale`, axes in order."""
+
+    def __init__(self, leaf: ObsLeaf, stack: int, channels_last: bool) -> None:
+        super().__init__()
+        channels, height, width = plane_shape(leaf)
+        self.shape = (stack * channels, height, width)
+        self.stack = stack
+        self.hwc = len(leaf.shape) == 3 and leaf.layout == "HWC"
+        self.scale = leaf.scale if leaf.kind == "image" else 1.0
+        # The weights stay contiguous: only the input asks for the format, and every convolution follows it.
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.hwc:
+            x = x.movedim(-1, -3)
+        x = x.reshape(x.shape[0], *self.shape)
+        x = x.to(torch.float32, memory_format=self.memory_format, copy=self.scale != 1.0)
+        return x if self.scale == 1.0 else x.mul_(1.0 / self.scale)
+
+
+def plane_shape(leaf: ObsLeaf) -> tuple[int, int, int]:
+    """(C, H, W) of an image or board leaf."""
+    match leaf.shape:
+        case (height, width):
+            return 1, height, width
+        case (height, width, channels) if leaf.layout == "HWC":
+            return channels, height, width
+        case (channels, height, width) if leaf.layout == "CHW":
+            return channels, height, width
+    raise InputError(f"an {leaf.kind} observation needs shape (H, W), HWC or CHW, got {leaf.shape} {leaf.layout!r}")
+
+
+class PixelNorm(nn.LayerNorm):
+    """LayerNorm over the channels of each pixel of [B, C, H, W]: no copy in channels-last format."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def _conv(into: int, out: int, kernel: int, stride: int, config: NetConfig, padding: int = 0) -> list[nn.Module]:
+    norm = [PixelNorm(out)] if config.layer_norm else []
+    return [nn.Conv2d(into, out, kernel, stride, padding), *norm, activation(config)]
+
+
+def nature(channels: int, config: NetConfig) -> nn.Sequential:
+    """Mnih et al. 2015: 32 8x8 / 4, 64 4x4 / 2, 64 3x3 / 1."""
+    return nn.Sequential(
+        *_conv(channels, 32, 8, 4, config),
+        *_conv(32, 64, 4, 2, config),
+        *_conv(64, 64, 3, 1, config),
+    )
+
+
+def board(channels: int, config: NetConfig) -> nn.Sequential:
+    """Young and Tian 2019 (MinAtar): 16 3x3 / 1."""
+    return nn.Sequential(*_conv(channels, 16, 3, 1, config))
+
+
+def impala(channels: int, config: NetConfig) -> nn.Sequential:
+    """Espeholt et al. 2018, the large network: three stages of a convolution, a max-pool and two residual blocks."""
+    layers: list[nn.Module] = []
+    for out in (16 * config.width, 32 * config.width, 32 * config.width):
+        layers += [nn.Conv2d(channels, out, 3, padding=1), nn.MaxPool2d(3, 2, 1)]
+        layers += [Residual(out, config), Residual(out, config)]
+        channels = out
+    layers.append(activation(config))
+    if config.max_pool:
+        layers.append(nn.AdaptiveMaxPool2d(config.max_pool))
+    return nn.Sequential(*layers)
+
+
+class Residual(nn.Module):
+    """x + conv(act(conv(act(x)))), 3x3, channels kept."""
+
+    def __init__(self, channels: int, config: NetConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential()
+        for _ in range(2):
+            if config.layer_norm:
+                self.layers.append(PixelNorm(channels))
+            # Not in place: the first one's input is also the shortcut.
+            self.layers.append(nn.ReLU() if config.activation == "relu" else activation(config))
+            conv = nn.Conv2d(channels, channels, 3, padding=1)
+            if config.spectral_norm:
+                parametrize.register_parametrization(conv, "weight", SpectralNorm(conv.weight))
+            self.layers.append(conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class SpectralNorm(nn.Module):
+    """Divides a weight by its largest singular value, estimated by power iteration (Miyato et al. 2018, alg. 1).
+
+    One iteration for each forward pass that records gradients, none otherwise: unlike PyTorch's own, acting and
+    evaluating leave the buffers, and so the network, bit-equal.
+    """
+
+    u: Tensor
+    v: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        matrix = weight.detach().flatten(1)
+        self.register_buffer("u", F.normalize(torch.randn(matrix.shape[0]), dim=0))
+        self.register_buffer("v", F.normalize(torch.randn(matrix.shape[1]), dim=0))
+        for _ in range(15):
+            self._iterate(matrix)
+
+    @torch.no_grad()
+    def _iterate(self, matrix: Tensor) -> None:
+        self.v.copy_(F.normalize(matrix.T @ self.u, dim=0))
+        self.u.copy_(F.normalize(matrix @ self.v, dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        matrix = weight.flatten(1)
+        if self.training and torch.is_grad_enabled():
+            self._iterate(matrix)
+        sigma = torch.dot(self.u.clone(), matrix @ self.v.clone())
+        return weight / sigma
+
+
+class Pixels(nn.Module):
+    """A convolutional stem: an image or board leaf to flat features [B, out_features]."""
+
+    def __init__(self, leaf: ObsLeaf, stack: int, kind: str, config: NetConfig) -> None:
+        super().__init__()
+        self.planes = Planes(leaf, stack, config.channels_last)
+        channels, height, width = self.planes.shape
+        smallest = {"nature": NATURE_SMALLEST, "impala": 1, "board": 3}[kind]
+        if min(height, width) < smallest:
+            raise InputError(
+                f"encoder {kind!r} needs pictures of at least {smallest}x{smallest}, got {height}x{width}: use 'auto'"
+            )
+        self.conv = {"nature": nature, "impala": impala, "board": board}[kind](channels, config)
+        match kind:
+            case "nature":
+                for kernel, stride in ((8, 4), (4, 2), (3, 1)):
+                    height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
+                out = 64
+            case "impala":
+                for _ in range(3):
+                    height, width = (height + 1) // 2, (width + 1) // 2
+                if config.max_pool:
+                    height = width = config.max_pool
+                out = 32 * config.width
+            case _:
+                height, width, out = height - 2, width - 2, 16
+        self.out_features = out * height * width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(self.planes(x)).flatten(1)
+
+
+def stem_kind(leaf: ObsLeaf, encoder: str) -> str:
+    """What reads a leaf: `flat`, `onehot`, or a CNN's name; `auto` goes by the picture's smaller side."""
+    if leaf.kind == "index":
+        return "onehot"
+    if leaf.kind == "vector" or encoder == "mlp":
+        return "flat"
+    if encoder != "auto":
+        return encoder
+    _, height, width = plane_shape(leaf)
+    if min(height, width) < 3:
+        return "flat"
+    if max(height, width) <= BOARD_LARGEST:
+        return "board"
+    return "nature" if min(height, width) >= NATURE_SMALLEST else "impala"
+
+
+def build_stem(leaf: ObsLeaf, kind: str, stack: int, config: NetConfig) -> Flat | OneHot | Pixels:
+    if kind == "flat":
+        return Flat(leaf, stack)
+    if kind == "onehot":
+        return OneHot(leaf, stack)
+    return Pixels(leaf, stack, kind, config)

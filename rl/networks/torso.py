@@ -1,0 +1,121 @@
+"""The part of a network that every agent shares: observation leaves in, features out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rl.errors import InputError
+from rl.networks.config import NetConfig
+from rl.networks.cores import Core
+from rl.networks.encoders import build_stem, mlp, stem_kind
+from rl.networks.init import orthogonal_
+from rl.types import EnvSpec
+
+DEFAULT_HIDDEN = {"nature": (512,), "impala": (512,), "board": (128,)}
+
+
+class Encoder(nn.Module):
+    """A stem for each leaf, their flat features concatenated, one MLP on all of them: [B, ...] to [B, out_features]."""
+
+    def __init__(self, spec: EnvSpec, config: NetConfig, stack: int = 1) -> None:
+        super().__init__()
+        kinds = {name: stem_kind(leaf, config.encoder) for name, leaf in spec.obs.items()}
+        for field in ("width", "spectral_norm", "max_pool"):
+            if getattr(config, field) != getattr(NetConfig, field) and "impala" not in kinds.values():
+                raise InputError(f"{field} is a field of encoder 'impala': set encoder='impala' or leave it out")
+        if config.encoder in DEFAULT_HIDDEN and config.encoder not in kinds.values():
+            raise InputError(f"encoder {config.encoder!r} reads pictures and {spec.id} shows none: use 'auto' or 'mlp'")
+        stems = {name: build_stem(spec.obs[name], kind, stack, config) for name, kind in kinds.items()}
+        # Not keyed by leaf name, which may hold characters that a module's name may not.
+        self.names = tuple(stems)
+        self.stems = nn.ModuleList(stems.values())
+        features = sum(stem.out_features for stem in stems.values())
+        hidden = config.hidden
+        if hidden is None:
+            hidden = max((DEFAULT_HIDDEN.get(kind, (64, 64)) for kind in kinds.values()), key=max)
+        self.mlp = mlp(features, hidden, config)
+        self.out_features = hidden[-1] if hidden else features
+
+    def forward(self, obs: dict[str, Tensor]) -> Tensor:
+        parts = [stem(obs[name]) for name, stem in zip(self.names, self.stems, strict=True)]
+        return self.mlp(parts[0] if len(parts) == 1 else torch.cat(parts, -1))
+
+
+class Torso(nn.Module):
+    """Encoder and core. Made by `build_torso`.
+
+    out_features: width of the features.  state_size: 0 without a core; LSTM 2 * core_size (h, c), GRU core_size.
+    """
+
+    def __init__(self, spec: EnvSpec, encoder: nn.Module, core: Core | None, stack: int = 1) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.core = core
+        features: Any = encoder.out_features
+        self.out_features: int = core.size if core else features
+        self.state_size = core.state_size if core else 0
+        self._name, leaf = next(iter(spec.obs.items()))
+        self._dims = {name: len(leaf.shape) + (stack > 1) for name, leaf in spec.obs.items()}
+        # One plain vector needs no stem and no reshaping: its MLP takes any leading dimensions.
+        plain = len(spec.obs) == 1 and leaf.kind == "vector" and leaf.dtype == "float32" and len(leaf.shape) == 1
+        self._plain = plain and stack == 1 and isinstance(encoder, Encoder)
+
+    def forward(
+        self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Features [..., out_features] of leaves [..., *shape], or [..., S, *shape], oldest first, for S > 1 stacked.
+
+        With a core the leading dimensions are [T, B]: `state` [B, state_size] (None: zeros) is the one before row 0,
+        `first` bool [T, B] zeroes it before that row, and the state after row T - 1 is returned. Without one `state`
+        is returned as it came.
+        """
+        features = self.encode(obs)
+        return (features, state) if self.core is None else self.core(features, state, first)
+
+    def encode(self, obs: dict[str, Tensor]) -> Tensor:
+        """The encoder alone, for any leading dimensions."""
+        if self._plain:
+            return self.encoder.mlp(obs[self._name])  # type: ignore[union-attr, operator]
+        x = obs[self._name]
+        lead = x.shape[: x.ndim - self._dims[self._name]]
+        if len(lead) == 1:
+            return self.encoder(obs)
+        flat = {name: obs[name].reshape(-1, *obs[name].shape[len(lead) :]) for name in self._dims}
+        features: Tensor = self.encoder(flat)
+        return features.reshape(*lead, features.shape[-1])
+
+    def states(
+        self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The state that each row of [T, B] consumes, [T, B, state_size], and the one after the last; needs a core."""
+        assert self.core is not None
+        return self.core.states(self.encode(obs), state, first)
+
+
+def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
+    """The encoder that suits `spec.obs` unless `config` says otherwise, and the core. `InputError` where they don't fit.
+
+    Your own encoder (`encoder="module:Class"`) is called as Class(spec, config, stack), has `out_features`, and maps
+    a dict of leaves [B, (S,) *shape], as stored, to [B, out_features].
+    """
+    encoder = _load(config.encoder)(spec, config, stack) if ":" in config.encoder else Encoder(spec, config, stack)
+    if not isinstance(encoder, nn.Module) or not isinstance(getattr(encoder, "out_features", None), int):
+        raise InputError(f"encoder {config.encoder!r} must make a torch.nn.Module with an integer `out_features`")
+    core = None
+    if config.core != "none":
+        features: Any = encoder.out_features
+        core = Core(config.core, features, config.core_size)
+    torso = Torso(spec, encoder, core, stack)
+    return orthogonal_(torso) if config.orthogonal else torso
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"encoder {path!r} cannot be imported: {error}") from error
