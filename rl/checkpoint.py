@@ -1,0 +1,332 @@
+"""Saving a run so that no kill, full disk or flipped bit loses more than the last save interval.
+
+    write_checkpoint(root, step, {"agent": agent.state_dict(), "trainer": ...}, lengths=folder.lengths())
+    folder, skipped = newest_good(root)
+    agent.load_state_dict(load_tree(folder, "agent"))
+
+Under the run folder `root`:
+
+    checkpoints/step-000050000/   <tree>.json + <tree>.safetensors for each tree, manifest.json
+    replay/segment-<first row>-<last row>.safetensors   immutable rows, named by the manifests that need them
+
+A checkpoint is a folder written beside its place, its manifest (size and SHA-256 of every file) last, re-read, then
+renamed; only then are older ones removed. So at every instruction the disk holds a whole checkpoint, and whatever
+begins with a dot is a leftover that `sweep` may remove.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rl import storage
+from rl.errors import InputError, RunError
+from rl.storage import (
+    SCHEMA,
+    CheckpointError,
+    Tree,
+    failed_write,
+    plain,
+    read_arrays,
+    read_json,
+    rename,
+    save_tree,
+    write_arrays,
+    write_atomic,
+    write_json,
+)
+
+__all__ = [
+    "CheckpointError",
+    "SegmentStore",
+    "checkpoint_path",
+    "checkpoints",
+    "discard_after",
+    "load_tree",
+    "newest_good",
+    "save_tree",
+    "sweep",
+    "verify",
+    "write_atomic",
+    "write_checkpoint",
+]
+
+_NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old")
+
+
+def checkpoint_path(root: Path, step: int) -> Path:
+    """Where the checkpoint of `step` of the run folder `root` lives."""
+    return Path(root) / "checkpoints" / f"step-{step:09d}"
+
+
+def checkpoints(root: Path) -> dict[int, Path]:
+    """The checkpoint folders of a run by step, oldest first, good or not."""
+    found: dict[int, Path] = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in sorted((Path(root) / "checkpoints").iterdir(), reverse=True):  # "step-..." before ".step-....old"
+            if match := _NAME.fullmatch(path.name):
+                found.setdefault(int(match[1] or match[2]), path)
+    return dict(sorted(found.items()))
+
+
+def write_checkpoint(
+    root: Path,
+    step: int,
+    trees: Mapping[str, Tree],
+    lengths: Mapping[str, int] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    *,
+    segments: SegmentStore | None = None,
+    keep: int = 2,
+    kept: Callable[[int], bool] | Iterable[int] = (),
+) -> Path:
+    """Saves `trees` as the checkpoint of `step`, re-reads it, and only then removes older ones; returns its folder.
+
+    `lengths`: bytes of each jsonl file at this step. `extra`: JSON-able, into the manifest. `segments`: the replay rows
+    that this checkpoint needs. The newest `keep` stay, and those whose step `kept` names. Segments that no checkpoint
+    needs any longer are removed. Raises `RunError` where the disk is full; nothing half-written stays, the older
+    checkpoints do.
+    """
+    if keep < 1:
+        raise InputError(f"keep must be at least 1, got {keep}")
+    root = Path(root)
+    final = checkpoint_path(root, step)
+    new, old = final.with_name(f".{final.name}.new"), final.with_name(f".{final.name}.old")
+    try:
+        shutil.rmtree(new, ignore_errors=True)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        os.mkdir(new)
+        files: dict[str, Any] = {}
+        for name, tree in trees.items():
+            files |= save_tree(new, name, tree)
+        manifest = {
+            "schema": SCHEMA,
+            "step": step,
+            "saved": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "files": files,
+            "lengths": dict(lengths or {}),
+            "segments": [] if segments is None else list(segments.records),
+            "extra": plain(extra or {}),
+        }
+        write_json(new / "manifest.json", manifest | {"sha256": _digest(manifest)})
+        verify(new, replay="size")
+        if final.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            rename(final, old)
+        rename(new, final)
+    except OSError as error:
+        raise failed_write(final, error) from error
+    except CheckpointError as error:
+        raise RunError(f"the disk does not give back what was written: {error}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    _prune(root, step, keep, kept if callable(kept) else set(kept).__contains__)
+    _sweep_segments(root)
+    return final
+
+
+def load_tree(folder: Path, name: str) -> Tree:
+    """One tree of a checkpoint, checked against its manifest; the other trees and the replay may be missing."""
+    folder = Path(folder)
+    files = _read_manifest(folder)["files"]
+    if f"{name}.json" not in files:
+        raise CheckpointError(f"{folder} has no {name!r}: it holds {', '.join(sorted({Path(f).stem for f in files}))}")
+    for file in (f"{name}.json", f"{name}.safetensors"):
+        if file in files:
+            _check(folder / file, files[file])
+    return storage.load_tree(folder, name)
+
+
+def verify(folder: Path, replay: Literal["skip", "size", "hash"] = "hash") -> dict[str, Any]:
+    """The manifest of a checkpoint whose every file has the recorded size and SHA-256; else a `CheckpointError`.
+
+    `replay` says how the segments it needs are looked at: only `rl resume` needs them, and a million rows take seconds.
+    """
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    match = re.search(r"step-(\d+)", folder.name)
+    if match and int(match[1]) != manifest["step"]:
+        raise CheckpointError(f"{folder} is foreign: it holds step {manifest['step']}")
+    for name, record in manifest["files"].items():
+        _check(folder / name, record)
+    for record in manifest["segments"] if replay != "skip" else ():
+        _check(folder.parent.parent / "replay" / record["file"], record, replay == "hash")
+    return manifest
+
+
+def newest_good(root: Path, replay: Literal["skip", "size", "hash"] = "hash") -> tuple[Path, list[str]]:
+    """(the newest checkpoint folder that verifies, one line for each newer one that does not).
+
+    Raises `CheckpointError` where there is none.
+    """
+    skipped: list[str] = []
+    for path in reversed(checkpoints(root).values()):
+        try:
+            verify(path, replay)
+        except CheckpointError as error:
+            skipped.append(f"skipped checkpoint {path.name}: {error}")
+        else:
+            return path, skipped
+    if skipped:
+        raise CheckpointError(f"no good checkpoint in {root}: {'; '.join(skipped)}")
+    raise CheckpointError(f"no checkpoint in {root}: nothing was saved there yet")
+
+
+def discard_after(root: Path, step: int) -> None:
+    """Removes the checkpoints beyond `step`: damaged, or a future that resuming at `step` gives up.
+
+    Call before the jsonl files are cut to this step's lengths: a kill in between must not leave a newer checkpoint
+    without its lines.
+    """
+    for other, path in checkpoints(root).items():
+        if other > step:
+            _delete(path)
+    sweep(root)
+
+
+def sweep(root: Path) -> None:
+    """Removes what an earlier process left half-written. Only the holder of the run's lock may call it."""
+    root = Path(root)
+    for folder in (root, root / "checkpoints", root / "replay"):
+        for path in [*folder.glob(".*.tmp"), *folder.glob(".*.new"), *folder.glob(".*.dead"), *folder.glob(".*.old")]:
+            match = _NAME.fullmatch(path.name)
+            if match and not (final := checkpoint_path(root, int(match[2]))).exists():
+                rename(path, final)  # killed between the two renames of a checkpoint saved twice
+            elif path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+    _sweep_segments(root)
+
+
+def _prune(root: Path, step: int, keep: int, kept: Callable[[int], bool]) -> None:
+    """Keeps the newest `keep` whole checkpoints up to `step`; those beyond it are `discard_after`'s."""
+    whole = 0
+    for other, path in reversed(checkpoints(root).items()):
+        if other > step:
+            continue
+        with contextlib.suppress(CheckpointError):
+            if other != step and whole < keep:
+                verify(path, "size")
+            whole += 1
+            if whole <= keep or kept(other):
+                continue
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
+    """Renamed first: a half-removed folder must not look like a damaged checkpoint."""
+    dead = path.with_name(f".{path.name.strip('.')}.dead")
+    with contextlib.suppress(OSError):
+        shutil.rmtree(dead, ignore_errors=True)
+        rename(path, dead)
+        shutil.rmtree(dead, ignore_errors=True)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    if not (folder / "manifest.json").exists():
+        raise CheckpointError(f"{folder} is not a checkpoint: it has no manifest.json")
+    manifest = read_json(folder / "manifest.json")
+    if manifest.get("schema") != SCHEMA:
+        raise CheckpointError(f"{folder} has schema {manifest.get('schema')}, this version reads {SCHEMA}")
+    digest = manifest.pop("sha256", None)
+    if digest != _digest(manifest):
+        raise CheckpointError(f"{folder / 'manifest.json'} is damaged: it does not match its own SHA-256")
+    return manifest
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "size": file.tell()}
+
+
+def _check(path: Path, record: Mapping[str, Any], by_hash: bool = True) -> None:
+    try:
+        size = path.stat().st_size
+        if size != record["size"]:
+            raise CheckpointError(f"{path} is damaged: {size} bytes, {record['size']} were written")
+        if by_hash and _record(path)["sha256"] != record["sha256"]:
+            raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the manifest's")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+
+
+class SegmentStore:
+    """The replay's rows on disk: each save appends the rows since the last one as one immutable file.
+
+        store.append(start, replay.count, replay.export(start, replay.count))   # start = max(store.stop, replay.oldest)
+        store.drop_before(replay.oldest)
+        write_checkpoint(root, step, trees, lengths, segments=store)
+
+    Rows [start, stop) are in `segment-<start>-<stop - 1>.safetensors`. A segment stays on disk as long as a checkpoint
+    needs it, so the previous checkpoint remains resumable; the manifests are the only list of what is alive.
+    """
+
+    def __init__(self, root: Path, records: Sequence[Mapping[str, Any]] = ()) -> None:
+        """`records`: `verify(folder)["segments"]` of the checkpoint that is resumed."""
+        self.folder = Path(root) / "replay"
+        self.records: list[dict[str, Any]] = [dict(record) for record in records]
+
+    @property
+    def stop(self) -> int:
+        """The first row that is not saved yet."""
+        return self.records[-1]["stop"] if self.records else 0
+
+    def append(self, start: int, stop: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Saves rows [start, stop), durable and re-read on return. After a gap the rows before it are given up."""
+        if start < self.stop or stop < start:
+            raise ValueError(f"rows {start} to {stop} do not continue the segments, which end at {self.stop}")
+        if start == stop:
+            return
+        path = self.folder / f"segment-{start:09d}-{stop - 1:09d}.safetensors"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise failed_write(path, error) from error
+        record = {"file": path.name, "start": start, "stop": stop, **write_arrays(path, arrays)}
+        try:
+            _check(path, record)
+        except CheckpointError as error:
+            raise RunError(f"the disk does not give back what was written: {error}") from error
+        if start > self.stop:
+            self.records.clear()
+        self.records.append(record)
+
+    def drop_before(self, row: int) -> None:
+        """Gives up the segments whose rows all lie before `row`; `write_checkpoint` removes files that are dead."""
+        self.records = [record for record in self.records if record["stop"] > row]
+
+    def __iter__(self) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+        """(start, stop, arrays) of each segment, oldest first, one in memory at a time: `replay.restore(*segment)`."""
+        for record in self.records:
+            yield record["start"], record["stop"], read_arrays(self.folder / record["file"])
+
+
+def _sweep_segments(root: Path) -> None:
+    """Removes the segments that no checkpoint's manifest names."""
+    needed: set[str] = set()
+    for path in checkpoints(root).values():
+        with contextlib.suppress(CheckpointError, KeyError, TypeError):  # what a foreign manifest names stays
+            needed |= {record["file"] for record in read_json(path / "manifest.json")["segments"]}
+    for path in (Path(root) / "replay").glob("segment-*.safetensors"):
+        if path.name not in needed:
+            with contextlib.suppress(OSError):
+                path.unlink()
