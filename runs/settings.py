@@ -432,8 +432,9 @@ def _read_dataclass(data: Any, cls: Any, where: str) -> Any:
     prefix = f"{where}." if where else ""
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}
     given = {key: value for key, value in data.items() if not (key == "name" and "name" not in fields)}
-    if "name" in data and "name" not in fields and (named := agents.load(data["name"]).Config) is not cls:
-        return _read_dataclass({k: v for k, v in data.items() if k != "name"}, named, where)
+    named = data.get("name") if "name" not in fields else None
+    if named not in (None, getattr(cls, "name", None)):  # an agent's config where the annotation is its base class
+        return _read_dataclass(given, agents.load(named).Config, where)
     for key in given:
         if key not in fields:
             raise unknown("field", prefix + key, [prefix + name for name in fields])
