@@ -13,7 +13,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import DOWN, LEFT, NOOP, RIGHT, UP, below, rule, state_row, uniform
+from envs.arcade.rules import Row, DOWN, LEFT, NOOP, RIGHT, UP, below, rule, state_row, uniform
 
 NAME = "Asterix"
 VERSION = 1
@@ -36,7 +36,7 @@ EMPTY, ENEMY, GOLD = range(3)
 
 
 @rule
-def reset(s):
+def reset(s: Row) -> None:
     s.x, s.y = 5, 5
     s.spawn_timer = s.spawn_period = 10
     s.move_timer = s.move_period = 5
@@ -47,7 +47,7 @@ def reset(s):
 
 
 @rule
-def step(s, action, ramping):
+def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     reward, ended = 0, False
     if s.spawn_timer == 0:
         s.spawn_timer = s.spawn_period
@@ -73,9 +73,10 @@ def step(s, action, ramping):
         elif met and s.kind[mine] == ENEMY:
             ended = True
         for k in range(8):
-            s.lane_x[k] += s.heading[k]
-            if s.lane_x[k] < 0 or s.lane_x[k] > 9:
-                s.kind[k] = EMPTY
+            if s.kind[k] != EMPTY:
+                s.lane_x[k] += s.heading[k]
+                if s.lane_x[k] < 0 or s.lane_x[k] > 9:
+                    s.kind[k] = EMPTY
         met = s.lane_x[mine] == s.x
     if met and s.kind[mine] == GOLD:
         reward += 1
@@ -99,7 +100,7 @@ def step(s, action, ramping):
 
 
 @rule
-def spawn(s):
+def spawn(s: Row) -> None:
     """Something enters an empty lane; the first two draws are made even when all lanes are full."""
     from_left = uniform(s) < 0.5
     is_gold = uniform(s) < 1 / 3
@@ -120,7 +121,7 @@ def spawn(s):
 
 
 @rule
-def observe(s, board):
+def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, s.x, 0] = True
     for k in range(8):
         if s.kind[k] != EMPTY:

@@ -12,7 +12,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import LEFT, NOOP, RIGHT, below, rule, state_row
+from envs.arcade.rules import Row, LEFT, NOOP, RIGHT, below, rule, state_row
 
 NAME = "Breakout"
 VERSION = 1
@@ -33,7 +33,7 @@ FULL_ROW = 0b1111111111
 
 
 @rule
-def reset(s):
+def reset(s: Row) -> None:
     side = below(s, 2)  # from the left wall to the right, or from the right wall to the left
     s.paddle = 4
     s.ball_x, s.ball_y = 9 * side, 3
@@ -44,7 +44,7 @@ def reset(s):
 
 
 @rule
-def step(s, action, ramping):
+def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     reward, ended = 0, False
     if action == LEFT:
         s.paddle = max(s.paddle - 1, 0)
@@ -85,7 +85,7 @@ def step(s, action, ramping):
 
 
 @rule
-def observe(s, board):
+def observe(s: Row, board: np.ndarray) -> None:
     board[9, s.paddle, 0] = True
     board[s.ball_y, s.ball_x, 1] = True
     board[s.trail_y, s.trail_x, 2] = True

@@ -14,7 +14,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import DOWN, NOOP, UP, below, rule, state_row, uniform
+from envs.arcade.rules import Row, DOWN, NOOP, UP, below, rule, state_row, uniform
 
 NAME = "Freeway"
 VERSION = 1
@@ -32,14 +32,14 @@ COLUMN = 4
 
 
 @rule
-def reset(s):
+def reset(s: Row) -> None:
     s.y, s.move_timer, s.time_left = 9, 3, 2500
     s.car_x[:] = 0
     redraw_speeds(s)
 
 
 @rule
-def step(s, action, ramping):
+def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     reward = 0
     if action == UP and s.move_timer == 0:
         s.move_timer = 3
@@ -70,7 +70,7 @@ def step(s, action, ramping):
 
 
 @rule
-def redraw_speeds(s):
+def redraw_speeds(s: Row) -> None:
     """New speeds and directions for all cars, which stay where they are."""
     for k in range(8):
         s.car_speed[k] = 1 + below(s, 5)
@@ -81,7 +81,7 @@ def redraw_speeds(s):
 
 
 @rule
-def observe(s, board):
+def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, COLUMN, 0] = True
     for k in range(8):
         x, speed = s.car_x[k], s.car_speed[k]

@@ -23,6 +23,9 @@ from typing import Any
 import numba
 import numpy as np
 
+Row = Any
+"""One environment's row of structured state, as the rules see it: `s.score += 1` writes through."""
+
 SIZE = 10
 """Boards are SIZE x SIZE cells."""
 
@@ -48,7 +51,7 @@ def state_row(*fields: tuple[Any, ...]) -> np.dtype[np.void]:
 
 
 @rule
-def draw(s):  # type: ignore[no-untyped-def]
+def draw(s: Row) -> Any:
     """The next 64 random bits of row `s` (SplitMix64: Steele, Lea and Flood 2014)."""
     s.rng += np.uint64(0x9E3779B97F4A7C15)
     z = s.rng
@@ -58,12 +61,12 @@ def draw(s):  # type: ignore[no-untyped-def]
 
 
 @rule
-def uniform(s):  # type: ignore[no-untyped-def]
+def uniform(s: Row) -> float:
     """A float64 in [0, 1)."""
     return (draw(s) >> np.uint64(11)) * 2.0**-53
 
 
 @rule
-def below(s, n):  # type: ignore[no-untyped-def]
+def below(s: Row, n: int) -> int:
     """An integer in [0, n)."""
     return np.int64(((draw(s) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))

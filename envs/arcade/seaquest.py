@@ -23,7 +23,7 @@ and five lists, in order of entry, each an array of which the first `num_...` ro
 
 import numpy as np
 
-from envs.arcade.rules import DOWN, FIRE, LEFT, NOOP, RIGHT, UP, below, rule, state_row, uniform
+from envs.arcade.rules import Row, DOWN, FIRE, LEFT, NOOP, RIGHT, UP, below, rule, state_row, uniform
 
 NAME = "Seaquest"
 VERSION = 1
@@ -69,7 +69,7 @@ FULL_TANK = 200
 
 
 @rule
-def reset(s):
+def reset(s: Row) -> None:
     s.x, s.y, s.facing_right = 5, 0, False
     s.oxygen, s.divers_aboard, s.surfaced = FULL_TANK, 0, True
     s.reload_timer = 0
@@ -81,7 +81,7 @@ def reset(s):
 
 
 @rule
-def step(s, action, ramping):
+def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     if s.spawn_timer == 0:
         spawn_enemy(s)
         s.spawn_timer = s.spawn_period
@@ -112,7 +112,7 @@ def step(s, action, ramping):
 
 
 @rule
-def steer(s, action):
+def steer(s: Row, action: int) -> None:
     if action == FIRE and s.reload_timer == 0:
         s.reload_timer = 5
         shot = s.shots[s.num_shots]
@@ -131,7 +131,7 @@ def steer(s, action):
 
 
 @rule
-def surface(s, ramping):
+def surface(s: Row, ramping: bool) -> int:
     """Brings divers home and fills the tank. Returns the reward: up to 10 with six divers, else 0."""
     s.surfaced = True
     reward = 0
@@ -151,7 +151,7 @@ def surface(s, ramping):
 
 
 @rule
-def spawn_enemy(s):
+def spawn_enemy(s: Row) -> None:
     """A fish or a submarine enters, unless an enemy in its row moves the other way."""
     right = uniform(s) < 0.5
     is_sub = uniform(s) < 1 / 3
@@ -173,7 +173,7 @@ def spawn_enemy(s):
 
 
 @rule
-def spawn_diver(s):
+def spawn_diver(s: Row) -> None:
     right = uniform(s) < 0.5
     new = s.divers[s.num_divers]
     new[X], new[Y], new[HEADS_RIGHT], new[MOVE] = 0 if right else 9, 1 + below(s, 8), right, 5
@@ -181,7 +181,7 @@ def spawn_diver(s):
 
 
 @rule
-def move_shots(s):
+def move_shots(s: Row) -> int:
     """Moves our bullets. Returns the number of enemies they hit."""
     hits = 0
     for k in range(s.num_shots - 1, -1, -1):
@@ -204,7 +204,7 @@ def move_shots(s):
 
 
 @rule
-def move_divers(s):
+def move_divers(s: Row) -> None:
     """Moves divers and takes aboard those that the submarine touches, before their move or after it."""
     for k in range(s.num_divers - 1, -1, -1):
         diver = s.divers[k]
@@ -219,7 +219,7 @@ def move_divers(s):
 
 
 @rule
-def move_subs(s):
+def move_subs(s: Row) -> bool:
     """Moves enemy submarines, which fire now and then. True when one touches ours."""
     touched = False
     for k in range(s.num_subs - 1, -1, -1):
@@ -243,7 +243,7 @@ def move_subs(s):
 
 
 @rule
-def move_bombs(s):
+def move_bombs(s: Row) -> bool:
     """Moves enemy bullets. True when one hits."""
     touched = False
     for k in range(s.num_bombs - 1, -1, -1):
@@ -258,7 +258,7 @@ def move_bombs(s):
 
 
 @rule
-def move_fish(s):
+def move_fish(s: Row) -> bool:
     """Moves fish. True when one touches the submarine."""
     touched = False
     for k in range(s.num_fish - 1, -1, -1):
@@ -272,12 +272,12 @@ def move_fish(s):
 
 
 @rule
-def at_sub(s, thing):
+def at_sub(s: Row, thing: np.ndarray) -> bool:
     return thing[X] == s.x and thing[Y] == s.y
 
 
 @rule
-def swim(thing, period):
+def swim(thing: np.ndarray, period: int) -> bool:
     """Counts down to the next move and makes it. False when `thing` has left the board."""
     if thing[MOVE] > 0:
         thing[MOVE] -= 1
@@ -288,7 +288,7 @@ def swim(thing, period):
 
 
 @rule
-def find(things, num, x, y):
+def find(things: np.ndarray, num: int, x: int, y: int) -> int:
     """Index of the first thing at (x, y), or -1."""
     for k in range(num):
         if things[k, X] == x and things[k, Y] == y:
@@ -297,7 +297,7 @@ def find(things, num, x, y):
 
 
 @rule
-def remove(things, num, k):
+def remove(things: np.ndarray, num: int, k: int) -> int:
     """Takes thing `k` out, keeping the order. Returns how many are left."""
     for j in range(k, num - 1):
         for field in range(things.shape[1]):
@@ -306,7 +306,7 @@ def remove(things, num, k):
 
 
 @rule
-def observe(s, board):
+def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, s.x, 0] = True
     board[s.y, s.x - 1 if s.facing_right else s.x + 1, 1] = True
     for x in range(s.oxygen * 10 // FULL_TANK):
@@ -326,7 +326,7 @@ def observe(s, board):
 
 
 @rule
-def show(thing, board, channel):
+def show(thing: np.ndarray, board: np.ndarray, channel: int) -> None:
     board[thing[Y], thing[X], channel] = True
     behind = thing[X] - 1 if thing[HEADS_RIGHT] else thing[X] + 1
     if 0 <= behind <= 9:

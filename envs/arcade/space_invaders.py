@@ -13,7 +13,7 @@ State fields (besides the engine's, see `rules.state_row`). Boards are bits: bit
 
 import numpy as np
 
-from envs.arcade.rules import FIRE, LEFT, NOOP, RIGHT, rule, state_row
+from envs.arcade.rules import Row, FIRE, LEFT, NOOP, RIGHT, rule, state_row
 
 NAME = "SpaceInvaders"
 VERSION = 1
@@ -36,7 +36,7 @@ LEFT_EDGE, RIGHT_EDGE = 1 << 0, 1 << 9
 
 
 @rule
-def reset(s):
+def reset(s: Row) -> None:
     s.x, s.heading = 5, -1
     s.reload_timer, s.bomb_timer = 0, 10
     s.march_timer = s.march_period = 12
@@ -47,7 +47,7 @@ def reset(s):
 
 
 @rule
-def step(s, action, ramping):
+def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     reward, ended = 0, False
     if action == FIRE and s.reload_timer == 0:
         s.shots[9] |= 1 << s.x
@@ -97,13 +97,13 @@ def step(s, action, ramping):
 
 
 @rule
-def land_swarm(s):
+def land_swarm(s: Row) -> None:
     s.aliens[:4] = SWARM_ROW
     s.aliens[4:] = 0
 
 
 @rule
-def march(s):
+def march(s: Row) -> bool:
     """Moves the swarm by one cell; at the board's edge it turns round and comes down. True when it lands."""
     columns = 0
     for y in range(10):
@@ -122,7 +122,7 @@ def march(s):
 
 
 @rule
-def drop_bomb(s):
+def drop_bomb(s: Row) -> None:
     """The lowest alien of the column nearest to the cannon fires."""
     for distance in range(10):
         for x in (s.x - distance, s.x + distance):
@@ -134,7 +134,7 @@ def drop_bomb(s):
 
 
 @rule
-def count_bits(bits):
+def count_bits(bits: int) -> int:
     total = 0
     while bits:
         bits &= bits - 1
@@ -143,7 +143,7 @@ def count_bits(bits):
 
 
 @rule
-def count(rows):
+def count(rows: np.ndarray) -> int:
     total = 0
     for y in range(10):
         total += count_bits(rows[y])
@@ -151,7 +151,7 @@ def count(rows):
 
 
 @rule
-def observe(s, board):
+def observe(s: Row, board: np.ndarray) -> None:
     board[9, s.x, 0] = True
     side = 2 if s.heading < 0 else 3
     for y in range(10):

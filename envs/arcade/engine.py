@@ -1,0 +1,283 @@
+"""Compiles the rules of a game over a batch, keeps the compiled code on disk, and holds N games in progress.
+
+The loops below are templates: they call `reset`, `step` and `observe`, and `compile_game` makes one copy of them per
+game in which these three names are that game's. Environments share nothing: each row of state carries its own random
+generator, so an environment's course depends on its seed and actions alone, not on the batch or on threads.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import types
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from envs.arcade import GAMES
+from envs.arcade.rules import NOOP, SIZE, Row, uniform
+from rl.errors import InputError, unknown
+
+FORMAT = 1
+"""Version of the saved state's layout, beside the game's own version."""
+
+
+class Kernels(NamedTuple):
+    """The compiled loops of one game. `boards` is bool [N, 10, 10, C]; `cells` is its memory as uint8 [N, 100 C]."""
+
+    begin: Any
+    """begin(rows, mask): starts an episode in the masked rows."""
+    show: Any
+    """show(rows, mask, boards, cells): writes the masked rows' observations."""
+    advance: Any
+    """advance(rows, actions, codes, ramping, sticky, limit, autoreset, boards, cells, reward, terminated, truncated):
+    one step of all rows. Returns -1, or the first row whose action is out of range or (without `autoreset`) whose
+    episode has ended; then nothing was done."""
+
+
+def load_game(name: str) -> Any:
+    """The module with the rules of game `name`, a key of `GAMES`."""
+    if name not in GAMES:
+        raise unknown("arcade game", name, GAMES)
+    return importlib.import_module(f"envs.arcade.{GAMES[name]}")
+
+
+@lru_cache
+def compile_game(name: str) -> Kernels:
+    """The kernels of game `name`. Each is compiled, or read from the disk, when it is first called."""
+    game = load_game(name)
+    scope = {**globals(), "reset": game.reset, "step": game.step, "observe": game.observe}
+
+    def bind(template: Any, cache: bool) -> Any:
+        function = types.FunctionType(template.__code__, scope, template.__name__)
+        function.__qualname__ = f"{name}.{template.__name__}"
+        return numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
+
+    scope["restart"] = bind(restart, cache=False)
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder(name))  # numba settles on a folder when it decorates
+    try:
+        return Kernels(bind(begin, cache=True), bind(show, cache=True), bind(advance, cache=True))
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def reset(s: Row) -> None: ...  # the game's, once bound
+
+
+def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]: ...  # type: ignore[empty-body]
+
+
+def observe(s: Row, board: np.ndarray) -> None: ...
+
+
+def restart(s: Row) -> None:
+    s.elapsed = 0
+    s.score = 0
+    s.last_action = NOOP
+    s.ended = False
+    reset(s)
+
+
+def begin(rows: np.ndarray, mask: np.ndarray) -> None:
+    for i in range(len(rows)):
+        if mask[i]:
+            restart(rows[i])
+
+
+def show(rows: np.ndarray, mask: np.ndarray, boards: np.ndarray, cells: np.ndarray) -> None:
+    for i in range(len(rows)):
+        if mask[i]:
+            cells[i, :] = 0
+            observe(rows[i], boards[i])
+
+
+def advance(
+    rows: np.ndarray,
+    actions: np.ndarray,
+    codes: np.ndarray,
+    ramping: bool,
+    sticky: float,
+    limit: int,
+    autoreset: bool,
+    boards: np.ndarray,
+    cells: np.ndarray,
+    reward: np.ndarray,
+    terminated: np.ndarray,
+    truncated: np.ndarray,
+) -> int:
+    for i in range(len(rows)):
+        if actions[i] < 0 or actions[i] >= len(codes) or (rows[i].ended and not autoreset):
+            return i
+    for i in range(len(rows)):
+        s = rows[i]
+        reward[i], terminated[i], truncated[i] = 0.0, False, False
+        if s.ended:
+            restart(s)
+        else:
+            action = codes[actions[i]]
+            if uniform(s) < sticky:
+                action = s.last_action
+            s.last_action = action
+            earned, over = step(s, action, ramping)
+            s.score += earned
+            s.elapsed += 1
+            reward[i], terminated[i], truncated[i] = earned, over, s.elapsed >= limit
+            s.ended = over or s.elapsed >= limit
+        cells[i, :] = 0
+        observe(s, boards[i])
+    return -1
+
+
+class Games:
+    """`num` games of one kind in progress, the state behind the Gymnasium environments.
+
+    Raises `InputError` for a value out of range.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num: int,
+        sticky_action_prob: float = 0.1,
+        difficulty_ramping: bool = True,
+        max_episode_steps: int | None = None,
+    ) -> None:
+        if not _is_int(num) or num < 1:
+            raise InputError(f"num_envs must be a whole number of at least 1, got {num!r}")
+        if not isinstance(sticky_action_prob, float | int) or not 0 <= sticky_action_prob <= 1:
+            raise InputError(f"sticky_action_prob must be between 0 and 1, got {sticky_action_prob!r}")
+        if not isinstance(difficulty_ramping, bool | np.bool_):
+            raise InputError(f"difficulty_ramping must be True or False, got {difficulty_ramping!r}")
+        if max_episode_steps is not None and (not _is_int(max_episode_steps) or max_episode_steps < 1):
+            raise InputError(f"max_episode_steps must be None or at least 1, got {max_episode_steps!r}")
+        self.game = load_game(name)
+        self.num = int(num)
+        self.sticky = float(sticky_action_prob)
+        self.ramping = bool(difficulty_ramping)
+        self.limit = int(max_episode_steps or np.iinfo(np.int64).max)
+        self.kernels = compile_game(name)
+        self.codes = np.array(self.game.ACTIONS, np.int64)
+        self.rows = np.zeros(self.num, self.game.STATE)
+        self.rows["ended"] = True  # until the first reset
+        self.shape = (SIZE, SIZE, len(self.game.CHANNELS))
+        self.seed([None] * self.num, np.ones(self.num, bool))
+
+    def seed(self, seeds: Iterable[int | None], mask: np.ndarray) -> None:
+        """Gives the masked rows the generators of these seeds; None leaves a generator as it is, if it has begun."""
+        for i, seed in enumerate(seeds):
+            if mask[i] and seed is not None:
+                self.rows["rng"][i] = _hash(f"seed {seed}")
+            elif mask[i] and self.rows["rng"][i] == 0:
+                self.rows["rng"][i] = int.from_bytes(os.urandom(8), "little")
+
+    def begin(self, mask: np.ndarray) -> None:
+        self.kernels.begin(self.rows, mask)
+
+    def observe(self, mask: np.ndarray, boards: np.ndarray | None = None) -> np.ndarray:
+        """A new bool [N, 10, 10, C], or `boards`, with the masked rows written."""
+        if boards is None:
+            boards = np.zeros((self.num, *self.shape), np.bool_)
+        self.kernels.show(self.rows, mask, boards, boards.view(np.uint8).reshape(self.num, -1))
+        return boards
+
+    def advance(self, actions: np.ndarray, autoreset: bool) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """One step with int64 [N] `actions`: the first bad row or -1, then new arrays: observation, reward, ends."""
+        boards = np.empty((self.num, *self.shape), np.bool_)
+        reward = np.empty(self.num, np.float64)
+        terminated, truncated = np.empty(self.num, np.bool_), np.empty(self.num, np.bool_)
+        bad = self.kernels.advance(
+            self.rows,
+            actions,
+            self.codes,
+            self.ramping,
+            self.sticky,
+            self.limit,
+            autoreset,
+            boards,
+            boards.view(np.uint8).reshape(self.num, -1),
+            reward,
+            terminated,
+            truncated,
+        )
+        return bad, boards, reward, terminated, truncated
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that decides the rest of the games, as plain arrays: {"game", "version", "rows": {field: array}}."""
+        fields = {field: self.rows[field].copy() for field in self.game.STATE.names}
+        return {"game": self.game.NAME, "version": self.version, "rows": fields}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continues exactly where `get_state` was called. Raises `InputError` for what it did not make."""
+        if not isinstance(state, dict) or set(state) != {"game", "version", "rows"}:
+            raise InputError("an arcade state has the keys game, version and rows: use what get_state returned")
+        if state["game"] != self.game.NAME:
+            raise InputError(f"the saved state is of the game {state['game']!r}, this is {self.game.NAME!r}")
+        if state["version"] != self.version:
+            raise InputError(f"the saved state is of version {state['version']!r}, {self.game.NAME} is {self.version!r}")
+        fields = {field: np.asarray(value) for field, value in state["rows"].items()}
+        blank = np.zeros(self.num, self.game.STATE)
+        if set(fields) != set(blank.dtype.names or ()):
+            raise InputError(f"the saved state of {self.game.NAME} lacks fields or has unknown ones: it was altered")
+        for field, value in fields.items():
+            if value.shape != blank[field].shape or value.dtype != blank[field].dtype:
+                raise InputError(
+                    f"field {field!r} of the saved state is {value.dtype} {value.shape}, here it is "
+                    f"{blank[field].dtype} {blank[field].shape}: restore into as many environments as were saved"
+                )
+            blank[field] = value
+        self.rows = blank
+
+    @property
+    def version(self) -> str:
+        return f"{FORMAT}.{self.game.VERSION}"
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def cache_folder(name: str) -> Path:
+    """Where compiled code is kept: a folder named by everything it was compiled from.
+
+    numba looks only at the file of the outermost function, and would go on using old code when a rule changes that
+    lies in another file. Where the user's cache cannot be written, a temporary folder serves this process.
+    """
+    folder = Path(__file__).parent
+    key = hashlib.sha256(f"numba {numba.__version__} numpy {np.__version__}".encode())
+    for source in ("rules.py", "engine.py", f"{GAMES[name]}.py"):
+        key.update((folder / source).read_bytes())
+    path = _user_cache() / f"{GAMES[name]}-{key.hexdigest()[:16]}"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError:
+        path = Path(tempfile.mkdtemp(prefix="arcade-"))
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+        return path
+
+
+def _user_cache() -> Path:
+    if numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR
+        return Path(numba.config.CACHE_DIR) / "ludo-rl-arcade"
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "ludo-rl" / "arcade"
