@@ -15,53 +15,49 @@ from envs import drawing
 from envs.arcade.scene import Scene, Sprite
 from envs.drawing import Canvas, Colour, Pen, Stamp, faded, mix
 
-Painter = Callable[[Pen, int], None]
-
-TITLES = {
-    "breakout": "BREAKOUT",
-    "asterix": "ASTERIX",
-    "freeway": "FREEWAY",
-    "seaquest": "SEAQUEST",
-    "space_invaders": "SPACE INVADERS",
-}
+SMALLEST = 96
+"""Pixels below which a picture is drawn larger and reduced."""
+TITLES = {"SpaceInvaders": "SPACE INVADERS"}
 SKIN = (255, 205, 160)
 STEEL = (178, 190, 214)
 NIGHT = (6, 9, 20)
 
 
-def draw(canvas: Canvas, scene: Scene, before: Scene | None = None, part: float = 1.0) -> None:
+def draw(canvas: Canvas, scene: Scene, part: float = 1.0) -> None:
     """Paints `scene` over the whole canvas: backdrop, sprites, score and gauges.
 
-    With `before`, the scene one step earlier, objects that have a key and travelled at most two cells are shown
-    `part` (0 to 1) of the way, so that a viewer with more frames than steps shows smooth motion.
+    With `part` below 1 every sprite is shown that far on its way since the step before, so that a viewer with more
+    frames than steps shows smooth motion.
     """
     width, height = canvas.width, canvas.height
-    bar = max(22, round(height * 0.085))
+    if min(width, height) < SMALLEST:  # a thumbnail: reduced from a picture that has room for everything
+        more = -(-SMALLEST // min(width, height))
+        large = Canvas(width * more, height * more)
+        draw(large, scene, part)
+        canvas.picture(large.array(), 0, 0, width, height)
+        return
+    bar = max(8, round(height * 0.085))
     board_w, board_h = _board_size(width, height - bar, scene.cells)
     left, top = (width - board_w) // 2, bar + (height - bar - board_h) // 2
     cell_w, cell_h = board_w / scene.cells[0], board_h / scene.cells[1]
     canvas.fill(drawing.INK)
     board = canvas.part(left, top, board_w, board_h)
     board.stamp(_backdrop(scene.game, board_w, board_h, scene.cells), board_w / 2, board_h / 2)
-    size = (max(4, round(cell_w)), max(4, round(cell_h)))
-
-    earlier = {s.key: s for s in before.sprites if s.key} if before is not None and part < 1 else {}
-    for sprite in sorted(scene.sprites, key=lambda s: _LAYER.get(s.kind, 5)):
-        x, y = sprite.x, sprite.y
-        was = earlier.get(sprite.key)
-        if was is not None and abs(was.x - x) + abs(was.y - y) <= 2:
-            x, y = was.x + (x - was.x) * part, was.y + (y - was.y) * part
+    size = (max(2, round(cell_w)), max(2, round(cell_h)))
+    behind = 1 - min(1.0, max(0.0, part))
+    for sprite in sorted(scene.sprites, key=lambda s: _LAYER.get(s.kind, 0)):
+        x, y = sprite.x - sprite.moved[0] * behind, sprite.y - sprite.moved[1] * behind
         centre = ((x + 0.5) * cell_w, (y + 0.5) * cell_h)
         _trail(board, sprite, centre, size)
         board.stamp(_stamp(sprite.kind, sprite.variant, sprite.facing, size), *centre)
-    if scene.game == "seaquest":
+    if scene.oxygen is not None or scene.carried is not None:
         _gauges(board, scene, cell_w, cell_h)
     _score_line(canvas, scene, left, board_w, bar)
     if scene.over:
         board.rect(0, 0, board_w, board_h, (*NIGHT, 150))
-        letters = board_h * 0.11
-        board.text("GAME OVER", board_w / 2, board_h * 0.40, letters, drawing.TEXT, "centre")
-        board.text(f"score {scene.score:g}", board_w / 2, board_h * 0.40 + letters * 1.15, letters * 0.6, drawing.YELLOW, "centre")
+        letters, middle = board_h * 0.11, board_h * 0.48
+        board.text("GAME OVER", board_w / 2, middle, letters, drawing.TEXT, "centre")
+        board.text(f"score {scene.score:g}", board_w / 2, middle + letters, letters * 0.5, drawing.YELLOW, "centre")
 
 
 def _board_size(width: int, height: int, cells: tuple[int, int]) -> tuple[int, int]:
@@ -73,59 +69,59 @@ def _board_size(width: int, height: int, cells: tuple[int, int]) -> tuple[int, i
 def _score_line(canvas: Canvas, scene: Scene, left: int, width: int, bar: int) -> None:
     canvas.rect(0, 0, canvas.width, bar, drawing.PANEL)
     canvas.rect(0, bar - max(1, bar // 24), canvas.width, max(1, bar // 24), drawing.EDGE)
-    letters, pad = bar * 0.52, bar * 0.3
-    y = (bar - letters) / 2
+    small, large, pad, y = bar * 0.36, bar * 0.60, bar * 0.3, bar * 0.49
     x = left + pad
-    x += canvas.text("SCORE", x, y + letters * 0.22, letters * 0.68, drawing.MUTED) + pad * 0.7
-    x += canvas.text(f"{scene.score:g}", x, y - letters * 0.08, letters * 1.15, drawing.YELLOW) + pad * 2
-    if scene.level is not None:
-        x += canvas.text("LEVEL", x, y + letters * 0.22, letters * 0.68, drawing.MUTED) + pad * 0.7
-        x += canvas.text(str(scene.level), x, y - letters * 0.08, letters * 1.15, drawing.CYAN) + pad * 2
+    for label, value, colour in (("SCORE", scene.score, drawing.YELLOW), ("LEVEL", scene.level, drawing.CYAN)):
+        if value is not None:
+            x += canvas.text(label, x, y + bar * 0.05, small, drawing.MUTED) + pad * 0.6
+            x += canvas.text(f"{value:g}", x, y, large, colour) + pad * 2
     if scene.lives is not None:
-        size = (round(letters), round(letters))
+        size = (round(bar * 0.5), round(bar * 0.5))
         for life in range(scene.lives):
-            canvas.stamp(_stamp("heart", 0, 1, size), x + letters * (0.5 + life * 1.15), bar / 2)
-        x += letters * 1.15 * scene.lives + pad
+            canvas.stamp(_stamp("heart", 0, 1, size), x + bar * (0.25 + life * 0.55), y)
+        x += bar * 0.55 * scene.lives + pad
     right = left + width - pad
     if scene.time is not None:
         long = min(width * 0.25, bar * 4)
         colour = drawing.GREEN if scene.time > 0.25 else drawing.RED
-        canvas.bar(right - long, bar * 0.40, long, bar * 0.22, scene.time, colour)
-        canvas.text("TIME", right - long - pad * 0.7, y + letters * 0.22, letters * 0.68, drawing.MUTED, "right")
-    elif width > bar * 8:
+        canvas.bar(right - long, y - bar * 0.11, long, bar * 0.22, scene.time, colour)
+        canvas.text("TIME", right - long - pad * 0.6, y + bar * 0.05, small, drawing.MUTED, "right")
+    else:
         title = TITLES.get(scene.game, scene.game.upper())
-        canvas.text(title, right, y + letters * 0.12, letters * 0.8, drawing.MUTED, "right")
+        if right - canvas.text_width(title, bar * 0.42) > x:
+            canvas.text(title, right, y, bar * 0.42, drawing.MUTED, "right")
 
 
 def _gauges(board: Canvas, scene: Scene, cell_w: float, cell_h: float) -> None:
     """Seaquest's oxygen and divers aboard, written into the sea floor, which nothing swims in."""
-    y = 9 * cell_h
-    letters = cell_h * 0.42
+    y, letters = 9.53 * cell_h, cell_h * 0.38
     if scene.oxygen is not None:
-        board.text("OXYGEN", cell_w * 0.3, y + cell_h * 0.36, letters, drawing.TEXT)
+        x = cell_w * 0.3
+        x += board.text("OXYGEN", x, y, letters, drawing.TEXT) + letters * 0.6
         colour = drawing.CYAN if scene.oxygen > 0.3 else drawing.RED
-        x = cell_w * 0.3 + letters * 4.1
-        board.bar(x, y + cell_h * 0.36, cell_w * 5.7 - x, cell_h * 0.34, scene.oxygen, colour, (60, 52, 60))
+        board.bar(x, y - cell_h * 0.15, cell_w * 5.8 - x, cell_h * 0.30, scene.oxygen, colour, (58, 46, 46))
     if scene.carried is not None:
         size = (round(cell_w * 0.62), round(cell_h * 0.62))
         for place in range(6):
             stamp = _stamp("diver" if place < scene.carried else "no_diver", 0, 1, size)
-            board.stamp(stamp, cell_w * (6.3 + place * 0.64), y + cell_h * 0.53)
+            board.stamp(stamp, cell_w * (6.3 + place * 0.64), y)
 
 
 def _trail(board: Canvas, sprite: Sprite, centre: tuple[float, float], size: tuple[int, int]) -> None:
-    """Fainter copies where the sprite came from: dots behind a ball, streaks behind what drives or flies."""
-    dx, dy = sprite.moved
+    """Dots behind a ball, streaks behind what drives, swims or falls."""
+    dx, dy = sprite.trail
     if not (dx or dy):
         return
     if sprite.kind == "ball":
-        for step in range(1, 7):
-            back = step / 5.0
-            spot = (centre[0] - dx * back * size[0], centre[1] - dy * back * size[1])
-            board.stamp(_stamp("spark", step, 1, size), *spot)
-    elif sprite.kind in _STREAKED:
-        stamp = _stamp("streak", 0, 1 if dx >= 0 else -1, size) if dx else _stamp("fall", 0, 1 if dy > 0 else -1, size)
-        board.stamp(stamp, centre[0] - np.sign(dx) * size[0] * 0.78, centre[1] - np.sign(dy) * size[1] * 0.7)
+        for age in range(1, 7):
+            back = age / 5
+            board.stamp(_stamp("spark", age, 1, size), centre[0] - dx * back * size[0], centre[1] - dy * back * size[1])
+    elif dx:
+        pace = sprite.variant if sprite.kind == "car" else 2
+        stamp = _stamp("streak", pace, 1 if dx > 0 else -1, size)
+        board.stamp(stamp, centre[0] - dx * 0.78 * size[0], centre[1])
+    else:
+        board.stamp(_stamp("fall", 0, 1, size), centre[0], centre[1] - dy * 0.70 * size[1])
 
 
 @lru_cache(maxsize=1024)
@@ -179,12 +175,12 @@ def _brick(c: _Cell, row: int) -> None:
 
 def _paddle(c: _Cell, _: int) -> None:
     w, x = 2 * c.a, -c.a
-    c.rect(x - 0.10, -0.17, w + 0.20, 0.48, faded(drawing.BLUE, 0.25), 0.24)
-    c.rect(x, -0.24, w, 0.46, mix(STEEL, drawing.BLACK, 0.45), 0.23)
-    c.rect(x, -0.24, w, 0.38, STEEL, 0.19)
-    c.rect(x + 0.12, -0.19, w - 0.24, 0.10, drawing.WHITE, 0.05)
-    for side in (x, x + w - 0.34):
-        c.rect(side, -0.24, 0.34, 0.38, drawing.ORANGE, 0.19)
+    c.glow(0, 0, 0.75, drawing.BLUE, 0.35)
+    c.rect(x, -0.24, w, 0.46, mix(drawing.ORANGE, drawing.BLACK, 0.4), 0.23)
+    c.rect(x, -0.24, w, 0.38, drawing.ORANGE, 0.19)
+    c.rect(x + 0.24, -0.24, w - 0.48, 0.46, mix(STEEL, drawing.BLACK, 0.4))
+    c.rect(x + 0.24, -0.24, w - 0.48, 0.38, STEEL)
+    c.rect(x + 0.16, -0.18, w - 0.32, 0.09, faded(drawing.WHITE, 0.8), 0.045)
 
 
 def _ball(c: _Cell, _: int) -> None:
@@ -259,7 +255,15 @@ def _car(c: _Cell, speed: int) -> None:
     """Seen from above, driving to the right; the faster the hotter its colour."""
     colour = CARS[max(0, min(len(CARS) - 1, speed))]
     a = c.a - 0.05
-    c.polygon([(a - 0.06, -0.20), (a + 0.28, -0.34), (a + 0.28, 0.34), (a - 0.06, 0.20)], faded((255, 240, 180), 0.20))
+    for reach in (0.10, 0.18, 0.26):  # headlights
+        for y in (-0.20, 0.20):
+            cone = [
+                (a - 0.06, y - 0.04),
+                (a + reach, y - 0.04 - reach / 2),
+                (a + reach, y + 0.04 + reach / 2),
+                (a - 0.06, y + 0.04),
+            ]
+            c.polygon(cone, faded((255, 240, 180), 0.13))
     c.rect(-a, -0.26, 2 * a, 0.62, faded(drawing.BLACK, 0.35), 0.2)
     for x in (-a + 0.10, a - 0.34):
         c.rect(x, -0.37, 0.24, 0.74, (14, 16, 24), 0.05)
@@ -423,15 +427,16 @@ def _enemy_shot(c: _Cell, _: int) -> None:
 # Shared
 
 
-def _streak(c: _Cell, _: int) -> None:
-    """Behind what travels to the right."""
+def _streak(c: _Cell, pace: int) -> None:
+    """Behind what travels to the right; the faster the longer."""
     for y, start in ((-0.20, -0.30), (0.02, -0.50), (0.22, -0.20)):
+        start = 0.30 + (start - 0.30) * (0.4 + 0.3 * pace)
         for k in range(4):
-            part = k / 4
-            c.rect(start + part * (0.30 - start), y, (0.30 - start) / 4, 0.045, faded(drawing.WHITE, 0.05 + 0.22 * part))
+            light = faded(drawing.WHITE, (0.05 + 0.05 * k) * (0.6 + 0.2 * pace))
+            c.rect(start + k / 4 * (0.30 - start), y, (0.30 - start) / 4, 0.045, light)
 
 
-def _fall(c: _Cell, direction: int) -> None:
+def _fall(c: _Cell, _: int) -> None:
     for k in range(5):
         c.circle(0, (k - 2) * 0.14, 0.035, faded(drawing.WHITE, 0.25))
 
@@ -472,9 +477,17 @@ _PAINTERS: dict[str, Callable[[_Cell, int], None]] = {
     "fall": _fall,
     "heart": _heart,
 }
-KINDS = tuple(k for k in _PAINTERS if k not in ("spark", "no_diver", "streak", "fall", "heart"))
-_STREAKED = ("car", "enemy", "gold", "fish", "enemy_submarine", "diver")
-_LAYER = {"hero": 8, "chicken": 8, "submarine": 8, "cannon": 8, "ball": 9, "torpedo": 7, "shot": 7, "enemy_torpedo": 7}
+_LAYER = {
+    "torpedo": 1,
+    "enemy_torpedo": 1,
+    "shot": 1,
+    "enemy_shot": 1,
+    "hero": 2,
+    "chicken": 2,
+    "submarine": 2,
+    "ball": 3,
+}
+"""What is drawn over the rest where two share a cell."""
 
 
 # Backdrops
@@ -552,16 +565,21 @@ def _sea(p: Pen, w: float, h: float) -> None:
     """Seaquest: sky over waves, water that darkens with depth, sand below."""
     p.gradient(-w, -h, 2 * w, 0.75, (255, 176, 122), (255, 216, 156))
     p.circle(w * 0.55, -h + 0.42, 0.26, (255, 244, 214))
-    p.gradient(-w, -h + 0.62, 2 * w, 2 * h - 1.62, (34, 128, 190), (10, 32, 86))
+    p.gradient(-w, -h + 0.62, 2 * w, 2 * h - 1.40, (34, 128, 190), (10, 32, 86))
     for x in (-0.75, -0.3, 0.2, 0.62):
-        p.polygon([(x * w, -h + 0.8), (x * w + 0.7, -h + 0.8), (x * w + 0.1, h - 1), (x * w - 1.2, h - 1)], (255, 255, 255, 10))
+        p.polygon(
+            [(x * w, -h + 0.8), (x * w + 0.7, -h + 0.8), (x * w + 0.1, h - 1), (x * w - 1.2, h - 1)],
+            (255, 255, 255, 10),
+        )
     for row, colour in ((0.0, (120, 210, 240)), (0.10, (62, 160, 214)), (0.20, (34, 128, 190))):
         xs = np.linspace(-w, w, 160)
         ys = -h + 0.62 + row + 0.07 * np.sin(xs * 4.2 + row * 30)
         crest = [(float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
         p.polygon([*crest, (w, -h + 1.0), (-w, -h + 1.0)], colour)
     rng = np.random.default_rng(5)
-    for x, y, r in zip(rng.uniform(-w, w, 40), rng.uniform(-h + 1.4, h - 1.2, 40), rng.uniform(0.02, 0.06, 40), strict=True):
+    for x, y, r in zip(
+        rng.uniform(-w, w, 40), rng.uniform(-h + 1.4, h - 1.2, 40), rng.uniform(0.02, 0.06, 40), strict=True
+    ):
         p.circle(float(x), float(y), float(r), (255, 255, 255, 26))
     xs = np.linspace(-w, w, 120)
     ys = h - 0.98 + 0.07 * np.sin(xs * 1.3) + 0.03 * np.sin(xs * 3.7 + 1)
@@ -577,10 +595,12 @@ def _sea(p: Pen, w: float, h: float) -> None:
 def _space(p: Pen, w: float, h: float) -> None:
     """Space Invaders: night, stars and the ground that is defended."""
     p.gradient(-w, -h, 2 * w, 2 * h, (12, 10, 34), (26, 18, 58))
-    p.glow(-w * 0.4, -h * 0.2, 4.5, drawing.VIOLET, 0.16)
-    p.glow(w * 0.6, h * 0.1, 3.8, drawing.BLUE, 0.16)
+    p.glow(-w * 0.4, -h * 0.2, 4.5, drawing.VIOLET, 0.30)
+    p.glow(w * 0.6, h * 0.1, 3.8, drawing.BLUE, 0.30)
     rng = np.random.default_rng(11)
-    for x, y, r in zip(rng.uniform(-w, w, 130), rng.uniform(-h, h - 0.6, 130), rng.uniform(0.008, 0.028, 130), strict=True):
+    for x, y, r in zip(
+        rng.uniform(-w, w, 130), rng.uniform(-h, h - 0.6, 130), rng.uniform(0.008, 0.028, 130), strict=True
+    ):
         p.circle(float(x), float(y), float(r), faded(drawing.WHITE, float(rng.uniform(0.3, 0.95))))
     xs = np.linspace(-w, w, 100)
     ys = h - 0.22 + 0.07 * np.sin(xs * 1.1) + 0.03 * np.sin(xs * 3.1)
@@ -590,9 +610,9 @@ def _space(p: Pen, w: float, h: float) -> None:
 
 
 _BACKDROPS: dict[str, Callable[[Pen, float, float], None]] = {
-    "breakout": _wall,
-    "asterix": _meadow,
-    "freeway": _road,
-    "seaquest": _sea,
-    "space_invaders": _space,
+    "Breakout": _wall,
+    "Asterix": _meadow,
+    "Freeway": _road,
+    "Seaquest": _sea,
+    "SpaceInvaders": _space,
 }
