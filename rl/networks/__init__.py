@@ -1,4 +1,4 @@
-"""Networks that every agent shares: encoders for each kind of observation, recurrent cores, heads, and their inspection.
+"""Networks that every agent shares: encoders of observations, recurrent cores, heads, inspection.
 
 Names are loaded on first use, so that reading a `NetConfig` does not import torch.
 """

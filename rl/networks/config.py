@@ -38,7 +38,7 @@ class NetConfig:
     max_pool: int = 0
     """Side of an adaptive max-pool after `impala` (Beyond The Rainbow: 6); 0 is off."""
     channels_last: bool = True
-    """Convolve in channels-last memory format: the same numbers, measured 1.5 times faster for Atari frames on a CPU."""
+    """Convolve in channels-last memory format: measured 1.5 times faster on a CPU for batches of 256."""
 
     def __post_init__(self) -> None:
         if ":" not in self.encoder and self.encoder not in ENCODERS:

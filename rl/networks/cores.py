@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ class Core(nn.Module):
 
     def initial(self, batch: int) -> Tensor:
         """Zeros [batch, state_size] on the core's device."""
-        return self.rnn.weight_hh_l0.new_zeros(batch, self.state_size)
+        return next(self.parameters()).new_zeros(batch, self.state_size)
 
     def forward(self, x: Tensor, state: Tensor | None = None, first: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x [T, B, F], state [B, state_size], first bool [T, B] -> outputs [T, B, size], state after the last row.
@@ -54,8 +54,7 @@ class Core(nn.Module):
         return torch.stack(before), state
 
     def _cell(self, x: Tensor, state: Tensor) -> Tensor:
-        rnn = self.rnn
-        weights = (rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_ih_l0, rnn.bias_hh_l0)
+        weights: Any = self.rnn._parameters.values()  # ih, hh, and their biases; a cell is half of a call of one row
         if self.parts == 1:
             return torch.gru_cell(x, state, *weights)
         return torch.cat(torch.lstm_cell(x, state.chunk(2, -1), *weights), -1)

@@ -6,6 +6,8 @@ S > 1 rows are stacked. Conversion to float happens here, once, on the network's
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +19,15 @@ from rl.types import ObsLeaf
 
 NATURE_SMALLEST = 36  # pixels: below, the third convolution has nothing left to see
 BOARD_LARGEST = 16  # cells: above, one 3x3 layer sees too little of the picture
+
+
+# In place where the gradient needs the output only.
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu_,
+    "tanh": torch.tanh_,
+    "elu": F.elu,
+    "silu": F.silu,
+}
 
 
 def activation(config: NetConfig) -> nn.Module:
@@ -31,16 +42,38 @@ def activation(config: NetConfig) -> nn.Module:
             return nn.SiLU()
 
 
-def mlp(features: int, hidden: tuple[int, ...], config: NetConfig) -> nn.Sequential:
-    """Linear, (LayerNorm,) activation for each width in `hidden`."""
-    layers: list[nn.Module] = []
-    for size in hidden:
-        layers.append(nn.Linear(features, size))
-        if config.layer_norm:
-            layers.append(nn.LayerNorm(size))
-        layers.append(activation(config))
-        features = size
-    return nn.Sequential(*layers)
+class MLP(nn.Sequential):
+    """Linear, (LayerNorm,) activation for each width in `hidden`; [..., features] to [..., hidden[-1]].
+
+    A step of a small network is mostly Python, so layers are applied without a module call each (measured: half the
+    time for one observation and 64-64). Hooks on a linear layer still fire.
+    """
+
+    def __init__(self, features: int, hidden: tuple[int, ...], config: NetConfig) -> None:
+        super().__init__()
+        self._steps = []
+        for size in hidden:
+            linear = nn.Linear(features, size)
+            norm = nn.LayerNorm(size) if config.layer_norm else None
+            self._steps.append((linear, norm, _IN_PLACE[config.activation]))
+            self.extend(filter(None, (linear, norm, activation(config))))
+            features = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        for linear, norm, act in self._steps:
+            x = call_linear(linear, x)
+            if norm is not None:
+                x = norm(x)
+            x = act(x)
+        return x
+
+
+def call_linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """`layer(x)` without the cost of a module call, unless somebody hooked it."""
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        return layer(x)
+    parameters = layer._parameters
+    return F.linear(x, parameters["weight"], parameters["bias"])  # type: ignore[arg-type]
 
 
 class Flat(nn.Module):

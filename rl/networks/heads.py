@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rl.networks.encoders import call_linear
+
 
 class NoisyLinear(nn.Module):
     """A linear layer with learned, factorised Gaussian noise on its weights (Fortunato et al. 2018, eq. 9 to 11).
@@ -97,8 +99,11 @@ class ValueHead(nn.Module):
         self.outputs = outputs
         self.advantage = stream(actions * outputs)
         self.value = stream(outputs) if dueling else None
+        self._plain = outputs == 1 and not dueling and isinstance(self.advantage, nn.Linear)
 
     def forward(self, features: Tensor) -> Tensor:
+        if self._plain:
+            return call_linear(self.advantage, features)  # type: ignore[arg-type]
         q: Tensor = self.advantage(features)
         if self.outputs == 1:
             return q if self.value is None else q - q.mean(-1, keepdim=True) + self.value(features)

@@ -30,7 +30,7 @@ class LayerRow:
 
 
 _BATCH = 3
-_SILENT = (nn.ReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.GELU, nn.Flatten, nn.Identity)
+_SILENT = (nn.ReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.GELU, nn.Flatten, nn.Identity, nn.Sequential)
 _WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
 
 
@@ -43,7 +43,7 @@ def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]
     recurrent = any(isinstance(part, Core) for part in parts.values())
     recorder = _Recorder(recurrent)
     hooks = [part.register_forward_hook(recorder.hook(name)) for name, part in parts.items()]
-    lead = (1, _BATCH) if recurrent else (_BATCH,)
+    lead: tuple[int, ...] = (1, _BATCH) if recurrent else (_BATCH,)
     if stack > 1:
         lead += (stack,)
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
@@ -131,7 +131,7 @@ def _multiply_adds(part: nn.Module, shape: tuple[int, ...]) -> int:
         case nn.Conv2d():
             return size * part.in_channels // part.groups * part.kernel_size[0] * part.kernel_size[1]
         case Core():
-            return part.rnn.weight_ih_l0.numel() + part.rnn.weight_hh_l0.numel()
+            return sum(weight.numel() for weight in part.parameters() if weight.dim() == 2)
     return 0
 
 

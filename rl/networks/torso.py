@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rl.errors import InputError
 from rl.networks.config import NetConfig
 from rl.networks.cores import Core
-from rl.networks.encoders import build_stem, mlp, stem_kind
+from rl.networks.encoders import MLP, build_stem, stem_kind
 from rl.networks.init import orthogonal_
 from rl.types import EnvSpec
 
@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         hidden = config.hidden
         if hidden is None:
             hidden = max((DEFAULT_HIDDEN.get(kind, (64, 64)) for kind in kinds.values()), key=max)
-        self.mlp = mlp(features, hidden, config)
+        self.mlp = MLP(features, hidden, config)
         self.out_features = hidden[-1] if hidden else features
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
@@ -62,7 +62,7 @@ class Torso(nn.Module):
         self._dims = {name: len(leaf.shape) + (stack > 1) for name, leaf in spec.obs.items()}
         # One plain vector needs no stem and no reshaping: its MLP takes any leading dimensions.
         plain = len(spec.obs) == 1 and leaf.kind == "vector" and leaf.dtype == "float32" and len(leaf.shape) == 1
-        self._plain = plain and stack == 1 and isinstance(encoder, Encoder)
+        self._plain = encoder.mlp.forward if plain and stack == 1 and isinstance(encoder, Encoder) else None
 
     def forward(
         self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None
@@ -78,8 +78,8 @@ class Torso(nn.Module):
 
     def encode(self, obs: dict[str, Tensor]) -> Tensor:
         """The encoder alone, for any leading dimensions."""
-        if self._plain:
-            return self.encoder.mlp(obs[self._name])  # type: ignore[union-attr, operator]
+        if self._plain is not None:
+            return self._plain(obs[self._name])
         x = obs[self._name]
         lead = x.shape[: x.ndim - self._dims[self._name]]
         if len(lead) == 1:
@@ -97,7 +97,7 @@ class Torso(nn.Module):
 
 
 def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
-    """The encoder that suits `spec.obs` unless `config` says otherwise, and the core. `InputError` where they don't fit.
+    """The encoder that suits `spec.obs` unless `config` says otherwise, and the core; `InputError` if they don't fit.
 
     Your own encoder (`encoder="module:Class"`) is called as Class(spec, config, stack), has `out_features`, and maps
     a dict of leaves [B, (S,) *shape], as stored, to [B, out_features].
