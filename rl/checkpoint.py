@@ -31,6 +31,7 @@ import numpy as np
 
 from rl import storage
 from rl.errors import InputError, RunError
+from rl.secrets import redact
 from rl.storage import (
     SCHEMA,
     CheckpointError,
@@ -92,7 +93,7 @@ def write_checkpoint(
 ) -> Path:
     """Saves `trees` as the checkpoint of `step`, re-reads it, and only then removes older ones; returns its folder.
 
-    `lengths`: bytes of each jsonl file at this step. `extra`: JSON-able, into the manifest. `segments`: the replay rows
+    `lengths`: bytes of each jsonl file at this step. `extra`: into the manifest as JSON, without secrets. `segments`: the replay rows
     that this checkpoint needs. The newest `keep` stay, and those whose step `kept` names. Segments that no checkpoint
     needs any longer are removed. Raises `RunError` where the disk is full; nothing half-written stays, the older
     checkpoints do.
@@ -116,7 +117,7 @@ def write_checkpoint(
             "files": files,
             "lengths": dict(lengths or {}),
             "segments": [] if segments is None else list(segments.records),
-            "extra": plain(extra or {}),
+            "extra": redact(plain(extra or {})),
         }
         write_json(new / "manifest.json", manifest | {"sha256": _digest(manifest)})
         verify(new, replay="size")

@@ -1,0 +1,276 @@
+"""Weights & Biases as a reader of the run: it is told what happens and can neither stop, slow nor change training.
+
+    tracker = track("auto", folder=path, env="CartPole-v1", agent="dqn", seed=0, config=info, command=sys.argv)
+    tracker.log(step, {"train/loss": 0.1})           # one call for each line of metrics.jsonl
+    tracker.finish("done")
+
+Every call to W&B is made by one background thread: the caller pays a queue's `put`. Whatever goes wrong there (package
+missing, no network, full disk, an exception in any call) becomes one line of warning, and tracking is off from then on;
+the files of the run folder are the truth. `wandb` is imported in that thread, here and nowhere else, when it is used.
+Start environment workers before, or by spawn: a process with threads must not be forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import queue
+import re
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from rl.errors import unknown
+from rl.secrets import redact, redact_command
+from rl.storage import plain
+
+__all__ = ["Tracker", "WandbTracker", "redact", "redact_command", "track"]
+
+Mode = Literal["auto", "online", "offline", "off"]
+
+PROJECT = "ludo-rl"
+"""The W&B project, unless WANDB_PROJECT says otherwise."""
+
+
+class Tracker:
+    """Tracking that is off; the interface of what listens to a run."""
+
+    mode = "off"
+    state: dict[str, Any] | None = None
+    """What a resumed run needs to continue the same one: into run.json."""
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Numbers by name at `step`: once a line of metrics.jsonl, not once a number."""
+
+    def log_evaluation(self, step: int, score: Any) -> None:
+        """A Score, or a mapping of `returns, lengths, seeds` (one number a game) and single numbers such as `mean`."""
+
+    def log_video(self, path: Path, step: int, name: str = "video") -> None:
+        """A video file that is whole."""
+
+    def log_checkpoint(self, path: Path, step: int, aliases: Sequence[str] = ("latest",)) -> None:
+        """A checkpoint folder, without the replay: as an artifact of type `model`."""
+
+    def finish(self, status: str = "done", patience: float = 60.0) -> None:
+        """`status`: done, failed, stopped, ... Waits at most `patience` seconds for what is still to be sent."""
+
+
+def track(
+    mode: Mode,
+    *,
+    folder: Path,
+    env: str,
+    agent: str,
+    seed: int,
+    config: Mapping[str, Any],
+    command: Sequence[str] = (),
+    job_type: str = "train",
+    tags: Sequence[str] = (),
+    state: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Tracker:
+    """The tracker for `mode`. `auto` is WANDB_MODE where set, else online where a key exists, else off with a hint.
+
+    `folder` takes W&B's own files (WANDB_DIR overrides). `config`: the resolved run with versions and commit; secrets
+    are taken out of it and of `command`. `state`: that of the run that is resumed, which is then continued. `say` takes
+    the hint and the warnings, a line each; standard error unless given. Returns at once; never fails but for an
+    `InputError` on an unknown mode.
+    """
+    if mode not in get_args(Mode):
+        raise unknown("tracking mode", mode, get_args(Mode))
+    say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+    wanted: str = mode
+    if mode == "auto":
+        wanted = {"offline": "offline", "dryrun": "offline", "online": "online", "disabled": "off"}.get(
+            os.environ.get("WANDB_MODE", "").lower(), "auto"
+        )
+        if wanted == "auto" and state:
+            wanted = state["mode"]
+    if wanted == "off":
+        return Tracker()
+    if importlib.util.find_spec("wandb") is None:
+        if mode != "auto":
+            say(f"W&B is off: --track {mode} needs `pip install wandb`")
+        return Tracker()
+    if wanted == "auto":
+        if not _may_have_key():
+            say(_HINT)
+            return Tracker()
+        wanted = "online"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    group = f"{_clean(env)}__{_clean(agent)}"
+    return WandbTracker(
+        "offline" if wanted == "offline" else "online",
+        folder=Path(folder),
+        say=say,
+        demanded=mode != "auto" or "WANDB_MODE" in os.environ,
+        id=os.environ.get("WANDB_RUN_ID") or (state or {}).get("id") or secrets.token_hex(4),
+        project=os.environ.get("WANDB_PROJECT") or (state or {}).get("project") or PROJECT,
+        entity=os.environ.get("WANDB_ENTITY") or (state or {}).get("entity"),
+        name=os.environ.get("WANDB_NAME") or (state or {}).get("name") or f"{group}__{seed}__{stamp}",
+        group=os.environ.get("WANDB_RUN_GROUP") or group,
+        job_type=os.environ.get("WANDB_JOB_TYPE") or job_type,
+        tags=[t[:64] for t in (env, agent, f"seed {seed}", *tags) if t],
+        config=redact(plain({**config, "command": redact_command(command)})),
+        resumed=state is not None,
+    )
+
+
+_NO_KEY = "W&B is off: no key found; `wandb login` or WANDB_API_KEY gives one, --track offline needs none"
+_HINT = "W&B is off: no key found; `wandb login` or WANDB_API_KEY turns it on, --track off silences this line"
+
+
+class WandbTracker(Tracker):
+    """One W&B run, made by `track`."""
+
+    CAPACITY = 2000
+    """Calls that wait while W&B starts or is slow; what comes beyond is left out, the files have it all."""
+
+    def __init__(
+        self,
+        mode: Literal["online", "offline"],
+        *,
+        folder: Path,
+        say: Callable[[str], None],
+        demanded: bool,
+        config: dict[str, Any],
+        resumed: bool,
+        **run: Any,
+    ) -> None:
+        self.mode: str = mode
+        self._kind = mode
+        self.state = {"mode": mode, **{k: run[k] for k in ("id", "project", "entity", "name")}}
+        self._folder, self._say, self._demanded = folder, say, demanded
+        self._run_options = {"config": config, "resume": os.environ.get("WANDB_RESUME") or "allow", **run}
+        self._resumed = resumed
+        self._queue: queue.Queue[Callable[[Any, Any], None] | None] = queue.Queue(self.CAPACITY)
+        self._overflowed = False
+        self._exit_code = 0
+        self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
+        self._thread.start()
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        row = {**plain(metrics), "global_step": step}
+        self._put(lambda wandb, run: run.log({k: v for k, v in row.items() if v is not None}))
+
+    def log_evaluation(self, step: int, score: Any) -> None:
+        fields = plain(score._asdict() if hasattr(score, "_asdict") else score)
+        games = {k: v for k in ("seeds", "returns", "lengths") if (v := fields.get(k))}
+        numbers = {k: v for k, v in fields.items() if isinstance(v, (int, float)) and k not in ("step", "schema")}
+
+        def send(wandb: Any, run: Any) -> None:
+            row: dict[str, Any] = {f"evaluation/{k}": v for k, v in numbers.items()}
+            if games:
+                columns = ["global_step", "game", *(k.removesuffix("s") for k in games)]
+                rows = [[step, j, *game] for j, game in enumerate(zip(*games.values()))]
+                row["evaluation/games"] = wandb.Table(columns=columns, data=rows)
+            run.log({**row, "global_step": step})
+
+        self._put(send)
+
+    def log_video(self, path: Path, step: int, name: str = "video") -> None:
+        form = Path(path).suffix.removeprefix(".").lower()
+        self._put(lambda wandb, run: run.log({name: wandb.Video(str(path), format=form), "global_step": step}))
+
+    def log_checkpoint(self, path: Path, step: int, aliases: Sequence[str] = ("latest",)) -> None:
+        def send(wandb: Any, run: Any) -> None:
+            artifact = wandb.Artifact(f"agent-{run.id}", type="model", metadata={"global_step": step})
+            for file in sorted(Path(path).iterdir()):
+                artifact.add_file(str(file), name=file.name)
+            run.log_artifact(artifact, aliases=list(aliases))
+
+        self._put(send)
+
+    def finish(self, status: str = "done", patience: float = 60.0) -> None:
+        if not self._thread.is_alive():
+            return
+        self._exit_code = 0 if status == "done" else 1
+        self._put(lambda wandb, run: run.summary.update({"status": status}))
+        end = time.monotonic() + patience
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=patience)
+        self._thread.join(max(0.0, end - time.monotonic()))
+        if self._thread.is_alive():
+            self._off(f"it did not answer for {patience:.0f} s")
+
+    def _put(self, call: Callable[[Any, Any], None]) -> None:
+        if self.mode == "off":
+            return
+        try:
+            self._queue.put_nowait(call)
+        except queue.Full:
+            if not self._overflowed:
+                self._overflowed = True
+                self._say("W&B is slow: some of its rows are left out; metrics.jsonl has them all")
+
+    def _off(self, reason: str) -> None:
+        """The one warning."""
+        if self.mode != "off":
+            self.mode = "off"
+            self._say(
+                redact(f"W&B is off from here on: {' '.join(str(reason).split())[:300]}; the run's files have it all")
+            )
+
+    def _work(self) -> None:
+        """The thread: starts W&B, makes the calls in order, ends with None."""
+        run = None
+        try:
+            run, wandb = self._start()
+            while run is not None and (call := self._queue.get()) is not None:
+                call(wandb, run)
+            if run is not None:
+                run.finish(exit_code=self._exit_code)
+        except BaseException as error:  # nothing of W&B's may reach the training
+            self._off(f"{type(error).__name__}: {error}")
+
+    def _start(self) -> tuple[Any, Any]:
+        # Its console capture, stop signal and record of the command line would each touch or tell what is not its own.
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        if self.mode == "online" and not wandb.login(prompt=False, verify=False):
+            self.mode = "off"
+            self._say(
+                _HINT if not self._demanded else "W&B is off: no key found. `wandb login` or WANDB_API_KEY gives one"
+            )
+            return None, wandb
+        settings = wandb.Settings(
+            console="off",
+            silent=True,
+            init_timeout=30.0,
+            finish_timeout=50.0,
+            disable_code=True,
+            disable_git=True,
+            x_disable_meta=True,
+            x_save_requirements=False,
+        )
+        run = wandb.init(
+            mode=self._kind,
+            dir=os.environ.get("WANDB_DIR") or str(self._folder),
+            settings=settings,
+            reinit="create_new",
+            **self._run_options,
+        )
+        run.define_metric("global_step")
+        run.define_metric("*", step_metric="global_step")
+        self._say(f"W&B: {run.url}" if self.mode == "online" else f"W&B keeps this run offline in {run.dir}")
+        return run, wandb
+
+
+def _may_have_key() -> bool:
+    """Whether asking W&B for a key is worth its import (1.5 s): something that could hold one is there."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    home = Path.home()
+    config = Path(os.environ.get("WANDB_CONFIG_DIR") or home / ".config" / "wandb") / "settings"
+    places = [Path(os.environ.get("NETRC") or home / ".netrc"), home / "_netrc", config, Path("wandb/settings")]
+    return any(place.exists() for place in places)
+
+
+def _clean(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "-", text)
