@@ -130,8 +130,8 @@ class Replay:
         """Row t has arrived: the row before it may now start a transition, and the oldest rows no longer."""
         assert self._tree is not None
         envs = np.arange(self.num_envs)
+        self._tree.set((t % self.slots) * self.num_envs + envs, 0.0)  # before the maximum: the old row is gone
         live = self._tree.maximum or 1.0
-        self._tree.set((t % self.slots) * self.num_envs + envs, 0.0)
         if t > self.oldest:
             row = (t - 1) * self.num_envs + envs
             self._tree.set(self._leaf(row), np.where(self.eligible(row), live, 0.0))
@@ -317,7 +317,7 @@ class Replay:
         if self._mask is not None:
             out["mask"] = self._mask[slots]
         for name, column in self._obs.items():
-            out |= {f"obs/{name}/{k}": v for k, v in column.export(slots).items()}
+            out |= {f"obs/{name}/{k}": v for k, v in column.export(start % self.slots, stop - start).items()}
         for name, spec in self.columns.items():
             due = np.arange(start + -start % spec.every, stop, spec.every)
             out[f"extra/{name}"] = self._extra[name][due % self.slots // spec.every]
@@ -334,7 +334,7 @@ class Replay:
             self._mask[slots] = rows["mask"]
         for name, column in self._obs.items():
             prefix = f"obs/{name}/"
-            column.restore(slots, {k[len(prefix) :]: v for k, v in rows.items() if k.startswith(prefix)})
+            column.restore({k[len(prefix) :]: v for k, v in rows.items() if k.startswith(prefix)})
         for name, spec in self.columns.items():
             due = np.arange(start + -start % spec.every, stop, spec.every)
             self._extra[name][due % self.slots // spec.every] = rows[f"extra/{name}"]

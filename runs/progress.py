@@ -1,0 +1,60 @@
+"""How far a training is: a bar on a terminal, a plain line now and then elsewhere, nothing where quiet."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+
+class Progress:
+    """Shows steps, speed, time left and the latest return on standard error."""
+
+    every_seconds = 10.0
+    """Between two plain lines."""
+
+    def __init__(self, total: int, start: int = 0, *, quiet: bool = False) -> None:
+        self.total, self.start, self.quiet = total, start, quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self._begun = self._shown = time.perf_counter()
+
+    def __enter__(self) -> Progress:
+        if not self.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+            from rich.progress import Progress as Bar
+
+            self._bar = Bar(
+                MofNCompleteColumn(),
+                BarColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[speed]} steps/s"),
+                TextColumn("return {task.fields[latest]}"),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self.total, completed=self.start, speed="-", latest="-")
+        return self
+
+    def update(self, step: int, latest: float | None) -> None:
+        """Shows `step` and the latest return; plain lines come at most every `every_seconds`, and at the end."""
+        if self.quiet:
+            return
+        now = time.perf_counter()
+        speed = (step - self.start) / max(now - self._begun, 1e-9)
+        shown = "-" if latest is None else f"{latest:.1f}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=step, speed=f"{speed:,.0f}", latest=shown)
+        elif now - self._shown >= self.every_seconds or step >= self.total:
+            self._shown = now
+            left = (self.total - step) / max(speed, 1e-9)
+            line = f"{step:,} of {self.total:,} steps, {speed:,.0f} steps/s, {left:,.0f} s left, return {shown}"
+            print(line, file=sys.stderr, flush=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()

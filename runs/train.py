@@ -1,0 +1,377 @@
+"""Training, in straight lines: log, evaluate, save, stop."""
+
+from __future__ import annotations
+
+import json
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+
+import agents
+import envs
+from agents.base import Agent
+from rl import checkpoint
+from rl.checkpoint import SegmentStore
+from rl.errors import InputError, RunError
+from rl.frames import available_memory
+from rl.loop import interact
+from rl.schedules import crossed
+from rl.tracking import Tracker
+from rl.types import Env, TimeStep
+from runs.evaluate import Score, pick_device, play_games
+from runs.folder import RunFolder, resolve_run
+from runs.progress import Progress
+from runs.recipe import Run, describe, from_run_json
+from runs.recipe import resolve as resolve_recipe
+
+RECENT = 100
+"""Finished training episodes that `train/return` is the mean of."""
+
+
+def train(
+    recipe: str | Path | Run,
+    *,
+    agent: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    num_envs: int | None = None,
+    settings: Sequence[str] = (),
+    out: str | Path | None = None,
+    track: str = "off",
+    device: str = "auto",
+    watch: bool = False,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Trains a recipe to its budget and evaluates the final policy.
+
+    Returns the final `Score` as plain JSON with `run`, `steps`, `seconds` and `steps_per_second` of the training alone.
+    Raises InputError before anything is started or written, RunError and NonFiniteError after.
+    """
+    run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings)
+    where = pick_device(device)
+    spec = envs.spec(run.env, run.env_config)
+    learner = build(run, spec, where)
+    preflight(learner)
+    env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
+    folder = RunFolder.create(out, env=run.env, agent=learner.name, seed=run.seed)
+    try:
+        folder.write_run(
+            {
+                "schema": 1,
+                "recipe": describe(run),
+                "command": sys.argv,
+                "choices": {"device": where, **learner.choices()},
+                "versions": versions(),
+                "commit": git_commit(),
+            }
+        )
+        session = Session(run, learner, env, folder, Tracker(track, folder.root, run=describe(run)), quiet=quiet)
+        if watch:
+            from runs.watch import open_viewer
+
+            open_viewer(folder.root)
+        return session.go()
+    finally:
+        folder.close()
+        env.close()
+
+
+def resume(
+    path: str | Path, *, steps: int | None = None, track: str = "off", device: str = "auto", quiet: bool = True
+) -> dict[str, Any]:
+    """Continues a run from its newest good checkpoint, to its budget or to a new total of `steps`.
+
+    The result equals that of a run that was never interrupted, bit for bit, on the same machine.
+    """
+    root, _ = resolve_run(path)
+    run = from_run_json(root / "run.json")
+    folder = RunFolder.open(root)
+    try:
+        saved, skipped = checkpoint.newest_good(root)
+        for line in skipped:
+            print(line, file=sys.stderr)
+        manifest = checkpoint.verify(saved)
+        if steps is not None:
+            if steps <= manifest["step"]:
+                raise InputError(f"--steps {steps} is not beyond the {manifest['step']} steps already made")
+            run = resolve_recipe(run, steps=steps)
+            folder.write_run({**folder.read_run(), "recipe": describe(run)})
+        learner = build(run, envs.spec(run.env, run.env_config), pick_device(device))
+        preflight(learner)
+        env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
+        try:
+            checkpoint.discard_after(root, manifest["step"])
+            folder.truncate_to(manifest["lengths"])
+            tracker = Tracker(track, root, run=describe(run))
+            session = Session(run, learner, env, folder, tracker, quiet=quiet)
+            session.load(saved, manifest)
+            return session.go()
+        finally:
+            env.close()
+    finally:
+        folder.close()
+
+
+class Session:
+    """One stretch of training in one process, from its start or a checkpoint to the budget."""
+
+    def __init__(
+        self, run: Run, agent: Agent, env: Env, folder: RunFolder, tracker: Tracker, *, quiet: bool = True
+    ) -> None:
+        self.run, self.agent, self.env, self.folder, self.tracker = run, agent, env, folder, tracker
+        self.quiet = quiet
+        self.step = 0
+        self.ts: TimeStep | None = None
+        self.seconds = 0.0
+        """Of training, evaluations and saves left out, over all stretches."""
+        self.episodes = EpisodeRecord(run.num_envs)
+        self.segments = SegmentStore(folder.root)
+        self.latest: Score | None = None
+
+    def go(self) -> dict[str, Any]:
+        run, agent = self.run, self.agent
+        if run.threads:
+            torch.set_num_threads(run.threads)
+        with stop_requests() as stopped, Progress(run.steps, self.step, quiet=self.quiet) as progress:
+            before, metrics = self.step, None
+            clock = time.perf_counter()
+            try:
+                for slot in interact(self.env, agent, run.steps, step=self.step, ts=self.ts):
+                    before, self.step, self.ts = self.step, slot.step, slot.ts
+                    metrics = slot.metrics or metrics
+                    for episode in self.episodes.add(slot.ts):
+                        self.folder.episodes.write({"step": self.step, **episode})
+                    if crossed(before, self.step, run.log_every):
+                        self.seconds += time.perf_counter() - clock
+                        self._log(metrics)
+                        progress.update(self.step, self.episodes.mean_return)
+                        clock = time.perf_counter()
+                    if self.step < run.steps:  # the final ones come after the loop
+                        due_eval = crossed(before, self.step, run.eval_every)
+                        due_save = crossed(before, self.step, run.save_every)
+                        if due_eval or due_save or stopped():
+                            self.seconds += time.perf_counter() - clock
+                            if due_eval:
+                                self._evaluate()
+                            if due_save or stopped():
+                                self.save()
+                            if stopped():
+                                raise Stopped(stopped())
+                            clock = time.perf_counter()
+            except (RunError, ArithmeticError):
+                self._save_if_possible()
+                raise
+            self.seconds += time.perf_counter() - clock
+            progress.update(self.step, self.episodes.mean_return)
+            self.save()
+            score = self._evaluate()
+        self.tracker.finish(score.to_json())
+        return {
+            **score.to_json(),
+            "run": str(self.folder.root),
+            "steps": self.step,
+            "seconds": round(self.seconds, 3),
+            "steps_per_second": round(self.step / max(self.seconds, 1e-9), 1),
+        }
+
+    def _log(self, metrics: dict[str, Any] | None) -> None:
+        line: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 3)}
+        line["train/return"] = self.episodes.mean_return
+        line["train/length"] = self.episodes.mean_length
+        line["train/episodes"] = self.episodes.count
+        line |= {f"train/{name}": float(value) for name, value in (metrics or {}).items()}
+        line |= {f"train/{name}": value for name, value in self.agent.schedule().items()}
+        line["time/sps"] = round(self.step / max(self.seconds, 1e-9), 1)
+        self.folder.metrics.write(line)
+        self.tracker.log(self.step, line)
+
+    def _evaluate(self) -> Score:
+        run = self.run
+        score = play_games(self.agent, run, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample)
+        line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
+        self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
+        self.tracker.log_evaluation(self.step, score.to_json())
+        self.latest = score
+        return score
+
+    def save(self) -> Path:
+        """Writes the checkpoint of this step: whatever happens meanwhile, the one before stays until it re-reads."""
+        replay = self.agent.replay
+        start = max(self.segments.stop, replay.oldest)
+        self.segments.append(start, replay.count, replay.export(start, replay.count))
+        self.segments.drop_before(replay.oldest)
+        assert self.ts is not None
+        trees = {
+            "agent": self.agent.agent_state(),
+            "learner": self.agent.learner_state(),
+            "session": {
+                "step": self.step,
+                "seconds": self.seconds,
+                "env": self.env.state_dict(),
+                "episodes": self.episodes.state_dict(),
+                "tracker": self.tracker.state_dict(),
+            },
+        }
+        saved = checkpoint.write_checkpoint(
+            self.folder.root, self.step, trees, self.folder.lengths(), segments=self.segments
+        )
+        self.tracker.log_checkpoint(saved)
+        return saved
+
+    def load(self, saved: Path, manifest: dict[str, Any]) -> None:
+        """Puts everything back as it was when `saved` was written."""
+        session = checkpoint.load_tree(saved, "session")
+        self.step, self.seconds = session["step"], session["seconds"]
+        self.segments = SegmentStore(self.folder.root, manifest["segments"])
+        for start, stop, rows in self.segments:
+            self.agent.replay.restore(start, stop, rows)
+        self.agent.load_agent_state(checkpoint.load_tree(saved, "agent"))
+        self.agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
+        self.episodes.load_state_dict(session["episodes"])
+        self.tracker.load_state_dict(session["tracker"])
+        self.ts = self.env.load_state_dict(session["env"])
+
+    def _save_if_possible(self) -> None:
+        try:
+            if self.ts is not None and not (self.folder.root / "checkpoints").exists():
+                self.save()
+        except (RunError, OSError) as error:
+            print(f"the state could not be saved: {error}", file=sys.stderr)
+
+
+class EpisodeRecord:
+    """Returns and lengths of the training stream's finished episodes, raw and undiscounted."""
+
+    def __init__(self, num_envs: int) -> None:
+        self._return = np.zeros(num_envs)
+        self._length = np.zeros(num_envs, np.int64)
+        self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT)
+        self.count = 0
+
+    @property
+    def mean_return(self) -> float | None:
+        """Mean return of the newest episodes; None before the first has ended."""
+        return float(np.mean([r for r, _ in self._recent])) if self._recent else None
+
+    @property
+    def mean_length(self) -> float | None:
+        return float(np.mean([n for _, n in self._recent])) if self._recent else None
+
+    def add(self, ts: TimeStep) -> list[dict[str, Any]]:
+        """Takes a row; one line for each episode that it ends."""
+        self._return += ts.reward
+        self._length += ~ts.first
+        if ts.first.any():
+            self._return[ts.first] = 0.0
+            self._length[ts.first] = 0
+        if not ts.last.any():
+            return []
+        lines = []
+        for i in np.flatnonzero(ts.last):
+            self._recent.append((float(self._return[i]), int(self._length[i])))
+            self.count += 1
+            lines.append({"env": int(i), "return": float(self._return[i]), "length": int(self._length[i])})
+        return lines
+
+    def state_dict(self) -> dict[str, Any]:
+        recent = [list(pair) for pair in self._recent]
+        return {"return": self._return.copy(), "length": self._length.copy(), "recent": recent, "count": self.count}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._return[:], self._length[:], self.count = state["return"], state["length"], state["count"]
+        self._recent.extend((r, n) for r, n in state["recent"])
+
+
+class Stopped(KeyboardInterrupt):
+    """The run was asked to stop by a signal, and has saved itself."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.signum = signum
+        self.status = 128 + signum
+
+
+@contextmanager
+def stop_requests():  # type: ignore[no-untyped-def]
+    """Within, Ctrl-C and SIGTERM are noted instead of raised: yields a function that gives the signal's number or 0."""
+    noted = 0
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        nonlocal noted
+        if noted == signum == signal.SIGINT:
+            raise KeyboardInterrupt  # the second Ctrl-C does not wait
+        noted = signum
+
+    try:
+        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: a notebook's or a server's worker
+        before = {}
+    try:
+        yield lambda: noted
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+def build(run: Run, spec: Any, device: str) -> Agent:
+    """The agent of a run."""
+    agent: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=device)
+    return agent
+
+
+def preflight(agent: Agent) -> None:
+    """Compares what the agent's memory will need with what is free. Raises InputError where it does not fit."""
+    need, free = agent.predicted_bytes(), available_memory()
+    if need > free:
+        raise InputError(
+            f"the replay of {agent.config.buffer_size} rows needs about {need / 1e9:.2f} GB, "
+            f"{free / 1e9:.2f} GB are free: lower buffer_size or set store=compressed"
+        )
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on."""
+    names = ("torch", "numpy", "gymnasium", "ale-py", "stable-baselines3")
+    found = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except ModuleNotFoundError:
+            continue
+    return found
+
+
+def git_commit() -> str | None:
+    """The commit of the tree this file lies in, with a + where it was changed since; None outside a repository."""
+    here = Path(__file__).parent
+    marked = here.parent / ".commit"  # written into an exported tree
+    if marked.exists():
+        return marked.read_text().strip()
+
+    def git(*args: str) -> str:
+        return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def json_line(result: dict[str, Any]) -> str:
+    """A result as the one JSON object of --json."""
+    return json.dumps(result, allow_nan=False)
+
+
+Stop = Callable[[], int]
