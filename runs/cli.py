@@ -12,7 +12,6 @@ import contextlib
 import difflib
 import importlib
 import json
-import math
 import os
 import signal
 import sys
@@ -34,13 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     words = sys.argv[1:] if argv is None else list(argv)
-    verbose = "--verbose" in words or "-v" in words
+    verbose = False
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that lacks a sign still runs
     try:
         with _sigterm():
-            _run(words)
+            args = _parse(words)
+            verbose = args.verbose
+            _run(args)
             sys.stdout.flush()
         return 0
     except SystemExit as end:  # --help, --version
@@ -109,8 +110,7 @@ def _sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(words: list[str]) -> None:
-    args = _parse(words)
+def _run(args: argparse.Namespace) -> None:
     if not getattr(args, "json", False):
         result = args.call(args)
         if result is not None:
@@ -118,7 +118,10 @@ def _run(words: list[str]) -> None:
         return
     with _stdout_to_stderr():
         result = args.call(args)
-    print(json.dumps(_plain({"schema": 1, **(result or {})}), allow_nan=False))
+        from rl.storage import plain
+
+        text = json.dumps(plain({"schema": 1, **(result or {})}), allow_nan=False)
+    print(text)
 
 
 @contextlib.contextmanager
@@ -137,21 +140,6 @@ def _stdout_to_stderr() -> Iterator[None]:
         if saved >= 0:
             os.dup2(saved, 1)
             os.close(saved)
-
-
-def _plain(value: Any) -> Any:
-    """JSON values only: NumPy's numbers and arrays as Python's, non-finite ones as null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return str(value)
 
 
 def _parse(words: list[str]) -> argparse.Namespace:

@@ -1,0 +1,286 @@
+"""The command line's own promises: exit statuses, one line on standard error, one JSON object on standard output."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rl.errors import InputError, NonFiniteError, RunError
+from runs import cli
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def rl(*words: str, cwd: Path = ROOT, **options) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "runs", *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=120, **options
+    )
+
+
+def verb_that(raises=None, returns=None, prints=()):
+    """A stand-in for the body of `rl doctor`: the shell around it is what is under test."""
+
+    def call(args):
+        for line in prints:
+            print(line)
+        if prints:
+            os.write(1, b"from a C library\n")
+        if raises is not None:
+            raise raises
+        return returns
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tran"], "unknown command 'tran': did you mean 'train'?"),
+        (["xyzzy"], "unknown command 'xyzzy': known: bench, compare, "),
+        (["--vresion"], "unknown option --vresion: did you mean --version?"),
+        (["train"], "train: missing: RECIPE; see rl train --help"),
+        (["train", "a", "b"], "unexpected argument 'b'; see rl train --help"),
+        (["train", "a", "--stepz", "5"], "unknown option --stepz: did you mean --steps?"),
+        (["train", "a", "--stepz=5"], "unknown option --stepz: did you mean --steps?"),
+        (["train", "a", "--num_envs", "5"], "unknown option --num_envs: did you mean --num-envs?"),
+        (["train", "a", "--step", "5"], "unknown option --step: did you mean --steps?"),
+        (["train", "a", "--steps"], "train: --steps: expected one argument; see rl train --help"),
+        (["train", "a", "--steps", "many"], "train: --steps: expected a whole number, got 'many'"),
+        (["train", "a", "--steps", "1.5"], "train: --steps: expected a whole number, got '1.5'"),
+        (["train", "a", "--steps", "inf"], "train: --steps: expected a whole number, got 'inf'"),
+        (["train", "a", "--steps", "0"], "train: --steps: must be at least 1, got 0"),
+        (["train", "a", "--steps", "-5"], "train: --steps: must be at least 1, got -5"),
+        (["train", "a", "--seed", "-1"], "train: --seed: must be at least 0, got -1"),
+        (["train", "a", "--num-envs", "0"], "train: --num-envs: must be at least 1, got 0"),
+        (["train", "a", "--track", "onlin"], "train: --track: unknown value 'onlin': did you mean 'online'?"),
+        (["train", "a", "--device", "gpu"], "train: --device: unknown value 'gpu': "),
+        (["train", "a", "--quiet", "--verbose"], "not allowed with"),
+        (["evaluate", "a", "--episodes", "0"], "evaluate: --episodes: must be at least 1, got 0"),
+        (["watch", "a", "--vido", "x.mp4"], "unknown option --vido: did you mean --video?"),
+        (["compare", "a"], "compare: missing: --agents"),
+        (["compare", "--agents", "dqn"], "compare: name a RECIPE or --tasks"),
+        (["compare", "a", "--agents", "dqn", "--on", "slurm"], "unknown value 'slurm': known: ray"),
+        (["list", "envz"], "unknown value 'envz': did you mean 'envs'?"),
+    ],
+)
+def test_bad_arguments_are_one_line_with_the_mend_and_status_2(words, message, capsys):
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("rl: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("50000", 50_000), ("5e4", 50_000), ("50_000", 50_000), ("9" * 18, int("9" * 18))]
+)
+def test_whole_numbers_are_read_as_people_write_them(text, number):
+    args = cli.build_parser()[0].parse_args(["train", "a", "--steps", text])
+    assert args.steps == number
+
+
+def test_options_not_given_leave_the_functions_defaults(monkeypatch):
+    seen = {}
+    module = type(sys)("runs.train")
+    module.train = lambda recipe, **options: seen.update(recipe=recipe, **options)
+    monkeypatch.setitem(sys.modules, "runs.train", module)
+    assert cli.main(["train", "cartpole_dqn"]) == 0
+    assert seen == {"recipe": "cartpole_dqn"}
+    assert (
+        cli.main(["train", "x", "--seed", "0", "--set", "lr=1", "--set", "gamma=0.9", "--track", "off", "--watch"]) == 0
+    )
+    assert seen == {"recipe": "x", "seed": 0, "settings": ["lr=1", "gamma=0.9"], "track": "off", "watch": True}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (InputError("unknown agent 'x'"), 2, "rl: unknown agent 'x'"),
+        (RunError("the environment raised"), 1, "rl: the environment raised"),
+        (NonFiniteError("loss is nan"), 3, "rl: loss is nan"),
+        (OSError(28, "No space left on device"), 1, "rl: [Errno 28] No space left on device"),
+        (MemoryError(), 1, "rl: out of memory: "),
+        (ModuleNotFoundError("no", name="ray"), 2, "rl: the package 'ray' is not installed: "),
+        (KeyError("oops"), 1, "rl: KeyError: 'oops' (--verbose shows where)"),
+        (InputError("two\nlines"), 2, "rl: two lines"),
+        (KeyboardInterrupt(), 130, "rl: interrupted"),
+        (KeyboardInterrupt("stopped at step 5, saved"), 130, "rl: stopped at step 5, saved"),
+        (cli.Terminated(), 143, "rl: terminated"),
+    ],
+)
+def test_what_a_verb_raises_becomes_its_status_and_one_line(error, status, line, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_doctor", verb_that(raises=error))
+    assert cli.main(["doctor"]) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+
+
+def test_verbose_adds_the_traceback_before_the_line(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "_doctor", verb_that(raises=RunError("it raised")))
+    assert cli.main(["doctor", "--verbose"]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.endswith("rl: it raised\n")
+
+
+def test_json_is_the_only_thing_on_standard_output(monkeypatch, capfd):
+    import numpy as np
+
+    result = {
+        "mean": np.float32(1.5),
+        "bad": float("nan"),
+        "returns": np.arange(2),
+        "n": np.int64(3),
+        "ok": True,
+        "x": None,
+    }
+    monkeypatch.setattr(cli, "_doctor", verb_that(returns=result, prints=["pygame says hello"]))
+    assert cli.main(["doctor", "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert json.loads(out) == {"schema": 1, "mean": 1.5, "bad": None, "returns": [0, 1], "n": 3, "ok": True, "x": None}
+    assert out.count("\n") == 1
+    assert "pygame says hello" in err
+    assert "from a C library" in err
+
+
+def test_a_failure_under_json_leaves_standard_output_empty(monkeypatch, capfd):
+    monkeypatch.setattr(cli, "_doctor", verb_that(raises=RunError("broke"), prints=["noise"]))
+    assert cli.main(["doctor", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.endswith("rl: broke\n")
+
+
+def test_the_module_form_is_the_command():
+    done = rl("--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("rl 0.")
+
+
+def test_the_console_script_is_installed_beside_the_interpreter():
+    script = Path(sys.executable).with_name("rl.exe" if os.name == "nt" else "rl")
+    if not script.exists():
+        pytest.skip("run from the tree without an installation")
+    done = subprocess.run([script, "tran"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "rl: unknown command 'tran': did you mean 'train'?\n")
+
+
+def test_a_stranger_called_runs_in_the_working_directory_loses_to_ours(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "out").mkdir()
+    script = Path(sys.executable).with_name("rl.exe" if os.name == "nt" else "rl")
+    if not script.exists():
+        pytest.skip("run from the tree without an installation")
+    done = subprocess.run([script, "--version"], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes close differently")
+@pytest.mark.parametrize("words", [["--help"], ["list", "recipes"], ["train", "--help"]])
+def test_a_closed_pipe_ends_quietly(words):
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "runs", *words], stdout=write, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGINT, 130, "rl: interrupted\n"), (signal.SIGTERM, 143, "rl: terminated\n")]
+)
+def test_a_signal_ends_a_verb_with_its_status_and_one_line(number, status, said):
+    code = (
+        "import sys, time\nfrom runs import cli\n"
+        "cli._doctor = lambda args: (print('started', flush=True), time.sleep(60))\n"
+        "sys.exit(cli.main(['doctor']))"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert child.stdout.readline() == "started\n"
+    time.sleep(0.1)
+    child.send_signal(number)
+    _, err = child.communicate(timeout=30)
+    assert (child.returncode, err) == (status, said)
+
+
+def test_help_names_every_verb_and_answers_at_once():
+    begin = time.perf_counter()
+    done = rl("--help")
+    seconds = time.perf_counter() - begin
+    for verb in cli.build_parser()[1]:
+        assert f"\n    {verb} " in done.stdout
+    assert seconds < 5.0  # 0.15 s measured; importing torch alone would take 2 to 5
+
+
+def test_every_verb_of_the_design_has_its_options():
+    verbs = cli.build_parser()[1]
+    design = {
+        "train": "--agent --steps --seed --num-envs --set --out --track --device --watch --json",
+        "resume": "--steps",
+        "evaluate": "--episodes --seed --sample --json",
+        "watch": "--video --episodes --grid --seed --follow",
+        "play": "--vs --record",
+        "compare": "--agents --tasks --steps --seeds --jobs --on --out --json",
+        "report": "",
+        "record": "--seeds --jobs",
+        "bench": "--json",
+        "inspect": "",
+        "list": "",
+        "doctor": "",
+    }
+    assert set(verbs) == set(design)
+    for verb, options in design.items():
+        has = {option for action in verbs[verb]._actions for option in action.option_strings}
+        assert set(options.split()) | {"--quiet", "--verbose"} <= has, verb
+
+
+def test_list_recipes_shows_each_with_its_claim():
+    done = rl("list", "recipes", "--json")
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout)["recipes"]
+    files = {path.stem for path in (ROOT / "runs" / "recipes").glob("*.py")} - {"__init__"}
+    assert set(listed) == files
+    assert all(words for words in listed.values())
+
+
+def test_list_agents_shows_the_registry():
+    import agents
+
+    done = rl("list", "agents")
+    assert done.returncode == 0, done.stderr
+    assert all(f"  {name} " in done.stdout for name in agents.REGISTRY)
+
+
+def test_doctor_reports_where_the_four_packages_come_from():
+    done = rl("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    for room in ("rl", "agents", "envs", "runs"):
+        assert Path(report["imports"][room]) == ROOT / room / "__init__.py"
+    assert report["versions"]["torch"]
+    assert report["atari_games"] > 50
+    assert report["memory"]["total_gb"] > 0
+
+
+def test_doctor_names_a_double_installation(monkeypatch):
+    from runs import doctor
+
+    monkeypatch.setattr(doctor, "_installed", lambda name: name in ("pygame", "pygame-ce"))
+    (problem,) = doctor._doubles()
+    assert problem.startswith("pygame-ce and pygame both install the module pygame: ")
+    assert problem.endswith("pip uninstall pygame-ce pygame, then pip install pygame-ce")
