@@ -93,10 +93,10 @@ def write_checkpoint(
 ) -> Path:
     """Saves `trees` as the checkpoint of `step`, re-reads it, and only then removes older ones; returns its folder.
 
-    `lengths`: bytes of each jsonl file at this step. `extra`: into the manifest as JSON, without secrets. `segments`: the replay rows
-    that this checkpoint needs. The newest `keep` stay, and those whose step `kept` names. Segments that no checkpoint
-    needs any longer are removed. Raises `RunError` where the disk is full; nothing half-written stays, the older
-    checkpoints do.
+    `lengths`: bytes of each jsonl file at this step. `extra`: into the manifest as JSON, without secrets. `segments`:
+    the replay rows that this checkpoint needs. The newest `keep` stay, and those whose step `kept` names. Segments that
+    no checkpoint needs any longer are removed. Raises `RunError` where the disk is full; nothing half-written stays,
+    the older checkpoints do.
     """
     if keep < 1:
         raise InputError(f"keep must be at least 1, got {keep}")

@@ -79,7 +79,8 @@ def track(
     `folder` takes W&B's own files (WANDB_DIR overrides). `config`: the resolved run with versions and commit; secrets
     are taken out of it and of `command`. `state`: that of the run that is resumed, which is then continued. `say` takes
     the hint and the warnings, a line each; standard error unless given. Returns at once; never fails but for an
-    `InputError` on an unknown mode.
+    `InputError` on an unknown mode. After a resume W&B keeps the rows beyond the checkpoint beside those that replace
+    them, as it cannot take rows back.
     """
     if mode not in get_args(Mode):
         raise unknown("tracking mode", mode, get_args(Mode))
@@ -102,6 +103,7 @@ def track(
             say(_HINT)
             return Tracker()
         wanted = "online"
+    own_tags = os.environ.get("WANDB_TAGS", "").split(",")
     stamp = time.strftime("%Y%m%d-%H%M%S")
     group = f"{_clean(env)}__{_clean(agent)}"
     return WandbTracker(
@@ -115,9 +117,8 @@ def track(
         name=os.environ.get("WANDB_NAME") or (state or {}).get("name") or f"{group}__{seed}__{stamp}",
         group=os.environ.get("WANDB_RUN_GROUP") or group,
         job_type=os.environ.get("WANDB_JOB_TYPE") or job_type,
-        tags=[t[:64] for t in (env, agent, f"seed {seed}", *tags) if t],
+        tags=list(dict.fromkeys(t[:64] for t in (env, agent, f"seed {seed}", *tags, *own_tags) if t)),
         config=redact(plain({**config, "command": redact_command(command)})),
-        resumed=state is not None,
     )
 
 
@@ -139,7 +140,6 @@ class WandbTracker(Tracker):
         say: Callable[[str], None],
         demanded: bool,
         config: dict[str, Any],
-        resumed: bool,
         **run: Any,
     ) -> None:
         self.mode: str = mode
@@ -147,7 +147,6 @@ class WandbTracker(Tracker):
         self.state = {"mode": mode, **{k: run[k] for k in ("id", "project", "entity", "name")}}
         self._folder, self._say, self._demanded = folder, say, demanded
         self._run_options = {"config": config, "resume": os.environ.get("WANDB_RESUME") or "allow", **run}
-        self._resumed = resumed
         self._queue: queue.Queue[Callable[[Any, Any], None] | None] = queue.Queue(self.CAPACITY)
         self._overflowed = False
         self._exit_code = 0
@@ -212,9 +211,8 @@ class WandbTracker(Tracker):
         """The one warning."""
         if self.mode != "off":
             self.mode = "off"
-            self._say(
-                redact(f"W&B is off from here on: {' '.join(str(reason).split())[:300]}; the run's files have it all")
-            )
+            reason = redact(" ".join(reason.split())[:300])
+            self._say(f"W&B is off from here on ({reason}); the run's own files have it all")
 
     def _work(self) -> None:
         """The thread: starts W&B, makes the calls in order, ends with None."""
@@ -229,25 +227,22 @@ class WandbTracker(Tracker):
             self._off(f"{type(error).__name__}: {error}")
 
     def _start(self) -> tuple[Any, Any]:
-        # Its console capture, stop signal and record of the command line would each touch or tell what is not its own.
-        os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
+        wandb.setup(wandb.Settings(silent=True, mode=self._kind))
         if self.mode == "online" and not wandb.login(prompt=False, verify=False):
             self.mode = "off"
-            self._say(
-                _HINT if not self._demanded else "W&B is off: no key found. `wandb login` or WANDB_API_KEY gives one"
-            )
+            self._say(_NO_KEY if self._demanded else _HINT)
             return None, wandb
         settings = wandb.Settings(
-            console="off",
             silent=True,
-            init_timeout=30.0,
-            finish_timeout=50.0,
+            console="off",  # standard output is the caller's
+            x_disable_meta=True,  # it would record the command line with its secrets; ours is in the config
+            disable_git=True,  # a remote's URL may hold a token; the commit is in the config
             disable_code=True,
-            disable_git=True,
-            x_disable_meta=True,
             x_save_requirements=False,
+            init_timeout=20.0,
+            finish_timeout=50.0,
         )
         run = wandb.init(
             mode=self._kind,
@@ -258,8 +253,12 @@ class WandbTracker(Tracker):
         )
         run.define_metric("global_step")
         run.define_metric("*", step_metric="global_step")
-        self._say(f"W&B: {run.url}" if self.mode == "online" else f"W&B keeps this run offline in {run.dir}")
+        self._say(f"W&B: {run.url}" if self.mode == "online" else _kept(run.dir))
         return run, wandb
+
+
+def _kept(files: str) -> str:
+    return f"W&B is offline: `wandb sync {Path(files).parent}` uploads this run"
 
 
 def _may_have_key() -> bool:
