@@ -92,17 +92,20 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
 
     reward = move_shots(s)
     move_divers(s)
-    ended = move_subs(s)
-    ended |= move_bombs(s)
-    ended |= move_fish(s)
+    sunk, rammed = move_subs(s)
+    hit = move_bombs(s)
+    caught, bitten = move_fish(s)
+    reward += sunk + caught
+    ended = rammed or hit or bitten
 
     s.spawn_timer = max(s.spawn_timer - 1, 0)
     s.diver_timer = max(s.diver_timer - 1, 0)
     s.reload_timer = max(s.reload_timer - 1, 0)
-    ended |= s.oxygen < 0
     if s.y > 0:
         s.oxygen -= 1
         s.surfaced = False
+        if s.oxygen < 0:
+            ended = True
     elif not s.surfaced:
         if s.divers_aboard == 0:
             ended = True
@@ -219,27 +222,29 @@ def move_divers(s: Row) -> None:
 
 
 @rule
-def move_subs(s: Row) -> bool:
-    """Moves enemy submarines, which fire now and then. True when one touches ours."""
-    touched = False
+def move_subs(s: Row) -> tuple[int, bool]:
+    """Moves enemy submarines, which fire now and then. Returns those that ran into a bullet, and whether one hit us."""
+    hits, touched = 0, False
     for k in range(s.num_subs - 1, -1, -1):
         sub = s.subs[k]
         touched |= at_sub(s, sub)
-        x, y, right = sub[X], sub[Y], sub[HEADS_RIGHT]
-        alive = swim(sub, s.move_period)
-        if alive:
-            touched |= at_sub(s, sub)
-            x = sub[X]
-            if sub[SHOOT] == 0:
-                sub[SHOOT] = 10
-                bomb = s.bombs[s.num_bombs]
-                bomb[X], bomb[Y], bomb[HEADS_RIGHT] = x, y, right
-                s.num_bombs += 1
-            else:
-                sub[SHOOT] -= 1
-        else:
+        if not swim(sub, s.move_period):
             s.num_subs = remove(s.subs, s.num_subs, k)
-    return touched
+            continue
+        touched |= at_sub(s, sub)
+        shot = find(s.shots, s.num_shots, sub[X], sub[Y])
+        if shot >= 0:
+            hits += 1
+            s.num_shots = remove(s.shots, s.num_shots, shot)
+            s.num_subs = remove(s.subs, s.num_subs, k)
+        elif sub[SHOOT] == 0:
+            sub[SHOOT] = 10
+            bomb = s.bombs[s.num_bombs]
+            bomb[X], bomb[Y], bomb[HEADS_RIGHT] = sub[X], sub[Y], sub[HEADS_RIGHT]
+            s.num_bombs += 1
+        else:
+            sub[SHOOT] -= 1
+    return hits, touched
 
 
 @rule
@@ -258,17 +263,22 @@ def move_bombs(s: Row) -> bool:
 
 
 @rule
-def move_fish(s: Row) -> bool:
-    """Moves fish. True when one touches the submarine."""
-    touched = False
+def move_fish(s: Row) -> tuple[int, bool]:
+    """Moves fish. Returns those that ran into a bullet, and whether one hit us."""
+    hits, touched = 0, False
     for k in range(s.num_fish - 1, -1, -1):
         fish = s.fish[k]
         touched |= at_sub(s, fish)
-        if swim(fish, s.move_period):
-            touched |= at_sub(s, fish)
-        else:
+        if not swim(fish, s.move_period):
             s.num_fish = remove(s.fish, s.num_fish, k)
-    return touched
+            continue
+        touched |= at_sub(s, fish)
+        shot = find(s.shots, s.num_shots, fish[X], fish[Y])
+        if shot >= 0:
+            hits += 1
+            s.num_shots = remove(s.shots, s.num_shots, shot)
+            s.num_fish = remove(s.fish, s.num_fish, k)
+    return hits, touched
 
 
 @rule
