@@ -26,7 +26,9 @@ Result = dict[str, Any] | None
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where Ctrl-C would raise KeyboardInterrupt: whoever saves on the one saves on the other."""
+    """SIGTERM, raised where Ctrl-C would raise KeyboardInterrupt. A training notes both itself, and saves first."""
+
+    status = 143
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,9 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _drop_stdout()
         return 0
     except KeyboardInterrupt as stop:
-        terminated = isinstance(stop, Terminated)
-        _complain(str(stop) or ("terminated" if terminated else "interrupted"))
-        return 143 if terminated else 130
+        status = getattr(stop, "status", 130)
+        _complain(str(stop) or ("interrupted" if status == 130 else "terminated"))
+        return status
     except Exception as error:
         if verbose:
             traceback.print_exc()
@@ -365,11 +367,10 @@ def _train(a: argparse.Namespace) -> Result:
         num_envs=a.num_envs,
         settings=a.set or None,
         out=a.out,
-        track=a.track,
+        track=a.track or "auto",
         device=a.device,
         watch=a.watch or None,
-        quiet=a.quiet or None,
-        verbose=a.verbose or None,
+        quiet=a.quiet,
     )
 
 
@@ -378,10 +379,9 @@ def _resume(a: argparse.Namespace) -> Result:
         "runs.train.resume",
         a.run,
         steps=a.steps,
-        track=a.track,
+        track=a.track or "auto",
         device=a.device,
-        quiet=a.quiet or None,
-        verbose=a.verbose or None,
+        quiet=a.quiet,
     )
 
 
@@ -425,8 +425,7 @@ def _compare(a: argparse.Namespace) -> Result:
         jobs=a.jobs,
         on=a.on,
         out=a.out,
-        quiet=a.quiet or None,
-        verbose=a.verbose or None,
+        quiet=a.quiet,
     )
 
 
@@ -435,11 +434,11 @@ def _report(a: argparse.Namespace) -> Result:
 
 
 def _record(a: argparse.Namespace) -> Result:
-    return _call("runs.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, quiet=a.quiet or None)
+    return _call("runs.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, quiet=a.quiet)
 
 
 def _bench(a: argparse.Namespace) -> Result:
-    return _call("runs.bench.bench", a.names or None, quiet=a.quiet or None)
+    return _call("runs.bench.bench", a.names or None, quiet=a.quiet)
 
 
 def _inspect(a: argparse.Namespace) -> Result:

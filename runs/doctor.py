@@ -163,9 +163,9 @@ def _display() -> str | None:
 
 def _wandb_key() -> bool:
     """Whether W&B finds a key; which one is nobody's business."""
-    from rl.tracking import has_key
+    from rl import tracking
 
-    return has_key()
+    return tracking._may_have_key()
 
 
 def _atari(problems: list[str]) -> int:

@@ -89,16 +89,23 @@ def test_whole_numbers_are_read_as_people_write_them(text, number):
 
 
 def test_options_not_given_leave_the_functions_defaults(monkeypatch):
-    seen = {}
+    seen: dict = {}
     module = type(sys)("runs.train")
     module.train = lambda recipe, **options: seen.update(recipe=recipe, **options)
     monkeypatch.setitem(sys.modules, "runs.train", module)
     assert cli.main(["train", "cartpole_dqn"]) == 0
-    assert seen == {"recipe": "cartpole_dqn"}
+    assert seen == {"recipe": "cartpole_dqn", "track": "auto", "quiet": False}
     assert (
         cli.main(["train", "x", "--seed", "0", "--set", "lr=1", "--set", "gamma=0.9", "--track", "off", "--watch"]) == 0
     )
-    assert seen == {"recipe": "x", "seed": 0, "settings": ["lr=1", "gamma=0.9"], "track": "off", "watch": True}
+    assert seen == {
+        "recipe": "x",
+        "seed": 0,
+        "settings": ["lr=1", "gamma=0.9"],
+        "track": "off",
+        "watch": True,
+        "quiet": False,
+    }
 
 
 @pytest.mark.parametrize(
