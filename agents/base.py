@@ -42,6 +42,12 @@ class Agent(ABC):
     Config: ClassVar[type]
     network: nn.Module
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "Config" in cls.__dict__:  # a config says whose it is, so that run.json can find the class again
+            ours = cls.__module__.startswith("agents.")
+            cls.Config.name = cls.name if ours else f"{cls.__module__}:{cls.__qualname__}"
+
     def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         self.spec, self.config, self.num_envs, self.seed = spec, config, num_envs, seed
         self.device = torch.device(device)
@@ -120,6 +126,20 @@ class Agent(ABC):
             single = array.size == size and array.shape[:1] != (1, *leaf.shape)[:1]
             leaves[name] = array.reshape(-1, *leaf.shape)
         return leaves, single
+
+    # for those who look on
+
+    def schedule(self) -> dict[str, float]:
+        """Numbers that follow a schedule, as they stand now, for the log."""
+        return {}
+
+    def choices(self) -> dict[str, Any]:
+        """What was chosen automatically, for run.json."""
+        return {}
+
+    @abstractmethod
+    def predicted_bytes(self) -> int:
+        """Memory that the replay will take when it is full."""
 
     # saving
 

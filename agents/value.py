@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from agents.base import Actor, Agent, Choice, Metrics, as_tensors
 from rl import returns
 from rl.errors import InputError, NonFiniteError
+from rl.frames import predict_bytes
 from rl.losses import forbid, huber, squared
 from rl.networks import NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
 from rl.optim import FlatOptimizer, OptimizerName, flatten_parameters
@@ -237,13 +238,16 @@ class ValueAgent(Agent):
             self._replay = Replay(
                 self.spec,
                 self.num_envs,
-                max(-(-c.buffer_size // self.num_envs), c.stack + 1),
+                self._slots(),
                 generator(self.seed, "replay"),
                 stack=c.stack,
                 prioritized=c.prioritized,
                 store=c.store,
             )
         return self._replay
+
+    def _slots(self) -> int:
+        return max(-(-self.config.buffer_size // self.num_envs), self.config.stack + 1)
 
     def observe(self, ts: TimeStep) -> None:
         self.replay.append(ts)
@@ -351,6 +355,20 @@ class ValueAgent(Agent):
         if mode == "sample":
             return c.epsilon.end if isinstance(c.epsilon, Ramp) else c.epsilon
         return 1.0 if self.step < c.learning_starts else value_at(c.epsilon, self.step)
+
+    # for those who look on
+
+    def schedule(self) -> dict[str, float]:
+        return {"epsilon": self.epsilon("explore"), "lr": value_at(self.config.lr, self.step)}
+
+    def choices(self) -> dict[str, Any]:
+        return {"precision": "bf16" if self._autocast else "fp32"}
+
+    def predicted_bytes(self) -> int:
+        slots = self._slots()
+        leaves = self.spec.obs.values()
+        obs = sum(predict_bytes(x.shape, x.dtype, slots, self.num_envs, self.config.store) for x in leaves)
+        return obs + slots * self.num_envs * (self.spec.action.size * 8 + 32)
 
     # saving
 

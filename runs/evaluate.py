@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from agents.base import Agent
 from rl import checkpoint
 from rl.statistics import iqm
 from rl.types import TimeStep
-from runs.folder import resolve_run
-from runs.recipe import Run, from_run_json
+from runs.folder import resolve as locate
+from runs.recipe import Run
+from runs.settings import from_json
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,13 @@ def load(path: str | Path, *, device: str = "auto") -> Agent:
 
 def load_run(path: str | Path, *, device: str = "auto") -> tuple[Agent, Run]:
     """The agent and the run it was trained by. Raises InputError where there is no good checkpoint."""
-    folder, saved = resolve_run(path)
-    run = from_run_json(folder / "run.json")
+    found = locate(path)
+    for line in found.skipped:
+        print(line, file=sys.stderr)
+    run = from_json(Run, found.manifest["extra"]["recipe"])
     spec = envs.spec(run.env, run.env_config)
     agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
-    agent.load_agent_state(checkpoint.load_tree(saved, "agent"))
+    agent.load_agent_state(checkpoint.load_tree(found.checkpoint, "agent"))
     return agent, run
 
 

@@ -22,16 +22,18 @@ import torch
 import agents
 import envs
 from agents.base import Agent
-from rl import checkpoint
+from rl import checkpoint, tracking
 from rl.checkpoint import SegmentStore
 from rl.errors import InputError, RunError
 from rl.frames import available_memory
 from rl.loop import interact
 from rl.schedules import crossed
+from rl.secrets import redact_command
 from rl.tracking import Tracker
 from rl.types import Env, TimeStep
 from runs.evaluate import Score, pick_device, play_games
-from runs.folder import RunFolder, resolve_run
+from runs.folder import RunFolder, default_name
+from runs.folder import resolve as locate
 from runs.progress import Progress
 from runs.recipe import Run, describe, from_run_json
 from runs.recipe import resolve as resolve_recipe
@@ -65,26 +67,26 @@ def train(
     learner = build(run, spec, where)
     preflight(learner)
     env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
-    folder = RunFolder.create(out, env=run.env, agent=learner.name, seed=run.seed)
     try:
-        folder.write_run(
-            {
+        with RunFolder.create(out, default_name(run.env, learner.name, run.seed)) as folder:
+            info = {
                 "schema": 1,
                 "recipe": describe(run),
-                "command": sys.argv,
+                "command": redact_command(sys.argv),
                 "choices": {"device": where, **learner.choices()},
                 "versions": versions(),
                 "commit": git_commit(),
             }
-        )
-        session = Session(run, learner, env, folder, Tracker(track, folder.root, run=describe(run)), quiet=quiet)
-        if watch:
-            from runs.watch import open_viewer
+            tracker = _tracker(track, folder.path, run, learner.name, info)
+            folder.write_info({**info, "tracking": tracker.state})
+            session = Session(run, learner, env, folder, tracker, quiet=quiet)
+            folder.begin()
+            if watch:
+                from runs.watch import open_viewer
 
-            open_viewer(folder.root)
-        return session.go()
+                open_viewer(folder.path)
+            return session.go()
     finally:
-        folder.close()
         env.close()
 
 
@@ -95,33 +97,47 @@ def resume(
 
     The result equals that of a run that was never interrupted, bit for bit, on the same machine.
     """
-    root, _ = resolve_run(path)
-    run = from_run_json(root / "run.json")
-    folder = RunFolder.open(root)
-    try:
-        saved, skipped = checkpoint.newest_good(root)
-        for line in skipped:
-            print(line, file=sys.stderr)
-        manifest = checkpoint.verify(saved)
+    found = locate(path, replay=True)
+    if found.run is None:
+        raise InputError(f"{path} is a checkpoint alone: resuming needs the run folder with its replay")
+    for line in found.skipped:
+        print(line, file=sys.stderr)
+    with RunFolder.open(found.run) as folder:
+        info, manifest = folder.read_info(), found.manifest
+        run = from_run_json(found.run / "run.json")
         if steps is not None:
-            if steps <= manifest["step"]:
-                raise InputError(f"--steps {steps} is not beyond the {manifest['step']} steps already made")
             run = resolve_recipe(run, steps=steps)
-            folder.write_run({**folder.read_run(), "recipe": describe(run)})
+        if run.steps <= manifest["step"]:
+            raise InputError(f"{path} has already made {manifest['step']} steps: give a larger total with --steps")
         learner = build(run, envs.spec(run.env, run.env_config), pick_device(device))
         preflight(learner)
         env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
         try:
-            checkpoint.discard_after(root, manifest["step"])
-            folder.truncate_to(manifest["lengths"])
-            tracker = Tracker(track, root, run=describe(run))
+            tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
             session = Session(run, learner, env, folder, tracker, quiet=quiet)
-            session.load(saved, manifest)
+            session.load(found.checkpoint, manifest)
+            checkpoint.discard_after(folder.path, manifest["step"])
+            for remark in folder.truncate_to(manifest["lengths"]):
+                print(remark, file=sys.stderr)
+            folder.write_info({**info, "recipe": describe(run), "tracking": tracker.state})
             return session.go()
         finally:
             env.close()
-    finally:
-        folder.close()
+
+
+def _tracker(
+    mode: Any, path: Path, run: Run, agent: str, info: dict[str, Any], state: dict[str, Any] | None = None
+) -> Tracker:
+    return tracking.track(
+        mode,
+        folder=path,
+        env=run.env,
+        agent=agent,
+        seed=run.seed,
+        config=info,
+        command=sys.argv,
+        state=state,
+    )
 
 
 class Session:
@@ -137,7 +153,7 @@ class Session:
         self.seconds = 0.0
         """Of training, evaluations and saves left out, over all stretches."""
         self.episodes = EpisodeRecord(run.num_envs)
-        self.segments = SegmentStore(folder.root)
+        self.segments = SegmentStore(folder.path)
         self.latest: Score | None = None
 
     def go(self) -> dict[str, Any]:
@@ -177,10 +193,10 @@ class Session:
             progress.update(self.step, self.episodes.mean_return)
             self.save()
             score = self._evaluate()
-        self.tracker.finish(score.to_json())
+        self.tracker.finish()
         return {
             **score.to_json(),
-            "run": str(self.folder.root),
+            "run": str(self.folder.path),
             "steps": self.step,
             "seconds": round(self.seconds, 3),
             "steps_per_second": round(self.step / max(self.seconds, 1e-9), 1),
@@ -202,7 +218,7 @@ class Session:
         score = play_games(self.agent, run, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample)
         line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
-        self.tracker.log_evaluation(self.step, score.to_json())
+        self.tracker.log_evaluation(self.step, score)
         self.latest = score
         return score
 
@@ -221,31 +237,34 @@ class Session:
                 "seconds": self.seconds,
                 "env": self.env.state_dict(),
                 "episodes": self.episodes.state_dict(),
-                "tracker": self.tracker.state_dict(),
             },
         }
         saved = checkpoint.write_checkpoint(
-            self.folder.root, self.step, trees, self.folder.lengths(), segments=self.segments
+            self.folder.path,
+            self.step,
+            trees,
+            self.folder.lengths(),
+            {"recipe": describe(self.run)},
+            segments=self.segments,
         )
-        self.tracker.log_checkpoint(saved)
+        self.tracker.log_checkpoint(saved, self.step)
         return saved
 
     def load(self, saved: Path, manifest: dict[str, Any]) -> None:
         """Puts everything back as it was when `saved` was written."""
         session = checkpoint.load_tree(saved, "session")
         self.step, self.seconds = session["step"], session["seconds"]
-        self.segments = SegmentStore(self.folder.root, manifest["segments"])
+        self.segments = SegmentStore(self.folder.path, manifest["segments"])
         for start, stop, rows in self.segments:
             self.agent.replay.restore(start, stop, rows)
         self.agent.load_agent_state(checkpoint.load_tree(saved, "agent"))
         self.agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
         self.episodes.load_state_dict(session["episodes"])
-        self.tracker.load_state_dict(session["tracker"])
         self.ts = self.env.load_state_dict(session["env"])
 
     def _save_if_possible(self) -> None:
         try:
-            if self.ts is not None and not (self.folder.root / "checkpoints").exists():
+            if self.ts is not None and not (self.folder.path / "checkpoints").exists():
                 self.save()
         except (RunError, OSError) as error:
             print(f"the state could not be saved: {error}", file=sys.stderr)
