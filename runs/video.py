@@ -1,0 +1,258 @@
+"""Video files frame by frame: .webm, .mp4 and .gif by their ending, in constant memory, and pictures side by side.
+
+A file appears under its name only when it is complete. PyAV (`pip install av`) encodes VP8, H.264 and GIF; without it
+`.webm` still works through OpenCV, at a quarter of the speed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from rl.errors import InputError, RunError
+
+ENDINGS = (".webm", ".mp4", ".gif")
+GIF_FPS = 50.0
+"""Browsers slow a GIF of more frames a second down to ten."""
+
+
+class VideoWriter:
+    """Writes uint8 [H, W, 3] frames of one size to `path` at `fps` frames a second.
+
+    Raises `InputError` for another ending, for a folder that is missing, and for a frame of another shape. As a context
+    manager it completes the file, or leaves none where the body raised.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fps: float = 30.0) -> None:
+        self.path = Path(path)
+        self.fps = float(fps)
+        self.frames = 0
+        check_ending(self.path)
+        if not fps > 0:
+            raise InputError(f"a video needs more than 0 frames a second, got {fps:g}")
+        if not self.path.parent.is_dir():
+            raise InputError(f"no folder {self.path.parent} for the video {self.path.name}: make it first")
+        self._part = self.path.with_name(f".{self.path.stem}.part-{os.getpid()}{self.path.suffix.lower()}")
+        self._encoder: _OpenCV | _PyAV | _Gif | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def write(self, frame: np.ndarray) -> None:
+        """Appends one frame. It may be changed afterwards."""
+        if self._encoder is None:
+            if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+                raise InputError(f"a video frame must be uint8 [H, W, 3], got {frame.dtype} {list(frame.shape)}")
+            self._shape = frame.shape
+            height, width = (n + n % 2 for n in frame.shape[:2])  # VP8 and H.264 store colours for 2 x 2 pixels
+            make = {".webm": _PyAV if _has_pyav() else _OpenCV, ".mp4": _PyAV, ".gif": _Gif}
+            self._encoder = make[self._part.suffix](self._part, self.fps, width, height)
+        if frame.shape != self._shape:
+            raise InputError(f"every frame of a video has one shape: got {frame.shape} after {self._shape}")
+        height, width = frame.shape[:2]
+        if height % 2 or width % 2:
+            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        self._encoder.write(np.ascontiguousarray(frame))
+        self.frames += 1
+
+    def close(self) -> Path:
+        """Completes the file and gives it its name. Raises `RunError` where it could not be written."""
+        if self._encoder is None:
+            raise RunError(f"no frame was written to {self.path}: there is no video")
+        try:
+            self._encoder.close()
+            if not self._part.is_file() or self._part.stat().st_size == 0:
+                raise RunError(f"could not write the video {self.path}: is the disk full?")
+            with open(self._part, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(self._part, self.path)
+        except OSError as error:
+            raise RunError(f"could not write the video {self.path}: {error}") from error
+        finally:
+            self._part.unlink(missing_ok=True)
+        return self.path
+
+    def discard(self) -> None:
+        """Gives up: nothing is left on the disk."""
+        if self._encoder is not None:
+            with contextlib.suppress(Exception):
+                self._encoder.close()
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+def check_ending(path: str | os.PathLike[str]) -> None:
+    """Raises `InputError` where no video of this ending can be written here: before anything is played."""
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
+        raise InputError(f"cannot write a video to {os.fspath(path)!r}: its ending must be .webm, .mp4 or .gif")
+    if ending != ".webm":
+        _pyav(ending)
+
+
+def grid(frames: Sequence[np.ndarray], columns: int | None = None, gap: int = 4, shade: int = 20) -> np.ndarray:
+    """Pictures (uint8 [H, W, 3], possibly of different sizes) side by side in rows, as square as they go."""
+    columns = columns or math.ceil(math.sqrt(len(frames)))
+    rows = math.ceil(len(frames) / columns)
+    height, width = max(f.shape[0] for f in frames), max(f.shape[1] for f in frames)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), shade, np.uint8)
+    for k, frame in enumerate(frames):
+        top, left = k // columns * (height + gap), k % columns * (width + gap)
+        top, left = top + (height - frame.shape[0]) // 2, left + (width - frame.shape[1]) // 2
+        sheet[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
+    return sheet
+
+
+def contact_sheet(frames: Sequence[np.ndarray], count: int = 12, columns: int | None = None) -> np.ndarray:
+    """`count` frames, evenly spread over `frames`, from the first to the last, on one sheet."""
+    if not len(frames):
+        raise InputError("a contact sheet needs at least one frame")
+    places = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
+    return grid([frames[k] for k in places], columns)
+
+
+class _OpenCV:
+    """VP8 without a further dependency."""
+
+    def __init__(self, path: Path, fps: float, width: int, height: int) -> None:
+        import cv2
+
+        self._cv2 = cv2
+        with _silent_stderr():
+            self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), fps, (width, height))
+        if not self._video.isOpened():
+            raise RunError(
+                f"could not start the video {path}: this OpenCV cannot write VP8, or the folder is read-only"
+            )
+
+    def write(self, frame: np.ndarray) -> None:
+        self._video.write(self._cv2.cvtColor(frame, self._cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        self._video.release()
+
+
+class _PyAV:
+    """VP8 in .webm, H.264 in .mp4: both play in every browser."""
+
+    def __init__(self, path: Path, fps: float, width: int, height: int) -> None:
+        self._av = _pyav(path.suffix)
+        if path.suffix == ".webm":
+            codec, options = "libvpx", {"deadline": "realtime", "cpu-used": "4", "crf": "10"}
+            self._file = self._av.open(str(path), "w")
+        else:
+            codec, options = "libx264", {"preset": "veryfast", "crf": "20"}
+            self._file = self._av.open(str(path), "w", options={"movflags": "+faststart"})
+        self._stream = self._file.add_stream(codec, rate=Fraction(fps).limit_denominator(1000), options=options)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._stream.thread_count = 1
+        if codec == "libvpx":
+            self._stream.bit_rate = max(1_000_000, round(0.14 * width * height * fps))  # ceiling; crf decides below it
+
+    def write(self, frame: np.ndarray) -> None:
+        self._file.mux(self._stream.encode(self._av.VideoFrame.from_ndarray(frame, format="rgb24")))
+
+    def close(self) -> None:
+        self._file.mux(self._stream.encode(None))
+        self._file.close()
+
+
+class _Gif:
+    """One palette for each frame: the whole clip's would need the whole clip in memory."""
+
+    def __init__(self, path: Path, fps: float, width: int, height: int) -> None:
+        self._av = _pyav(".gif")
+        self._file = self._av.open(str(path), "w")
+        self._stream = self._file.add_stream("gif", rate=100)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "pal8"
+        self._stream.time_base = Fraction(1, 100)  # a GIF counts in hundredths of a second
+        graph = self._av.filter.Graph()
+        source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=Fraction(1, 100))
+        split = graph.add("split")
+        palette = graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
+        use = graph.add("paletteuse", "new=1:dither=none")
+        sink = graph.add("buffersink")
+        source.link_to(split)
+        split.link_to(palette, 0, 0)
+        split.link_to(use, 1, 0)
+        palette.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        self._graph = graph
+        self._step = max(1, math.ceil(fps / GIF_FPS - 1e-9))
+        self._fps = fps
+        self._frames = 0
+
+    def write(self, frame: np.ndarray) -> None:
+        if self._frames % self._step == 0:
+            picture = self._av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = round(100 * self._frames / self._fps), Fraction(1, 100)
+            self._graph.push(picture)
+            self._drain()
+        self._frames += 1
+
+    def close(self) -> None:
+        self._graph.push(None)
+        self._drain()
+        self._file.mux(self._stream.encode(None))
+        self._file.close()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                picture = self._graph.pull()
+            except (self._av.error.BlockingIOError, self._av.error.EOFError):
+                return
+            self._file.mux(self._stream.encode(picture))
+
+
+def _has_pyav() -> bool:
+    return importlib.util.find_spec("av") is not None
+
+
+def _pyav(ending: str) -> Any:
+    try:
+        import av
+    except ImportError:
+        raise InputError(f"writing {ending} needs PyAV (pip install av); .webm needs nothing more") from None
+    return av
+
+
+_stderr_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Without it OpenCV writes a line about VP8's missing four-letter tag past Python, though the file is right."""
+    with _stderr_lock:
+        try:
+            kept = os.dup(2)
+        except OSError:  # no standard error at all
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
