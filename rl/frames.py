@@ -51,11 +51,11 @@ class Column(Protocol):
     def nbytes(self) -> int:
         """Memory really held, in bytes."""
 
-    def export(self, slots: np.ndarray) -> dict[str, np.ndarray]:
-        """The rows of `slots`, int [C], in the order of time, as arrays for a file."""
+    def export(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """`count` slots from `first` on, past the ring's end to its beginning, as arrays for a file."""
 
-    def restore(self, slots: np.ndarray, data: Mapping[str, np.ndarray]) -> None:
-        """Writes what `export(slots)` of a column of the same geometry returned."""
+    def restore(self, data: Mapping[str, np.ndarray]) -> None:
+        """Writes what `export` of a column of the same geometry returned into the same slots."""
 
 
 def make_column(
@@ -115,6 +115,16 @@ class _Ring:
             slot = np.asarray(slots)[~self.written[slots]].flat[0]
             raise IndexError(f"slot {slot} was never written")
 
+    def _slots(self, first: int, count: int) -> np.ndarray:
+        return (first + np.arange(count)) % self.slots
+
+    def _span(self, first: int, count: int) -> np.ndarray:
+        if not 0 <= count <= self.slots:
+            raise IndexError(f"{count} rows asked of a ring of {self.slots}")
+        slots = self._slots(first, count)
+        self._check_written(slots)
+        return slots
+
 
 class RawColumn(_Ring):
     """One preallocated array [T, N, *shape]; its pages are taken from the system when they are first written."""
@@ -136,13 +146,12 @@ class RawColumn(_Ring):
     def nbytes(self) -> int:
         return self._rows.nbytes // self.slots * (self.slots - self._missing)
 
-    def export(self, slots: np.ndarray) -> dict[str, np.ndarray]:
-        """{"rows": [C, N, *shape]}."""
-        self._check_written(slots)
-        return {"rows": self._rows[slots]}
+    def export(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """{"span": int64 [2] (first, count), "rows": [count, N, *shape]}."""
+        return {"span": np.array([first, count]), "rows": self._rows[self._span(first, count)]}
 
-    def restore(self, slots: np.ndarray, data: Mapping[str, np.ndarray]) -> None:
-        for slot, rows in zip(slots.tolist(), data["rows"], strict=True):
+    def restore(self, data: Mapping[str, np.ndarray]) -> None:
+        for slot, rows in zip(self._slots(*data["span"]).tolist(), data["rows"], strict=True):
             self.write(slot, rows)
 
 
@@ -193,21 +202,21 @@ class CompressedColumn(_Ring):
     def nbytes(self) -> int:
         return self._blobs.nbytes + self._rows.nbytes + self.written.nbytes
 
-    def export(self, slots: np.ndarray) -> dict[str, np.ndarray]:
-        """{"size": int64 [G, N], "blob": uint8 [size.sum()]}: the zstd frames of the G groups that `slots` pass
-        through, as they lie in memory; only the open group is compressed for it. The groups at both ends may hold rows
-        of other slots too, which `restore` leaves alone."""
-        self._check_written(slots)
-        blobs = [self._blob(entry) for group, _ in self._passes(slots) for entry in self._entries(group)]
+    def export(self, first: int, count: int) -> dict[str, np.ndarray]:
+        """{"span": int64 [2] (first, count), "size": int64 [G, N], "blob": uint8 [size.sum()]}: the zstd frames of the
+        G groups that the span passes through, as they lie in memory; only the open group is compressed for it. The
+        groups at both ends may hold rows outside the span too, which `restore` leaves alone."""
+        groups = [group for group, _ in self._passes(self._span(first, count))]
+        blobs = [self._blob(entry) for group in groups for entry in self._entries(group)]
         size = np.array([len(blob) for blob in blobs], np.int64).reshape(-1, self.num_envs)
-        return {"size": size, "blob": np.frombuffer(b"".join(blobs), np.uint8)}
+        return {"span": np.array([first, count]), "size": size, "blob": np.frombuffer(b"".join(blobs), np.uint8)}
 
-    def restore(self, slots: np.ndarray, data: Mapping[str, np.ndarray]) -> None:
-        """Takes over whole groups as they are; decodes those that `slots` fill in part, and writes their rows."""
+    def restore(self, data: Mapping[str, np.ndarray]) -> None:
+        """Takes over whole groups as they are; decodes those that the span fills in part, and writes their rows."""
         stop = np.cumsum(data["size"])
         start = stop - data["size"].ravel()
         blobs = [data["blob"][a:b].tobytes() for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
-        for i, (group, rows) in enumerate(self._passes(slots)):
+        for i, (group, rows) in enumerate(self._passes(self._slots(*data["span"]))):
             mine = blobs[i * self.num_envs : (i + 1) * self.num_envs]
             if len(rows) == min(self.block, self.slots - group * self.block):
                 if group == self._open:
