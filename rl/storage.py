@@ -89,8 +89,6 @@ def plain(value: Any) -> Any:
 
 def _pack(value: Any, path: str, arrays: dict[str, Any]) -> Any:
     """`value` as strict JSON. Arrays go to `arrays` under their path; what JSON lacks becomes a dict of one `$` key."""
-    if value is None or isinstance(value, (bool, str)):
-        return value
     if isinstance(value, np.generic | np.ndarray) or _is_tensor(value):
         name = path or "array"
         while name in arrays or name == "__metadata__":
@@ -98,6 +96,8 @@ def _pack(value: Any, path: str, arrays: dict[str, Any]) -> Any:
         arrays[name] = np.asarray(value) if isinstance(value, np.generic) else value
         packed = {"$array": name, "dtype": _layout(arrays[name], path)[0]}
         return packed | {"scalar": True} if isinstance(value, np.generic) else packed
+    if value is None or isinstance(value, (bool, str)):
+        return value
     if isinstance(value, int):
         return int(value) if value.bit_length() < 10_000 else {"$int": hex(value)}  # Python limits long decimals
     if isinstance(value, float):
