@@ -27,7 +27,7 @@ ONLY_IN = {
     "sb3_contrib": "runs/peers.py",
     "wandb": "rl/tracking.py",
 }
-HEAVY = ("torch", "pygame", "numba", "wandb", "stable_baselines3", "scipy", "matplotlib", "gymnasium", "ale_py")
+HEAVY = ("torch", "pygame", "numba", "wandb", "stable_baselines3", "scipy", "matplotlib", "ale_py", "cv2")
 
 
 def imported(path: Path) -> list[tuple[str, int, bool]]:

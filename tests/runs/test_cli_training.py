@@ -1,0 +1,327 @@
+"""`rl` on real trainings: bad input starts nothing, a signal loses nothing, --json is one object."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from runs import cli
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TINY = ["--steps", "600", "--set", "learning_starts=100", "--set", "eval_episodes=2", "--track", "off", "--quiet"]
+
+THEIRS = '''
+import gymnasium
+import numpy as np
+
+
+class Theirs(gymnasium.Env):
+    """One number, rewards of 1, episodes of 20 steps; at step 7 of episode 10 something goes wrong."""
+
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    episode = 0
+
+    def __init__(self, fault="none", render_mode=None):
+        self.fault, self.render_mode = fault, render_mode
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.t = 0
+        self.episode += 1
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        self.t += 1
+        obs, reward = np.full(1, self.t / 20, np.float32), 1.0
+        if self.t == 7 and self.episode >= 10:
+            if self.fault == "obs":
+                obs = obs * np.nan
+            if self.fault == "reward":
+                reward = float("inf")
+            if self.fault == "raises":
+                raise ZeroDivisionError("their bug")
+            if self.fault == "shape":
+                obs = np.zeros(2, np.float32)
+        last = self.t == 20
+        if last and self.episode >= 10 and self.fault == "terminal":
+            obs = obs * np.nan
+        return obs, reward, last, False, {}
+
+
+gymnasium.register("Theirs-v0", Theirs)
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def theirs(here, monkeypatch):
+    """A working directory with the module `theirs`, which registers Theirs-v0."""
+    (here / "theirs.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(str(here))
+    yield "theirs:Theirs-v0"
+    sys.modules.pop("theirs", None)
+
+
+def child_env() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["CartPol-v1"], ["unknown", "'CartPol-v1'", "did you mean 'CartPole-v1'?"]),
+        (["ALE/Pongg-v5"], ["'ALE/Pongg-v5'", "did you mean 'ALE/Pong-v5'?"]),
+        (["nowhere:Id-v0"], ["nowhere"]),
+        (["gone.py"], ["gone.py"]),
+        (["gone.json"], ["gone.json"]),
+        (["CartPole-v1", "--agent", "dqnn"], ["unknown agent 'dqnn'", "did you mean 'dqn'?"]),
+        (["CartPole-v1", "--agent", "nowhere:Agent"], ["nowhere"]),
+        (["CartPole-v1", "--agent", "json:Agent"], ["json", "Agent"]),
+        (["CartPole-v1", "--set", "agent.lrr=1"], ["unknown field 'agent.lrr'", "'agent.lr'"]),
+        (["CartPole-v1", "--set", "gamma=1.5"], ["gamma", "[0, 1]", "1.5"]),
+        (["CartPole-v1", "--set", "gamma=high"], ["agent.gamma=high", "a finite number"]),
+        (["CartPole-v1", "--set", "batch_size=0"], ["batch_size must be at least 1, got 0"]),
+        (["CartPole-v1", "--set", "batch_size=99999"], ["batch_size 99999", "buffer_size"]),
+        (["CartPole-v1", "--steps", "500", "--set", "learning_starts=500"], ["learning_starts 500", "500 steps"]),
+        (["CartPole-v1", "--set", "n_step=0"], ["n_step must be at least 1, got 0"]),
+        (["CartPole-v1", "--set", "double=maybe"], ["agent.double=maybe", "true or false"]),
+        (["CartPole-v1", "--set", "optimizer=adamm"], ["agent.optimizer=adamm", "did you mean"]),
+        (["CartPole-v1", "--set", "net.encoder=nowhere:Net"], ["nowhere"]),
+        (["CartPole-v1", "--set", "env.protocol=nature"], ["protocol"]),
+        (["CartPole-v1", "--set", "env.options.colour=red"], ["colour"]),
+        (["CartPole-v1", "--device", "cuda"], ["--device cpu"]),
+        (["Pendulum-v1", "--agent", "dqn"], ["dqn", "continuous"]),
+        (["CartPole-v1", "--set", "buffer_size=1e13"], ["GB", "buffer_size"]),
+        (["CartPole-v1", "--out", "taken"], ["--out taken", "occupied"]),
+        (["CartPole-v1", "--out", "file.txt/run"], ["--out file.txt/run"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and value[0][0] in "CAPng" else "",
+)
+def test_bad_input_starts_nothing_and_is_one_line(words, said, here, capfd):
+    if "cuda" in words:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("there is a GPU here")
+    (here / "taken").mkdir()
+    (here / "taken" / "thesis.txt").write_text("mine")
+    (here / "file.txt").write_text("mine")
+    before = sorted(here.rglob("*"))
+    assert cli.main(["train", *words, "--track", "off", "--quiet"]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    for word in said:
+        assert word in err
+    assert sorted(here.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("broken.py", "run = Run(", "broken.py: SyntaxError"),
+        ("raises.py", "1 / 0", "raises.py: ZeroDivisionError"),
+        ("empty.py", "", "empty.py has no `run = Run(...)`"),
+        ("not.json", "{", "not.json is not a run.json"),
+        ("other.json", '{"recipe": {"env": "CartPole-v1", "stepz": 3}}', "stepz"),
+    ],
+)
+def test_a_recipe_file_that_does_not_read_is_one_line(name, text, said, here, capfd):
+    (here / name).write_text(text)
+    assert cli.main(["train", name]) == 2
+    err = capfd.readouterr().err
+    assert said in err
+    assert err.count("\n") == 1, err
+
+
+def test_json_of_a_training_is_one_object_and_its_folder_evaluates_and_trains_again(here, capfd):
+    assert cli.main(["train", "CartPole-v1", "--agent", "dqn", "--out", "a", "--json", *TINY]) == 0
+    out, _ = capfd.readouterr()
+    result = json.loads(out)
+    keys = "schema env agent step episodes mean std iqm returns lengths seeds run steps seconds steps_per_second"
+    assert set(keys.split()) <= set(result)
+    assert (result["schema"], result["env"], result["agent"]) == (1, "CartPole-v1", "dqn")
+    assert (result["step"], result["steps"], result["episodes"]) == (600, 600, 2)
+
+    assert cli.main(["evaluate", "a", "--episodes", "3", "--seed", "5", "--json"]) == 0
+    score = json.loads(capfd.readouterr().out)
+    assert len(score["returns"]) == len(score["lengths"]) == len(score["seeds"]) == 3
+    assert score["returns"] == [float(length) for length in score["lengths"]]  # CartPole pays 1 a step
+
+    assert cli.main(["train", "a/run.json", "--out", "b", "--track", "off", "--quiet"]) == 0
+    capfd.readouterr()
+    a, b = (
+        [json.loads(line)["return"] for line in (here / name / "episodes.jsonl").read_text().splitlines()]
+        for name in "ab"
+    )
+    assert a == b
+
+    assert cli.main(["train", "CartPole-v1", "--out", "a", *TINY]) == 2
+    assert "rl resume a" in capfd.readouterr().err
+
+
+def test_people_get_the_score_and_the_folder(here, capfd):
+    assert cli.main(["train", "CartPole-v1", "--out", "a", *TINY]) == 0
+    out, err = capfd.readouterr()
+    assert "CartPole-v1 dqn step 600: mean " in out
+    assert out.endswith("run: a\n")
+    assert err == ""
+
+
+@pytest.mark.parametrize("words", [["resume", "gone"], ["evaluate", "gone"], ["watch", "gone", "--video", "x.webm"]])
+def test_a_run_that_is_not_there_is_one_line(words, here, capfd):
+    assert cli.main(words) == 2
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1), err
+    assert "gone" in err
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        ("obs", 3, ["observation"]),
+        ("terminal", 3, ["observation"]),
+        ("reward", 3, ["reward"]),
+        ("raises", 1, ["ZeroDivisionError", "their bug"]),
+        ("shape", 1, ["shape"]),
+    ],
+)
+def test_a_faulty_environment_ends_the_run_with_its_status_and_one_line(fault, status, said, theirs, capfd):
+    words = ["train", theirs, "--agent", "dqn", "--out", "a", "--set", f"env.options.fault={fault}", *TINY]
+    assert cli.main(words) == status
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1), err
+    for word in said:
+        assert word in err
+    assert json.loads(Path("a/run.json").read_text())["recipe"]["env"] == theirs
+
+
+def test_a_sound_environment_of_the_user_trains(theirs, capfd):
+    assert cli.main(["train", theirs, "--agent", "dqn", "--out", "a", "--json", *TINY]) == 0
+    assert json.loads(capfd.readouterr().out)["returns"] == [20.0, 20.0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_resume_goes_on_to_the_end(number, status, here):
+    out = here / "a"
+    words = ["train", "CartPole-v1", "--out", str(out), "--steps", "1000000", "--track", "off"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "runs", *words],
+        cwd=here,
+        env=child_env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.time() + 60
+    while not (out / "metrics.jsonl").exists() or (out / "metrics.jsonl").stat().st_size == 0:
+        assert child.poll() is None, child.stderr.read()
+        assert time.time() < deadline
+        time.sleep(0.05)
+    child.send_signal(number)
+    said, err = child.communicate(timeout=60)
+    assert child.returncode == status, err
+    assert said == ""
+    assert err.splitlines()[-1].startswith("rl: ")
+    assert "Traceback" not in err
+    saved = sorted(path.name for path in (out / "checkpoints").iterdir())
+    step = int(saved[-1].removeprefix("step-"))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "runs",
+            "resume",
+            str(out),
+            "--steps",
+            str(step + 300),
+            "--json",
+            "--quiet",
+            "--track",
+            "off",
+        ],
+        cwd=here,
+        env=child_env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == step + 300
+
+
+def test_a_second_process_on_the_same_run_is_refused(here):
+    out = here / "a"
+    holder = textwrap.dedent(
+        f"""
+        import sys
+        from pathlib import Path
+        from runs.folder import RunFolder
+        with RunFolder.open({str(out)!r}):
+            print("held", flush=True)
+            sys.stdin.read()
+        """
+    )
+    assert cli.main(["train", "CartPole-v1", "--out", str(out), *TINY]) == 0
+    child = subprocess.Popen(
+        [sys.executable, "-c", holder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=child_env(),
+        cwd=here,
+    )
+    assert child.stdout.readline() == "held\n"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "runs", "resume", str(out), "--steps", "9999", "--track", "off"],
+            cwd=here,
+            env=child_env(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert f"process {child.pid}" in done.stderr
+        assert done.stderr.count("\n") == 1
+    finally:
+        child.stdin.close()
+        child.wait(timeout=30)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+def test_output_piped_to_head_ends_quietly(here):
+    done = subprocess.run(
+        f"{sys.executable} -m runs train CartPole-v1 --out a {' '.join(TINY)} | head -n 0; echo ${{PIPESTATUS[0]}}",
+        shell=True,
+        executable="/bin/bash",
+        cwd=here,
+        env=child_env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert (here / "a" / "run.json").exists()
+
+
+def test_inspect_prints_the_network(here, capfd):
+    assert cli.main(["inspect", "CartPole-v1", "--agent", "dqn"]) == 0
+    assert "Linear" in capfd.readouterr().out
