@@ -14,6 +14,7 @@ import agents
 import envs
 from agents.base import Agent
 from rl import checkpoint
+from rl.seeding import derive_seed
 from rl.statistics import iqm
 from rl.types import TimeStep
 from runs.folder import resolve as locate
@@ -112,7 +113,7 @@ def play_games(agent: Agent, run: Run, *, episodes: int, seed: int, sample: bool
         iqm=float(iqm(returns)),
         returns=[float(r) for r in returns],
         lengths=[int(n) for n in record.lengths],
-        seeds=[int(s) for s in envs.game_seeds(seed, episodes)],
+        seeds=[derive_seed(seed, "evaluate", j) for j in range(episodes)],
         protocol=agent.spec.protocol,
         sample=sample,
     )

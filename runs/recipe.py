@@ -64,7 +64,9 @@ class Run:
             raise InputError(f"eval_max_steps must be at least 1 or none, got {self.eval_max_steps}")
         starts = getattr(self.agent, "learning_starts", 0)
         if starts >= self.steps:
-            raise InputError(f"learning_starts {starts} is not below the budget of {self.steps} steps: no update is made")
+            raise InputError(
+                f"learning_starts {starts} is not below the budget of {self.steps} steps: no update is made"
+            )
 
 
 def recipe_names() -> list[str]:
@@ -98,7 +100,9 @@ def resolve(
 
 
 def _replace_agent(run: Run, config: Any, settings: list[str]) -> Run:
-    return apply_settings(dataclasses.replace(run, agent=config, steps=max(run.steps, 10**9)), [f"steps={run.steps}", *settings])
+    return apply_settings(
+        dataclasses.replace(run, agent=config, steps=max(run.steps, 10**9)), [f"steps={run.steps}", *settings]
+    )
 
 
 def _find(recipe: str, agent: str | None) -> Run:
@@ -109,9 +113,8 @@ def _find(recipe: str, agent: str | None) -> Run:
         return from_run_json(path if path.suffix == ".json" else path / "run.json")
     if recipe in recipe_names():
         return _from_file(RECIPES / f"{recipe}.py")
-    if not envs.known(recipe):
-        near = [*recipe_names(), *envs.ids()]
-        raise unknown("recipe or environment", recipe, near)
+    if not any(mark in recipe for mark in ":/") and recipe not in envs.ids():
+        raise unknown("recipe or environment", recipe, [*recipe_names(), *envs.ids()])
     return default_run(recipe, agent)
 
 

@@ -1,0 +1,198 @@
+"""Recorded results: every seed of a recipe trained from the committed tree, one small file each, failures included."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rl.errors import InputError, RunError
+from rl.storage import write_json
+from runs.folder import read_jsonl
+from runs.recipe import RECIPES, Run, describe, recipe_names
+from runs.recipe import resolve as resolve_recipe
+
+RESULTS = Path(__file__).parent / "results"
+TREES = Path("runs/out/record")
+CURVE_POINTS = 60
+
+
+def record(
+    recipe: str, *, seeds: int = 1, jobs: int = 1, results: Path = RESULTS, say: Callable[[str], None] | None = None
+) -> list[dict[str, Any]]:
+    """Trains the seeds 0 .. seeds-1 of `recipe` that have no result yet, from an export of the committed tree.
+
+    An interrupted training goes on where it was saved. Returns the results of all these seeds; raises InputError where
+    the recipe is not committed as it stands.
+    """
+    say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+    if seeds < 1 or jobs < 1:
+        raise InputError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
+    run = resolve_recipe(recipe)
+    mark = fingerprint(run)
+    folder = results / recipe / mark
+    wanted = [s for s in range(seeds) if not (folder / f"seed-{s}.json").exists()]
+    if wanted:
+        tree = export_tree()
+        say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {jobs} at a time")
+        with ThreadPoolExecutor(jobs) as pool:
+            for result in pool.map(lambda s: _train_seed(recipe, run, mark, s, tree, jobs), wanted):
+                write_json(folder / f"seed-{result['seed']}.json", result)
+                score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
+                say(f"{recipe} seed {result['seed']}: {score}")
+                write_table(results)
+    return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
+
+
+def fingerprint(run: Run) -> str:
+    """Twelve hexadecimal digits of everything that the recipe fixes, without the seed and what only looks on."""
+    fixed = {k: v for k, v in describe(run).items() if k not in ("seed", "save_every", "log_every", "video_every")}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def export_tree() -> Path:
+    """A copy of the committed tree under runs/out, so that nothing edited meanwhile reaches a running training."""
+    here = Path(__file__).parent.parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        marked = here / ".commit"
+        if marked.exists():  # already an exported tree
+            return here
+        raise InputError(f"{here} is no git checkout: results are recorded from a commit") from error
+    tree = (TREES / commit[:12]).absolute()
+    if not (tree / ".commit").exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.mkdir(parents=True)
+        archive = subprocess.run(["git", "archive", "HEAD"], cwd=here, capture_output=True, check=True).stdout
+        subprocess.run([sys.executable, "-c", _UNPACK], cwd=tree, input=archive, check=True)
+        (tree / ".commit").write_text(commit + "\n")
+    return tree
+
+
+_UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('.', filter='data')"
+
+
+def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: int) -> dict[str, Any]:
+    """One training in a process of its own, continued where an earlier one was interrupted."""
+    out = (TREES / f"{recipe}-{mark}" / f"seed-{seed}").absolute()
+    saved = (out / "checkpoints").exists()
+    if out.exists() and not saved:
+        shutil.rmtree(out)
+    command = [sys.executable, "-m", "runs"]
+    if saved and _finished(out, run.steps):
+        command += ["evaluate", str(out), "--episodes", str(run.eval_episodes), "--seed", str(seed)]
+        command += ["--sample"] if run.eval_sample else []
+    elif saved:
+        command += ["resume", str(out)]
+    else:
+        command += ["train", recipe, "--seed", str(seed), "--out", str(out), "--track", "off"]
+        command += ["--set", f"save_every={run.save_every or max(run.steps // 10, 1)}"]
+    # the thread count is the recipe's; libraries beside PyTorch must not add theirs
+    env = {**os.environ, "OMP_NUM_THREADS": str(run.threads or os.cpu_count() or 1), "PYTHONPATH": str(tree)}
+    begun = time.time()
+    done = subprocess.run([*command, "--json"], cwd=tree, env=env, capture_output=True, text=True)
+    result: dict[str, Any] = {
+        "schema": 1,
+        "recipe": recipe,
+        "fingerprint": mark,
+        "seed": seed,
+        "status": "ok" if done.returncode == 0 else "failed",
+        "run": describe(run) | {"seed": seed},
+        "commit": (tree / ".commit").read_text().strip(),
+        "machine": {**machine(), "jobs": jobs},
+        "recorded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
+    }
+    if done.returncode in (130, 143):
+        raise RunError(f"{recipe} seed {seed} was interrupted; `rl record {recipe}` goes on with it")
+    if done.returncode != 0:
+        line = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
+        return result | {"error": line}
+    said = json.loads(done.stdout)
+    lines = read_jsonl(out / "metrics.jsonl")
+    result["score"] = {k: said[k] for k in ("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample")}
+    result["steps"] = run.steps
+    result["seconds"] = lines[-1]["seconds"] if lines else None
+    result["steps_per_second"] = lines[-1]["time/sps"] if lines else None
+    result["peak_memory_bytes"] = said.get("peak_memory_bytes")
+    result["curve"] = thin([(x["step"], x["seconds"], x["train/return"]) for x in lines])
+    result["evaluations"] = [(x["step"], x["mean"]) for x in read_jsonl(out / "evaluations.jsonl")]
+    return result
+
+
+def _finished(out: Path, steps: int) -> bool:
+    return any(int(p.name.split("-")[1]) >= steps for p in (out / "checkpoints").glob("step-*"))
+
+
+def thin(points: list[Any], count: int = CURVE_POINTS) -> list[Any]:
+    """At most `count` of the points, evenly spread, the last one among them."""
+    if len(points) <= count:
+        return points
+    return [points[i] for i in np.linspace(0, len(points) - 1, count).round().astype(int)]
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and system."""
+    name = platform.processor()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [x.split(":", 1)[1].strip() for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        name = names[0] if names else name
+    return {"processor": name, "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
+
+
+def read_results(results: Path = RESULTS) -> list[dict[str, Any]]:
+    """Every recorded result, sorted by recipe, fingerprint and seed."""
+    found = [json.loads(p.read_text()) for p in results.glob("*/*/seed-*.json")]
+    return sorted(found, key=lambda r: (r["recipe"], r["fingerprint"], r["seed"]))
+
+
+def write_table(results: Path = RESULTS) -> Path:
+    """Writes README.md of the results folder: one row for each recipe and fingerprint, stale rows marked."""
+    from rl.statistics import iqm
+
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for r in read_results(results):
+        groups.setdefault((r["recipe"], r["fingerprint"]), []).append(r)
+    current = {name: fingerprint(resolve_recipe(name)) for name in recipe_names() if (RECIPES / f"{name}.py").exists()}
+    lines = [
+        "# Recorded results",
+        "",
+        "Written by `rl record`; do not edit. A score is the mean return of whole games with the final policy, raw and",
+        "undiscounted, of seeds 0, 1, 2, ... in order; a failed seed stays in the table. IQM is over the seeds. Minutes are",
+        "of training alone, with the number of trainings that ran side by side.",
+        "",
+        "| recipe | environment | protocol | steps | games | policy | IQM | scores by seed | minutes | jobs | fingerprints | commit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (recipe, mark), group in sorted(groups.items()):
+        good = [r for r in group if r["status"] == "ok"]
+        run = group[0]["run"]
+        scores = ", ".join(f"{r['score']['mean']:.1f}" if r["status"] == "ok" else "failed" for r in group)
+        recorded = sum(1 for name, _ in groups if name == recipe)
+        stale = "" if current.get(recipe) == mark else " (stale)"
+        value = f"{float(iqm([r['score']['mean'] for r in good])):.1f}" if good else "-"
+        minutes = f"{float(np.median([r['seconds'] for r in good])) / 60:.1f}" if good else "-"
+        first = good[0]["score"] if good else {}
+        lines.append(
+            f"| {recipe}{stale} | {run['env']} | {first.get('protocol') or '-'} | {run['steps']:,} "
+            f"| {first.get('episodes', '-')} | {'sampled' if first.get('sample') else 'greedy'} | {value} | {scores} "
+            f"| {minutes} | {group[0]['machine']['jobs']} | {recorded} | {group[0]['commit'][:7]} |"
+        )
+    path = results / "README.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
