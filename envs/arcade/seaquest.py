@@ -7,7 +7,8 @@ State fields (besides the engine's, see `rules.state_row`):
 
     x, y            the submarine; y is 0 (the surface) to 8     facing_right   which way it looks and fires
     oxygen          200 down to -1, where the game ends          surfaced       whether it has not dived since surfacing
-    divers_aboard   0 to 6                                       reload_timer   steps until it may fire again
+    divers_aboard   at most 6; below 0 after all were brought    reload_timer   steps until it may fire again
+                    home, as in MinAtar: so many must first be made up for
     spawn_timer     steps until an enemy enters                  spawn_period   what it restarts from, 20 down to 1
     diver_timer     steps until a diver enters                   move_period    steps between enemy moves, 5 down to 2
     ramp_level      how often the game has become harder
@@ -46,7 +47,7 @@ STATE = state_row(
     ("facing_right", np.bool_),
     ("surfaced", np.bool_),
     ("oxygen", np.int16),
-    ("divers_aboard", np.int8),
+    ("divers_aboard", np.int32),
     ("reload_timer", np.int8),
     ("spawn_timer", np.int8),
     ("spawn_period", np.int8),
@@ -101,11 +102,10 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     s.spawn_timer = max(s.spawn_timer - 1, 0)
     s.diver_timer = max(s.diver_timer - 1, 0)
     s.reload_timer = max(s.reload_timer - 1, 0)
+    ended |= s.oxygen <= 0
     if s.y > 0:
         s.oxygen -= 1
         s.surfaced = False
-        if s.oxygen < 0:
-            ended = True
     elif not s.surfaced:
         if s.divers_aboard == 0:
             ended = True
@@ -141,8 +141,7 @@ def surface(s: Row, ramping: bool) -> int:
     if s.divers_aboard == 6:
         s.divers_aboard = 0
         reward = s.oxygen * 10 // FULL_TANK
-    else:
-        s.divers_aboard -= 1
+    s.divers_aboard -= 1  # even after six: MinAtar then owes one, and so do we
     s.oxygen = FULL_TANK
     if ramping and (s.spawn_period > 1 or s.move_period > 2):
         if s.move_period > 2 and s.ramp_level % 2 == 1:

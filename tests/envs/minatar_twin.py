@@ -40,7 +40,7 @@ class Draws:
 
 
 class Twin:
-    """One minatar game, started from a row of our state as `reset` left it (its generator `counter`)."""
+    """One minatar game that draws from our generator."""
 
     def __init__(self, module: str, sticky: float, ramping: bool) -> None:
         self.env = Environment(module, sticky_action_prob=sticky, difficulty_ramping=ramping)
@@ -53,6 +53,13 @@ class Twin:
         self.draws.counter = counter
         self.env.last_action = 0
         self.env.reset()
+
+    def load(self, row: Any) -> None:
+        """Puts minatar into the state of `row`, one of our rows."""
+        self.draws.counter = int(row["rng"])
+        self.env.last_action = int(row["last_action"])
+        globals()[f"_load_{self.module}"](self.env.env, row)
+        self.env.env.terminal = False
 
     def act(self, code: int) -> tuple[float, bool]:
         return self.env.act(code)
@@ -153,3 +160,56 @@ def _seaquest(game: Any) -> dict[str, Any]:
         **{name: [[int(v) for v in thing] for thing in things] for name, things in lists.items()},
         **{f"num_{name}": len(things) for name, things in lists.items()},
     }
+
+
+def _cells(rows: np.ndarray) -> np.ndarray:
+    return np.array([[float(row >> x & 1) for x in range(10)] for row in rows.tolist()])
+
+
+def _load_breakout(game: Any, row: Any) -> None:
+    game.pos = int(row["paddle"])
+    game.ball_x, game.ball_y = int(row["ball_x"]), int(row["ball_y"])
+    game.last_x, game.last_y = int(row["trail_x"]), int(row["trail_y"])
+    game.ball_dir = {(-1, -1): 0, (1, -1): 1, (1, 1): 2, (-1, 1): 3}[int(row["dx"]), int(row["dy"])]
+    game.strike = bool(row["striking"])
+    game.brick_map[:] = 0
+    game.brick_map[1:4] = _cells(row["bricks"])
+
+
+def _load_asterix(game: Any, row: Any) -> None:
+    game.player_x, game.player_y = int(row["x"]), int(row["y"])
+    game.spawn_timer, game.spawn_speed = int(row["spawn_timer"]), int(row["spawn_period"])
+    game.move_timer, game.move_speed = int(row["move_timer"]), int(row["move_period"])
+    game.ramp_timer, game.ramp_index = int(row["ramp_timer"]), int(row["ramp_level"])
+    lanes = enumerate(zip(row["kind"].tolist(), row["lane_x"].tolist(), row["heading"].tolist()))
+    game.entities = [None if kind == 0 else [x, k + 1, heading > 0, kind == 2] for k, (kind, x, heading) in lanes]
+
+
+def _load_freeway(game: Any, row: Any) -> None:
+    game.pos, game.move_timer = int(row["y"]), int(row["move_timer"])
+    game.terminate_timer = int(row["time_left"])
+    lanes = zip(row["car_x"].tolist(), row["car_timer"].tolist(), row["car_speed"].tolist())
+    game.cars = [[x, k + 1, timer, speed] for k, (x, timer, speed) in enumerate(lanes)]
+
+
+def _load_space_invaders(game: Any, row: Any) -> None:
+    game.pos, game.alien_dir = int(row["x"]), int(row["heading"])
+    game.shot_timer, game.alien_shot_timer = int(row["reload_timer"]), int(row["bomb_timer"])
+    game.alien_move_timer, game.enemy_move_interval = int(row["march_timer"]), int(row["march_period"])
+    game.ramp_index = int(row["ramp_level"])
+    game.alien_map, game.f_bullet_map, game.e_bullet_map = map(_cells, (row["aliens"], row["shots"], row["bombs"]))
+
+
+def _load_seaquest(game: Any, row: Any) -> None:
+    game.sub_x, game.sub_y, game.sub_or = int(row["x"]), int(row["y"]), bool(row["facing_right"])
+    game.surface, game.oxygen, game.diver_count = bool(row["surfaced"]), int(row["oxygen"]), int(row["divers_aboard"])
+    game.shot_timer, game.d_spawn_timer = int(row["reload_timer"]), int(row["diver_timer"])
+    game.e_spawn_timer, game.e_spawn_speed = int(row["spawn_timer"]), int(row["spawn_period"])
+    game.move_speed, game.ramp_index = int(row["move_period"]), int(row["ramp_level"])
+
+    def things(name: str) -> list[list[Any]]:
+        rows = row[name][: row[f"num_{name}"]].tolist()
+        return [[x, y, bool(right), *timers] for x, y, right, *timers in rows]
+
+    game.f_bullets, game.e_bullets = things("shots"), things("bombs")
+    game.e_fish, game.e_subs, game.divers = things("fish"), things("subs"), things("divers")
