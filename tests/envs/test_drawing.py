@@ -180,3 +180,28 @@ def test_without_a_display_one_line_offers_a_video():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
     assert "InputError: no display to open a window on: use --video FILE" in done.stderr
     assert done.stdout == ""  # pygame's banner would break --json
+
+
+def test_arcade_environments_give_pictures_and_survive_a_closed_window():
+    gymnasium = pytest.importorskip("gymnasium")
+    from envs import arcade
+
+    arcade.register()
+    env = gymnasium.make("Arcade/Breakout-v1", render_mode="rgb_array")
+    env.reset(seed=0)
+    pictures = [env.render()]
+    env.step(1)
+    pictures.append(env.render())
+    assert pictures[0].shape == (600, 800, 3)
+    assert (pictures[0] != pictures[1]).any()
+    with no_display():
+        human = gymnasium.make("Arcade/Breakout-v1", render_mode="human")
+        human.reset(seed=0)
+        human.step(1)
+        import pygame
+
+        pygame.event.post(pygame.event.Event(pygame.QUIT))
+        human.step(1)
+        assert not pygame.display.get_init()  # the window is gone, the game goes on
+        human.step(1)
+        human.close()

@@ -1,0 +1,52 @@
+"""One arcade game as seen: pictures of its state rows, or a window that follows them."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from envs.arcade.look import draw
+from envs.arcade.scene import State, scene
+from envs.drawing import Canvas, Window
+
+
+class View:
+    """Pictures of `game` (a NAME), 800 x 600 unless told otherwise; with `window`, a window that `show` brings up to date.
+
+    Raises `InputError` where a window is wanted and there is no display.
+    """
+
+    def __init__(self, game: str, window: bool = False, fps: float = 15.0, size: tuple[int, int] = (800, 600)) -> None:
+        self.game, self.fps = game, fps
+        self._canvas = Canvas(*size)
+        self._window = Window(game, *size) if window else None
+        self._before: State | None = None
+
+    def picture(self, state: State) -> np.ndarray:
+        """The state as uint8 [H, W, 3]."""
+        draw(self._canvas, scene(self.game, state))
+        return self._canvas.array()
+
+    def show(self, state: State) -> None:
+        """Shows the step that led to `state`, gliding from the one before, for 1 / `fps` seconds.
+
+        After the window was closed it does nothing.
+        """
+        if self._window is None or not self._window.is_open:
+            return
+        now = scene(self.game, state, self._before)
+        self._before = state.copy()
+        begun = time.perf_counter()
+        part = 0.0
+        while part < 1 and self._window.is_open:
+            if any(event.kind == "close" for event in self._window.events()):
+                self._window.close()
+                return
+            part = min(1.0, (time.perf_counter() - begun) * self.fps + 0.25)
+            draw(self._window.canvas, now, part)
+            self._window.show(fps=4 * self.fps)
+
+    def close(self) -> None:
+        if self._window is not None:
+            self._window.close()
