@@ -81,14 +81,15 @@ class Flat(nn.Module):
 
     def __init__(self, leaf: ObsLeaf, stack: int) -> None:
         super().__init__()
-        self.scale = leaf.scale if leaf.kind == "image" else 1.0
+        self.scale = 1.0 / leaf.scale if leaf.kind == "image" else 1.0
+        self.scaled = self.scale != 1.0
         self.out_features = stack * torch.Size(leaf.shape).numel()
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.reshape(x.shape[0], self.out_features)
         if not x.is_floating_point():
             x = x.float()
-        return x if self.scale == 1.0 else x / self.scale
+        return x * self.scale if self.scaled else x
 
 
 class OneHot(nn.Module):
@@ -116,7 +117,8 @@ class Planes(nn.Module):
         self.shape = (stack * channels, height, width)
         self.stack = stack
         self.hwc = len(leaf.shape) == 3 and leaf.layout == "HWC"
-        self.scale = leaf.scale if leaf.kind == "image" else 1.0
+        self.scale = 1.0 / leaf.scale if leaf.kind == "image" else 1.0
+        self.scaled = self.scale != 1.0
         # The weights stay contiguous: only the input asks for the format, and every convolution follows it.
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
@@ -124,8 +126,8 @@ class Planes(nn.Module):
         if self.hwc:
             x = x.movedim(-1, -3)
         x = x.reshape(x.shape[0], *self.shape)
-        x = x.to(torch.float32, memory_format=self.memory_format, copy=self.scale != 1.0)
-        return x if self.scale == 1.0 else x.mul_(1.0 / self.scale)
+        x = x.to(torch.float32, memory_format=self.memory_format, copy=self.scaled)
+        return x.mul_(self.scale) if self.scaled else x
 
 
 def plane_shape(leaf: ObsLeaf) -> tuple[int, int, int]:

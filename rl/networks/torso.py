@@ -103,8 +103,10 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     a dict of leaves [B, (S,) *shape], as stored, to [B, out_features].
     """
     encoder = _load(config.encoder)(spec, config, stack) if ":" in config.encoder else Encoder(spec, config, stack)
-    if not isinstance(encoder, nn.Module) or not isinstance(getattr(encoder, "out_features", None), int):
-        raise InputError(f"encoder {config.encoder!r} must make a torch.nn.Module with an integer `out_features`")
+    if not isinstance(getattr(encoder, "out_features", None), int):
+        raise InputError(
+            f"encoder {config.encoder!r} needs an integer attribute `out_features`: the width of its output"
+        )
     core = None
     if config.core != "none":
         features: Any = encoder.out_features
@@ -116,6 +118,9 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
 def _load(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)
+        loaded = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"encoder {path!r} cannot be imported: {error}") from error
+    if not (isinstance(loaded, type) and issubclass(loaded, nn.Module)):
+        raise InputError(f"encoder {path!r} must be a class of torch.nn.Module")
+    return loaded

@@ -1,0 +1,115 @@
+"""Whole sequences give what step-by-step acting gives, and memory never crosses the start of an episode."""
+
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from rl.networks import Core, NetConfig, build_torso
+from rl.types import ActionSpec, EnvSpec, ObsLeaf
+
+KINDS: Any = pytest.mark.parametrize("kind", ["lstm", "gru"])
+SPEC = EnvSpec("Test-v0", {"obs": ObsLeaf((4,), "float32", "vector")}, ActionSpec("discrete", (2,)))
+FRAMES = EnvSpec("Frames-v0", {"obs": ObsLeaf((10, 10, 2), "bool", "board", "HWC")}, ActionSpec("discrete", (2,)))
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def step_by_step(core: Core, x: Tensor, state: Tensor, first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Acting, written out: outputs, the state that each row consumed, and the last state."""
+    out, before = [], []
+    for t in range(len(x)):
+        state = torch.where(first[t].unsqueeze(-1), torch.zeros_like(state), state)
+        before.append(state)
+        y, state = core(x[t : t + 1], state, torch.zeros_like(first[t : t + 1]))
+        out.append(y[0])
+    return torch.stack(out), torch.stack(before), state
+
+
+@KINDS
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize(("T", "B"), [(1, 3), (2, 1), (17, 5), (40, 8)])
+def test_a_sequence_equals_step_by_step_acting(
+    kind: Literal["lstm", "gru"], rate: float, T: int, B: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core = Core(kind, 6, 12)
+    for seed in range(3):
+        x = torch.randn(T, B, 6, generator=rng(seed), requires_grad=True)
+        state = torch.randn(B, core.state_size, generator=rng(seed + 10)).tanh().requires_grad_()
+        first = torch.rand(T, B, generator=rng(seed + 20)) < rate
+        out, before, last = step_by_step(core, x, state, first)
+        got, got_last = core(x, state, first)
+        torch.testing.assert_close(got, out, atol=1e-6, rtol=0.0)
+        torch.testing.assert_close(got_last, last, atol=1e-6, rtol=0.0)
+        states, states_last = core.states(x, state, first)
+        torch.testing.assert_close(states, before, atol=1e-6, rtol=0.0)
+        torch.testing.assert_close(states_last, last, atol=1e-6, rtol=0.0)
+        leaves = [x, state, *core.parameters()]
+        weight = torch.randn(out.shape, generator=rng(seed + 30))
+        mine = torch.autograd.grad((got * weight).sum() + got_last.sum(), leaves)
+        theirs = torch.autograd.grad((out * weight).sum() + last.sum(), leaves)
+        for a, b in zip(mine, theirs, strict=True):
+            torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+@KINDS
+def test_what_follows_a_first_row_does_not_depend_on_what_came_before(kind: Literal["lstm", "gru"]) -> None:
+    core = Core(kind, 6, 12)
+    x, first = torch.randn(9, 2, 6, generator=rng()), torch.zeros(9, 2, dtype=torch.bool)
+    first[4, 1] = True
+    other = x.clone()
+    other[:4] += 1.0
+    state = torch.randn(2, core.state_size, generator=rng(1))
+    (a, a_last), (b, b_last) = core(x, state, first), core(other, -state, first)
+    assert torch.equal(a[4:, 1], b[4:, 1]) and torch.equal(a_last[1], b_last[1])
+    assert not torch.allclose(a[4:, 0], b[4:, 0], atol=1e-4)
+    fresh, _ = core(x[4:, 1:])  # no state: zeros
+    torch.testing.assert_close(a[4:, 1:], fresh, atol=1e-6, rtol=0.0)
+
+
+@KINDS
+def test_a_first_row_zero_drops_the_state_that_was_handed_in(kind: Literal["lstm", "gru"]) -> None:
+    core = Core(kind, 6, 12)
+    x, state = torch.randn(5, 2, 6, generator=rng()), torch.randn(2, core.state_size, generator=rng(1))
+    first = torch.zeros(5, 2, dtype=torch.bool)
+    first[0] = True
+    for rows in (1, 5):
+        torch.testing.assert_close(core(x[:rows], state, first[:rows]), core(x[:rows]), atol=1e-6, rtol=0.0)
+
+
+def test_the_state_is_h_then_c_for_an_lstm_and_h_for_a_gru() -> None:
+    x = torch.randn(3, 2, 6, generator=rng())
+    lstm, gru = Core("lstm", 6, 12), Core("gru", 6, 12)
+    assert (lstm.state_size, gru.state_size) == (24, 12)
+    out, (h, c) = lstm.rnn(x)
+    torch.testing.assert_close(lstm(x)[1], torch.cat([h[0], c[0]], -1))
+    torch.testing.assert_close(gru(x)[1], gru.rnn(x)[1][0])
+    torch.testing.assert_close(lstm(x)[0], out)
+
+
+@KINDS
+@pytest.mark.parametrize("spec", [SPEC, FRAMES])
+def test_a_torso_with_memory_takes_sequences_and_single_rows(kind: Literal["lstm", "gru"], spec: EnvSpec) -> None:
+    torso = build_torso(spec, NetConfig(core=kind, core_size=20), stack=2)
+    leaf = spec.obs["obs"]
+    x = torch.randint(2, (6, 3, 2, *leaf.shape), generator=rng()).to(getattr(torch, leaf.dtype))  # [T, B, S, ...]
+    first = torch.rand(6, 3, generator=rng()) < 0.3
+    features, last = torso({"obs": x}, None, first)
+    assert last is not None
+    assert features.shape == (6, 3, 20) and last.shape == (3, torso.state_size)
+    state: Tensor | None = torch.zeros(3, torso.state_size)
+    for t in range(6):
+        row, state = torso({"obs": x[t : t + 1]}, state, first[t : t + 1])
+        torch.testing.assert_close(row[0], features[t], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(state, last, atol=1e-6, rtol=1e-5)
+    assert torso.states({"obs": x}, None, first)[0].shape == (6, 3, torso.state_size)
+
+
+def test_a_torso_without_memory_has_no_state_and_hands_back_what_it_got() -> None:
+    torso = build_torso(SPEC, NetConfig())
+    assert torso.state_size == 0 and torso({"obs": torch.zeros(3, 4)})[1] is None
+    empty = torch.zeros(3, 0)
+    assert torso({"obs": torch.zeros(3, 4)}, empty)[1] is empty
