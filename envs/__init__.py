@@ -1,0 +1,43 @@
+"""The worlds, behind one door: `envs.make`. Importing this registers ids, but loads no torch, numba, ale_py, pygame."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envs.atari import PROTOCOLS, Protocol
+    from envs.config import EnvConfig
+    from envs.door import ids, make, spec
+
+__all__ = ["PROTOCOLS", "EnvConfig", "Protocol", "ids", "make", "spec"]
+
+_HOMES = {
+    "EnvConfig": "envs.config",
+    "PROTOCOLS": "envs.atari",
+    "Protocol": "envs.atari",
+    "ids": "envs.door",
+    "make": "envs.door",
+    "spec": "envs.door",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'envs' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def _register() -> None:
+    from envs import partial, probes
+
+    partial.register()
+    probes.register()
+    if find_spec("envs.arcade") is not None:
+        arcade = importlib.import_module("envs.arcade")
+        if hasattr(arcade, "register"):
+            arcade.register()
+
+
+_register()

@@ -1,0 +1,283 @@
+"""The one door: an id and a config in, a stream of rows out."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import importlib.util
+import inspect
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec as GymSpec
+from gymnasium.vector import VectorEnv
+
+from envs import atari
+from envs.config import EnvConfig
+from envs.partial import NO_VELOCITY
+from envs.spaces import MASK, action_cast, observation_casts
+from envs.stream import Stream, first_seeds
+from envs.vector import Native, Serial, Vector, Workers
+from rl.errors import InputError, RunError
+from rl.types import EnvSpec
+
+
+def make(
+    id: str,
+    *,
+    num_envs: int = 1,
+    seed: int = 0,
+    stream: str = "train",
+    config: EnvConfig | None = None,
+    render: bool = False,
+    games: int | None = None,
+) -> Stream:
+    """`num_envs` environments of `id` as one stream of rows (`rl.types.Env`).
+
+    id: a Gymnasium id, `ALE/<Game>-v5`, `<Game>NoFrameskip-v4`, or `module:Id`, where Id is an id that the module
+    registers or a class or factory in it. Episode k of environment i starts from `derive_seed(seed, stream, i, k)`.
+
+    games: play the list of games 0 to games - 1 instead, for an evaluation: an environment that becomes free takes the
+    next one, game j starts from `derive_seed(seed, "evaluate", j)` whoever plays it. `info["game"]` names the game of
+    each environment; -1 where none is left: such rows are `first`.
+
+    render: make pictures, for `render()`.
+
+    Raises `InputError` in one line for an unknown id, a missing package or ROM, an option the environment does not
+    take, and a space that has no columns.
+    """
+    config = config or EnvConfig()
+    if num_envs < 1:
+        raise InputError(f"num_envs must be at least 1, got {num_envs}")
+    if games is not None and games < 1:
+        raise InputError(f"games must be at least 1, got {games}")
+    if config.no_velocity:
+        if id not in NO_VELOCITY:
+            raise InputError(f"no_velocity is known for {', '.join(NO_VELOCITY)}; got {id!r}")
+        id = NO_VELOCITY[id]
+    if atari.is_atari(id):
+        vector, facts = _atari(id, num_envs, config, render)
+    else:
+        if config.protocol:
+            raise InputError(f"protocol {config.protocol!r} is for Atari games, {id!r} is none: leave it empty")
+        vector, facts = _gymnasium(id, num_envs, config, render)
+    try:
+        action, to_env = action_cast(vector.action_space)
+        casts, mask_cast = observation_casts(vector.observation_space, action)
+        info = vector.reset(first_seeds(num_envs, seed, stream, games))
+        masked = mask_cast is not None or (MASK in info and bool(action.logits))
+    except RunError as error:
+        vector.close()
+        raise RunError(f"{id}: {error}") from error
+    except InputError as error:
+        vector.close()
+        raise InputError(f"{id}: {error}") from None
+    chosen = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("vector", "options")}
+    spec = EnvSpec(
+        id=id,
+        obs={cast.name: cast.leaf for cast in casts},
+        action=action,
+        masked=masked,
+        protocol=facts.protocol,
+        reward_threshold=facts.reward_threshold,
+        max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
+        action_meanings=facts.action_meanings,
+        options={"vector": vector.name, **{k: v for k, v in chosen.items() if v}, **config.options},
+    )
+    if games is not None and not vector.seeded:
+        vector.close()
+        raise InputError(f"{id}: its vector environment cannot start a game from a seed: evaluate with vector='sync'")
+    return Stream(
+        vector,
+        spec,
+        casts,
+        mask_cast,
+        to_env,
+        seed=seed,
+        stream=stream,
+        games=games,
+        cap=None if vector.capped else config.max_steps,
+        life_loss=facts.life_loss if config.life_loss is None else config.life_loss,
+        flicker=config.flicker,
+        info=info,
+    )
+
+
+def spec(id: str, config: EnvConfig | None = None) -> EnvSpec:
+    """What an agent must know of environment `id`; builds one briefly."""
+    with make(id, config=config) as env:
+        return env.spec
+
+
+def ids() -> list[str]:
+    """Every id that `make` knows without a `module:`, sorted; Atari's where ale-py is installed."""
+    names = set(gymnasium.registry)
+    with contextlib.suppress(InputError):
+        names |= {f"ALE/{title}-v5" for title in atari.games()}
+    return sorted(names)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of an environment besides its spaces."""
+
+    protocol: str = ""
+    reward_threshold: float | None = None
+    max_episode_steps: int | None = None
+    action_meanings: tuple[str, ...] = ()
+    life_loss: bool = False
+
+
+def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vector, _Facts]:
+    if config.vector in ("sync", "async"):
+        raise InputError(f"vector={config.vector!r}: Atari games run in ALE's own vector environment; use 'auto'")
+    protocol = atari.protocol_for(config)
+    try:
+        vector = atari.Ale(id, num_envs, protocol, render)
+    except InputError as error:
+        raise InputError(f"{id}: {error}") from None
+    cap = protocol.frame_cap // protocol.frame_skip
+    return vector, _Facts(protocol.name, None, cap, vector.action_meanings, protocol.life_loss)
+
+
+def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vector, _Facts]:
+    builder = _Builder(id, config.options, config.max_steps, render)
+    target = builder.target()
+    native = _native(target, id, num_envs, config, render)
+    if native is not None:
+        return native, _facts(target, None)
+    first = builder()
+    facts = _facts(target, first)
+    if config.vector == "sync" or (config.vector == "auto" and num_envs == 1):
+        return Serial([lambda: first, *[builder] * (num_envs - 1)]), facts
+    how = _faster(first, num_envs) if config.vector == "auto" else config.vector
+    first.close()
+    return (Workers if how == "async" else Serial)([builder] * num_envs), facts
+
+
+def _native(target: GymSpec | Callable, id: str, num_envs: int, config: EnvConfig, render: bool) -> Native | None:
+    """The environment's own vector class, where it is to be used: asked for, a factory of one, or the arcade's."""
+    pictures = {"render_mode": "rgb_array"} if render else {}
+    if not isinstance(target, GymSpec):
+        if "num_envs" not in inspect.signature(target).parameters:
+            if config.vector == "native":
+                raise InputError(f"{id} is no vector environment: its factory takes no num_envs; use vector='auto'")
+            return None
+        vec = _built(id, lambda: target(num_envs=num_envs, **pictures, **config.options))
+        if not isinstance(vec, VectorEnv):
+            raise InputError(f"{id} takes num_envs but gives {type(vec).__name__}, not a gymnasium VectorEnv")
+        return Native(vec, num_envs, id)
+    if config.vector != "native" and not (config.vector == "auto" and target.namespace == "Arcade"):
+        return None
+    if target.vector_entry_point is None:
+        raise InputError(f"{id} has no vector environment of its own: use vector='auto'")
+    vec = _built(
+        id,
+        lambda: gymnasium.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **pictures, **config.options),
+    )
+    return Native(vec, num_envs, id)
+
+
+def _facts(target: GymSpec | Callable, env: gymnasium.Env | None) -> _Facts:
+    gym_spec = target if isinstance(target, GymSpec) else getattr(env, "spec", None)
+    meanings: tuple[str, ...] = ()
+    if env is not None and hasattr(env.unwrapped, "get_action_meanings"):
+        meanings = tuple(map(str, env.unwrapped.get_action_meanings()))
+    if gym_spec is None:
+        return _Facts(action_meanings=meanings)
+    return _Facts("", gym_spec.reward_threshold, gym_spec.max_episode_steps, meanings)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Builds one environment; travels to worker processes as it is."""
+
+    id: str
+    options: dict[str, Any]
+    max_steps: int | None
+    render: bool
+
+    def target(self) -> GymSpec | Callable:
+        """What the id names: a registered environment or a class or factory in the user's module."""
+        module_name, _, name = self.id.rpartition(":")
+        if module_name:
+            module = _import(module_name, self.id)
+            if name not in gymnasium.registry:
+                found = getattr(module, name, None)
+                if not callable(found):
+                    raise InputError(f"{self.id}: module {module_name!r} neither registers nor defines {name!r}")
+                return found
+        try:
+            return gymnasium.spec(name)
+        except gymnasium.error.Error as error:
+            near = difflib.get_close_matches(name, ids(), n=1, cutoff=0.5)
+            mend = f"did you mean {near[0]!r}?" if near else "`rl list envs` shows those that are known"
+            reason = "" if near else f" ({str(error).splitlines()[0]})"
+            raise InputError(f"unknown environment {name!r}{reason}: {mend}") from None
+
+    def __call__(self) -> gymnasium.Env:
+        target = self.target()
+        options = dict(self.options)
+        if self.render:
+            options["render_mode"] = "rgb_array"
+        if isinstance(target, GymSpec):
+            env = _built(self.id, lambda: gymnasium.make(target, disable_env_checker=True, **options))
+            limit = target.max_episode_steps
+        else:
+            env = _built(self.id, lambda: target(**options))
+            limit = None
+        if not isinstance(env, gymnasium.Env):
+            raise InputError(f"{self.id} gives {type(env).__name__}, not a gymnasium Env")
+        if self.max_steps is not None and (limit is None or self.max_steps < limit):
+            env = gymnasium.wrappers.TimeLimit(env, self.max_steps)
+        return env
+
+
+def _import(name: str, id: str) -> Any:
+    """The user's module; one in the current folder is found too."""
+    try:
+        if importlib.util.find_spec(name.partition(".")[0]) is None and os.getcwd() not in sys.path:
+            sys.path.append(os.getcwd())
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(f"{id}: importing {name!r} failed ({error})") from None
+
+
+def _built(id: str, build: Callable[[], Any]) -> Any:
+    """Runs `build`; whatever fails while an environment is made is bad input, in one line."""
+    try:
+        return build()
+    except InputError:
+        raise
+    except Exception as error:
+        line = str(error).strip().splitlines()
+        raise InputError(f"{id} cannot be made: {type(error).__name__}: {line[0] if line else ''}") from None
+
+
+ASYNC_COST = 100e-6, 50e-6
+"""Seconds a slot costs in worker processes: in all, and for each environment. Measured on two cores."""
+
+
+def _faster(env: gymnasium.Env, num_envs: int) -> str:
+    """sync or async, by the time of 20 steps: whichever promises the shorter slot by a clear margin."""
+    cores = os.cpu_count() or 1
+    if cores == 1:
+        return "sync"
+    try:
+        env.action_space.seed(0)
+        env.reset(seed=0)
+        begun = time.perf_counter()
+        for _ in range(20):
+            if any(env.step(env.action_space.sample())[2:4]):
+                env.reset()
+        step = (time.perf_counter() - begun) / 20
+    except Exception:  # the environment's own fault is told, with its index, when it is stepped in earnest
+        return "sync"
+    rounds = -(-num_envs // cores)
+    return "async" if 1.3 * (ASYNC_COST[0] + ASYNC_COST[1] * num_envs + rounds * step) < num_envs * step else "sync"

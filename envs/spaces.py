@@ -1,0 +1,174 @@
+"""Gymnasium spaces as named leaves: odd ones are cast once, here, and nowhere else.
+
+What an agent sees is one of four kinds of leaf (`rl.types.ObsLeaf`): a float32 vector, a uint8 or float32 image, a
+bool board, or int64 categories that count from 0. Nested Dict and Tuple observations become leaves whose names join
+the path with "." ("arm.joints", "0").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from rl.errors import InputError
+from rl.types import ActionSpec, ObsLeaf
+
+MASK = "action_mask"
+"""The name under which an observation Dict or an info carries the action mask."""
+
+UNSUPPORTED = "is not supported: an agent here reads Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
+
+
+@dataclass(frozen=True)
+class LeafCast:
+    """How one leaf of the observation space becomes one column."""
+
+    name: str
+    path: tuple[str | int, ...]
+    """Keys from the root of the observation to this leaf; empty for a plain observation."""
+    raw_shape: tuple[int, ...]
+    """Shape as the environment gives it."""
+    leaf: ObsLeaf
+    start: np.ndarray | None = None
+    """What is subtracted from categories that do not count from 0, in the raw shape."""
+
+    def __call__(self, raw: np.ndarray) -> np.ndarray:
+        """The column for a batch `raw` [N, *raw_shape]: always a new array [N, *leaf.shape] of the leaf's dtype."""
+        if self.start is not None:
+            raw = raw - self.start
+        return np.array(raw, dtype=self.leaf.dtype, order="C").reshape(len(raw), *self.leaf.shape)
+
+    def find(self, observation: Any) -> Any:
+        """This leaf's value in a (possibly nested) observation."""
+        for key in self.path:
+            observation = observation[key]
+        return observation
+
+
+def observation_casts(space: spaces.Space, action: ActionSpec) -> tuple[list[LeafCast], LeafCast | None]:
+    """The columns of an observation space and, apart from them, its `action_mask` leaf where it has one.
+
+    Raises `InputError` for Text, Graph, Sequence, OneOf and other spaces that have no fixed numeric layout.
+    """
+    mask: LeafCast | None = None
+    if isinstance(space, spaces.Dict) and MASK in space.spaces and action.logits:
+        inner = space.spaces[MASK]
+        size = int(np.prod(inner.shape or (1,)))
+        if size != action.logits:
+            raise InputError(f"the observation's {MASK!r} has {size} entries, the action space {action.logits} choices")
+        mask = LeafCast(MASK, (MASK,), inner.shape or (), ObsLeaf((size,), "bool", "vector"))
+        space = spaces.Dict({key: value for key, value in space.spaces.items() if key != MASK})
+    casts = _leaves(space, ())
+    names = [cast.name for cast in casts]
+    if not casts:
+        raise InputError(f"the observation space {space} has no entries to learn from")
+    if len(set(names)) < len(names):
+        raise InputError(f"the observation space {space} has two leaves of one name: {', '.join(names)}")
+    return casts, mask
+
+
+def _leaves(space: spaces.Space, path: tuple[str | int, ...]) -> list[LeafCast]:
+    if isinstance(space, spaces.Dict):
+        return [cast for key, inner in space.spaces.items() for cast in _leaves(inner, (*path, key))]
+    if isinstance(space, spaces.Tuple):
+        return [cast for i, inner in enumerate(space.spaces) for cast in _leaves(inner, (*path, i))]
+    name = ".".join(map(str, path)) or "obs"
+    if isinstance(space, spaces.Box):
+        leaf = _box_leaf(space, name)
+        return [LeafCast(name, path, space.shape, leaf)]
+    if isinstance(space, spaces.Discrete):
+        start = np.asarray(space.start) if space.start else None
+        return [LeafCast(name, path, (), ObsLeaf((1,), "int64", "index", nvec=(int(space.n),)), start)]
+    if isinstance(space, spaces.MultiDiscrete):
+        nvec = tuple(int(n) for n in space.nvec.flatten())
+        start = np.asarray(space.start) if np.any(space.start) else None
+        return [LeafCast(name, path, space.shape, ObsLeaf((len(nvec),), "int64", "index", nvec=nvec), start)]
+    if isinstance(space, spaces.MultiBinary):
+        if len(space.shape) == 3:
+            return [LeafCast(name, path, space.shape, _board(space.shape))]
+        return [LeafCast(name, path, space.shape, ObsLeaf((math.prod(space.shape),), "float32", "vector"))]
+    raise InputError(f"the observation space {type(space).__name__} of leaf {name!r} {UNSUPPORTED}")
+
+
+def _box_leaf(space: spaces.Box, name: str) -> ObsLeaf:
+    """A picture stays a picture, a grid of 0 and 1 becomes a bool board, everything else a flat float32 vector."""
+    shape, dtype = space.shape, space.dtype
+    grid = len(shape) == 3 or (len(shape) == 2 and dtype in (np.uint8, np.bool_))
+    low, high = float(np.min(space.low, initial=0)), float(np.max(space.high, initial=0))
+    if len(shape) > 3 and dtype == np.uint8:
+        raise InputError(
+            f"leaf {name!r} is a stack of pictures {shape}: give single frames (stacking is a field of the agent)"
+        )
+    if grid and dtype.kind in "bui" and low >= 0 and high <= 1:
+        return _board(shape)
+    if grid and dtype == np.uint8:
+        shape, layout = _layout(shape)
+        return ObsLeaf(shape, "uint8", "image", layout, scale=255.0)
+    if len(shape) == 3 and dtype.kind == "f" and low >= 0 and 0 < high < np.inf:
+        shape, layout = _layout(shape)
+        return ObsLeaf(shape, "float32", "image", layout, scale=high)
+    return ObsLeaf((math.prod(shape),), "float32", "vector")
+
+
+def _board(shape: tuple[int, ...]) -> ObsLeaf:
+    shape, layout = _layout(shape)
+    return ObsLeaf(shape, "bool", "board", layout)
+
+
+def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], Any]:
+    """The stored shape and its axis order: a grey picture gets a channel, else the shorter end is the channels."""
+    if len(shape) == 2:
+        return (1, *shape), "CHW"
+    if shape[0] == shape[1] != shape[2]:
+        return shape, "HWC"
+    return shape, "CHW" if shape[0] < shape[2] else "HWC"
+
+
+def action_cast(space: spaces.Space) -> tuple[ActionSpec, Callable[[np.ndarray], np.ndarray]]:
+    """What an agent may return, and the function from its [N, ...] actions to what the environment takes.
+
+    The function adds a Discrete `start`, clips a Box on its bounded sides, casts and reshapes. Raises `InputError`
+    for other spaces.
+    """
+    if isinstance(space, spaces.Discrete):
+        spec = ActionSpec("discrete", nvec=(int(space.n),))
+        if not space.start:
+            return spec, _same
+        first = int(space.start)
+        return spec, lambda action: action + first
+    if isinstance(space, spaces.MultiDiscrete):
+        nvec = tuple(int(n) for n in space.nvec.flatten())
+        start, shape, dtype = np.asarray(space.start), space.shape, space.dtype
+        return (
+            ActionSpec("multidiscrete", nvec=nvec),
+            lambda action: (action.reshape(-1, *shape) + start).astype(dtype),
+        )
+    if isinstance(space, spaces.MultiBinary):
+        shape, dtype = space.shape, space.dtype
+        return (
+            ActionSpec("multibinary", nvec=(2,) * math.prod(shape)),
+            lambda action: action.reshape(-1, *shape).astype(dtype),
+        )
+    if isinstance(space, spaces.Box):
+        low, high, shape, dtype = space.low, space.high, space.shape, space.dtype
+        whole = dtype.kind in "bui"
+
+        def to_box(action: np.ndarray) -> np.ndarray:
+            action = np.clip(action.reshape(-1, *shape), low, high)
+            return (np.rint(action) if whole else action).astype(dtype)
+
+        bounds = [tuple(float(x) for x in side.flatten()) for side in (low, high)]
+        return ActionSpec("box", low=bounds[0], high=bounds[1]), to_box
+    raise InputError(
+        f"the action space {type(space).__name__} is not supported: an agent here returns Discrete, MultiDiscrete, "
+        "MultiBinary or Box actions"
+    )
+
+
+def _same(action: np.ndarray) -> np.ndarray:
+    return action

@@ -1,0 +1,450 @@
+"""N environments as one stream of rows: the `Env` of `rl.types`, whatever runs below.
+
+Everything the design asks of a row happens here: actions in, leaves out, discount, `first` and `last`, masks, checks,
+the seeds of episodes, the list of games of an evaluation, exact resume.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from envs.spaces import MASK, LeafCast
+from envs.vector import Starts, Vector
+from rl.errors import InputError, NonFiniteError, RunError
+from rl.seeding import derive_seed, generator, generator_state, restore_generator
+from rl.types import EnvSpec, TimeStep
+
+log = logging.getLogger(__name__)
+
+HISTORY = 500_000
+"""Slots of actions kept for replay. An episode longer than this is resumed as a truncation."""
+
+
+class Stream:
+    """Rows of N environments. The first reset has happened when this is built; `reset` returns its row.
+
+    resume_level: "exact", or "episode" once a restored environment could not be brought back to its very state.
+    """
+
+    def __init__(
+        self,
+        vector: Vector,
+        spec: EnvSpec,
+        casts: Sequence[LeafCast],
+        mask_cast: LeafCast | None,
+        to_env: Any,
+        *,
+        seed: int,
+        stream: str,
+        games: int | None = None,
+        cap: int | None = None,
+        life_loss: bool = False,
+        flicker: float = 0.0,
+        info: dict[str, Any],
+    ) -> None:
+        """`info` is that of the reset which `vector` has just had, from `first_seeds`."""
+        self.spec = spec
+        self.num_envs = n = vector.num_envs
+        self.resume_level = "exact" if vector.seeded else "episode"
+        self._vector, self._casts, self._mask_cast, self._to_env = vector, list(casts), mask_cast, to_env
+        self._seed, self._stream, self._games = seed, stream, games
+        self._cap, self._life_loss, self._flicker = cap, life_loss, flicker
+        self._action_shape = (n, *spec.action.shape)
+        self._action_dtype = np.dtype(spec.action.dtype)
+        self._checked = [cast.name for cast in casts if cast.leaf.dtype == "float32"]
+        self._no = np.zeros(n, bool)
+        self._ones = np.ones(n, np.float32)
+        self._episode = [0] * n if games is None else first_games(n, games)
+        """Per environment the episode's number k, or in an evaluation the game's number j; -1 when it is idle."""
+        self._next_game = n
+        self._seeds = np.array(first_seeds(n, seed, stream, games))
+        self._length = np.zeros(n, np.int64)
+        self._lives = np.zeros(n, np.int64)
+        self._history: list[np.ndarray] = []
+        """Actions of the slots since `_base`, each [N, ...]."""
+        self._base = 0
+        self._born = [0] * n
+        """Per environment the slot of its first action in this episode."""
+        self._flickers: list[np.random.Generator] = []
+        self._info: dict[str, Any] = {}
+        self._fresh = True
+        self._row = self._begin(info)
+
+    def reset(self) -> TimeStep:
+        """Row 0 of a new episode in every environment (of the first games of an evaluation's list)."""
+        if self._fresh:
+            self._fresh = False
+            return self._row
+        n = self.num_envs
+        if self._games is None:
+            self._episode = [k + 1 for k in self._episode]
+        else:
+            self._episode, self._next_game = first_games(n, self._games), n
+        seeds = [episode_seed(self._seed, self._stream, i, max(k, 0), self._games) for i, k in enumerate(self._episode)]
+        self._seeds = np.array(seeds)
+        return self._begin(self._vector.reset(seeds))
+
+    def _begin(self, info: dict[str, Any]) -> TimeStep:
+        n = self.num_envs
+        self._base, self._history, self._born = 0, [], [0] * n
+        self._length[:] = 0
+        self._flickers = [self._flicker_of(i) for i in range(n)]
+        self._lives = self._lives_of(info)
+        self._note(info)
+        zero = np.zeros(n, np.float32)
+        action = np.zeros(self._action_shape, self._action_dtype)
+        obs, mask = self._observe(info, self._no)
+        self._row = TimeStep(obs, mask, action, zero, zero.copy(), ~self._no, self._no.copy(), self._info)
+        self._prepare()
+        return self._row
+
+    def step(self, action: np.ndarray) -> TimeStep:
+        """The next row. Where the row before was `last` the action is ignored and the row is `first`.
+
+        Raises `NonFiniteError` for a NaN or infinity from the environment or the agent, `RunError` when the
+        environment itself fails.
+        """
+        self._fresh = False
+        action = np.array(action, dtype=self._action_dtype)
+        if action.shape != self._action_shape:
+            raise RunError(f"{self.spec.id} takes actions of shape {self._action_shape}, got {action.shape}")
+        if action.dtype.kind == "f" and not math.isfinite(action.ravel().dot(action.ravel())):
+            self._refuse_non_finite("the action for", action)
+        starts = self._starts() if self._row.last.any() else {}
+        try:
+            reward, terminated, truncated, info = self._vector.step(self._to_env(action), starts)
+            reward = np.array(reward, dtype=np.float32)
+            if reward.shape != self._no.shape:
+                raise RunError(f"rewards of shape {reward.shape} instead of {self._no.shape}")
+            terminated = np.array(terminated, dtype=bool)
+            truncated = np.array(truncated, dtype=bool)
+            if not self._vector.has_state:
+                self._remember(action, starts)
+            if starts or self._games is not None:
+                return self._row_with_starts(action, reward, terminated, truncated, info, starts)
+            self._length += 1
+            if self._cap is not None:
+                truncated |= self._length >= self._cap
+            last = terminated | truncated
+            discount = self._ones - terminated
+            if self._life_loss:
+                lives = self._lives_of(info)
+                discount[lives < self._lives] = 0.0
+                self._lives = lives
+            if info:
+                self._note(info)
+            obs, mask = self._observe(info, last)
+        except RunError as error:
+            raise RunError(f"{self.spec.id}: {error}") from error
+        if not math.isfinite(reward.dot(reward)):
+            self._refuse_non_finite("the reward of", reward)
+        self._row = TimeStep(obs, mask, action, reward, discount, self._no.copy(), last, self._info)
+        return self._row
+
+    def _row_with_starts(
+        self,
+        action: np.ndarray,
+        reward: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+        info: dict[str, Any],
+        starts: Starts,
+    ) -> TimeStep:
+        """A row in which some environments start an episode, or lie idle at the end of an evaluation's list."""
+        first = np.array([i in starts or self._episode[i] < 0 for i in range(self.num_envs)])
+        going = ~first
+        self._length += 1
+        self._length[first] = 0
+        if self._cap is not None:
+            truncated |= self._length >= self._cap
+        last = (terminated | truncated) & going
+        action[first] = 0
+        reward[first] = 0.0
+        discount = (going & ~terminated).astype(np.float32)
+        lives = self._lives_of(info)
+        if self._life_loss:
+            discount[going & (lives < self._lives)] = 0.0
+        self._lives = lives
+        self._note(info)
+        obs, mask = self._observe(info, last)
+        if not math.isfinite(reward.dot(reward)):
+            self._refuse_non_finite("the reward of", reward)
+        self._row = TimeStep(obs, mask, action, reward, discount, first, last, self._info)
+        if starts:
+            self._prepare()
+        return self._row
+
+    def _starts(self) -> Starts:
+        """The environments whose episode has ended, with the seed of the next one (None: no game is left)."""
+        starts: dict[int, int | None] = {}
+        for i in np.flatnonzero(self._row.last).tolist():
+            if self._games is None:
+                self._episode[i] += 1
+            elif self._next_game < self._games:
+                self._episode[i] = self._next_game
+                self._next_game += 1
+            else:
+                self._episode[i] = -1
+                starts[i] = None
+                continue
+            starts[i] = episode_seed(self._seed, self._stream, i, self._episode[i], self._games)
+        seeds = self._seeds.copy()
+        for i, seed in starts.items():
+            if seed is not None:
+                seeds[i] = seed
+        self._seeds = seeds
+        for i in starts:
+            self._flickers[i] = self._flicker_of(i)
+        return starts
+
+    def _prepare(self) -> None:
+        if self._games is None:
+            coming = [
+                episode_seed(self._seed, self._stream, i, self._episode[i] + 1, None) for i in range(self.num_envs)
+            ]
+        else:
+            games = range(self._next_game, min(self._next_game + self.num_envs, self._games))
+            coming = [episode_seed(self._seed, self._stream, 0, game, self._games) for game in games]
+        self._vector.prepare(coming)
+
+    def _remember(self, action: np.ndarray, starts: Starts) -> None:
+        self._history.append(action)
+        if starts:
+            now = self._base + len(self._history)
+            for i in starts:
+                self._born[i] = now
+            drop = min(self._born) - self._base
+            if drop > 1024 or drop == len(self._history):
+                del self._history[:drop]
+                self._base += drop
+        if len(self._history) > HISTORY:
+            del self._history[: HISTORY // 2]
+            self._base += HISTORY // 2
+
+    def _observe(self, info: dict[str, Any], last: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+        obs = {cast.name: cast(self._raw(cast)) for cast in self._casts}
+        for name in self._checked:
+            flat = obs[name].ravel()
+            if not math.isfinite(flat.dot(flat)):
+                self._refuse_non_finite(f"observation leaf {name!r} of", obs[name])
+        if self._flicker:
+            for i, rng in enumerate(self._flickers):
+                if rng.random() < self._flicker:
+                    for leaf in obs.values():
+                        leaf[i] = 0
+        if not self.spec.masked:
+            return obs, None
+        return obs, self._mask(info, last | (np.array(self._episode) < 0))
+
+    def _raw(self, cast: LeafCast) -> np.ndarray:
+        raw = self._vector.raw(cast)
+        if raw.shape != (self.num_envs, *cast.raw_shape):
+            raise RunError(f"leaf {cast.name!r} has the shape {raw.shape[1:]}, its space says {cast.raw_shape}")
+        return raw
+
+    def _mask(self, info: dict[str, Any], over: np.ndarray) -> np.ndarray:
+        """What is allowed now, bool [N, A]. Where the episode is over nothing need be: there all is."""
+        if self._mask_cast is not None:
+            mask = self._mask_cast(self._raw(self._mask_cast))
+        else:
+            mask = np.ones((self.num_envs, self.spec.action.logits), bool)
+            for i, given in enumerate(info.get(MASK, ())):
+                if given is not None:
+                    mask[i] = np.concatenate([np.ravel(part) for part in given]) if type(given) is tuple else given
+        none = ~mask.any(axis=1)
+        if none.any():
+            stuck = np.flatnonzero(none & ~over)
+            if len(stuck):
+                raise RunError(f"environment {stuck[0]} allows no action at all")
+            mask[none] = True
+        return mask
+
+    def _lives_of(self, info: dict[str, Any]) -> np.ndarray:
+        lives = info.get("lives")
+        if lives is None:
+            return self._lives
+        return np.array([old if new is None else new for old, new in zip(self._lives, lives, strict=True)])
+
+    def _note(self, info: dict[str, Any]) -> None:
+        """The row's info: the environment's own, each episode's seed, its number and in an evaluation its game."""
+        self._info = {**info, "seed": self._seeds}
+        if self._games is None:
+            self._info["episode"] = np.array(self._episode)
+        else:
+            self._info["game"] = np.array(self._episode)
+
+    def _flicker_of(self, i: int) -> np.random.Generator:
+        return generator(int(self._seeds[i]), "flicker")
+
+    def _refuse_non_finite(self, what: str, values: np.ndarray) -> None:
+        """Raises unless all of `values` is finite after all (a large but finite number overflows the quick check)."""
+        bad = ~np.isfinite(values)
+        if bad.any():
+            i = int(np.argwhere(bad)[0][0])
+            value = values[bad].flat[0]
+            raise NonFiniteError(f"{self.spec.id}: {what} environment {i} is not finite ({value})")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Per environment episode, seed and the actions since it began; the current row; JSON-able but for arrays."""
+        row = self._row
+        actions: list[np.ndarray | None] = []
+        if not self._vector.has_state:
+            history = np.array(self._history, self._action_dtype).reshape(-1, *self._action_shape)  # [T, N, ...]
+            for i, born in enumerate(self._born):
+                actions.append(history[born - self._base :, i].copy() if born >= self._base else None)
+        return {
+            "id": self.spec.id,
+            "num_envs": self.num_envs,
+            "fresh": self._fresh,
+            "episode": list(self._episode),
+            "next_game": self._next_game,
+            "seeds": self._seeds.copy(),
+            "length": self._length.copy(),
+            "lives": self._lives.copy(),
+            "actions": actions,
+            "flickers": [generator_state(rng) for rng in self._flickers],
+            "row": {name: getattr(row, name) for name in TimeStep._fields if name != "info"},
+            "exact": self._vector.get_state() if self._vector.has_state else None,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> TimeStep:
+        """Restores and returns the current row.
+
+        Each environment is reset to its episode's seed and its actions are played again. Where its observation then
+        differs from the saved one in a single bit, one line says so, `resume_level` becomes "episode" and the row
+        starts its next episode: a truncation by row rule 1. Raises `InputError` for another environment's state.
+        """
+        n = self.num_envs
+        if (state["id"], state["num_envs"]) != (self.spec.id, n):
+            raise InputError(
+                f"the saved state is of {state['num_envs']} x {state['id']}, not of {n} x {self.spec.id}: "
+                "resume with the run's own settings"
+            )
+        self._fresh = bool(state["fresh"])
+        self._episode = [int(k) for k in state["episode"]]
+        self._next_game = int(state["next_game"])
+        self._seeds = np.array(state["seeds"])
+        self._length = np.array(state["length"])
+        self._lives = np.array(state["lives"])
+        self._flickers = [self._flicker_of(i) for i in range(n)]
+        for rng, saved in zip(self._flickers, state["flickers"], strict=True):
+            restore_generator(rng, saved)
+        row = TimeStep(**state["row"], info={})
+        idle = np.array(self._episode) < 0
+        if state["exact"] is not None:
+            self._vector.set_state(state["exact"])
+            lost = np.zeros(n, bool)
+        elif self._vector.seeded:
+            lost = np.array([actions is None for actions in state["actions"]]) & ~idle
+            try:
+                self._replay(state["actions"], idle | lost)
+            except RunError as error:
+                log.warning("%s: replaying the saved actions failed (%s)", self.spec.id, error)
+                lost = ~idle
+                self._vector.reset(self._seeds.tolist())
+        else:
+            lost = np.ones(n, bool)
+        for cast in self._casts:
+            now, then = cast(self._raw(cast)), np.asarray(row.obs[cast.name])
+            for i in np.flatnonzero(~(lost | idle)):
+                blank = self._flicker > 0 and not then[i].any()
+                lost[i] = not blank and now[i].tobytes() != then[i].tobytes()
+        self._note({})
+        self._row = row._replace(info=self._info)
+        if lost.any():
+            self._row = self._start_lost(row, lost)
+        self._prepare()
+        return self._row
+
+    def _replay(self, actions: Sequence[np.ndarray | None], skip: np.ndarray) -> None:
+        """Plays each environment's actions again from its seed, shorter episodes starting later: all end together."""
+        lengths = [0 if s or a is None else len(a) for a, s in zip(actions, skip, strict=True)]
+        longest, seeds = max(lengths), self._seeds.tolist()
+        self._base, self._history, self._born = 0, [], [longest - length for length in lengths]
+        self._vector.reset(seeds)
+        for t in range(longest):
+            action = np.zeros(self._action_shape, self._action_dtype)
+            starts: dict[int, int | None] = {}
+            for i, born in enumerate(self._born):
+                if t >= born:
+                    action[i] = np.asarray(actions[i])[t - born]
+                elif t == born - 1:
+                    starts[i] = seeds[i]
+                elif t == 0:
+                    starts[i] = None
+            self._vector.step(self._to_env(action), starts)
+            self._history.append(action)
+        if skip.any() and longest:
+            self._vector.restart({int(i): None for i in np.flatnonzero(skip)})
+
+    def _start_lost(self, row: TimeStep, lost: np.ndarray) -> TimeStep:
+        """`row` with the `lost` environments at the start of their next episode (of the same game)."""
+        self.resume_level = "episode"
+        log.warning(
+            "%s: %d of %d environments could not be restored exactly; each starts a new episode (episode-exact)",
+            self.spec.id,
+            lost.sum(),
+            self.num_envs,
+        )
+        seeds = self._seeds.copy()
+        for i in np.flatnonzero(lost).tolist():
+            if self._games is None:
+                self._episode[i] += 1
+                seeds[i] = episode_seed(self._seed, self._stream, i, self._episode[i], None)
+            self._born[i] = self._base + len(self._history)
+            self._length[i] = 0
+        self._seeds = seeds
+        starts = {int(i): int(seeds[i]) for i in np.flatnonzero(lost)}
+        info = self._vector.restart(starts) if self._vector.seeded else self._vector.reset(seeds.tolist())
+        for i in starts:
+            self._flickers[i] = self._flicker_of(i)
+        self._lives = self._lives_of(info)
+        self._note(info)
+        obs, mask = self._observe(info, ~self._no)
+        fields: dict[str, Any] = {}
+        for name in ("action", "reward", "discount", "first", "last"):
+            fields[name] = np.array(getattr(row, name))
+            fields[name][lost] = name == "first"
+        kept = {name: np.array(leaf) for name, leaf in row.obs.items()}
+        for name, leaf in kept.items():
+            leaf[lost] = obs[name][lost]
+        if mask is not None:
+            kept_mask = np.array(row.mask)
+            kept_mask[lost] = mask[lost]
+            mask = kept_mask
+        return TimeStep(obs=kept, mask=mask, info=self._info, **fields)
+
+    def render(self) -> list[np.ndarray]:
+        """One uint8 [H, W, 3] picture for each environment, of the newest row. Needs `render=True` in `make`."""
+        return self._vector.render()
+
+    def close(self) -> None:
+        """Ends worker processes and windows. Closing twice is fine."""
+        self._vector.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def episode_seed(seed: int, stream: str, index: int, episode: int, games: int | None) -> int:
+    """Seed of episode k of environment i of a stream, or of game j of an evaluation, whoever plays it."""
+    return derive_seed(seed, "evaluate", episode) if games is not None else derive_seed(seed, stream, index, episode)
+
+
+def first_seeds(num_envs: int, seed: int, stream: str, games: int | None) -> list[int]:
+    """The seeds of the first reset."""
+    first = [0] * num_envs if games is None else first_games(num_envs, games)
+    return [episode_seed(seed, stream, i, max(k, 0), games) for i, k in enumerate(first)]
+
+
+def first_games(num_envs: int, games: int) -> list[int]:
+    """The games that the environments begin an evaluation with; -1 where there are fewer games than environments."""
+    return [i if i < games else -1 for i in range(num_envs)]

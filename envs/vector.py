@@ -1,0 +1,494 @@
+"""N environments that advance together, each episode from a seed that the caller names.
+
+The libraries' vectorisers differ in who resets, when, and with which seed. Here they all have one shape: `step` takes
+the actions and the environments that start a new episode in this very slot, whose action is then ignored. So nothing
+resets by itself, nothing is reset twice where it need not be, and `envs.stream` writes rows without asking who runs
+below.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
+
+from envs.spaces import LeafCast
+from rl.errors import InputError, RunError
+
+MakeEnv = Callable[[], gymnasium.Env]
+Starts = Mapping[int, int | None]
+"""Environment index to the seed of the episode it starts now; None: it sleeps from now on and need not be stepped."""
+Info = dict[str, Any]
+"""Per key one value for each environment, None where it gave none."""
+
+
+class Outcome(NamedTuple):
+    """What one slot brought, besides the observations. Entries of environments that started mean nothing."""
+
+    reward: Any  # [N]
+    terminated: Any  # [N]
+    truncated: Any  # [N]
+    info: Info
+
+
+class Vector(ABC):
+    """N environments behind one `step`. Observations of the newest slot are read with `raw`."""
+
+    name: str
+    """What runs below, for run.json: sync, async, native or ale."""
+    num_envs: int
+    observation_space: gymnasium.Space
+    action_space: gymnasium.Space
+    capped = True
+    """Whether the environments themselves truncate at `max_steps`."""
+    seeded = True
+    """Whether an episode can be started from a seed, alone."""
+    has_state = False
+    """Whether `get_state` and `set_state` carry the exact state, so that no actions need to be replayed."""
+
+    @abstractmethod
+    def reset(self, seeds: Sequence[int]) -> Info:
+        """Starts an episode in every environment."""
+
+    @abstractmethod
+    def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
+        """Advances every environment by one slot."""
+
+    @abstractmethod
+    def restart(self, starts: Starts) -> Info:
+        """Starts episodes in some environments, between slots, and leaves the others as they are."""
+
+    @abstractmethod
+    def raw(self, cast: LeafCast) -> np.ndarray:
+        """The newest observations of one leaf, [N, *cast.raw_shape]; may alias memory that the next step reuses."""
+
+    def prepare(self, seeds: Sequence[int]) -> None:  # noqa: B027 - a hint that most ignore
+        """Hints at the seeds from which the next episodes will start."""
+
+    def get_state(self) -> dict[str, Any]:
+        """The exact state of all environments (JSON-able values and arrays); only where `has_state`."""
+        raise NotImplementedError
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Restores what `get_state` gave."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def render(self) -> list[np.ndarray]:
+        """One uint8 [H, W, 3] picture for each environment."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+
+class Serial(Vector):
+    """Environments stepped one after the other in this process."""
+
+    name = "sync"
+
+    def __init__(self, makes: Sequence[MakeEnv]) -> None:
+        self._envs = [make() for make in makes]
+        self.num_envs = len(self._envs)
+        self.observation_space = self._envs[0].observation_space
+        self.action_space = self._envs[0].action_space
+        self._observations: list[Any] = [None] * self.num_envs
+        self._asleep = [False] * self.num_envs
+
+    def reset(self, seeds: Sequence[int]) -> Info:
+        self._asleep = [False] * self.num_envs
+        infos = []
+        for i, (env, seed) in enumerate(zip(self._envs, seeds, strict=True)):
+            with told(i):
+                self._observations[i], info = env.reset(seed=seed)
+            infos.append(info)
+        return _by_key(infos)
+
+    def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
+        if starts:
+            return self._step_and_start(actions, starts)
+        reward, terminated, truncated, infos = [], [], [], []
+        some_info = False
+        i = 0
+        try:
+            for i, env in enumerate(self._envs):
+                if self._asleep[i]:
+                    self._sleep(reward, terminated, truncated, infos)
+                    continue
+                self._observations[i], r, te, tr, info = env.step(actions[i])
+                reward.append(r)
+                terminated.append(te)
+                truncated.append(tr)
+                infos.append(info)
+                some_info = some_info or bool(info)
+        except Exception as error:
+            raise raised(i, error) from error
+        return Outcome(reward, terminated, truncated, _by_key(infos) if some_info else {})
+
+    def _step_and_start(self, actions: np.ndarray, starts: Starts) -> Outcome:
+        reward: list[float] = []
+        terminated: list[bool] = []
+        truncated: list[bool] = []
+        infos: list[dict[str, Any]] = []
+        for i, env in enumerate(self._envs):
+            if i in starts:
+                self._asleep[i] = starts[i] is None
+            with told(i):
+                if self._asleep[i]:
+                    self._sleep(reward, terminated, truncated, infos)
+                    continue
+                if i in starts:
+                    self._observations[i], info = env.reset(seed=starts[i])
+                    r, te, tr = 0.0, False, False
+                else:
+                    self._observations[i], r, te, tr, info = env.step(actions[i])
+            reward.append(float(r))
+            terminated.append(te)
+            truncated.append(tr)
+            infos.append(info)
+        return Outcome(reward, terminated, truncated, _by_key(infos))
+
+    def restart(self, starts: Starts) -> Info:
+        infos: list[dict[str, Any]] = [{} for _ in self._envs]
+        for i, seed in starts.items():
+            self._asleep[i] = seed is None
+            if seed is not None:
+                with told(i):
+                    self._observations[i], infos[i] = self._envs[i].reset(seed=seed)
+        return _by_key(infos)
+
+    @staticmethod
+    def _sleep(reward: list, terminated: list, truncated: list, infos: list) -> None:
+        reward.append(0.0)
+        terminated.append(False)
+        truncated.append(False)
+        infos.append({})
+
+    def raw(self, cast: LeafCast) -> np.ndarray:
+        values = [np.asarray(cast.find(observation)) for observation in self._observations]
+        for i, value in enumerate(values):
+            if value.shape != cast.raw_shape:
+                raise RunError(
+                    f"environment {i} gave leaf {cast.name!r} the shape {value.shape}, its space says {cast.raw_shape}"
+                )
+        return values[0][None] if self.num_envs == 1 else np.stack(values)
+
+    def render(self) -> list[np.ndarray]:
+        return [_picture(env.render()) for env in self._envs]
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
+
+
+class Workers(Vector):
+    """Environments stepped in worker processes: Gymnasium's AsyncVectorEnv with seeded autoresets."""
+
+    name = "async"
+
+    def __init__(self, makes: Sequence[MakeEnv]) -> None:
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        workers = [_MakeWorker(make, i) for i, make in enumerate(makes)]
+        try:
+            self._vec = _QuietAsync(workers, copy=False, context=method, autoreset_mode=AutoresetMode.NEXT_STEP)
+        except (EOFError, ConnectionError) as error:
+            raise RunError(
+                "the environments' worker processes died at their start: put the script's own work under "
+                "`if __name__ == '__main__':`, or choose vector='sync'"
+            ) from error
+        self.num_envs = len(workers)
+        self.observation_space = self._vec.single_observation_space
+        self.action_space = self._vec.single_action_space
+        self._observations: Any = None
+
+    def reset(self, seeds: Sequence[int]) -> Info:
+        self._observations, info = self._call(self._vec.reset, seed=list(seeds))
+        return _present(info, self.num_envs)
+
+    def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
+        if starts:
+            self._order(starts)
+        self._observations, reward, terminated, truncated, info = self._call(self._vec.step, actions)
+        return Outcome(reward, terminated, truncated, _present(info, self.num_envs))
+
+    def restart(self, starts: Starts) -> Info:
+        self._order(starts)
+        mask = np.array([i in starts for i in range(self.num_envs)])
+        self._observations, info = self._call(self._vec.reset, options={"reset_mask": mask})
+        return _present(info, self.num_envs)
+
+    def _order(self, starts: Starts) -> None:
+        orders = [_SLEEP if starts.get(i, 0) is None else starts.get(i, _GO_ON) for i in range(self.num_envs)]
+        self._call(self._vec.set_attr, "order", orders)
+
+    def raw(self, cast: LeafCast) -> np.ndarray:
+        return np.asarray(cast.find(self._observations))
+
+    def render(self) -> list[np.ndarray]:
+        return [_picture(frame) for frame in self._call(self._vec.call, "render")]
+
+    def close(self) -> None:
+        if self._vec.closed:
+            return
+        try:
+            self._vec.close()
+        except (EOFError, OSError, AttributeError):  # some workers are gone already
+            self._vec.close(terminate=True)
+
+    @staticmethod
+    def _call(function: Callable, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (EOFError, ConnectionError) as error:
+            raise RunError(f"a worker process of the environments died ({type(error).__name__})") from error
+
+
+_GO_ON, _SLEEP = -2, -1
+
+
+class _MakeWorker:
+    """Builds one environment in its worker process, which leaves Ctrl-C to the main process."""
+
+    def __init__(self, make: MakeEnv, index: int) -> None:
+        self.make, self.index = make, index
+
+    def __call__(self) -> gymnasium.Env:
+        if multiprocessing.parent_process() is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _Ordered(self.make(), self.index)
+
+
+class _Ordered(gymnasium.Wrapper):
+    """Starts an episode from the seed in `order`, whether the vectoriser resets by itself or steps."""
+
+    def __init__(self, env: gymnasium.Env, index: int) -> None:
+        super().__init__(env)
+        self.order = _GO_ON
+        self._index = index
+        self._asleep = False
+        self._observation: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        if seed is None:
+            seed, self.order = self.order, _GO_ON
+        self._asleep = seed < 0
+        if self._asleep:
+            return self._observation, {}
+        with told(self._index):
+            self._observation, info = self.env.reset(seed=seed, options=options)
+        return self._observation, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        if self.order != _GO_ON:
+            observation, info = self.reset()
+            return observation, 0.0, False, False, info
+        if self._asleep:
+            return self._observation, 0.0, False, False, {}
+        with told(self._index):
+            self._observation, *rest = self.env.step(action)
+            reward, terminated, truncated, info = rest
+        return self._observation, reward, terminated, truncated, info
+
+
+class _QuietAsync(AsyncVectorEnv):
+    """Without the traceback that Gymnasium prints for a worker's error: it is raised, in one line, here."""
+
+    def _raise_if_errors(self, successes: Iterable[bool]) -> None:
+        successes = list(successes)
+        if not all(successes):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                super()._raise_if_errors(successes)
+
+
+class Native(Vector):
+    """A vector environment of Gymnasium's API, in any autoreset mode, whose resets take `reset_mask` and seeds.
+
+    An environment that starts an episode is stepped with the others and then reset by mask and seed: in NEXT_STEP
+    that repeats the autoreset, in SAME_STEP the stray step is thrown away, in DISABLED a reset goes before it.
+    Without a working mask, NEXT_STEP's own unseeded autoresets are kept and `seeded` is False; other modes are refused.
+    """
+
+    name = "native"
+    capped = False
+
+    def __init__(self, vec: VectorEnv, num_envs: int, id: str) -> None:
+        if vec.num_envs != num_envs:
+            raise InputError(f"{id} gave {vec.num_envs} environments where {num_envs} were asked for")
+        self._vec = vec
+        self.num_envs = num_envs
+        self.observation_space = vec.single_observation_space
+        self.action_space = vec.single_action_space
+        mode = getattr(vec, "autoreset_mode", None) or (vec.metadata or {}).get("autoreset_mode")
+        try:
+            self._mode = AutoresetMode(mode)
+        except ValueError:
+            raise InputError(f"{id} names no autoreset mode Gymnasium knows (got {mode!r}): use NEXT_STEP") from None
+        self.has_state = hasattr(vec, "get_state") and hasattr(vec, "set_state")
+        self._ended = np.zeros(num_envs, bool)
+        self._observations: Any = None
+        self._final: dict[int, Any] = {}
+        self.seeded = self.has_state or self._resets_by_mask()
+        if not self.seeded and self._mode is not AutoresetMode.NEXT_STEP:
+            raise InputError(f"{id} resets in mode {self._mode.value} without honouring `reset_mask`: use NEXT_STEP")
+
+    def _resets_by_mask(self) -> bool:
+        """Whether a seeded reset by mask gives the seed's episode and leaves the other environments alone."""
+        seeds = list(range(self.num_envs))
+        try:
+            before, _ = self._vec.reset(seed=seeds)
+            before = _copy(before)
+            self._vec.step(_zero_actions(self._vec))
+            after, _ = self._reset([True] + [False] * (self.num_envs - 1), seeds)
+            again, _ = self._reset([True] * self.num_envs, seeds)
+        except Exception:
+            return False
+        first = all(np.array_equal(a[0], b[0]) for a, b in zip(_flat(before), _flat(after), strict=True))
+        every = all(np.array_equal(a, b) for a, b in zip(_flat(before), _flat(again), strict=True))
+        others = self.num_envs == 1 or not all(
+            np.array_equal(a[1:], b[1:]) for a, b in zip(_flat(before), _flat(after), strict=True)
+        )
+        return first and every and others
+
+    def _reset(self, mask: Sequence[bool], seeds: Sequence[int | None]) -> tuple[Any, dict[str, Any]]:
+        return self._vec.reset(seed=list(seeds), options={"reset_mask": np.array(mask, dtype=bool)})
+
+    def reset(self, seeds: Sequence[int]) -> Info:
+        self._ended[:] = False
+        self._final.clear()
+        self._observations, info = self._vec.reset(seed=list(seeds))
+        return _present(info, self.num_envs)
+
+    def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
+        awake = {i: seed for i, seed in starts.items() if seed is not None}
+        if self._mode is AutoresetMode.DISABLED and self._ended.any():
+            self._reset(self._ended, [0] * self.num_envs)
+        self._observations, reward, terminated, truncated, info = self._vec.step(actions)
+        reward, terminated, truncated = np.array(reward), np.array(terminated), np.array(truncated)
+        self._ended = terminated | truncated
+        self._final.clear()
+        if self._mode is AutoresetMode.SAME_STEP and self._ended.any():
+            final = info.get("final_obs", info.get("final_observation"))
+            for i in np.flatnonzero(self._ended):
+                self._final[int(i)] = _one(final, int(i))
+        info = _present(info, self.num_envs)
+        if awake and self.seeded:
+            for key, values in self.restart(awake).items():
+                known = info.get(key, [None] * self.num_envs)
+                info[key] = [values[i] if i in awake else known[i] for i in range(self.num_envs)]
+        return Outcome(reward, terminated, truncated, info)
+
+    def restart(self, starts: Starts) -> Info:
+        awake = {i: seed for i, seed in starts.items() if seed is not None}
+        if not awake:
+            return {}
+        n = self.num_envs
+        self._observations, info = self._reset([i in awake for i in range(n)], [awake.get(i) for i in range(n)])
+        for i in awake:
+            self._ended[i] = False
+            self._final.pop(i, None)
+        return _present(info, n)
+
+    def raw(self, cast: LeafCast) -> np.ndarray:
+        values = np.asarray(cast.find(self._observations))
+        if self._final:
+            values = values.copy()
+            for i, final in self._final.items():
+                values[i] = cast.find(final)
+        return values
+
+    def get_state(self) -> dict[str, Any]:
+        return self._vec.get_state()  # type: ignore[attr-defined]
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._vec.set_state(state)  # type: ignore[attr-defined]
+
+    def render(self) -> list[np.ndarray]:
+        frames = self._vec.render()
+        if frames is None:
+            raise InputError("this environment was made without a picture: it has no render_mode 'rgb_array'")
+        return [_picture(frame) for frame in frames]
+
+    def close(self) -> None:
+        self._vec.close()
+
+
+class told:
+    """Turns an error inside environment `index` into one line that names it."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            raise raised(self.index, error) from error
+
+
+def raised(index: int, error: Exception) -> RunError:
+    """The one line for an error inside environment `index`."""
+    if isinstance(error, RunError):
+        return error
+    return RunError(f"environment {index} raised {type(error).__name__}: {error}")
+
+
+def _by_key(infos: Sequence[Mapping[str, Any]]) -> Info:
+    """One list for each key, None where an environment's info lacks it."""
+    keys = {key: None for info in infos for key in info}
+    return {key: [info.get(key) for info in infos] for key in keys}
+
+
+def _present(info: Mapping[str, Any], num_envs: int) -> Info:
+    """Gymnasium's batched info, whose `_key` entries say where `key` was given, as one list for each key."""
+    found: Info = {}
+    for key, values in info.items():
+        if key.startswith(("_", "final_")):
+            continue
+        given = info.get(f"_{key}")
+        if isinstance(values, Mapping):  # a nested info is for logging only: left as it is
+            found[key] = [values] * num_envs
+        else:
+            found[key] = list(values) if given is None else [v if g else None for v, g in zip(values, given)]
+    return found
+
+
+def _picture(frame: Any) -> np.ndarray:
+    if frame is None:
+        raise InputError("this environment gives no picture: it has no render_mode 'rgb_array'")
+    return np.asarray(frame, dtype=np.uint8)
+
+
+def _zero_actions(vec: VectorEnv) -> Any:
+    return gymnasium.vector.utils.create_empty_array(vec.single_action_space, vec.num_envs, fn=np.zeros)
+
+
+def _flat(observations: Any) -> list[np.ndarray]:
+    if isinstance(observations, Mapping):
+        return [leaf for value in observations.values() for leaf in _flat(value)]
+    if isinstance(observations, tuple):
+        return [leaf for value in observations for leaf in _flat(value)]
+    return [np.asarray(observations)]
+
+
+def _copy(observations: Any) -> Any:
+    if isinstance(observations, Mapping):
+        return {key: _copy(value) for key, value in observations.items()}
+    if isinstance(observations, tuple):
+        return tuple(_copy(value) for value in observations)
+    return np.array(observations)
+
+
+def _one(observations: Any, index: int) -> Any:
+    """Environment `index` of batched observations, nested or not, or of an object array of single ones."""
+    if isinstance(observations, Mapping):
+        return {key: _one(value, index) for key, value in observations.items()}
+    if isinstance(observations, tuple):
+        return tuple(_one(value, index) for value in observations)
+    return observations[index]
