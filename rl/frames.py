@@ -189,13 +189,12 @@ class CompressedColumn(_Ring):
         group, row = np.divmod(slots, self.block)
         entry = (group * self.num_envs + envs).ravel()
         order = np.argsort(entry, kind="stable")  # the rows of a block side by side: each block is decoded once
-        entry, row = entry[order], row.ravel()[order]
-        ends = np.flatnonzero(np.diff(entry, append=-1)) + 1
         out = np.empty((entry.size, *self.shape), self.dtype)
-        start = 0
-        for end in ends.tolist():
-            out[order[start:end]] = self._block(int(entry[start]))[row[start:end]]
-            start = end
+        held = -1
+        for where, one, r in zip(order.tolist(), entry[order].tolist(), row.ravel()[order].tolist(), strict=True):
+            if one != held:
+                block, held = self._block(one), one
+            out[where] = block[r]
         return out.reshape(*slots.shape, *self.shape)
 
     @property
