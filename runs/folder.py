@@ -313,12 +313,12 @@ class FileLock:
 
 def _make(path: Path) -> list[Path]:
     """Makes a folder with its parents; returns those that were not there, innermost first."""
-    missing = [p for p in (path, *path.parents) if not p.exists()]
+    missing = [p for p in (path, *path.parents) if not os.path.exists(p)]  # never raises, unlike Path.exists
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         _remove(missing)
-        reason = "it is a file" if path.exists() else error.strerror
+        reason = "it is a file" if os.path.exists(path) else error.strerror
         raise InputError(f"--out {path} cannot be made: {reason}; name another folder") from error
     return missing
 
