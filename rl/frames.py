@@ -212,9 +212,7 @@ class CompressedColumn(_Ring):
 
     def restore(self, data: Mapping[str, np.ndarray]) -> None:
         """Takes over whole groups as they are; decodes those that the span fills in part, and writes their rows."""
-        stop = np.cumsum(data["size"])
-        start = stop - data["size"].ravel()
-        blobs = [data["blob"][a:b].tobytes() for a, b in zip(start.tolist(), stop.tolist(), strict=True)]
+        blobs = np.split(data["blob"], np.cumsum(data["size"]))
         for i, (group, rows) in enumerate(self._passes(self._slots(*data["span"]))):
             mine = blobs[i * self.num_envs : (i + 1) * self.num_envs]
             if len(rows) == min(self.block, self.slots - group * self.block):
