@@ -12,7 +12,7 @@ from envs.drawing import Canvas, Window
 
 
 class View:
-    """Pictures of `game` (a NAME), 800 x 600 unless told otherwise; with `window`, a window that `show` brings up to date.
+    """Pictures of `game` (a NAME); with `window` also a window, which `show` brings up to date.
 
     Raises `InputError` where a window is wanted and there is no display.
     """
