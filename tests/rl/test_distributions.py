@@ -27,6 +27,9 @@ DISCRETE = ActionSpec("discrete", (4,))
 BOX = ActionSpec("box", low=(-2.0, 0.0), high=(2.0, 1.0))
 
 
+pytestmark = pytest.mark.usefixtures("seeded_weights")
+
+
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

@@ -14,6 +14,9 @@ SPEC = EnvSpec("Test-v0", {"obs": ObsLeaf((4,), "float32", "vector")}, ActionSpe
 FRAMES = EnvSpec("Frames-v0", {"obs": ObsLeaf((10, 10, 2), "bool", "board", "HWC")}, ActionSpec("discrete", (2,)))
 
 
+pytestmark = pytest.mark.usefixtures("seeded_weights")
+
+
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 

@@ -8,6 +8,8 @@ from torch import nn
 
 from rl.networks import CosineEmbedding, NoisyLinear, ValueHead, linear, orthogonal_, resample_noise, set_noise
 
+pytestmark = pytest.mark.usefixtures("seeded_weights")
+
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

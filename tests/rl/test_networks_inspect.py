@@ -1,5 +1,6 @@
 """The table of `rl inspect` against the arithmetic of the papers' networks."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +10,9 @@ from rl.types import ActionSpec, EnvSpec, ObsLeaf
 ACTION = ActionSpec("discrete", (6,))
 ATARI = EnvSpec("Atari", {"obs": ObsLeaf((84, 84), "uint8", "image", scale=255.0)}, ACTION)
 CARTPOLE = EnvSpec("CartPole", {"obs": ObsLeaf((4,), "float32", "vector")}, ActionSpec("discrete", (2,)))
+
+
+pytestmark = pytest.mark.usefixtures("seeded_weights")
 
 
 class Network(nn.Module):

@@ -1,0 +1,12 @@
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture
+def seeded_weights() -> Iterator[None]:
+    """Networks built in the test have the same weights every time."""
+    from rl.networks import seeded
+
+    with seeded(0):
+        yield
