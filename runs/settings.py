@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import json
 import math
 import pathlib
@@ -47,11 +46,9 @@ def apply_settings(config: T, settings: Iterable[str]) -> T:
             if not isinstance(changes.get(path, value), Mapping):
                 raise InputError(f"--set {setting}: {path} is {value!r}, which has no entries")
             changes[path] = {**changes.get(path, value), key: _parse(text, _entry_type(annotation), f"{path}.{key}")}
-        elif dataclasses.is_dataclass(value) and not _leaf(value) and not _has_plain_choice(annotation):
-            inner = [p for p in fields if p.startswith(path + ".")]
-            raise InputError(
-                f"{path} is a group of fields: set one of them, such as {inner[0]}={_example(fields[inner[0]][1])}"
-            )
+        elif _group(value) and not _has_plain_choice(annotation):
+            inner, held = next((p, v) for p, (_, v) in fields.items() if p.startswith(path + ".") and not _group(v))
+            raise InputError(f"{path} is a group of fields: set one of them, such as {inner}={_example(held)}")
         else:
             changes[path] = _parse(text, annotation, path)
     return _rebuild(config, changes, "")
@@ -62,27 +59,23 @@ def field_names(config: Any) -> list[str]:
     return list(_fields(config))
 
 
-def _leaf(value: Any) -> bool:
-    return isinstance(value, Ramp)
+def _group(value: Any) -> bool:
+    """Whether a field holds fields of its own; a schedule is one value."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, (type, Ramp))
 
 
 def _fields(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
     """dotted name -> (annotation, present value), groups before what they hold."""
     found: dict[str, tuple[Any, Any]] = {}
-    hints = type_hints(type(config))
+    hints = typing.get_type_hints(type(config))
     for f in dataclasses.fields(config):
         if not f.init:
             continue
         value = getattr(config, f.name)
         found[prefix + f.name] = (hints[f.name], value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type) and not _leaf(value):
+        if _group(value):
             found.update(_fields(value, f"{prefix}{f.name}."))
     return found
-
-
-@functools.cache
-def type_hints(cls: Any) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
 
 
 def _find(name: str, fields: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
@@ -441,7 +434,7 @@ def _read_dataclass(data: Any, cls: Any, where: str) -> Any:
     for name, f in fields.items():
         if name not in given and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
             raise InputError(f"the field {prefix + name} is missing")
-    hints = type_hints(cls)
+    hints = typing.get_type_hints(cls)
     return cls(**{key: _read(value, hints[key], prefix + key) for key, value in given.items()})
 
 

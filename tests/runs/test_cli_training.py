@@ -11,6 +11,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import gymnasium
 import pytest
 
 from runs import cli
@@ -75,6 +76,7 @@ def theirs(here, monkeypatch):
     monkeypatch.syspath_prepend(str(here))
     yield "theirs:Theirs-v0"
     sys.modules.pop("theirs", None)
+    gymnasium.registry.pop("Theirs-v0", None)
 
 
 def child_env() -> dict[str, str]:
@@ -85,7 +87,7 @@ def child_env() -> dict[str, str]:
     ("words", "said"),
     [
         (["CartPol-v1"], ["unknown", "'CartPol-v1'", "did you mean 'CartPole-v1'?"]),
-        (["ALE/Pongg-v5"], ["'ALE/Pongg-v5'", "did you mean 'ALE/Pong-v5'?"]),
+        (["ALE/Pongg-v5"], ["ALE/Pongg-v5", "did you mean 'Pong'?"]),
         (["nowhere:Id-v0"], ["nowhere"]),
         (["gone.py"], ["gone.py"]),
         (["gone.json"], ["gone.json"]),
@@ -105,7 +107,7 @@ def child_env() -> dict[str, str]:
         (["CartPole-v1", "--set", "env.protocol=nature"], ["protocol"]),
         (["CartPole-v1", "--set", "env.options.colour=red"], ["colour"]),
         (["CartPole-v1", "--device", "cuda"], ["--device cpu"]),
-        (["Pendulum-v1", "--agent", "dqn"], ["dqn", "continuous"]),
+        (["Pendulum-v1", "--agent", "dqn"], ["dqn needs discrete actions", "Pendulum-v1 has box", "ppo"]),
         (["CartPole-v1", "--set", "buffer_size=1e13"], ["GB", "buffer_size"]),
         (["CartPole-v1", "--out", "taken"], ["--out taken", "occupied"]),
         (["CartPole-v1", "--out", "file.txt/run"], ["--out file.txt/run"]),

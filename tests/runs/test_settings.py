@@ -150,7 +150,7 @@ def test_the_last_of_two_settings_of_one_field_counts_and_entries_add_up():
         ("hidden=axb", ["agent.net.hidden=axb", "256x256", "none"]),
         ("window=3", ["window=3", "2 values joined by x"]),
         ("net.core=lstmm", ["agent.net.core=lstmm", "one of none, lstm, gru", "did you mean 'lstm'?"]),
-        ("agent=ppo", ["agent is a group of fields", "agent.net"]),
+        ("agent=ppo", ["agent is a group of fields", "such as agent.net.hidden="]),
         ("net=3", ["agent.net is a group of fields", "agent.net.hidden"]),
         ("steps.more=3", ["unknown field 'steps.more'"]),
         ("weights.a=b", ["env_config.weights.a=b", "a finite number"]),
