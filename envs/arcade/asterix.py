@@ -7,13 +7,13 @@ State fields (besides the engine's, see `rules.state_row`):
     move_timer    steps until everything moves          move_period    what it restarts from, 5 down to 1
     ramp_timer    steps until the game gets harder      ramp_level     how often it has
     kind          [8] what is in lane k, which is row k + 1: EMPTY, ENEMY or GOLD
-    lane_x        [8] its x (meaningless where empty)
-    heading       [8] its direction, -1 or 1
+    lane_x        [8] its x, 0 where empty
+    heading       [8] its direction, -1 or 1, 0 where empty
 """
 
 import numpy as np
 
-from envs.arcade.rules import Row, DOWN, LEFT, NOOP, RIGHT, UP, below, rule, state_row, uniform
+from envs.arcade.rules import Row, DOWN, LEFT, NOOP, RIGHT, UP, below, moved, rule, state_row, uniform
 
 NAME = "Asterix"
 VERSION = 1
@@ -53,14 +53,8 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
         s.spawn_timer = s.spawn_period
         spawn(s)
 
-    if action == LEFT:
-        s.x = max(s.x - 1, 0)
-    elif action == RIGHT:
-        s.x = min(s.x + 1, 9)
-    elif action == UP:
-        s.y = max(s.y - 1, 1)
-    elif action == DOWN:
-        s.y = min(s.y + 1, 8)
+    s.x = moved(s.x, action, LEFT, RIGHT, 0, 9)
+    s.y = moved(s.y, action, UP, DOWN, 1, 8)
 
     # Only the player's own lane can meet the player: before the lanes move, and again after.
     mine = s.y - 1
@@ -69,18 +63,19 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
         s.move_timer = s.move_period
         if met and s.kind[mine] == GOLD:
             reward = 1
-            s.kind[mine] = EMPTY
+            s.kind[mine] = s.lane_x[mine] = s.heading[mine] = EMPTY
         elif met and s.kind[mine] == ENEMY:
             ended = True
-        for k in range(8):
-            if s.kind[k] != EMPTY:
-                s.lane_x[k] += s.heading[k]
-                if s.lane_x[k] < 0 or s.lane_x[k] > 9:
-                    s.kind[k] = EMPTY
+        for k in range(8):  # what leaves the board leaves zeros: no branches, so that it runs as vector code
+            x = s.lane_x[k] + s.heading[k]
+            inside = (x >= 0) & (x <= 9)
+            s.lane_x[k] = x * inside
+            s.heading[k] *= inside
+            s.kind[k] *= inside
         met = s.lane_x[mine] == s.x
     if met and s.kind[mine] == GOLD:
         reward += 1
-        s.kind[mine] = EMPTY
+        s.kind[mine] = s.lane_x[mine] = s.heading[mine] = EMPTY
     elif met and s.kind[mine] == ENEMY:
         ended = True
 
@@ -124,8 +119,7 @@ def spawn(s: Row) -> None:
 def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, s.x, 0] = True
     for k in range(8):
-        if s.kind[k] != EMPTY:
-            board[k + 1, s.lane_x[k], 3 if s.kind[k] == GOLD else 1] = True
-            behind = s.lane_x[k] - s.heading[k]
-            if 0 <= behind <= 9:
-                board[k + 1, behind, 2] = True
+        there = s.kind[k] != EMPTY
+        board[k + 1, s.lane_x[k], 1 + 2 * (s.kind[k] == GOLD)] = there
+        behind = s.lane_x[k] - s.heading[k]
+        board[k + 1, min(max(behind, 0), 9), 2] = there & (behind >= 0) & (behind <= 9)

@@ -12,7 +12,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import Row, LEFT, NOOP, RIGHT, below, rule, state_row
+from envs.arcade.rules import Row, LEFT, NOOP, RIGHT, below, moved, rule, state_row
 
 NAME = "Breakout"
 VERSION = 1
@@ -46,10 +46,7 @@ def reset(s: Row) -> None:
 @rule
 def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     reward, ended = 0, False
-    if action == LEFT:
-        s.paddle = max(s.paddle - 1, 0)
-    elif action == RIGHT:
-        s.paddle = min(s.paddle + 1, 9)
+    s.paddle = moved(s.paddle, action, LEFT, RIGHT, 0, 9)
 
     x, y = s.ball_x + s.dx, s.ball_y + s.dy
     if x < 0 or x > 9:

@@ -116,7 +116,7 @@ def advance(
     truncated: np.ndarray,
 ) -> int:
     for i in range(len(rows)):
-        if actions[i] < 0 or actions[i] >= len(codes) or (rows[i].ended and not autoreset):
+        if actions[i] < 0 or actions[i] >= len(codes) or (not autoreset and rows[i].ended):
             return i
     for i in range(len(rows)):
         s = rows[i]

@@ -14,7 +14,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import Row, DOWN, NOOP, UP, below, rule, state_row, uniform
+from envs.arcade.rules import Row, DOWN, NOOP, UP, below, moved, rule, state_row, uniform
 
 NAME = "Freeway"
 VERSION = 1
@@ -41,32 +41,37 @@ def reset(s: Row) -> None:
 @rule
 def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     reward = 0
-    if action == UP and s.move_timer == 0:
+    if action != NOOP and s.move_timer == 0:
         s.move_timer = 3
-        s.y = max(s.y - 1, 0)
-    elif action == DOWN and s.move_timer == 0:
-        s.move_timer = 3
-        s.y = min(s.y + 1, 9)
+        s.y = moved(s.y, action, UP, DOWN, 0, 9)
     if s.y == 0:
         reward = 1
         s.y = 9
         redraw_speeds(s)
 
-    for k in range(8):
-        if s.y == k + 1 and s.car_x[k] == COLUMN:
-            s.y = 9
-        if s.car_timer[k] == 0:
-            s.car_timer[k] = abs(s.car_speed[k])
-            x = s.car_x[k] + (1 if s.car_speed[k] > 0 else -1)
-            s.car_x[k] = 0 if x > 9 else 9 if x < 0 else x
-            if s.y == k + 1 and s.car_x[k] == COLUMN:
-                s.y = 9
-        else:
-            s.car_timer[k] -= 1
+    # Only the car in the chicken's lane can hit it: before the cars move, or after.
+    hit = 1 <= s.y <= 8 and s.car_x[s.y - 1] == COLUMN
+    for k in range(8):  # no branches, so that it runs as vector code
+        moves = s.car_timer[k] == 0
+        s.car_timer[k] = abs(s.car_speed[k]) if moves else s.car_timer[k] - 1
+        s.car_x[k] = wrapped(s.car_x[k] + moves * heading(s.car_speed[k]))
+    if hit or (1 <= s.y <= 8 and s.car_x[s.y - 1] == COLUMN):
+        s.y = 9
 
     s.move_timer = max(s.move_timer - 1, 0)
     s.time_left -= 1
     return reward, s.time_left < 0
+
+
+@rule
+def heading(speed: int) -> int:
+    return 1 if speed > 0 else -1
+
+
+@rule
+def wrapped(x: int) -> int:
+    """`x`, which is -1 to 10, on a road that goes round."""
+    return 0 if x > 9 else 9 if x < 0 else x
 
 
 @rule
@@ -84,7 +89,5 @@ def redraw_speeds(s: Row) -> None:
 def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, COLUMN, 0] = True
     for k in range(8):
-        x, speed = s.car_x[k], s.car_speed[k]
-        board[k + 1, x, 1] = True
-        behind = x - 1 if speed > 0 else x + 1
-        board[k + 1, 0 if behind > 9 else 9 if behind < 0 else behind, 1 + abs(speed)] = True
+        board[k + 1, s.car_x[k], 1] = True
+        board[k + 1, wrapped(s.car_x[k] - heading(s.car_speed[k])), 1 + abs(s.car_speed[k])] = True

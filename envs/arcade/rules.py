@@ -51,6 +51,12 @@ def state_row(*fields: tuple[Any, ...]) -> np.dtype[np.void]:
 
 
 @rule
+def moved(place: int, action: int, back: int, forth: int, low: int, high: int) -> int:
+    """`place` after a joystick move: one less for `back`, one more for `forth`, kept within [low, high]."""
+    return min(max(place + (action == forth) - (action == back), low), high)
+
+
+@rule
 def draw(s: Row) -> Any:
     """The next 64 random bits of row `s` (SplitMix64: Steele, Lea and Flood 2014)."""
     s.rng += np.uint64(0x9E3779B97F4A7C15)

@@ -24,7 +24,7 @@ and five lists, in order of entry, each an array of which the first `num_...` ro
 
 import numpy as np
 
-from envs.arcade.rules import Row, DOWN, FIRE, LEFT, NOOP, RIGHT, UP, below, rule, state_row, uniform
+from envs.arcade.rules import Row, DOWN, FIRE, LEFT, NOOP, RIGHT, UP, below, moved, rule, state_row, uniform
 
 NAME = "Seaquest"
 VERSION = 1
@@ -121,16 +121,10 @@ def steer(s: Row, action: int) -> None:
         shot = s.shots[s.num_shots]
         shot[X], shot[Y], shot[HEADS_RIGHT] = s.x, s.y, s.facing_right
         s.num_shots += 1
-    elif action == LEFT:
-        s.x = max(s.x - 1, 0)
-        s.facing_right = False
-    elif action == RIGHT:
-        s.x = min(s.x + 1, 9)
-        s.facing_right = True
-    elif action == UP:
-        s.y = max(s.y - 1, 0)
-    elif action == DOWN:
-        s.y = min(s.y + 1, 8)
+    if action == LEFT or action == RIGHT:
+        s.facing_right = action == RIGHT
+    s.x = moved(s.x, action, LEFT, RIGHT, 0, 9)
+    s.y = moved(s.y, action, UP, DOWN, 0, 8)
 
 
 @rule
@@ -318,10 +312,10 @@ def remove(things: np.ndarray, num: int, k: int) -> int:
 def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, s.x, 0] = True
     board[s.y, s.x - 1 if s.facing_right else s.x + 1, 1] = True
-    for x in range(s.oxygen * 10 // FULL_TANK):
-        board[9, x, 7] = True
-    for x in range(9 - s.divers_aboard, 9):
-        board[9, x, 8] = True
+    for x in range(10):
+        board[9, x, 7] = x < s.oxygen * 10 // FULL_TANK
+    for x in range(3, 9):
+        board[9, x, 8] = x >= 9 - s.divers_aboard
     for k in range(s.num_shots):
         board[s.shots[k, Y], s.shots[k, X], 2] = True
     for k in range(s.num_bombs):

@@ -13,7 +13,7 @@ State fields (besides the engine's, see `rules.state_row`). Boards are bits: bit
 
 import numpy as np
 
-from envs.arcade.rules import Row, FIRE, LEFT, NOOP, RIGHT, rule, state_row
+from envs.arcade.rules import Row, FIRE, LEFT, NOOP, RIGHT, moved, rule, state_row
 
 NAME = "SpaceInvaders"
 VERSION = 1
@@ -52,10 +52,7 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     if action == FIRE and s.reload_timer == 0:
         s.shots[9] |= 1 << s.x
         s.reload_timer = 5
-    elif action == LEFT:
-        s.x = max(s.x - 1, 0)
-    elif action == RIGHT:
-        s.x = min(s.x + 1, 9)
+    s.x = moved(s.x, action, LEFT, RIGHT, 0, 9)
     cannon = 1 << s.x
 
     for y in range(9):
@@ -155,10 +152,14 @@ def observe(s: Row, board: np.ndarray) -> None:
     board[9, s.x, 0] = True
     side = 2 if s.heading < 0 else 3
     for y in range(10):
-        if s.aliens[y] | s.shots[y] | s.bombs[y]:
+        if s.aliens[y]:
             for x in range(10):
                 alien = (s.aliens[y] >> x) & 1
                 board[y, x, 1] = alien
                 board[y, x, side] = alien
+        if s.shots[y]:
+            for x in range(10):
                 board[y, x, 4] = (s.shots[y] >> x) & 1
+        if s.bombs[y]:
+            for x in range(10):
                 board[y, x, 5] = (s.bombs[y] >> x) & 1
