@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Agent, Choice, Metrics, as_tensors
 from rl import returns
+from rl.device import fast_bf16
 from rl.errors import InputError, NonFiniteError
 from rl.frames import predict_bytes
 from rl.losses import forbid, huber, squared
@@ -401,14 +402,13 @@ class ValueAgent(Agent):
         if self.config.precision != "auto":
             return self.config.precision == "bf16"
         convolutions = any(isinstance(m, nn.Conv2d) for m in self.network.modules())
-        big = any(leaf.kind == "image" and leaf.dtype == "uint8" for leaf in self.spec.obs.values())
-        return convolutions and big and self.config.batch_size >= 32
+        return convolutions and self.config.batch_size >= 32 and fast_bf16(self.device)
 
 
 def epsilon_greedy(
     greedy: np.ndarray, epsilon: float, actions: int, mask: np.ndarray | None, rng: np.random.Generator
 ) -> np.ndarray:
-    """`greedy` (int64 [N]) with each entry replaced, with probability `epsilon`, by a uniformly drawn allowed action."""
+    """`greedy` (int64 [N]), each entry replaced with probability `epsilon` by a uniformly drawn allowed action."""
     chance = rng.random((2, len(greedy)))
     if mask is None:
         drawn = (chance[1] * actions).astype(np.int64)

@@ -200,6 +200,7 @@ class Session:
             "steps": self.step,
             "seconds": round(self.seconds, 3),
             "steps_per_second": round(self.step / max(self.seconds, 1e-9), 1),
+            "peak_memory_bytes": peak_memory(),
         }
 
     def _log(self, metrics: dict[str, Any] | None) -> None:
@@ -358,6 +359,16 @@ def preflight(agent: Agent) -> None:
             f"the replay of {agent.config.buffer_size} rows needs about {need / 1e9:.2f} GB, "
             f"{free / 1e9:.2f} GB are free: lower buffer_size or set store=compressed"
         )
+
+
+def peak_memory() -> int | None:
+    """The largest resident size of this process so far, in bytes; None where the system does not say."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from rl.errors import InputError, unknown
 Activation = Literal["relu", "tanh", "elu", "silu"]
 CoreKind = Literal["none", "lstm", "gru"]
 
-ENCODERS = ("auto", "mlp", "nature", "impala", "board")
+ENCODERS = ("auto", "mlp", "nature", "nips", "impala", "board")
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class NetConfig:
     """Encoder and core of an agent's network; heads belong to the agent."""
 
     encoder: str = "auto"
-    """`auto` picks by observation kind and size; `mlp`, `nature`, `impala`, `board`, or `module:Class` for your own."""
+    """`auto` picks by observation kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, or `module:Class` for your own."""
     hidden: tuple[int, ...] | None = None
-    """Widths of the MLP on the (flattened) encoding; () is none; None is 64x64, after a CNN 512, after `board` 128."""
+    """Widths of the MLP on the (flattened) encoding; () is none; None is 64x64, after a CNN 512, `nips` 256, `board` 128."""
     activation: Activation = "relu"
     """Non-linearity of every layer."""
     layer_norm: bool = False

@@ -163,6 +163,11 @@ def nature(channels: int, config: NetConfig) -> nn.Sequential:
     )
 
 
+def nips(channels: int, config: NetConfig) -> nn.Sequential:
+    """Mnih et al. 2013: 16 8x8 / 4, 32 4x4 / 2. With its 256 units a third of the arithmetic of `nature`."""
+    return nn.Sequential(*_conv(channels, 16, 8, 4, config), *_conv(16, 32, 4, 2, config))
+
+
 def board(channels: int, config: NetConfig) -> nn.Sequential:
     """Young and Tian 2019 (MinAtar): 16 3x3 / 1."""
     return nn.Sequential(*_conv(channels, 16, 3, 1, config))
@@ -239,17 +244,17 @@ class Pixels(nn.Module):
         super().__init__()
         self.planes = Planes(leaf, stack, config.channels_last)
         channels, height, width = self.planes.shape
-        smallest = {"nature": NATURE_SMALLEST, "impala": 1, "board": 3}[kind]
+        smallest = {"nature": NATURE_SMALLEST, "nips": 20, "impala": 1, "board": 3}[kind]
         if min(height, width) < smallest:
             raise InputError(
                 f"encoder {kind!r} needs pictures of at least {smallest}x{smallest}, got {height}x{width}: use 'auto'"
             )
-        self.conv = {"nature": nature, "impala": impala, "board": board}[kind](channels, config)
+        self.conv = {"nature": nature, "nips": nips, "impala": impala, "board": board}[kind](channels, config)
         match kind:
-            case "nature":
-                for kernel, stride in ((8, 4), (4, 2), (3, 1)):
+            case "nature" | "nips":
+                for kernel, stride in ((8, 4), (4, 2), (3, 1))[: 3 if kind == "nature" else 2]:
                     height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-                out = 64
+                out = 64 if kind == "nature" else 32
             case "impala":
                 for _ in range(3):
                     height, width = (height + 1) // 2, (width + 1) // 2

@@ -15,7 +15,7 @@ from rl.networks.encoders import MLP, build_stem, stem_kind
 from rl.networks.init import orthogonal_
 from rl.types import EnvSpec
 
-DEFAULT_HIDDEN = {"nature": (512,), "impala": (512,), "board": (128,)}
+DEFAULT_HIDDEN = {"nature": (512,), "nips": (256,), "impala": (512,), "board": (128,)}
 
 
 class Encoder(nn.Module):
