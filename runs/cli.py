@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -297,7 +298,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p = verb("report", _report, "write the page of a comparison or a run")
     p.add_argument("dir", metavar="DIR")
 
-    p = verb("record", _record, "train every seed that has no result yet and write runs/results/")
+    p = verb("record", _record, "train every seed that has no result yet and write runs/results/", _show_records)
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
     p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
@@ -430,11 +431,12 @@ def _compare(a: argparse.Namespace) -> Result:
 
 
 def _report(a: argparse.Namespace) -> Result:
-    return _call("runs.report.report", a.dir)
+    return _call("runs.report.report", a.dir, quiet=a.quiet)
 
 
 def _record(a: argparse.Namespace) -> Result:
-    return _call("runs.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, quiet=a.quiet)
+    say = (lambda line: None) if a.quiet else None
+    return {"results": _call("runs.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, say=say)}
 
 
 def _bench(a: argparse.Namespace) -> Result:
@@ -469,9 +471,24 @@ def _show_list(r: dict[str, Any]) -> None:
     for i, (kind, entries) in enumerate(r.items()):
         if len(r) > 1:
             print(f"{chr(10) if i else ''}{kind}")
+        if kind == "envs":
+            _show_families(entries)
+            continue
         width = max((len(name) for name in entries), default=0)
         for name, words in entries.items():
             print(f"  {name:{width}}  {words}".rstrip())
+
+
+def _show_families(envs: dict[str, str]) -> None:
+    for family in dict.fromkeys(envs.values()):
+        print(f"  {family}")
+        names = "  ".join(name for name, of in envs.items() if of == family)
+        print(textwrap.fill(names, 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))
+
+
+def _show_records(r: dict[str, Any]) -> None:
+    failed = sum(result["status"] != "ok" for result in r["results"])
+    print(f"{len(r['results'])} seeds, {failed} failed; the table is runs/results/README.md")
 
 
 def _show_doctor(r: dict[str, Any]) -> None:

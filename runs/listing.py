@@ -1,12 +1,16 @@
-"""What there is to train: recipes, agents, environments. Reads a recipe's first line without running it."""
+"""What there is to train: recipes, agents, environments. Read from the files, so that none of them is run."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
+
+EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
+"""Part of an entry point -> what environments from there need beyond our dependencies."""
 
 
 def listing(what: str | None = None) -> dict[str, Any]:
@@ -18,23 +22,51 @@ def listing(what: str | None = None) -> dict[str, Any]:
 def recipes() -> dict[str, str]:
     """Recipe name -> the first line of its docstring."""
     files = sorted(path for path in RECIPES.glob("*.py") if not path.name.startswith("_"))
-    return {path.stem: _first_line(ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))) for path in files}
+    return {path.stem: _words(path) for path in files}
 
 
 def agents() -> dict[str, str]:
-    """Agent or preset name -> where it is defined."""
+    """Agent or preset name -> the first line of what its file (a preset: its function) says of itself."""
     import agents as players
 
     places = {**players.REGISTRY, **players.PRESETS}
-    return {name: places.get(name, "from an installed package") for name in players.names()}
+    found = {}
+    for name in players.names():
+        module, _, attribute = places.get(name, "").partition(":")
+        spec = importlib.util.find_spec(module) if module else None
+        if spec is None or spec.origin is None:
+            found[name] = "from an installed package"
+        else:
+            found[name] = _words(Path(spec.origin), attribute if name in players.PRESETS else None)
+    return found
 
 
 def environments() -> dict[str, str]:
-    """Environment id -> what kind it is. Any other Gymnasium id, and `module:Id`, can be trained on as well."""
+    """Environment id -> its family. Any other Gymnasium id, and `module:Id`, can be trained on as well."""
+    import gymnasium
+
     import envs
 
-    return {name: name.partition("/")[0] if "/" in name else "Gymnasium" for name in envs.ids()}
+    found = {}
+    for name in envs.ids():
+        entry = str(spec.entry_point) if (spec := gymnasium.registry.get(name)) else ""
+        extra = next((words for part, words in EXTRAS.items() if part in entry), None)
+        found[name] = extra or (name.partition("/")[0] if "/" in name else "Gymnasium")
+    return _newest({name: family for name, family in found.items() if not name.startswith(("GymV21", "GymV26"))})
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").strip().partition("\n")[0]
+def _newest(families: dict[str, str]) -> dict[str, str]:
+    """Only the highest version of each id."""
+    versions: dict[str, int] = {}
+    for name in families:
+        stem, _, version = name.rpartition("-v")
+        versions[stem] = max(versions.get(stem, 0), int(version))
+    return {f"{stem}-v{version}": families[f"{stem}-v{version}"] for stem, version in versions.items()}
+
+
+def _words(path: Path, function: str | None = None) -> str:
+    """The first line of a file's docstring, or of a function's in it."""
+    tree: Any = ast.parse(path.read_text(encoding="utf-8"))
+    if function is not None:
+        tree = next((node for node in tree.body if getattr(node, "name", None) == function), tree)
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
