@@ -128,6 +128,7 @@ class Ale(Vector):
 
     name = "ale"
     capped = False
+    prepares = True
 
     def __init__(self, id: str, num_envs: int, protocol: Protocol, render: bool) -> None:
         match = _ID.fullmatch(id)
@@ -201,7 +202,7 @@ class Ale(Vector):
         return self._ready.pop(seed, None) or self._pool.submit(self._console().reset, seed)
 
     def _info(self) -> Info:
-        return {"lives": [console.lives for console in self._consoles]}
+        return {"lives": np.array([console.lives for console in self._consoles])}
 
     def raw(self, cast: LeafCast) -> np.ndarray:
         frames = [console.frame for console in self._consoles]

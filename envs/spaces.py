@@ -24,7 +24,7 @@ MASK = "action_mask"
 UNSUPPORTED = "is not supported: an agent here reads Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
 
 
-@dataclass(frozen=True)
+@dataclass
 class LeafCast:
     """How one leaf of the observation space becomes one column."""
 
@@ -37,11 +37,16 @@ class LeafCast:
     start: np.ndarray | None = None
     """What is subtracted from categories that do not count from 0, in the raw shape."""
 
+    def __post_init__(self) -> None:
+        self._dtype = np.dtype(self.leaf.dtype)
+        self._shape = (-1, *self.leaf.shape)
+        self.may_be_non_finite = self._dtype.kind == "f"
+
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """The column for a batch `raw` [N, *raw_shape]: always a new array [N, *leaf.shape] of the leaf's dtype."""
         if self.start is not None:
             raw = raw - self.start
-        return np.array(raw, dtype=self.leaf.dtype, order="C").reshape(len(raw), *self.leaf.shape)
+        return raw.astype(self._dtype, order="C").reshape(self._shape)
 
     def find(self, observation: Any) -> Any:
         """This leaf's value in a (possibly nested) observation."""

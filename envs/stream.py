@@ -21,6 +21,8 @@ from rl.types import EnvSpec, TimeStep
 
 log = logging.getLogger(__name__)
 
+NO_STARTS: Starts = {}
+
 HISTORY = 500_000
 """Slots of actions kept for replay. An episode longer than this is resumed as a truncation."""
 
@@ -56,22 +58,24 @@ class Stream:
         self._cap, self._life_loss, self._flicker = cap, life_loss, flicker
         self._action_shape = (n, *spec.action.shape)
         self._action_dtype = np.dtype(spec.action.dtype)
-        self._checked = [cast.name for cast in casts if cast.leaf.dtype == "float32"]
         self._no = np.zeros(n, bool)
         self._ones = np.ones(n, np.float32)
         self._episode = [0] * n if games is None else first_games(n, games)
         """Per environment the episode's number k, or in an evaluation the game's number j; -1 when it is idle."""
         self._next_game = n
         self._seeds = np.array(first_seeds(n, seed, stream, games))
-        self._length = np.zeros(n, np.int64)
         self._lives = np.zeros(n, np.int64)
+        self._tiny: dict[int, np.ndarray] = {}
+        self._slot = 0
+        """Steps taken since the last reset of all."""
+        self._born = np.zeros(n, np.int64)
+        """Per environment the slot of its first action in this episode: `_slot - _born` is the episode's length."""
         self._history: list[np.ndarray] = []
-        """Actions of the slots since `_base`, each [N, ...]."""
-        self._base = 0
-        self._born = [0] * n
-        """Per environment the slot of its first action in this episode."""
+        """Actions [N, ...] of the newest slots, as far back as an exact resume needs them."""
         self._flickers: list[np.random.Generator] = []
         self._info: dict[str, Any] = {}
+        self._ended = False
+        """Whether the newest row is `last` for some environment."""
         self._fresh = True
         self._row = self._begin(info)
 
@@ -91,9 +95,9 @@ class Stream:
 
     def _begin(self, info: dict[str, Any]) -> TimeStep:
         n = self.num_envs
-        self._base, self._history, self._born = 0, [], [0] * n
-        self._length[:] = 0
-        self._flickers = [self._flicker_of(i) for i in range(n)]
+        self._slot, self._history, self._ended = 0, [], False
+        self._born[:] = 0
+        self._flickers = [self._flicker_of(i) for i in range(n)] if self._flicker else []
         self._lives = self._lives_of(info)
         self._note(info)
         zero = np.zeros(n, np.float32)
@@ -109,71 +113,50 @@ class Stream:
         Raises `NonFiniteError` for a NaN or infinity from the environment or the agent, `RunError` when the
         environment itself fails.
         """
-        self._fresh = False
         action = np.array(action, dtype=self._action_dtype)
         if action.shape != self._action_shape:
             raise RunError(f"{self.spec.id} takes actions of shape {self._action_shape}, got {action.shape}")
-        if action.dtype.kind == "f" and not math.isfinite(action.ravel().dot(action.ravel())):
-            self._refuse_non_finite("the action for", action)
-        starts = self._starts() if self._row.last.any() else {}
+        if self._action_dtype.kind == "f":
+            self._require_finite("the action for", action)
+        starts = self._starts() if self._ended else NO_STARTS
         try:
             reward, terminated, truncated, info = self._vector.step(self._to_env(action), starts)
+            self._fresh = False
+            self._slot += 1
+            if not self._vector.has_state:
+                self._remember(action)
             reward = np.array(reward, dtype=np.float32)
             if reward.shape != self._no.shape:
                 raise RunError(f"rewards of shape {reward.shape} instead of {self._no.shape}")
-            terminated = np.array(terminated, dtype=bool)
-            truncated = np.array(truncated, dtype=bool)
-            if not self._vector.has_state:
-                self._remember(action, starts)
-            if starts or self._games is not None:
-                return self._row_with_starts(action, reward, terminated, truncated, info, starts)
-            self._length += 1
-            if self._cap is not None:
-                truncated |= self._length >= self._cap
-            last = terminated | truncated
-            discount = self._ones - terminated
+            first, last, discount = self._no.copy(), self._no.copy(), self._ones.copy()
+            ended = False
+            if some(terminated) or some(truncated) or self._cap is not None:
+                last = np.array(terminated, dtype=bool)
+                discount[last] = 0.0
+                last |= truncated
+                if self._cap is not None:
+                    last |= self._slot - self._born >= self._cap
+                ended = some(last)
+            lives = self._lives_of(info)
             if self._life_loss:
-                lives = self._lives_of(info)
                 discount[lives < self._lives] = 0.0
-                self._lives = lives
-            if info:
+            self._lives = lives
+            if starts or self._games is not None:
+                first[list(starts)] = True
+                if self._games is not None:
+                    first |= np.array(self._episode) < 0
+                self._born[first] = self._slot
+                action[first] = 0
+                reward[first] = discount[first] = 0.0
+                last &= ~first
+                ended = some(last)
+            if info or starts:
                 self._note(info)
+            self._require_finite("the reward of", reward)
             obs, mask = self._observe(info, last)
         except RunError as error:
             raise RunError(f"{self.spec.id}: {error}") from error
-        if not math.isfinite(reward.dot(reward)):
-            self._refuse_non_finite("the reward of", reward)
-        self._row = TimeStep(obs, mask, action, reward, discount, self._no.copy(), last, self._info)
-        return self._row
-
-    def _row_with_starts(
-        self,
-        action: np.ndarray,
-        reward: np.ndarray,
-        terminated: np.ndarray,
-        truncated: np.ndarray,
-        info: dict[str, Any],
-        starts: Starts,
-    ) -> TimeStep:
-        """A row in which some environments start an episode, or lie idle at the end of an evaluation's list."""
-        first = np.array([i in starts or self._episode[i] < 0 for i in range(self.num_envs)])
-        going = ~first
-        self._length += 1
-        self._length[first] = 0
-        if self._cap is not None:
-            truncated |= self._length >= self._cap
-        last = (terminated | truncated) & going
-        action[first] = 0
-        reward[first] = 0.0
-        discount = (going & ~terminated).astype(np.float32)
-        lives = self._lives_of(info)
-        if self._life_loss:
-            discount[going & (lives < self._lives)] = 0.0
-        self._lives = lives
-        self._note(info)
-        obs, mask = self._observe(info, last)
-        if not math.isfinite(reward.dot(reward)):
-            self._refuse_non_finite("the reward of", reward)
+        self._ended = ended
         self._row = TimeStep(obs, mask, action, reward, discount, first, last, self._info)
         if starts:
             self._prepare()
@@ -182,6 +165,7 @@ class Stream:
     def _starts(self) -> Starts:
         """The environments whose episode has ended, with the seed of the next one (None: no game is left)."""
         starts: dict[int, int | None] = {}
+        seeds = self._seeds.copy()
         for i in np.flatnonzero(self._row.last).tolist():
             if self._games is None:
                 self._episode[i] += 1
@@ -192,46 +176,36 @@ class Stream:
                 self._episode[i] = -1
                 starts[i] = None
                 continue
-            starts[i] = episode_seed(self._seed, self._stream, i, self._episode[i], self._games)
-        seeds = self._seeds.copy()
-        for i, seed in starts.items():
-            if seed is not None:
-                seeds[i] = seed
+            seeds[i] = episode_seed(self._seed, self._stream, i, self._episode[i], self._games)
+            starts[i] = int(seeds[i])
         self._seeds = seeds
-        for i in starts:
-            self._flickers[i] = self._flicker_of(i)
+        if self._flicker:
+            for i in starts:
+                self._flickers[i] = self._flicker_of(i)
         return starts
 
     def _prepare(self) -> None:
+        """Tells the vector the seeds that come next, where it can use the hint."""
+        if not self._vector.prepares:
+            return
         if self._games is None:
-            coming = [
-                episode_seed(self._seed, self._stream, i, self._episode[i] + 1, None) for i in range(self.num_envs)
-            ]
+            keys = [(i, k + 1) for i, k in enumerate(self._episode)]
         else:
-            games = range(self._next_game, min(self._next_game + self.num_envs, self._games))
-            coming = [episode_seed(self._seed, self._stream, 0, game, self._games) for game in games]
-        self._vector.prepare(coming)
+            keys = [(0, game) for game in range(self._next_game, min(self._next_game + self.num_envs, self._games))]
+        self._vector.prepare([episode_seed(self._seed, self._stream, i, k, self._games) for i, k in keys])
 
-    def _remember(self, action: np.ndarray, starts: Starts) -> None:
+    def _remember(self, action: np.ndarray) -> None:
         self._history.append(action)
-        if starts:
-            now = self._base + len(self._history)
-            for i in starts:
-                self._born[i] = now
-            drop = min(self._born) - self._base
-            if drop > 1024 or drop == len(self._history):
-                del self._history[:drop]
-                self._base += drop
-        if len(self._history) > HISTORY:
-            del self._history[: HISTORY // 2]
-            self._base += HISTORY // 2
+        if len(self._history) & 1023 == 0:  # now and then forget what no living episode needs
+            needed = min(self._slot - int(self._born.min()), HISTORY)
+            del self._history[: len(self._history) - needed]
 
     def _observe(self, info: dict[str, Any], last: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-        obs = {cast.name: cast(self._raw(cast)) for cast in self._casts}
-        for name in self._checked:
-            flat = obs[name].ravel()
-            if not math.isfinite(flat.dot(flat)):
-                self._refuse_non_finite(f"observation leaf {name!r} of", obs[name])
+        obs = {}
+        for cast in self._casts:
+            leaf = obs[cast.name] = cast(self._vector.raw(cast))
+            if cast.may_be_non_finite:
+                self._require_finite("observation leaf", leaf, cast.name)
         if self._flicker:
             for i, rng in enumerate(self._flickers):
                 if rng.random() < self._flicker:
@@ -241,16 +215,12 @@ class Stream:
             return obs, None
         return obs, self._mask(info, last | (np.array(self._episode) < 0))
 
-    def _raw(self, cast: LeafCast) -> np.ndarray:
-        raw = self._vector.raw(cast)
-        if raw.shape != (self.num_envs, *cast.raw_shape):
-            raise RunError(f"leaf {cast.name!r} has the shape {raw.shape[1:]}, its space says {cast.raw_shape}")
-        return raw
-
     def _mask(self, info: dict[str, Any], over: np.ndarray) -> np.ndarray:
         """What is allowed now, bool [N, A]. Where the episode is over nothing need be: there all is."""
         if self._mask_cast is not None:
-            mask = self._mask_cast(self._raw(self._mask_cast))
+            mask = self._mask_cast(self._vector.raw(self._mask_cast))
+        elif isinstance(info.get(MASK), np.ndarray):
+            mask = info[MASK].astype(bool)
         else:
             mask = np.ones((self.num_envs, self.spec.action.logits), bool)
             for i, given in enumerate(info.get(MASK, ())):
@@ -268,6 +238,8 @@ class Stream:
         lives = info.get("lives")
         if lives is None:
             return self._lives
+        if isinstance(lives, np.ndarray):
+            return lives.astype(np.int64)
         return np.array([old if new is None else new for old, new in zip(self._lives, lives, strict=True)])
 
     def _note(self, info: dict[str, Any]) -> None:
@@ -281,13 +253,18 @@ class Stream:
     def _flicker_of(self, i: int) -> np.random.Generator:
         return generator(int(self._seeds[i]), "flicker")
 
-    def _refuse_non_finite(self, what: str, values: np.ndarray) -> None:
-        """Raises unless all of `values` is finite after all (a large but finite number overflows the quick check)."""
+    def _require_finite(self, what: str, values: np.ndarray, leaf: str = "") -> None:
+        flat = values.ravel()
+        tiny = self._tiny.get(flat.size)
+        if tiny is None:
+            tiny = self._tiny[flat.size] = np.full(flat.size, 1e-10, np.float32)
+        if math.isfinite(flat.dot(tiny)):  # five times quicker than isfinite().all(), and no finite numbers overflow
+            return
         bad = ~np.isfinite(values)
         if bad.any():
-            i = int(np.argwhere(bad)[0][0])
-            value = values[bad].flat[0]
-            raise NonFiniteError(f"{self.spec.id}: {what} environment {i} is not finite ({value})")
+            name = f"{what} {leaf!r} of" if leaf else what
+            i, value = np.argwhere(bad)[0][0], values[bad].flat[0]
+            raise NonFiniteError(f"{self.spec.id}: {name} environment {i} is not finite ({value})")
 
     def state_dict(self) -> dict[str, Any]:
         """Per environment episode, seed and the actions since it began; the current row; JSON-able but for arrays."""
@@ -295,8 +272,9 @@ class Stream:
         actions: list[np.ndarray | None] = []
         if not self._vector.has_state:
             history = np.array(self._history, self._action_dtype).reshape(-1, *self._action_shape)  # [T, N, ...]
-            for i, born in enumerate(self._born):
-                actions.append(history[born - self._base :, i].copy() if born >= self._base else None)
+            for i, length in enumerate((self._slot - self._born).tolist()):
+                known = length <= len(history)
+                actions.append(history[len(history) - length :, i].copy() if known else None)
         return {
             "id": self.spec.id,
             "num_envs": self.num_envs,
@@ -304,7 +282,7 @@ class Stream:
             "episode": list(self._episode),
             "next_game": self._next_game,
             "seeds": self._seeds.copy(),
-            "length": self._length.copy(),
+            "length": self._slot - self._born,
             "lives": self._lives.copy(),
             "actions": actions,
             "flickers": [generator_state(rng) for rng in self._flickers],
@@ -329,9 +307,10 @@ class Stream:
         self._episode = [int(k) for k in state["episode"]]
         self._next_game = int(state["next_game"])
         self._seeds = np.array(state["seeds"])
-        self._length = np.array(state["length"])
+        self._slot = int(max(state["length"]))
+        self._born = self._slot - np.array(state["length"])
         self._lives = np.array(state["lives"])
-        self._flickers = [self._flicker_of(i) for i in range(n)]
+        self._flickers = [self._flicker_of(i) for i in range(n)] if self._flicker else []
         for rng, saved in zip(self._flickers, state["flickers"], strict=True):
             restore_generator(rng, saved)
         row = TimeStep(**state["row"], info={})
@@ -350,12 +329,13 @@ class Stream:
         else:
             lost = np.ones(n, bool)
         for cast in self._casts:
-            now, then = cast(self._raw(cast)), np.asarray(row.obs[cast.name])
+            now, then = cast(self._vector.raw(cast)), np.asarray(row.obs[cast.name])
             for i in np.flatnonzero(~(lost | idle)):
                 blank = self._flicker > 0 and not then[i].any()
                 lost[i] = not blank and now[i].tobytes() != then[i].tobytes()
         self._note({})
         self._row = row._replace(info=self._info)
+        self._ended = bool(row.last.any())
         if lost.any():
             self._row = self._start_lost(row, lost)
         self._prepare()
@@ -365,12 +345,12 @@ class Stream:
         """Plays each environment's actions again from its seed, shorter episodes starting later: all end together."""
         lengths = [0 if s or a is None else len(a) for a, s in zip(actions, skip, strict=True)]
         longest, seeds = max(lengths), self._seeds.tolist()
-        self._base, self._history, self._born = 0, [], [longest - length for length in lengths]
+        self._slot, self._history, self._born = longest, [], longest - np.array(lengths)
         self._vector.reset(seeds)
         for t in range(longest):
             action = np.zeros(self._action_shape, self._action_dtype)
             starts: dict[int, int | None] = {}
-            for i, born in enumerate(self._born):
+            for i, born in enumerate(self._born.tolist()):
                 if t >= born:
                     action[i] = np.asarray(actions[i])[t - born]
                 elif t == born - 1:
@@ -396,13 +376,13 @@ class Stream:
             if self._games is None:
                 self._episode[i] += 1
                 seeds[i] = episode_seed(self._seed, self._stream, i, self._episode[i], None)
-            self._born[i] = self._base + len(self._history)
-            self._length[i] = 0
+            self._born[i] = self._slot
         self._seeds = seeds
         starts = {int(i): int(seeds[i]) for i in np.flatnonzero(lost)}
         info = self._vector.restart(starts) if self._vector.seeded else self._vector.reset(seeds.tolist())
-        for i in starts:
-            self._flickers[i] = self._flicker_of(i)
+        if self._flicker:
+            for i in starts:
+                self._flickers[i] = self._flicker_of(i)
         self._lives = self._lives_of(info)
         self._note(info)
         obs, mask = self._observe(info, ~self._no)
@@ -417,6 +397,7 @@ class Stream:
             kept_mask = np.array(row.mask)
             kept_mask[lost] = mask[lost]
             mask = kept_mask
+        self._ended = bool(fields["last"].any())
         return TimeStep(obs=kept, mask=mask, info=self._info, **fields)
 
     def render(self) -> list[np.ndarray]:
@@ -432,6 +413,11 @@ class Stream:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def some(flags: Any) -> bool:
+    """Whether any is true, of an array or of a short list (where building an array would cost more)."""
+    return any(flags) if type(flags) is list else bool(flags.any())
 
 
 def episode_seed(seed: int, stream: str, index: int, episode: int, games: int | None) -> int:

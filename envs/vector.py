@@ -50,6 +50,8 @@ class Vector(ABC):
     """Whether the environments themselves truncate at `max_steps`."""
     seeded = True
     """Whether an episode can be started from a seed, alone."""
+    prepares = False
+    """Whether `prepare` is of use."""
     has_state = False
     """Whether `get_state` and `set_state` carry the exact state, so that no actions need to be replayed."""
 
@@ -69,8 +71,9 @@ class Vector(ABC):
     def raw(self, cast: LeafCast) -> np.ndarray:
         """The newest observations of one leaf, [N, *cast.raw_shape]; may alias memory that the next step reuses."""
 
-    def prepare(self, seeds: Sequence[int]) -> None:  # noqa: B027 - a hint that most ignore
-        """Hints at the seeds from which the next episodes will start."""
+    def prepare(self, seeds: Sequence[int]) -> None:
+        """Hints at the seeds from which the next episodes will start; only where `prepares`."""
+        raise NotImplementedError
 
     def get_state(self) -> dict[str, Any]:
         """The exact state of all environments (JSON-able values and arrays); only where `has_state`."""
@@ -171,13 +174,15 @@ class Serial(Vector):
         infos.append({})
 
     def raw(self, cast: LeafCast) -> np.ndarray:
-        values = [np.asarray(cast.find(observation)) for observation in self._observations]
-        for i, value in enumerate(values):
+        values = []
+        for i, observation in enumerate(self._observations):
+            value = np.asarray(cast.find(observation) if cast.path else observation)
             if value.shape != cast.raw_shape:
                 raise RunError(
                     f"environment {i} gave leaf {cast.name!r} the shape {value.shape}, its space says {cast.raw_shape}"
                 )
-        return values[0][None] if self.num_envs == 1 else np.stack(values)
+            values.append(value)
+        return value[None] if self.num_envs == 1 else np.array(values)
 
     def render(self) -> list[np.ndarray]:
         return [_picture(env.render()) for env in self._envs]
@@ -247,6 +252,10 @@ class Workers(Vector):
             return function(*args, **kwargs)
         except (EOFError, ConnectionError) as error:
             raise RunError(f"a worker process of the environments died ({type(error).__name__})") from error
+        except (RunError, InputError):
+            raise
+        except Exception as error:
+            raise RunError(f"a worker process raised {type(error).__name__}: {error}") from error
 
 
 _GO_ON, _SLEEP = -2, -1
@@ -271,6 +280,7 @@ class _Ordered(gymnasium.Wrapper):
         super().__init__(env)
         self.order = _GO_ON
         self._index = index
+        self._plain = isinstance(env.observation_space, gymnasium.spaces.Box)
         self._asleep = False
         self._observation: Any = None
 
@@ -282,6 +292,7 @@ class _Ordered(gymnasium.Wrapper):
             return self._observation, {}
         with told(self._index):
             self._observation, info = self.env.reset(seed=seed, options=options)
+            self._check_shape()
         return self._observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -291,9 +302,15 @@ class _Ordered(gymnasium.Wrapper):
         if self._asleep:
             return self._observation, 0.0, False, False, {}
         with told(self._index):
-            self._observation, *rest = self.env.step(action)
-            reward, terminated, truncated, info = rest
+            self._observation, reward, terminated, truncated, info = self.env.step(action)
+            self._check_shape()
         return self._observation, reward, terminated, truncated, info
+
+    def _check_shape(self) -> None:
+        """Shared memory would broadcast a wrong shape without a word."""
+        shape, said = np.shape(self._observation), self.observation_space.shape
+        if self._plain and shape != said:
+            raise RunError(f"environment {self._index} gave leaf 'obs' the shape {shape}, its space says {said}")
 
 
 class _QuietAsync(AsyncVectorEnv):
@@ -407,7 +424,7 @@ class Native(Vector):
         return self._vec.get_state()  # type: ignore[attr-defined]
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._vec.set_state(state)  # type: ignore[attr-defined]
+        self._observations = self._vec.set_state(state)  # type: ignore[attr-defined]
 
     def render(self) -> list[np.ndarray]:
         frames = self._vec.render()
@@ -455,7 +472,8 @@ def _present(info: Mapping[str, Any], num_envs: int) -> Info:
         if isinstance(values, Mapping):  # a nested info is for logging only: left as it is
             found[key] = [values] * num_envs
         else:
-            found[key] = list(values) if given is None else [v if g else None for v, g in zip(values, given)]
+            whole = given is None or all(given)
+            found[key] = values if whole else [v if g else None for v, g in zip(values, given, strict=True)]
     return found
 
 
