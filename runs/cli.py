@@ -307,10 +307,11 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("names", metavar="NAME", nargs="*")
     _add_json(p)
 
-    p = verb("inspect", _inspect, "show the network, layer by layer")
+    p = verb("inspect", _inspect, "show the network, layer by layer", lambda result: print(result["table"]))
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME")
     _add_set(p)
+    _add_json(p)
 
     p = verb("list", _list, "list recipes, agents and environments", _show_list)
     kinds = ("recipes", "agents", "envs")
