@@ -122,6 +122,9 @@ def track(
     )
 
 
+Call = Callable[[Any, Any, dict[str, Any]], None]
+"""What the thread does with the package `wandb`, the run, and the step and time of the call."""
+
 _NO_KEY = "W&B is off: no key found; `wandb login` or WANDB_API_KEY gives one, --track offline needs none"
 _HINT = "W&B is off: no key found; `wandb login` or WANDB_API_KEY turns it on, --track off silences this line"
 
@@ -131,6 +134,8 @@ class WandbTracker(Tracker):
 
     CAPACITY = 2000
     """Calls that wait while W&B starts or is slow; what comes beyond is left out, the files have it all."""
+    CHECKPOINT_SECONDS = 600.0
+    """Between two uploads of what is only the latest checkpoint, as W&B keeps a copy of each; the last is always sent."""
 
     def __init__(
         self,
@@ -147,61 +152,79 @@ class WandbTracker(Tracker):
         self.state = {"mode": mode, **{k: run[k] for k in ("id", "project", "entity", "name")}}
         self._folder, self._say, self._demanded = folder, say, demanded
         self._run_options = {"config": config, "resume": os.environ.get("WANDB_RESUME") or "allow", **run}
-        self._queue: queue.Queue[Callable[[Any, Any], None] | None] = queue.Queue(self.CAPACITY)
+        self._queue: queue.Queue[tuple[Call, dict[str, Any]] | None] = queue.Queue(self.CAPACITY)
         self._overflowed = False
+        self._waiting: Callable[[], None] | None = None
+        self._next_checkpoint = 0.0
         self._exit_code = 0
         self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
         self._thread.start()
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        row = {**plain(metrics), "global_step": step}
-        self._put(lambda wandb, run: run.log({k: v for k, v in row.items() if v is not None}))
+        numbers = {k: v for k, v in plain(metrics).items() if v is not None}
+        self._put(lambda wandb, run, now: run.log({**numbers, **now}), step)
 
     def log_evaluation(self, step: int, score: Any) -> None:
         fields = plain(score._asdict() if hasattr(score, "_asdict") else score)
         games = {k: v for k in ("seeds", "returns", "lengths") if (v := fields.get(k))}
         numbers = {k: v for k, v in fields.items() if isinstance(v, (int, float)) and k not in ("step", "schema")}
 
-        def send(wandb: Any, run: Any) -> None:
+        def send(wandb: Any, run: Any, now: dict[str, Any]) -> None:
             row: dict[str, Any] = {f"evaluation/{k}": v for k, v in numbers.items()}
             if games:
                 columns = ["global_step", "game", *(k.removesuffix("s") for k in games)]
                 rows = [[step, j, *game] for j, game in enumerate(zip(*games.values()))]
                 row["evaluation/games"] = wandb.Table(columns=columns, data=rows)
-            run.log({**row, "global_step": step})
+            run.log({**row, **now})
 
-        self._put(send)
+        self._put(send, step)
 
     def log_video(self, path: Path, step: int, name: str = "video") -> None:
         form = Path(path).suffix.removeprefix(".").lower()
-        self._put(lambda wandb, run: run.log({name: wandb.Video(str(path), format=form), "global_step": step}))
+        self._put(lambda wandb, run, now: run.log({name: wandb.Video(str(path), format=form), **now}), step)
 
     def log_checkpoint(self, path: Path, step: int, aliases: Sequence[str] = ("latest",)) -> None:
-        def send(wandb: Any, run: Any) -> None:
-            artifact = wandb.Artifact(f"agent-{run.id}", type="model", metadata={"global_step": step})
-            for file in sorted(Path(path).iterdir()):
-                artifact.add_file(str(file), name=file.name)
-            run.log_artifact(artifact, aliases=list(aliases))
+        self._waiting = lambda: self._send_checkpoint(Path(path), step, list(aliases))
+        if time.monotonic() >= self._next_checkpoint or set(aliases) != {"latest"}:
+            self._send_waiting()
 
-        self._put(send)
+    def _send_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting()
+            self._waiting = None
+            self._next_checkpoint = time.monotonic() + self.CHECKPOINT_SECONDS
+
+    def _send_checkpoint(self, path: Path, step: int, aliases: list[str]) -> None:
+        def send(wandb: Any, run: Any, now: dict[str, Any]) -> None:
+            artifact = wandb.Artifact(f"agent-{run.id}", type="model", metadata={"global_step": step})
+            for file in sorted(path.iterdir()):
+                artifact.add_file(str(file), name=file.name)
+            run.log_artifact(artifact, aliases=aliases)
+
+        self._put(send, step)
 
     def finish(self, status: str = "done", patience: float = 60.0) -> None:
         if not self._thread.is_alive():
             return
+        self._send_waiting()
         self._exit_code = 0 if status == "done" else 1
-        self._put(lambda wandb, run: run.summary.update({"status": status}))
+        self._put(lambda wandb, run, now: run.summary.update({"status": status}))
         end = time.monotonic() + patience
         with contextlib.suppress(queue.Full):
             self._queue.put(None, timeout=patience)
-        self._thread.join(max(0.0, end - time.monotonic()))
+        self._thread.join(min(5.0, max(0.0, end - time.monotonic())))
+        if self._thread.is_alive() and (left := end - time.monotonic()) > 0:
+            self._say(f"waiting for W&B to take what is left, at most {left:.0f} s")
+            self._thread.join(left)
         if self._thread.is_alive():
             self._off(f"it did not answer for {patience:.0f} s")
 
-    def _put(self, call: Callable[[Any, Any], None]) -> None:
+    def _put(self, call: Call, step: int | None = None) -> None:
+        """Hands `call` to the thread. Never `step=`: after a resume W&B would drop the rows at lower steps."""
         if self.mode == "off":
             return
         try:
-            self._queue.put_nowait(call)
+            self._queue.put_nowait((call, {"global_step": step, "_timestamp": time.time()}))
         except queue.Full:
             if not self._overflowed:
                 self._overflowed = True
@@ -216,11 +239,11 @@ class WandbTracker(Tracker):
 
     def _work(self) -> None:
         """The thread: starts W&B, makes the calls in order, ends with None."""
-        run = None
         try:
             run, wandb = self._start()
-            while run is not None and (call := self._queue.get()) is not None:
-                call(wandb, run)
+            while run is not None and (item := self._queue.get()) is not None:
+                call, now = item
+                call(wandb, run, now)
             if run is not None:
                 run.finish(exit_code=self._exit_code)
         except BaseException as error:  # nothing of W&B's may reach the training
@@ -241,7 +264,7 @@ class WandbTracker(Tracker):
             disable_git=True,  # a remote's URL may hold a token; the commit is in the config
             disable_code=True,
             x_save_requirements=False,
-            init_timeout=20.0,
+            init_timeout=15.0,
             finish_timeout=50.0,
         )
         run = wandb.init(
@@ -253,12 +276,11 @@ class WandbTracker(Tracker):
         )
         run.define_metric("global_step")
         run.define_metric("*", step_metric="global_step")
-        self._say(f"W&B: {run.url}" if self.mode == "online" else _kept(run.dir))
+        place = Path(run.dir).parents[1] / f"offline-run-*-{run.id}"  # a resumed run has several
+        self._say(
+            f"W&B: {run.url}" if self.mode == "online" else f"W&B is offline: `wandb sync {place}` uploads this run"
+        )
         return run, wandb
-
-
-def _kept(files: str) -> str:
-    return f"W&B is offline: `wandb sync {Path(files).parent}` uploads this run"
 
 
 def _may_have_key() -> bool:
