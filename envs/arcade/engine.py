@@ -32,15 +32,14 @@ FORMAT = 1
 
 
 class Kernels(NamedTuple):
-    """The compiled loops of one game. `boards` is bool [N, 10, 10, C]; `cells` is its memory as uint8 [N, 100 C]."""
+    """The compiled loops of one game. `frames` is the observations, bool [N, 10, 10, C], as `framed` views them."""
 
     begin: Any
     """begin(rows, mask): starts an episode in the masked rows."""
     show: Any
-    """show(rows, mask, boards, cells): writes the masked rows' observations."""
+    """show(rows, mask, frames): writes the masked rows' observations."""
     advance: Any
-    """advance(rows, actions, codes, ramping, sticky, limit, autoreset, boards, cells, reward, terminated, truncated):
-    one step of all rows. Returns -1, or the first row whose action is out of range or (without `autoreset`) whose
+    """advance(rows, actions, codes, ramping, sticky, limit, autoreset, frames, reward, terminated, truncated): step of all rows. Returns -1, or the first row whose action is out of range or (without `autoreset`) whose
     episode has ended; then nothing was done."""
 
 
@@ -94,11 +93,11 @@ def begin(rows: np.ndarray, mask: np.ndarray) -> None:
             restart(rows[i])
 
 
-def show(rows: np.ndarray, mask: np.ndarray, boards: np.ndarray, cells: np.ndarray) -> None:
+def show(rows: np.ndarray, mask: np.ndarray, frames: np.ndarray) -> None:
     for i in range(len(rows)):
         if mask[i]:
-            cells[i, :] = 0
-            observe(rows[i], boards[i])
+            frames[i].cells[:] = 0
+            observe(rows[i], frames[i].board)
 
 
 def advance(
@@ -109,8 +108,7 @@ def advance(
     sticky: float,
     limit: int,
     autoreset: bool,
-    boards: np.ndarray,
-    cells: np.ndarray,
+    frames: np.ndarray,
     reward: np.ndarray,
     terminated: np.ndarray,
     truncated: np.ndarray,
@@ -133,9 +131,21 @@ def advance(
             s.elapsed += 1
             reward[i], terminated[i], truncated[i] = earned, over, s.elapsed >= limit
             s.ended = over or s.elapsed >= limit
-        cells[i, :] = 0
-        observe(s, boards[i])
+        frames[i].cells[:] = 0
+        observe(s, frames[i].board)
     return -1
+
+
+@lru_cache
+def frame_dtype(channels: int) -> np.dtype[np.void]:
+    """One observation as a record: its shape is known to the compiler and its view costs no reference count."""
+    board, cells = (np.uint8, (SIZE, SIZE, channels)), (np.uint8, (SIZE * SIZE * channels,))
+    return np.dtype({"names": ["board", "cells"], "formats": [board, cells], "offsets": [0, 0]})
+
+
+def framed(boards: np.ndarray) -> np.ndarray:
+    """Bool [N, 10, 10, C] as [N] records with the fields `board` (uint8 0 and 1) and, the same memory, `cells`."""
+    return boards.reshape(-1).view(frame_dtype(boards.shape[3]))
 
 
 class Games:
@@ -187,7 +197,7 @@ class Games:
         """A new bool [N, 10, 10, C], or `boards`, with the masked rows written."""
         if boards is None:
             boards = np.zeros((self.num, *self.shape), np.bool_)
-        self.kernels.show(self.rows, mask, boards, boards.view(np.uint8).reshape(self.num, -1))
+        self.kernels.show(self.rows, mask, framed(boards))
         return boards
 
     def advance(self, actions: np.ndarray, autoreset: bool) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -203,8 +213,7 @@ class Games:
             self.sticky,
             self.limit,
             autoreset,
-            boards,
-            boards.view(np.uint8).reshape(self.num, -1),
+            framed(boards),
             reward,
             terminated,
             truncated,
