@@ -62,16 +62,24 @@ def faded(colour: Colour, alpha: float) -> Colour:
     return (colour[0], colour[1], colour[2], max(0, min(255, round(alpha * 255))))
 
 
-@lru_cache(maxsize=64)
 def _font(pixels: int) -> pygame.font.Font:
-    if not pygame.font.get_init():
+    if not pygame.font.get_init():  # Gymnasium's environments quit pygame as a whole when they are closed
         pygame.font.init()
+        _open_font.cache_clear()
+    return _open_font(pixels)
+
+
+@lru_cache(maxsize=64)
+def _open_font(pixels: int) -> pygame.font.Font:
     return pygame.font.Font(None, pixels)  # the font that pygame carries: the same on every machine
 
 
 @lru_cache(maxsize=2048)
 def _words(text: str, pixels: int, colour: Colour) -> pygame.Surface:
-    return _font(pixels).render(text, True, colour[:3])
+    if pixels >= 28:
+        return _font(pixels).render(text, True, colour[:3])
+    large = _font(4 * pixels).render(text, True, colour[:3])  # reduced, so that small letters keep their distances
+    return pygame.transform.smoothscale(large, (max(1, round(large.get_width() / 4)), round(large.get_height() / 4)))
 
 
 @lru_cache(maxsize=512)
@@ -242,7 +250,7 @@ class Canvas:
         return int(width)
 
     def text_width(self, words: str, pixels: float) -> int:
-        return int(_font(max(8, round(pixels))).size(words)[0])
+        return int(_words(words, max(8, round(pixels)), TEXT).get_width())
 
     def bar(
         self, x: float, y: float, width: float, height: float, part: float, colour: Colour, ground: Colour = EDGE
@@ -371,6 +379,8 @@ class Window:
         found: list[Event] = []
         if not self._open:
             return found
+        if not pygame.display.get_init():  # an environment that was closed quit pygame as a whole
+            return [Event("close")]
         for event in pygame.event.get():
             if event.type == pygame.QUIT:
                 found.append(Event("close"))
@@ -397,7 +407,7 @@ class Window:
 
         Returns the seconds since the last call.
         """
-        if not self._open:
+        if not self._open or not pygame.display.get_init():
             return 0.0
         pygame.display.flip()
         return float(self._clock.tick(fps)) / 1000

@@ -1,0 +1,503 @@
+"""What a viewer shows beside the game: what the agent thinks, as plots over plain arrays.
+
+`draw_view` paints a whole frame: the game's picture, and beside it (or below, where the window is upright) the panels.
+Everything here takes NumPy arrays and draws on a canvas, so it needs neither an agent nor a display.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from envs import drawing
+from envs.drawing import Canvas, Colour, faded, mix
+
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, math.inf)
+HELP = (
+    ("SPACE", "pause and go on"),
+    ("RIGHT", "one step, when paused"),
+    ("+  -", "faster, slower"),
+    ("ENTER", "next episode"),
+    ("G", "greedy or sampled"),
+    ("TAB", "take over, hand back"),
+    ("P", "panels"),
+    ("V", "saliency"),
+    ("S", "screenshot"),
+    ("R", "record"),
+    ("H", "this help"),
+    ("Q", "quit"),
+)
+
+
+@dataclass
+class Thought:
+    """What the network said about one observation; None where the agent does not say it."""
+
+    action: int | np.ndarray
+    """The action taken: an index, or the numbers of several elements."""
+    q_values: np.ndarray | None = None  # [A]
+    probabilities: np.ndarray | None = None  # [A]; several elements one after the other
+    value: float | None = None
+    support: np.ndarray | None = None  # [Z]: the returns of the atoms
+    atoms: np.ndarray | None = None  # [A, Z]: their probabilities
+    quantiles: np.ndarray | None = None  # [A, Z], not necessarily sorted
+    mean: np.ndarray | None = None  # [K], of a box action, in the units of the environment
+    std: np.ndarray | None = None  # [K]
+    low: np.ndarray | None = None  # [K]
+    high: np.ndarray | None = None  # [K]
+
+
+@dataclass
+class Trace:
+    """Running numbers of one episode, one entry for each row that has been shown."""
+
+    values: list[float] = field(default_factory=list)
+    """The agent's estimate at each row, NaN where it has none."""
+    returns: list[float] = field(default_factory=list)
+    """Reward summed up to each row, as scores count it."""
+    followed: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    """Discounted return that followed each row, as far as it is known, in the learner's units."""
+    known: int = 0
+    """How many rows of `followed` are settled: what is still to come weighs less than 5% there."""
+
+
+@dataclass
+class View:
+    """All that one frame shows."""
+
+    picture: np.ndarray
+    """uint8 [H, W, 3]."""
+    title: str = ""
+    subtitle: str = ""
+    names: Sequence[str] = ()
+    """Of the actions."""
+    thought: Thought | None = None
+    trace: Trace = field(default_factory=Trace)
+    episode: int = 0
+    step: int = 0
+    """Of the episode."""
+    speed: float = 1.0
+    paused: bool = False
+    sampled: bool = False
+    recording: bool = False
+    human: bool = False
+    """A person holds the controls."""
+    over: bool = False
+    panels: bool = True
+    help: bool = False
+    heat: np.ndarray | None = None
+    """Saliency, float [H, W], 0 to 1."""
+    curve: tuple[np.ndarray, np.ndarray] | None = None
+    """Steps and returns of the training that is followed."""
+    note: str = ""
+    stretch: float | None = None
+    """Width over height in which the picture is shown, where it is not its own."""
+    keys: Sequence[tuple[str, str]] = HELP
+
+
+def draw_view(canvas: Canvas, view: View) -> None:
+    """Paints one frame over the whole canvas."""
+    width, height = canvas.width, canvas.height
+    canvas.fill(drawing.INK)
+    unit = max(8.0, min(height / 600, width / 800) * 17)  # line height of plain text
+    bar = unit * 2.1
+    _header(canvas, view, unit, bar)
+    body = canvas.part(0, bar, width, height - bar)
+    if not view.panels:
+        _game(body, view, 0, 0, body.width, body.height, unit)
+    elif width >= height:
+        side = max(unit * 13, width * 0.33)
+        _game(body, view, 0, 0, width - side, body.height, unit)
+        _panels(body.part(width - side, 0, side, body.height), view, unit)
+    else:
+        low = body.height * 0.42
+        _game(body, view, 0, 0, width, body.height - low, unit)
+        _panels(body.part(0, body.height - low, width, low), view, unit)
+    if view.help:
+        _help(canvas, view, unit)
+
+
+def draw_grid(canvas: Canvas, views: Sequence[View]) -> None:
+    """Several games at once: the pictures, with return and step below each."""
+    canvas.fill(drawing.INK)
+    unit = max(8.0, min(canvas.height / 600, canvas.width / 800) * 17)
+    bar = unit * 2.1
+    _header(canvas, views[0], unit, bar)
+    shape = views[0].stretch or views[0].picture.shape[1] / views[0].picture.shape[0]
+    room = canvas.height - bar
+    columns = max(1, min(len(views), round(math.sqrt(len(views) * canvas.width / room / shape))))
+    rows = math.ceil(len(views) / columns)
+    wide, high = canvas.width / columns, room / rows
+    line = min(unit * 1.4, high * 0.2)
+    for k, view in enumerate(views):
+        cell = canvas.part(k % columns * wide, bar + k // columns * high, wide, high)
+        cell.picture(view.picture, 2, 2, cell.width - 4, cell.height - line - 2, view.stretch)
+        total = view.trace.returns[-1] if view.trace.returns else 0.0
+        words = f"game {view.episode}   return {total:g}   step {view.step:,}"
+        cell.text(words, cell.width / 2, cell.height - line / 2, line * 0.66, drawing.MUTED, "centre")
+        if view.over:
+            cell.rect(0, 0, cell.width, cell.height - line, (*drawing.INK, 130))
+            cell.text(
+                f"{total:g}",
+                cell.width / 2,
+                cell.height / 2 - line,
+                min(unit * 2.5, high * 0.3),
+                drawing.YELLOW,
+                "centre",
+            )
+    if views[0].help:
+        _help(canvas, views[0], unit)
+
+
+def _header(canvas: Canvas, view: View, unit: float, bar: float) -> None:
+    canvas.rect(0, 0, canvas.width, bar, drawing.PANEL)
+    canvas.rect(0, bar - max(1, bar / 24), canvas.width, max(1, bar / 24), drawing.EDGE)
+    middle, x = bar * 0.48, unit * 0.7
+    x += canvas.text(view.title, x, middle, unit * 1.15, drawing.TEXT) + unit * 0.8
+    right = canvas.width - unit * 0.7
+    for words, colour in _badges(view):
+        wide = canvas.text_width(words, unit * 0.85) + unit * 0.9
+        if right - wide < x:
+            break
+        canvas.rect(right - wide, middle - unit * 0.62, wide, unit * 1.24, mix(drawing.PANEL, colour, 0.25), unit * 0.4)
+        canvas.text(words, right - wide / 2, middle, unit * 0.85, colour, "centre")
+        right -= wide + unit * 0.4
+    if x + canvas.text_width(view.subtitle, unit * 0.85) < right:
+        canvas.text(view.subtitle, x, middle, unit * 0.85, drawing.MUTED)
+
+
+def _badges(view: View) -> list[tuple[str, Colour]]:
+    """From the right to the left."""
+    badges: list[tuple[str, Colour]] = []
+    badges.append(("unlimited" if math.isinf(view.speed) else f"{view.speed:g}x", drawing.MUTED))
+    if view.recording:
+        badges.append(("REC", drawing.RED))
+    if view.paused:
+        badges.append(("PAUSED", drawing.YELLOW))
+    if view.human:
+        badges.append(("YOU PLAY", drawing.GREEN))
+    elif view.thought is not None:
+        badges.append(("sampled" if view.sampled else "greedy", drawing.VIOLET))
+    return badges
+
+
+def _game(canvas: Canvas, view: View, x: float, y: float, width: float, height: float, unit: float) -> None:
+    gap = unit * 0.5
+    box = canvas.picture(view.picture, x + gap, y + gap, width - 2 * gap, height - 2 * gap, view.stretch)
+    if view.heat is not None:
+        canvas.heat(view.heat, *box)
+    if view.note:
+        wide = canvas.text_width(view.note, unit) + unit * 1.4
+        left, low = x + (width - wide) / 2, y + height - unit * 3
+        canvas.rect(left, low, wide, unit * 1.9, (*drawing.INK, 215), unit * 0.5)
+        canvas.text(view.note, x + width / 2, low + unit * 0.95, unit, drawing.YELLOW, "centre")
+
+
+def _panels(canvas: Canvas, view: View, unit: float) -> None:
+    """Stacks the panels that have something to show; the bars take what they need, plots share the rest."""
+    gap, thought = unit * 0.5, view.thought
+    y = gap
+    width = canvas.width - gap
+    _numbers(canvas.part(0, y, width, unit * 3.2), view, unit)
+    y += unit * 3.2 + gap
+    plots = []
+    if thought is not None:
+        rows = _bar_rows(view)
+        if rows:
+            each = min(unit * 1.55, (canvas.height * 0.40) / len(rows))
+            high = unit * 1.7 + each * len(rows)
+            _bars(
+                canvas.part(0, y, width, high),
+                rows,
+                "Q-values" if thought.q_values is not None else "policy",
+                each,
+                unit,
+            )
+            y += high + gap
+        elif thought.mean is not None:
+            high = unit * 1.7 + unit * 1.6 * min(len(thought.mean), 6)
+            _box_bars(canvas.part(0, y, width, high), thought, view.names, unit)
+            y += high + gap
+        if thought.atoms is not None or thought.quantiles is not None:
+            plots.append("distribution")
+        if thought.value is not None:
+            plots.append("value")
+    plots.append("return")
+    if view.curve is not None and len(view.curve[0]):
+        plots.append("curve")
+    high = (canvas.height - y) / len(plots) - gap
+    while plots and high < unit * 3.4:  # no room: the less telling plots go
+        plots.remove("return" if "return" in plots else plots[-1])
+        high = (canvas.height - y) / max(1, len(plots)) - gap
+    for name in plots:
+        part = canvas.part(0, y, width, high)
+        if name == "distribution" and thought is not None:
+            _distribution(part, thought, view.names, unit)
+        elif name == "value":
+            _value_plot(part, view.trace, unit)
+        elif name == "return":
+            _plot(part, "return so far", [(np.asarray(view.trace.returns), drawing.YELLOW)], unit)
+        elif view.curve is not None:
+            _plot(part, "training", [(view.curve[1], drawing.GREEN)], unit, last=f"step {view.curve[0][-1]:,.0f}")
+        y += high + gap
+
+
+def _numbers(canvas: Canvas, view: View, unit: float) -> None:
+    _card(canvas, unit)
+    total = view.trace.returns[-1] if view.trace.returns else 0.0
+    cells = [("return", f"{total:.6g}", drawing.YELLOW), ("step", f"{view.step:,}", drawing.TEXT)]
+    if view.thought is not None and view.thought.value is not None:
+        cells.append(("value", f"{view.thought.value:.3g}", drawing.CYAN))
+    cells.append(("episode", str(view.episode + 1), drawing.TEXT))
+    wide = canvas.width / len(cells)
+    for k, (label, value, colour) in enumerate(cells):
+        middle = wide * (k + 0.5)
+        canvas.text(label, middle, unit * 0.85, unit * 0.78, drawing.MUTED, "centre")
+        size = unit * 1.35 * min(1.0, wide * 0.92 / max(1, canvas.text_width(value, unit * 1.35)))
+        canvas.text(value, middle, unit * 2.05, size, colour, "centre")
+
+
+@dataclass
+class _Row:
+    name: str
+    value: float
+    part: float
+    chosen: bool
+
+
+def _bar_rows(view: View, most: int = 18) -> list[_Row]:
+    """A bar for each action: Q-values between their least and greatest, probabilities from 0 to 1."""
+    thought = view.thought
+    if thought is None:
+        return []
+    if thought.q_values is not None:
+        values = np.asarray(thought.q_values, float)
+        low, span = values.min(), max(float(np.ptp(values)), 1e-9)
+        parts = 0.12 + 0.88 * (values - low) / span
+    elif thought.probabilities is not None:
+        values = parts = np.asarray(thought.probabilities, float)
+    else:
+        return []
+    chosen = int(thought.action) if np.ndim(thought.action) == 0 else -1
+    rows = [
+        _Row(view.names[k] if k < len(view.names) else str(k), float(values[k]), float(parts[k]), k == chosen)
+        for k in range(len(values))
+    ]
+    if len(rows) > most:  # the best ones, and the one taken
+        kept = set(np.argsort(-values)[: most - 1].tolist()) | {chosen}
+        rows = [row for k, row in enumerate(rows) if k in kept]
+    return rows
+
+
+def _bars(canvas: Canvas, rows: list[_Row], title: str, each: float, unit: float) -> None:
+    _card(canvas, unit, title)
+    letters = min(unit * 0.95, each * 0.8)
+    name_wide = min(max(canvas.text_width(row.name, letters) for row in rows), canvas.width * 0.42)
+    span = max(row.value for row in rows) - min(row.value for row in rows)
+    value_wide = max(canvas.text_width(number(row.value, span), letters) for row in rows)
+    x = unit * 0.6 + name_wide + unit * 0.5
+    for k, row in enumerate(rows):
+        y = unit * 1.55 + each * (k + 0.5)
+        colour = drawing.YELLOW if row.chosen else drawing.BLUE
+        if row.chosen:
+            canvas.rect(
+                unit * 0.25,
+                y - each * 0.48,
+                canvas.width - unit * 0.5,
+                each * 0.96,
+                (*drawing.YELLOW[:3], 28),
+                each * 0.2,
+            )
+        canvas.text(row.name, unit * 0.6, y, letters, drawing.TEXT if row.chosen else drawing.MUTED)
+        long = canvas.width - x - value_wide - unit * 0.9
+        canvas.bar(x, y - each * 0.24, long, each * 0.48, row.part, colour, drawing.INK)
+        words = number(row.value, span)
+        canvas.text(words, canvas.width - unit * 0.5, y, letters, colour if row.chosen else drawing.MUTED, "right")
+
+
+def _box_bars(canvas: Canvas, thought: Thought, names: Sequence[str], unit: float) -> None:
+    """Means of a continuous policy on their range, one deviation to both sides, and the action taken."""
+    _card(canvas, unit, "policy")
+    mean = np.asarray(thought.mean, float)
+    low = np.full(len(mean), -1.0) if thought.low is None else np.asarray(thought.low, float)
+    high = np.full(len(mean), 1.0) if thought.high is None else np.asarray(thought.high, float)
+    taken = np.atleast_1d(np.asarray(thought.action, float))
+    x, long = unit * 3.2, canvas.width - unit * 4.0
+
+    def place(value: float, k: int) -> float:
+        return x + long * float(np.clip((value - low[k]) / max(high[k] - low[k], 1e-9), 0, 1))
+
+    for k in range(min(len(mean), 6)):
+        y = unit * 1.55 + unit * 1.6 * (k + 0.5)
+        canvas.text(names[k] if k < len(names) else f"a[{k}]", unit * 0.6, y, unit * 0.9, drawing.MUTED)
+        canvas.rect(x, y - unit * 0.14, long, unit * 0.28, drawing.INK, unit * 0.14)
+        if thought.std is not None:
+            left, right = place(mean[k] - thought.std[k], k), place(mean[k] + thought.std[k], k)
+            canvas.rect(left, y - unit * 0.3, max(2, right - left), unit * 0.6, faded(drawing.BLUE, 0.5), unit * 0.2)
+        canvas.rect(place(mean[k], k) - unit * 0.08, y - unit * 0.45, unit * 0.16, unit * 0.9, drawing.CYAN)
+        if k < len(taken):
+            canvas.circle(place(float(taken[k]), k), y, unit * 0.32, drawing.YELLOW)
+
+
+def _distribution(canvas: Canvas, thought: Thought, names: Sequence[str], unit: float) -> None:
+    """The return distribution of the action taken, the other actions' as faint outlines."""
+    chosen = int(thought.action) if np.ndim(thought.action) == 0 else 0
+    name = names[chosen] if chosen < len(names) else str(chosen)
+    _card(canvas, unit, f"return distribution of {name}")
+    box = _area(canvas, unit)
+    if thought.atoms is not None:
+        weights = np.asarray(thought.atoms, float)
+        support = np.arange(weights.shape[1]) if thought.support is None else np.asarray(thought.support, float)
+    else:
+        support, weights = histogram(np.asarray(thought.quantiles, float))
+    top = max(float(weights[chosen].max()), 1e-9)
+    left, top_y, width, height = box
+    wide = width / len(support)
+    for k, weight in enumerate(weights[chosen]):
+        tall = height * float(weight) / top
+        if tall >= 1:
+            canvas.rect(left + k * wide, top_y + height - tall, max(1.0, wide - 1), tall, drawing.VIOLET)
+    for action, row in enumerate(weights):
+        if action != chosen:
+            points = [
+                (left + (k + 0.5) * wide, top_y + height * (1 - min(1.0, float(w) / top))) for k, w in enumerate(row)
+            ]
+            canvas.lines(points, mix(drawing.PANEL, drawing.TEXT, 0.35))
+    y = canvas.height - unit * 0.62
+    canvas.text(f"{support[0]:.3g}", left, y, unit * 0.78, drawing.MUTED)
+    canvas.text(f"{support[-1]:.3g}", left + width, y, unit * 0.78, drawing.MUTED, "right")
+
+
+def histogram(quantiles: np.ndarray, bins: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Quantiles [A, Z] as weights [A, bins] over common returns [bins]."""
+    low, high = float(quantiles.min()), float(quantiles.max())
+    edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
+    weights = np.stack([np.histogram(row, edges)[0] / len(row) for row in quantiles])
+    return (edges[:-1] + edges[1:]) / 2, weights
+
+
+def _value_plot(canvas: Canvas, trace: Trace, unit: float) -> None:
+    """The agent's estimate and, where it is known, the discounted return that really followed."""
+    followed = np.asarray(trace.followed, float).copy()
+    followed[trace.known :] = np.nan
+    lines = [(followed, drawing.GREEN), (np.asarray(trace.values, float), drawing.CYAN)]
+    _plot(canvas, "value", lines, unit)
+    x = canvas.width - unit * 0.6
+    for words, colour in (("what followed", drawing.GREEN), ("estimate", drawing.CYAN)):
+        x -= canvas.text(words, x, unit * 0.85, unit * 0.78, colour, "right") + unit * 0.6
+
+
+def _plot(
+    canvas: Canvas,
+    title: str,
+    lines: Sequence[tuple[np.ndarray, Colour]],
+    unit: float,
+    last: str = "",
+    newest: int = 400,
+) -> None:
+    """The newest part of some series over one axis; NaN is left out."""
+    _card(canvas, unit, title)
+    left, top, width, height = _area(canvas, unit)
+    lines = [(series[-newest:], colour) for series, colour in lines]
+    seen = np.concatenate([series[np.isfinite(series)] for series, _ in lines] or [np.zeros(0)])
+    if not len(seen):
+        return
+    low, high = float(seen.min()), float(seen.max())
+    if high - low < 1e-9:
+        low, high = low - 0.5, high + 0.5
+    for k in range(3):
+        y = top + height * k / 2
+        canvas.rect(left, y, width, 1, drawing.EDGE)
+        canvas.text(
+            number(high - (high - low) * k / 2, high - low), left - unit * 0.3, y, unit * 0.76, drawing.MUTED, "right"
+        )
+    count = max(max(len(series) for series, _ in lines), 2)
+    thick = max(1.0, unit / 9)
+    for series, colour in lines:
+        xs = left + width * (np.arange(len(series)) / (count - 1))
+        ys = top + height * (1 - (series - low) / (high - low))
+        points: list[tuple[float, float]] = []
+        for x, y in zip(xs, ys, strict=True):
+            if np.isfinite(y):
+                points.append((float(x), float(y)))
+            elif points:
+                canvas.lines(points, colour, thick)
+                points = []
+        canvas.lines(points, colour, thick)
+        if points:
+            canvas.circle(*points[-1], thick * 1.6, colour)
+    if last:
+        canvas.text(last, canvas.width - unit * 0.6, unit * 0.85, unit * 0.78, drawing.MUTED, "right")
+
+
+def number(value: float, span: float) -> str:
+    """`value` with as many digits as tell apart what differs by a hundredth of `span`."""
+    if not math.isfinite(value) or abs(value) >= 1e6:
+        return f"{value:.3g}"
+    digits = 2 if span <= 0 else max(0, min(4, 2 - math.floor(math.log10(span) + 1e-9)))
+    return f"{value:.{digits}f}"
+
+
+def _card(canvas: Canvas, unit: float, title: str = "") -> None:
+    canvas.rect(0, 0, canvas.width, canvas.height, drawing.PANEL, unit * 0.4)
+    if title:
+        canvas.text(title, unit * 0.6, unit * 0.85, unit * 0.85, drawing.TEXT)
+
+
+def _area(canvas: Canvas, unit: float) -> tuple[float, float, float, float]:
+    """Where a plot draws inside its card: left, top, width, height."""
+    left, top = unit * 3.0, unit * 2.0
+    return left, top, canvas.width - left - unit * 0.7, max(4.0, canvas.height - top - unit * 1.1)
+
+
+def _help(canvas: Canvas, view: View, unit: float) -> None:
+    each = unit * 1.45
+    wide, high = unit * 22, each * len(view.keys) + unit * 3
+    x, y = (canvas.width - wide) / 2, (canvas.height - high) / 2
+    canvas.rect(0, 0, canvas.width, canvas.height, (*drawing.BLACK, 150))
+    canvas.rect(x, y, wide, high, drawing.PANEL, unit * 0.6)
+    canvas.frame(x, y, wide, high, drawing.EDGE, unit * 0.6, max(1, unit / 10))
+    canvas.text("KEYS", canvas.width / 2, y + unit * 1.3, unit * 1.2, drawing.TEXT, "centre")
+    for k, (key, words) in enumerate(view.keys):
+        middle = y + unit * 2.6 + each * (k + 0.5)
+        canvas.text(key, x + unit * 7.4, middle, unit, drawing.YELLOW, "right")
+        canvas.text(words, x + unit * 8.6, middle, unit, drawing.TEXT)
+
+
+class Episode:
+    """Keeps the trace of one episode while it is played: values, returns, and what really followed each row."""
+
+    def __init__(self, gamma: float, reward_clip: float | None = None) -> None:
+        self.gamma, self.reward_clip = gamma, reward_clip
+        self.trace = Trace()
+        self._followed = np.zeros(256)
+        self._settled = 0
+        # Beyond this many rows a reward weighs less than 5% of what it is worth: the row counts as known.
+        self._horizon = 1 if gamma <= 0 else 10**9 if gamma >= 1 else math.ceil(math.log(0.05) / math.log(gamma))
+
+    def add(self, value: float, reward: float, discount: float, first: bool, last: bool) -> None:
+        """Takes one row: the value estimate there, and the reward and discount that led to it."""
+        if first:
+            self.trace = Trace()
+            self._followed = np.zeros(256)
+            self._settled = 0
+        t = len(self.trace.values)
+        if t and not first:
+            gain = reward if self.reward_clip is None else float(np.clip(reward, -self.reward_clip, self.reward_clip))
+            if gain:  # the reward on the way from row t-1 to row t reaches all rows of the same return
+                start = max(self._settled, t - 20 * min(self._horizon, t))
+                self._followed[start:t] += gain * self.gamma ** np.arange(t - 1 - start, -1, -1.0)
+        if t == len(self._followed):
+            self._followed = np.concatenate([self._followed, np.zeros(t)])
+        trace = self.trace
+        trace.values.append(value)
+        trace.returns.append((trace.returns[-1] if trace.returns else 0.0) + (0.0 if first else reward))
+        trace.followed = self._followed[: t + 1]
+        if discount == 0 and not first:
+            self._settled = t
+            trace.known = t + 1 if last else t
+        else:
+            trace.known = max(trace.known, t - self._horizon)
