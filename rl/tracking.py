@@ -135,7 +135,7 @@ class WandbTracker(Tracker):
     CAPACITY = 2000
     """Calls that wait while W&B starts or is slow; what comes beyond is left out, the files have it all."""
     CHECKPOINT_SECONDS = 600.0
-    """Between two uploads of what is only the latest checkpoint, as W&B keeps a copy of each; the last is always sent."""
+    """Between two uploads of what is only the latest checkpoint: W&B keeps a copy of each. The last is always sent."""
 
     def __init__(
         self,

@@ -81,8 +81,9 @@ def faults(folder: Path) -> None:
 
     run = type(wandb.init(mode="offline", dir=str(folder), settings=wandb.Settings(silent=True)))
     wandb.finish()
-    places = [(wandb, "setup"), (wandb, "Settings"), (wandb, "init"), (wandb, "Table"), (wandb, "Video")]
-    places += [(wandb, "Artifact"), (run, "define_metric"), (run, "log"), (run, "log_artifact"), (run, "finish")]
+    places = [(wandb, "setup"), (wandb, "Settings"), (wandb, "init"), (wandb.Table, "__init__")]
+    places += [(wandb.Video, "__init__"), (wandb.Artifact, "add_file"), (run, "define_metric"), (run, "log")]
+    places += [(run, "log_artifact"), (run, "finish")]
     for owner, name in places:
         original = getattr(owner, name)
 
