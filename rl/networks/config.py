@@ -18,9 +18,9 @@ class NetConfig:
     """Encoder and core of an agent's network; heads belong to the agent."""
 
     encoder: str = "auto"
-    """`auto` picks by observation kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, or `module:Class` for your own."""
+    """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, or your own `module:Class`."""
     hidden: tuple[int, ...] | None = None
-    """Widths of the MLP on the (flattened) encoding; () is none; None is 64x64, after a CNN 512, `nips` 256, `board` 128."""
+    """Widths of the MLP on the flat encoding; () is none; None is 64x64, or 512 after a CNN, `nips` 256, `board` 128."""
     activation: Activation = "relu"
     """Non-linearity of every layer."""
     layer_norm: bool = False

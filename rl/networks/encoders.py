@@ -7,6 +7,7 @@ S > 1 rows are stacked. Conversion to float happens here, once, on the network's
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,6 @@ from torch.nn.utils import parametrize
 from rl.errors import InputError
 from rl.networks.config import NetConfig
 from rl.types import ObsLeaf
-
-NATURE_SMALLEST = 36  # pixels: below, the third convolution has nothing left to see
-BOARD_LARGEST = 16  # cells: above, one 3x3 layer sees too little of the picture
-
 
 # In place where the gradient needs the output only.
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -237,33 +234,39 @@ class SpectralNorm(nn.Module):
         return weight / sigma
 
 
+class CNN(NamedTuple):
+    """A convolutional encoder by name."""
+
+    build: Callable[[int, NetConfig], nn.Sequential]
+    smallest: int
+    """Pixels: below, its last convolution has nothing left to see."""
+    hidden: tuple[int, ...]
+    """Of the MLP after it, unless the config says."""
+
+
+CNNS = {
+    "nature": CNN(nature, 36, (512,)),
+    "nips": CNN(nips, 20, (256,)),
+    "impala": CNN(impala, 1, (512,)),
+    "board": CNN(board, 3, (128,)),
+}
+BOARD_LARGEST = 16  # cells: above, one 3x3 layer sees too little of the picture
+
+
 class Pixels(nn.Module):
     """A convolutional stem: an image or board leaf to flat features [B, out_features]."""
 
     def __init__(self, leaf: ObsLeaf, stack: int, kind: str, config: NetConfig) -> None:
         super().__init__()
+        cnn = CNNS[kind]
         self.planes = Planes(leaf, stack, config.channels_last)
         channels, height, width = self.planes.shape
-        smallest = {"nature": NATURE_SMALLEST, "nips": 20, "impala": 1, "board": 3}[kind]
-        if min(height, width) < smallest:
-            raise InputError(
-                f"encoder {kind!r} needs pictures of at least {smallest}x{smallest}, got {height}x{width}: use 'auto'"
-            )
-        self.conv = {"nature": nature, "nips": nips, "impala": impala, "board": board}[kind](channels, config)
-        match kind:
-            case "nature" | "nips":
-                for kernel, stride in ((8, 4), (4, 2), (3, 1))[: 3 if kind == "nature" else 2]:
-                    height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-                out = 64 if kind == "nature" else 32
-            case "impala":
-                for _ in range(3):
-                    height, width = (height + 1) // 2, (width + 1) // 2
-                if config.max_pool:
-                    height = width = config.max_pool
-                out = 32 * config.width
-            case _:
-                height, width, out = height - 2, width - 2, 16
-        self.out_features = out * height * width
+        if min(height, width) < cnn.smallest:
+            least = f"{cnn.smallest}x{cnn.smallest}"
+            raise InputError(f"encoder {kind!r} needs pictures of at least {least}, got {height}x{width}: use 'auto'")
+        self.conv = cnn.build(channels, config)
+        with torch.no_grad():
+            self.out_features = self.conv(torch.zeros(1, channels, height, width)).numel()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(self.planes(x)).flatten(1)
@@ -278,11 +281,11 @@ def stem_kind(leaf: ObsLeaf, encoder: str) -> str:
     if encoder != "auto":
         return encoder
     _, height, width = plane_shape(leaf)
-    if min(height, width) < 3:
+    if min(height, width) < CNNS["board"].smallest:
         return "flat"
     if max(height, width) <= BOARD_LARGEST:
         return "board"
-    return "nature" if min(height, width) >= NATURE_SMALLEST else "impala"
+    return "nature" if min(height, width) >= CNNS["nature"].smallest else "impala"
 
 
 def build_stem(leaf: ObsLeaf, kind: str, stack: int, config: NetConfig) -> Flat | OneHot | Pixels:

@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from rl.errors import InputError
 from rl.networks.config import NetConfig
 from rl.networks.cores import Core
-from rl.networks.encoders import MLP, build_stem, stem_kind
+from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
 from rl.networks.init import orthogonal_
 from rl.types import EnvSpec
-
-DEFAULT_HIDDEN = {"nature": (512,), "nips": (256,), "impala": (512,), "board": (128,)}
 
 
 class Encoder(nn.Module):
@@ -27,7 +25,7 @@ class Encoder(nn.Module):
         for field in ("width", "spectral_norm", "max_pool"):
             if getattr(config, field) != getattr(NetConfig, field) and "impala" not in kinds.values():
                 raise InputError(f"{field} is a field of encoder 'impala': set encoder='impala' or leave it out")
-        if config.encoder in DEFAULT_HIDDEN and config.encoder not in kinds.values():
+        if config.encoder in CNNS and config.encoder not in kinds.values():
             raise InputError(f"encoder {config.encoder!r} reads pictures and {spec.id} shows none: use 'auto' or 'mlp'")
         stems = {name: build_stem(spec.obs[name], kind, stack, config) for name, kind in kinds.items()}
         # Not keyed by leaf name, which may hold characters that a module's name may not.
@@ -36,7 +34,7 @@ class Encoder(nn.Module):
         features = sum(stem.out_features for stem in stems.values())
         hidden = config.hidden
         if hidden is None:
-            hidden = max((DEFAULT_HIDDEN.get(kind, (64, 64)) for kind in kinds.values()), key=max)
+            hidden = max((CNNS[kind].hidden if kind in CNNS else (64, 64) for kind in kinds.values()), key=max)
         self.mlp = MLP(features, hidden, config)
         self.out_features = hidden[-1] if hidden else features
 

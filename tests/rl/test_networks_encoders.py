@@ -135,7 +135,7 @@ def test_auto_picks_by_kind_and_size(leaf: ObsLeaf, kind: str) -> None:
 
 
 @pytest.mark.parametrize("side", [(36, 36), (37, 53), (64, 48), (84, 84)])
-@pytest.mark.parametrize("encoder", ["nature", "impala", "board"])
+@pytest.mark.parametrize("encoder", ["nature", "nips", "impala", "board"])
 def test_the_declared_width_is_the_real_one_for_every_size(encoder: str, side: tuple[int, int]) -> None:
     leaf = replace(FRAME, shape=side)
     for hidden in ((), None):
@@ -146,6 +146,7 @@ def test_the_declared_width_is_the_real_one_for_every_size(encoder: str, side: t
 def test_default_widths_are_those_of_the_papers() -> None:
     widths = {name: build_torso(spec(obs=leaf), NetConfig()).out_features for name, leaf in LEAVES.items()}
     assert widths == {"vector": 64, "frame": 512, "board": 128, "index": 64}
+    assert build_torso(spec(obs=FRAME), NetConfig(encoder="nips"), 4).out_features == 256
     assert sum(p.numel() for p in build_torso(spec(obs=FRAME), NetConfig(), 4).parameters()) == 1_684_128  # Nature's
 
 
