@@ -20,7 +20,7 @@ class NetConfig:
     encoder: str = "auto"
     """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, or your own `module:Class`."""
     hidden: tuple[int, ...] | None = None
-    """Widths of the MLP on the flat encoding; () is none; None is 64x64, or 512 after a CNN, `nips` 256, `board` 128."""
+    """Widths of the MLP on the flat encoding; () is none; None is 64x64, after a CNN 512, `nips` 256, `board` 128."""
     activation: Activation = "relu"
     """Non-linearity of every layer."""
     layer_norm: bool = False
