@@ -263,7 +263,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_device(p)
     _add_json(p)
 
-    p = verb("watch", _watch, "see a trained agent play, and what it thinks")
+    p = verb("watch", _watch, "see a trained agent play, and what it thinks", _show_games)
     p.add_argument("run", metavar="RUN")
     p.add_argument("--video", metavar="FILE", help="write .webm, .mp4 or .gif instead of opening a window")
     p.add_argument("--episodes", type=count, metavar="N")
@@ -399,6 +399,8 @@ def _evaluate(a: argparse.Namespace) -> Result:
 
 
 def _watch(a: argparse.Namespace) -> Result:
+    if a.video:  # drawn without a display: SDL need not look for one, and complain
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     return _call(
         "runs.watch.watch",
         a.run,
@@ -459,6 +461,13 @@ def _doctor(a: argparse.Namespace) -> Result:
 def _show_scores(r: dict[str, Any]) -> None:
     name = f"{r['env']} {r['agent']} step {r['step']:,}"
     print(f"{name}: mean {r['mean']:.1f} +- {r['std']:.1f}, IQM {r['iqm']:.1f}, {r['episodes']} games")
+
+
+def _show_games(r: dict[str, Any]) -> None:
+    if r.get("returns"):
+        print(f"returns: {', '.join(f'{value:g}' for value in r['returns'])}")
+    if r.get("video"):
+        print(f"video: {r['video']}")
 
 
 def _show_training(r: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ def main() -> int:
         return status
     learning_curve(folder, picture)
     video.parent.mkdir(exist_ok=True)
-    status = cli.main(["watch", str(folder), "--video", str(video), "--episodes", "1"])
+    status = cli.main(["watch", str(folder), "--video", str(video), "--episodes", "1", "--quiet"])
     if status:
         return status
     for what, path in (("video", video), ("learning curve", picture)):
@@ -54,7 +54,7 @@ def learning_curve(folder: Path, picture: Path) -> None:
         axes.plot(at, means, "o-", color="tab:orange", label="evaluation, without exploration")
     axes.set(xlabel="environment steps", ylabel="return of a game", title=RECIPE)
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper left")
+    axes.legend(loc="best")
     figure.savefig(picture)
     plt.close(figure)
 
