@@ -1,0 +1,208 @@
+import copy
+import json
+
+import pytest
+
+from rl.errors import InputError
+from runs import analysis
+from runs.analysis import analyse, number, say
+from tests.runs.made_up import FOUR, TWO, comparison, fail
+
+
+def test_a_clear_difference_is_called_better_with_its_interval() -> None:
+    found = analyse(comparison())
+    (pair,) = found["tasks"][0]["pairs"]
+    assert (pair["a"], pair["b"], pair["verdict"], pair["level"]) == ("dqn", "sb3:dqn", "better", 0.95)
+    assert 0 < pair["interval"][0] < pair["difference"] < pair["interval"][1]
+    assert pair["margin"] == pytest.approx(0.05 * (found["tasks"][0]["best"] - 20))
+    assert found["headline"].startswith("On CartPole-v1 after 50,000 steps, dqn is better than sb3:dqn (+")
+    assert found["warnings"] == []
+
+
+def test_an_agent_against_itself_is_equivalent_or_not_distinguishable() -> None:
+    for spread in (0.01, 0.3):
+        (pair,) = analyse(comparison(gap=0.0, spread=spread))["tasks"][0]["pairs"]
+        assert pair["verdict"] in ("equivalent within the margin", "not distinguishable with this many seeds")
+        assert (pair["verdict"] == "equivalent within the margin") == (spread == 0.01)
+
+
+def test_the_same_data_give_the_same_numbers() -> None:
+    data = comparison(FOUR)
+    assert analyse(data) == analyse(copy.deepcopy(data))
+
+
+def test_failed_seeds_are_kept_and_counted_as_random() -> None:
+    data = comparison()
+    fail(data, "dqn", 3, "RuntimeError: boom")
+    found = analyse(data)
+    ours = found["tasks"][0]["contenders"][0]
+    assert ours["scores"][3] == 20.0 and len(ours["scores"]) == 10
+    assert ours["failed"] == [{"seed": 3, "error": "RuntimeError: boom"}]
+    assert found["warnings"] == ["Failed seeds, counted as the random policy's score: dqn on CartPole-v1: 1 of 10."]
+    data["tasks"][0]["random"] = None
+    found = analyse(data)
+    assert found["tasks"][0]["contenders"][0]["scores"][3] == min(r["score"] for r in data["results"] if r["score"])
+    assert "counted as the lowest score on the task" in found["warnings"][0]
+
+
+def test_a_contender_that_always_crashed_is_worse_not_absent() -> None:
+    data = comparison()
+    for seed in range(10):
+        fail(data, "sb3:dqn", seed, "crashed")
+    found = analyse(data)
+    assert found["tasks"][0]["contenders"][1]["iqm"] == 20.0
+    assert found["tasks"][0]["pairs"][0]["verdict"] == "better"
+
+
+def test_few_seeds_are_warned_of_and_one_seed_claims_nothing() -> None:
+    assert "3 seeds: with fewer than 10" in analyse(comparison(seeds=3))["warnings"][0]
+    found = analyse(comparison(seeds=1))
+    (pair,) = found["tasks"][0]["pairs"]
+    assert pair["interval"] is None and pair["verdict"] == "not distinguishable with this many seeds"
+    assert found["tasks"][0]["contenders"][0]["interval"] is None
+    assert "one seed allows no interval and no verdict" in found["headline"]
+    assert found["warnings"][0].startswith("One seed")
+
+
+def test_pairs_hold_ours_against_peers_first_and_correct_over_them() -> None:
+    pairs = analyse(comparison(FOUR))["tasks"][0]["pairs"]
+    assert [(p["a"], p["b"]) for p in pairs] == [
+        ("dqn", "sb3:dqn"),
+        ("dqn", "zoo:dqn"),
+        ("dqn", "dqn@zoo"),
+        ("dqn@zoo", "sb3:dqn"),
+        ("dqn@zoo", "zoo:dqn"),
+    ]
+    assert max(p["level"] for p in pairs) == 0.99
+    peers = [{"name": "sb3:dqn", "source": "sb3"}, {"name": "zoo:dqn", "source": "zoo"}]
+    assert analysis.pairs_of(peers) == [("sb3:dqn", "zoo:dqn")]
+    with_random = [{"name": "random", "source": "random"}, {"name": "dqn", "source": "ours"}]
+    assert analysis.pairs_of(with_random) == [("dqn", "random")]
+    assert analysis.pairs_of([*with_random, *peers]) == [("dqn", "sb3:dqn"), ("dqn", "zoo:dqn")]
+
+
+def test_only_declared_variants_with_the_same_seeds_are_paired() -> None:
+    data = comparison(FOUR)
+    data["paired"] = [["dqn@zoo", "dqn"]]
+    assert [p["paired"] for p in analyse(data)["tasks"][0]["pairs"]] == [False, False, True, False, False]
+    data["results"] = [r for r in data["results"] if not (r["contender"] == "dqn" and r["seed"] == 0)]
+    assert not any(p["paired"] for p in analyse(data)["tasks"][0]["pairs"])
+
+
+def test_times_come_only_from_trainings_that_had_the_machine_to_themselves() -> None:
+    timed = analyse(comparison())["tasks"][0]["contenders"][1]
+    assert (timed["steps_per_second"], timed["seconds"], timed["peak_memory"]) == (2100.0, 25.0, 300 * 2**20)
+    assert timed["clock"] is not None
+    shared = analyse(comparison(alone=False))
+    c = shared["tasks"][0]["contenders"][1]
+    assert [c[k] for k in ("steps_per_second", "seconds", "cpu_seconds", "peak_memory", "clock")] == [None] * 5
+    assert "20 of 20 trainings shared the machine" in shared["warnings"][0]
+
+
+def test_time_to_goal_is_the_median_run_that_got_there() -> None:
+    found = analyse(comparison(gap=0.3, spread=0.001))["tasks"][0]
+    ours, theirs = (c["reach"] for c in found["contenders"])
+    assert found["goal"] == 475.0  # solved, because somebody got there
+    assert ours["runs"] == 10 and ours["seconds"] == pytest.approx(ours["steps"] / 2500)
+    assert (theirs["runs"], theirs["steps"], theirs["seconds"]) == (0, None, None)
+
+
+def test_several_tasks_are_joined_on_the_normalised_scale() -> None:
+    found = analyse(comparison(FOUR, tasks=("A-v0", "B-v0", "C-v0")))
+    aggregate = found["aggregate"]
+    assert [c["name"] for c in aggregate["contenders"]] == [name for name, _ in FOUR]
+    iqms = [c["iqm"] for c in aggregate["contenders"]]
+    assert iqms == sorted(iqms, reverse=True) and iqms[0] == pytest.approx(1.0, abs=0.05)
+    assert aggregate["pairs"][0]["margin"] == 0.05
+    assert all(a >= b for a, b in zip(aggregate["profiles"][0]["middle"], aggregate["profiles"][0]["middle"][1:]))
+    assert found["headline"].startswith("Over 3 tasks, dqn is better than sb3:dqn (+")
+    assert analyse(comparison())["aggregate"] is None
+
+
+def test_atari_is_human_normalised() -> None:
+    data = comparison(TWO, tasks=("ALE/Breakout-v5", "ALE/Pong-v5"))
+    found = analyse(data)
+    breakout = found["tasks"][0]["contenders"][0]
+    assert breakout["human"] == pytest.approx((breakout["iqm"] - 1.7) / 28.8)
+    assert found["aggregate"]["human"] and "human" in found["aggregate"]["scale"]
+
+
+def test_the_flat_form_is_what_compare_prints() -> None:
+    found = analysis.flat(analyse(comparison(FOUR, tasks=("A-v0", "B-v0"))))
+    assert len(found["contenders"]) == 8 and len(found["pairs"]) == 10
+    assert {"scores", "iqm", "interval", "steps_per_second", "seconds", "peak_memory"} <= set(found["contenders"][0])
+    assert {"difference", "interval", "verdict"} <= set(found["pairs"][0])
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema": 2}, "schema 2, this version reads 1"),
+        ({"kind": "run"}, "is no comparison"),
+        ({"results": None}, "'results' must be a list"),
+        ({"tasks": []}, "at least one task"),
+        ({"results": [{"contender": "dqm", "task": "CartPole-v1", "seed": 0}]}, "contender 'dqm', which is not listed"),
+        (
+            {"results": [{"contender": "dqn", "task": "CartPole-v1", "seed": 0, "status": "ok", "score": None}]},
+            "dqn seed 0 on CartPole-v1 is ok, yet scored None",
+        ),
+    ],
+)
+def test_a_damaged_comparison_is_refused_in_one_line(change: dict, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        analyse({**comparison(), **change})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_result_is_counted_once() -> None:
+    data = comparison()
+    data["results"].append(data["results"][0])
+    with pytest.raises(InputError, match="dqn seed 0 on CartPole-v1 stands there twice"):
+        analyse(data)
+
+
+def test_nothing_finished_yet_says_so() -> None:
+    data = comparison()
+    data["results"] = []
+    found = analyse(data)
+    assert found["headline"] == "No training has finished yet."
+    assert found["warnings"] == ["No result yet: dqn on CartPole-v1, sb3:dqn on CartPole-v1."]
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (None, "–"),
+        (0, "0"),
+        (-0.001, "−0.001"),
+        (1234567.8, "1,234,568"),
+        (99.96, "100"),
+        (12.34, "12.3"),
+        (-20.7, "−20.7"),
+    ],
+)
+def test_numbers_for_people(x: float | None, text: str) -> None:
+    assert number(x) == text
+
+
+def test_sentences_say_what_is_needed() -> None:
+    pair = {
+        "a": "dqn",
+        "b": "sb3:dqn",
+        "runs": 10,
+        "difference": 3.0,
+        "interval": [-4.0, 10.0],
+        "level": 0.95,
+        "margin": 5.0,
+        "verdict": "not distinguishable with this many seeds",
+        "more_seeds": 12,
+    }
+    assert say(pair) == (
+        "dqn and sb3:dqn are not distinguishable with this many seeds (+3, 95% interval −4 to 10, 10 seeds each). "
+        "About 12 more seeds each would settle it, should difference and spread stay."
+    )
+    assert say({**pair, "more_seeds": -1}).endswith("More than 1,000 further seeds would be needed to settle it.")
+    assert say({**pair, "verdict": "equivalent within the margin"}).startswith(
+        "dqn and sb3:dqn are equivalent within the margin of 5"
+    )
