@@ -271,15 +271,17 @@ def _check(path: Path, record: Mapping[str, Any], by_hash: bool = True) -> None:
 
 
 class SegmentStore:
-    """The replay's rows on disk: each save appends the rows since the last one as one immutable file.
+    """The replay's rows on disk: each save adds the rows since the last one as immutable files.
 
-        store.append(start, replay.count, replay.export(start, replay.count))   # start = max(store.stop, replay.oldest)
-        store.drop_before(replay.oldest)
+        store.extend(replay.export, replay.oldest, replay.count)
         write_checkpoint(root, step, trees, lengths, segments=store)
 
     Rows [start, stop) are in `segment-<start>-<stop - 1>.safetensors`. A segment stays on disk as long as a checkpoint
     needs it, so the previous checkpoint remains resumable; the manifests are the only list of what is alive.
     """
+
+    PIECE = 64 << 20
+    """Bytes that one file holds, about."""
 
     def __init__(self, root: Path, records: Sequence[Mapping[str, Any]] = ()) -> None:
         """`records`: `verify(folder)["segments"]` of the checkpoint that is resumed."""
@@ -310,6 +312,20 @@ class SegmentStore:
         if start > self.stop:
             self.records.clear()
         self.records.append(record)
+
+    def extend(self, export: Callable[[int, int], Mapping[str, np.ndarray]], oldest: int, count: int) -> None:
+        """Saves the rows up to `count` that are not saved yet, and gives up those before `oldest`.
+
+        `export(start, stop)` gives rows as arrays; it is asked for pieces, so that a save needs no second replay in
+        memory.
+        """
+        start = max(self.stop, oldest)
+        if start < count:
+            row = sum(array.nbytes for array in export(start, start + 1).values())
+            rows = max(1, self.PIECE // max(1, row))
+            for at in range(start, count, rows):
+                self.append(at, min(at + rows, count), export(at, min(at + rows, count)))
+        self.drop_before(oldest)
 
     def drop_before(self, row: int) -> None:
         """Gives up the segments whose rows all lie before `row`; `write_checkpoint` removes files that are dead."""

@@ -214,7 +214,7 @@ class RunFolder:
             return
         self._lock.release(remove=True)
         for path in self.path.iterdir():  # was empty when it became ours
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         _remove(self._created)
 
     def __enter__(self) -> Self:

@@ -380,6 +380,23 @@ def test_rows_lost_between_two_saves_start_the_store_anew(tmp_path: Path) -> Non
         store.append(55, 65, {"x": np.arange(10)})
 
 
+def test_many_rows_are_saved_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SegmentStore, "PIECE", 800)
+    asked: list[tuple[int, int]] = []
+
+    def export(start: int, stop: int) -> dict[str, np.ndarray]:
+        asked.append((start, stop))
+        return {"x": np.arange(start, stop), "y": np.zeros((stop - start, 9))}  # 80 bytes a row
+
+    store = SegmentStore(tmp_path)
+    store.extend(export, 0, 25)
+    assert [(start, stop) for start, stop, _ in store] == [(0, 10), (10, 20), (20, 25)]
+    store.extend(export, 12, 25)
+    store.extend(export, 12, 26)
+    assert [x for _, _, a in store for x in a["x"].tolist()] == list(range(10, 26))
+    assert max(stop - start for start, stop in asked) == 10
+
+
 # Failures at every write
 
 
@@ -506,13 +523,13 @@ def kill_and_check(tmp_path: Path, kills: int) -> None:
         line = child.stdout.readline()  # it has resumed
         assert line.startswith("resumed")
         assert int(line.split()[1]) >= saved  # nothing reported as saved was lost
-        time.sleep(rng.random() * 0.15)
+        lines = [line, *(child.stdout.readline() for _ in range(rng.randrange(3)))]
+        time.sleep(rng.random() * 0.05)  # a save takes about as long
         child.kill()
-        lines = [line, *child.stdout.read().splitlines()]
+        lines += child.stdout.read().splitlines()
         child.wait()
         child.stdout.close()
-        done = [int(x.split()[1]) for x in lines if x.startswith("saved")]
-        saved = max([saved, *done])
+        saved = max([saved, *(int(x.split()[1]) for x in lines if x.startswith("saved"))])
         if not checkpoints(root):
             continue
         folder, skipped = newest_good(root)
@@ -520,7 +537,7 @@ def kill_and_check(tmp_path: Path, kills: int) -> None:
         reached = verify(folder)["step"]
         assert reached >= saved
         savers.check(root, folder)
-    assert reached > kills  # it got on between the kills
+    assert reached >= kills / 2  # it got on between the kills
 
 
 def test_kill_9_at_random_moments_10_times(tmp_path: Path) -> None:

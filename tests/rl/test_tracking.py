@@ -82,7 +82,7 @@ def test_checkpoints_become_artifacts_the_latest_not_at_every_save(offline: Any)
     _, _, (run, _) = offline
     models = [artifact for artifact in run["artifacts"] if artifact[0] == "model"]
     files = ["agent.json", "agent.safetensors", "manifest.json"]
-    assert models == [["model", files, ["latest"]], ["model", files, ["latest", "best"]]]
+    assert models == [["model", files, ["latest"]], ["model", files, ["best", "latest"]]]
 
 
 def test_a_resumed_run_continues_the_same_wandb_run(offline: Any) -> None:

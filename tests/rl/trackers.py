@@ -166,11 +166,11 @@ def dump(folder: Path) -> None:
                     run["metrics"].append([record.metric.name or record.metric.glob_name, record.metric.step_metric])
                 case "artifact":
                     files = [entry.path for entry in record.artifact.manifest.contents]
-                    run["artifacts"].append([record.artifact.type, files, list(record.artifact.aliases)])
+                    run["artifacts"].append([record.artifact.type, files, sorted(record.artifact.aliases)])
                 case "request" if record.request.WhichOneof("request_type") == "log_artifact":
                     artifact = record.request.log_artifact.artifact
                     files = [entry.path for entry in artifact.manifest.contents]
-                    run["artifacts"].append([artifact.type, files, list(artifact.aliases)])
+                    run["artifacts"].append([artifact.type, files, sorted(artifact.aliases)])
                 case "summary":
                     for u in record.summary.update:
                         run["summary"][u.key or "/".join(u.nested_key)] = json.loads(u.value_json)
