@@ -141,6 +141,16 @@ def action_names(spec: EnvSpec) -> tuple[str, ...]:
         return spec.action_meanings or tuple(f"a[{k}]" for k in range(spec.action.size))
 
 
+def observed_area(spec: EnvSpec, width: int, height: int) -> tuple[float, float, float, float]:
+    """Where the observation lies on the rendered picture: x, y, width and height as parts of it."""
+    if spec.id.startswith("Arcade/"):
+        from envs.arcade.look import board_area
+
+        left, top, wide, high = board_area(width, height)
+        return left / width, top / height, wide / width, high / height
+    return 0.0, 0.0, 1.0, 1.0
+
+
 def pace(spec: EnvSpec) -> float:
     """Decisions a second at the game's own speed, as far as it is known; 30 where not."""
     if spec.protocol in PROTOCOLS:

@@ -90,6 +90,8 @@ class View:
     help: bool = False
     heat: np.ndarray | None = None
     """Saliency, float [H, W], 0 to 1."""
+    heat_area: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    """Where it belongs on the picture: x, y, width, height as parts of it."""
     curve: tuple[np.ndarray, np.ndarray] | None = None
     """Steps and returns of the training that is followed."""
     note: str = ""
@@ -188,7 +190,8 @@ def _game(canvas: Canvas, view: View, x: float, y: float, width: float, height: 
     gap = unit * 0.5
     box = canvas.picture(view.picture, x + gap, y + gap, width - 2 * gap, height - 2 * gap, view.stretch)
     if view.heat is not None:
-        canvas.heat(view.heat, *box)
+        left, top, wide, high = view.heat_area
+        canvas.heat(view.heat, box[0] + left * box[2], box[1] + top * box[3], wide * box[2], high * box[3])
     if view.note:
         wide = canvas.text_width(view.note, unit) + unit * 1.4
         left, low = x + (width - wide) / 2, y + height - unit * 3
@@ -396,7 +399,7 @@ def _plot(
     lines: Sequence[tuple[np.ndarray, Colour]],
     unit: float,
     last: str = "",
-    newest: int = 400,
+    newest: int = 240,
 ) -> None:
     """The newest part of some series over one axis; NaN is left out."""
     _card(canvas, unit, title)
@@ -419,16 +422,12 @@ def _plot(
     for series, colour in lines:
         xs = left + width * (np.arange(len(series)) / (count - 1))
         ys = top + height * (1 - (series - low) / (high - low))
-        points: list[tuple[float, float]] = []
-        for x, y in zip(xs, ys, strict=True):
-            if np.isfinite(y):
-                points.append((float(x), float(y)))
-            elif points:
-                canvas.lines(points, colour, thick)
-                points = []
-        canvas.lines(points, colour, thick)
-        if points:
-            canvas.circle(*points[-1], thick * 1.6, colour)
+        holes = np.flatnonzero(~np.isfinite(series))
+        for start, end in zip([0, *(holes + 1)], [*holes, len(series)]):
+            points = list(zip(xs[start:end].tolist(), ys[start:end].tolist()))
+            canvas.lines(points, colour, thick)
+        if len(series) and np.isfinite(series[-1]):
+            canvas.circle(xs[-1], ys[-1], thick * 1.6, colour)
     if last:
         canvas.text(last, canvas.width - unit * 0.6, unit * 0.85, unit * 0.78, drawing.MUTED, "right")
 

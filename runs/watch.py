@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from envs.drawing import Canvas, Window
     from runs.panels import Thought, View
     from runs.recipe import Run
+    from runs.saliency import Saliency
 
 SIZE = (800, 600)
 GAMES = 1_000_000
@@ -94,7 +95,7 @@ class Player:
         games: int = GAMES,
         follower: Follower | None = None,
     ) -> None:
-        from envs.controls import action_names, controls
+        from envs.controls import action_names, controls, observed_area
         from runs.panels import Episode
 
         self.agent, self.run, self.follower = agent, run, follower
@@ -115,11 +116,14 @@ class Player:
             self.controls: Controls | None = controls(agent.spec)
         except InputError:
             self.controls = None
+        height, width = self.pictures[0].shape[:2]
+        self.heat_area = observed_area(agent.spec, width, height)
         self.stretch = 4 / 3 if agent.spec.protocol else None  # Atari's pixels are not square
         sampled = run.eval_sample if sample is None else sample
         self.actor = agent.actor(num_envs, seed, stream="evaluate", sample=sampled)
         self.heat: np.ndarray | None = None
-        self.saliency = False
+        self.show_saliency = False
+        self._saliency: Saliency | None = None
         self.finished: dict[int, tuple[float, int]] = {}
         """Return and length of each finished game, by its number in the list."""
         gamma = float(getattr(agent.config, "gamma", 0.99))
@@ -129,6 +133,14 @@ class Player:
         self.human: int | np.ndarray | None = None
         """The action of the person who holds the controls; None: the agent plays."""
         self._take(self.env.reset())
+
+    def can_show_saliency(self) -> bool:
+        """Whether the agent's input has a place on the picture; from the next row on a map can be made."""
+        if self._saliency is None:
+            from runs.saliency import Saliency
+
+            self._saliency = Saliency(self.actor)
+        return self._saliency.leaf is not None
 
     @property
     def sampled(self) -> bool:
@@ -164,10 +176,9 @@ class Player:
         from runs.panels import Thought
 
         self.ts = ts
-        if self.saliency:
-            from runs.saliency import saliency
-
-            self.heat = saliency(self.actor, ts)
+        seen = None if self._saliency is None else self._saliency.push(ts)
+        if self._saliency is not None and seen is not None and self.show_saliency:
+            self.heat = self._saliency.map(seen, ts)
         self._action = self.actor.act(ts)
         self.thoughts = read_thoughts(self.agent, self.actor.output, self._action) or [
             Thought(self._action[i]) for i in range(self.num_envs)
@@ -202,7 +213,8 @@ class Player:
             sampled=self.sampled,
             human=self.human is not None,
             over=bool(self.ts.last[i]),
-            heat=self.heat if self.saliency and i == 0 else None,
+            heat=self.heat if self.show_saliency and i == 0 else None,
+            heat_area=self.heat_area,
             curve=None if self.follower is None else self.follower.curve,
             note="" if self.follower is None else self.follower.note,
             stretch=self.stretch,
@@ -506,8 +518,7 @@ class Desk:
             case "h" | "?":
                 self.help = not self.help
             case "v":
-                player.saliency = not player.saliency
-                player.heat = None
+                self._saliency()
             case "tab":
                 self._hand_over()
             case "s":
@@ -515,6 +526,14 @@ class Desk:
             case "r":
                 self._record()
         return True
+
+    def _saliency(self) -> None:
+        player = self.player
+        if not player.can_show_saliency():
+            self._say(f"{player.run.env} shows the agent numbers: they have no place on the picture")
+            return
+        player.show_saliency, player.heat = not player.show_saliency, None
+        self._say("saliency: what the choice depends on" if player.show_saliency else "saliency off")
 
     def _hand_over(self) -> None:
         if self.player.controls is None:

@@ -36,9 +36,8 @@ def draw(canvas: Canvas, scene: Scene, part: float = 1.0) -> None:
         draw(large, scene, part)
         canvas.picture(large.array(), 0, 0, width, height)
         return
-    bar = max(8, round(height * 0.085))
-    board_w, board_h = _board_size(width, height - bar, scene.cells)
-    left, top = (width - board_w) // 2, bar + (height - bar - board_h) // 2
+    left, top, board_w, board_h = board_area(width, height, scene.cells)
+    bar = _score_bar(height)
     cell_w, cell_h = board_w / scene.cells[0], board_h / scene.cells[1]
     canvas.fill(drawing.INK)
     board = canvas.part(left, top, board_w, board_h)
@@ -60,10 +59,19 @@ def draw(canvas: Canvas, scene: Scene, part: float = 1.0) -> None:
         board.text(f"score {scene.score:g}", board_w / 2, middle + letters, letters * 0.5, drawing.YELLOW, "centre")
 
 
-def _board_size(width: int, height: int, cells: tuple[int, int]) -> tuple[int, int]:
-    """The largest board whose cells are between square and half again as wide as high (a television's shape)."""
-    high = min(height, width * cells[1] // cells[0])
-    return min(width, int(high * cells[0] / cells[1] * 1.5)), high
+def board_area(width: int, height: int, cells: tuple[int, int] = (10, 10)) -> tuple[int, int, int, int]:
+    """Where the board lies on a picture of this size: left, top, width, height.
+
+    The largest board whose cells are between square and half again as wide as high (a television's shape).
+    """
+    bar = _score_bar(height)
+    high = min(height - bar, width * cells[1] // cells[0])
+    wide = min(width, int(high * cells[0] / cells[1] * 1.5))
+    return (width - wide) // 2, bar + (height - bar - high) // 2, wide, high
+
+
+def _score_bar(height: int) -> int:
+    return max(8, round(height * 0.085))
 
 
 def _score_line(canvas: Canvas, scene: Scene, left: int, width: int, bar: int) -> None:
