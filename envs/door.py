@@ -78,7 +78,9 @@ def make(
     except InputError as error:
         vector.close()
         raise InputError(f"{id}: {error}") from None
-    chosen = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("vector", "options")}
+    chosen = {
+        f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("vector", "options", "no_velocity")
+    }
     spec = EnvSpec(
         id=id,
         obs={cast.name: cast.leaf for cast in casts},

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from envs.spaces import MASK, LeafCast
-from envs.vector import Starts, Vector
+from envs.vector import Info, Starts, Vector
 from rl.errors import InputError, NonFiniteError, RunError
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
 from rl.types import EnvSpec, TimeStep
@@ -104,7 +104,7 @@ class Stream:
         action = np.zeros(self._action_shape, self._action_dtype)
         obs, mask = self._observe(info, self._no)
         self._row = TimeStep(obs, mask, action, zero, zero.copy(), ~self._no, self._no.copy(), self._info)
-        self._prepare()
+        self._prepared = False
         return self._row
 
     def step(self, action: np.ndarray) -> TimeStep:
@@ -158,7 +158,7 @@ class Stream:
             raise RunError(f"{self.spec.id}: {error}") from error
         self._ended = ended
         self._row = TimeStep(obs, mask, action, reward, discount, first, last, self._info)
-        if starts:
+        if starts or not self._prepared:
             self._prepare()
         return self._row
 
@@ -186,6 +186,7 @@ class Stream:
 
     def _prepare(self) -> None:
         """Tells the vector the seeds that come next, where it can use the hint."""
+        self._prepared = True
         if not self._vector.prepares:
             return
         if self._games is None:
@@ -315,13 +316,14 @@ class Stream:
             restore_generator(rng, saved)
         row = TimeStep(**state["row"], info={})
         idle = np.array(self._episode) < 0
+        info: dict[str, Any] = {}
         if state["exact"] is not None:
             self._vector.set_state(state["exact"])
             lost = np.zeros(n, bool)
         elif self._vector.seeded:
             lost = np.array([actions is None for actions in state["actions"]]) & ~idle
             try:
-                self._replay(state["actions"], idle | lost)
+                info = self._replay(state["actions"], idle | lost)
             except RunError as error:
                 log.warning("%s: replaying the saved actions failed (%s)", self.spec.id, error)
                 lost = ~idle
@@ -333,20 +335,20 @@ class Stream:
             for i in np.flatnonzero(~(lost | idle)):
                 blank = self._flicker > 0 and not then[i].any()
                 lost[i] = not blank and now[i].tobytes() != then[i].tobytes()
-        self._note({})
+        self._note(info)
         self._row = row._replace(info=self._info)
         self._ended = bool(row.last.any())
         if lost.any():
             self._row = self._start_lost(row, lost)
-        self._prepare()
+        self._prepared = False
         return self._row
 
-    def _replay(self, actions: Sequence[np.ndarray | None], skip: np.ndarray) -> None:
+    def _replay(self, actions: Sequence[np.ndarray | None], skip: np.ndarray) -> Info:
         """Plays each environment's actions again from its seed, shorter episodes starting later: all end together."""
         lengths = [0 if s or a is None else len(a) for a, s in zip(actions, skip, strict=True)]
         longest, seeds = max(lengths), self._seeds.tolist()
         self._slot, self._history, self._born = longest, [], longest - np.array(lengths)
-        self._vector.reset(seeds)
+        info = self._vector.reset(seeds)
         for t in range(longest):
             action = np.zeros(self._action_shape, self._action_dtype)
             starts: dict[int, int | None] = {}
@@ -357,10 +359,11 @@ class Stream:
                     starts[i] = seeds[i]
                 elif t == 0:
                     starts[i] = None
-            self._vector.step(self._to_env(action), starts)
+            info = self._vector.step(self._to_env(action), starts).info
             self._history.append(action)
         if skip.any() and longest:
             self._vector.restart({int(i): None for i in np.flatnonzero(skip)})
+        return info
 
     def _start_lost(self, row: TimeStep, lost: np.ndarray) -> TimeStep:
         """`row` with the `lost` environments at the start of their next episode (of the same game)."""

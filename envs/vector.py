@@ -199,6 +199,8 @@ class Workers(Vector):
 
     def __init__(self, makes: Sequence[MakeEnv]) -> None:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        if method == "forkserver":
+            multiprocessing.set_forkserver_preload(["gymnasium", "envs.vector"])
         workers = [_MakeWorker(make, i) for i, make in enumerate(makes)]
         try:
             self._vec = _QuietAsync(workers, copy=False, context=method, autoreset_mode=AutoresetMode.NEXT_STEP)

@@ -1,0 +1,73 @@
+"""Environments a user might bring: not seeded, in vector classes of every autoreset mode, with spaces of every kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from envs.probes import Counting
+
+
+class Unseeded(gymnasium.Env):
+    """Shows numbers that no seed repeats."""
+
+    observation_space = gymnasium.spaces.Box(0.0, 1.0, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        return self._show(), {}
+
+    def step(self, action):
+        return self._show(), 1.0, False, False, {}
+
+    def _show(self) -> np.ndarray:
+        return np.random.default_rng().uniform(size=2).astype(np.float32)
+
+
+class Shows(gymnasium.Env):
+    """An environment of any spaces, which shows samples of them."""
+
+    def __init__(self, observation: gymnasium.Space, action: gymnasium.Space) -> None:
+        self.observation_space, self.action_space = observation, action
+        self.received: Any = None
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        self.observation_space.seed(seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.received = action
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+
+def counting(num_envs: int, mode: str = "next-step", length: int = 3, end: str = "terminated") -> SyncVectorEnv:
+    """Gymnasium's own vectoriser over the counting probe, in any of its autoreset modes."""
+    return SyncVectorEnv([lambda: Counting(length, end=end)] * num_envs, autoreset_mode=AutoresetMode(mode))
+
+
+class _Deaf(SyncVectorEnv):
+    """Ignores `reset_mask`, as Gymnasium's CartPoleVectorEnv does."""
+
+    def reset(self, *, seed=None, options=None):
+        return super().reset(seed=seed)
+
+
+def deaf(num_envs: int, mode: str = "next-step") -> SyncVectorEnv:
+    return _Deaf([lambda: Counting(3)] * num_envs, autoreset_mode=AutoresetMode(mode))
+
+
+def modeless(num_envs: int) -> SyncVectorEnv:
+    vec = counting(num_envs)
+    vec.autoreset_mode = "sometimes"
+    return vec
+
+
+def not_an_env() -> int:
+    return 3
+
+
+def broken() -> gymnasium.Env:
+    raise OSError("no disk in drive A")

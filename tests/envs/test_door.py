@@ -1,0 +1,204 @@
+"""What the door opens to: ids, users' modules, vector environments of every mode; and what it refuses in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+
+import envs
+from envs.config import EnvConfig
+from rl.errors import InputError, RunError
+from rl.seeding import derive_seed
+
+HERE = "tests.envs.strange"
+
+
+def test_importing_envs_loads_nothing_heavy():
+    code = (
+        "import sys, envs; print([m for m in ('torch', 'numba', 'ale_py', 'pygame', 'scipy') if m in sys.modules]);"
+        "import gymnasium; print(sum(id.startswith(('Probe/', 'Memory/')) for id in gymnasium.registry) > 20)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.split("\n")[:2] == ["[]", "True"]
+
+
+def test_building_an_environment_does_not_import_torch():
+    code = "import sys, envs; envs.make('CartPole-v1').reset(); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_spec_tells_what_an_agent_must_know():
+    spec = envs.spec("CartPole-v1")
+    assert (spec.id, spec.reward_threshold, spec.max_episode_steps) == ("CartPole-v1", 475.0, 500)
+    assert spec.action.kind == "discrete" and spec.action.nvec == (2,) and spec.obs["obs"].shape == (4,)
+    assert spec.options == {"vector": "sync"}
+    spec = envs.spec("LunarLander-v3", EnvConfig(flicker=0.25, options={"continuous": True}))
+    assert spec.action.kind == "box" and spec.options == {"vector": "sync", "flicker": 0.25, "continuous": True}
+
+
+@pytest.mark.parametrize(
+    ("id", "said"),
+    [
+        ("CartPol-v1", "unknown environment 'CartPol-v1': did you mean 'CartPole-v1'"),
+        ("Probe/Contant-v0", "did you mean 'Probe/Constant-v0'"),
+        ("ALE/Pong-v9", "did you mean 'ALE/Pong-v5'"),
+        ("Zyx", "unknown environment 'Zyx'.*rl list envs"),
+        ("nowhere_at_all:Env", "importing 'nowhere_at_all' failed"),
+        (f"{HERE}:Missing", "neither registers nor defines 'Missing'"),
+        (f"{HERE}:not_an_env", "gives int, not a gymnasium Env"),
+        (f"{HERE}:broken", "cannot be made: OSError: no disk in drive A"),
+        (f"{HERE}:modeless", "names no autoreset mode"),
+    ],
+)
+def test_bad_ids_are_one_line(id, said):
+    with pytest.raises(InputError, match=said) as caught:
+        envs.make(id)
+    assert "\n" not in str(caught.value)
+
+
+def test_bad_options_are_one_line():
+    with pytest.raises(InputError, match="CartPole-v1 cannot be made: TypeError: .*gravity") as caught:
+        envs.make("CartPole-v1", config=EnvConfig(options={"gravity": 3}))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="no_velocity is known for CartPole-v1, .*; got 'Taxi-v4'"):
+        envs.make("Taxi-v4", config=EnvConfig(no_velocity=True))
+
+
+def test_a_users_class_and_an_id_that_a_module_registers():
+    assert envs.make(f"{HERE}:Unseeded").reset().obs["obs"].shape == (1, 2)
+    assert envs.make("envs.probes:Probe/Five-v0").reset().first.all()
+    env = envs.make("envs.probes:Five", config=EnvConfig(max_steps=3, options={"length": 9}))
+    env.reset()
+    rows = [env.step(np.zeros(1, np.int64)) for _ in range(3)]
+    assert rows[-1].last[0] and rows[-1].discount[0] == 1
+
+
+def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "my_game_of_today.py").write_text("from envs.probes import Five as Mine\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert envs.make("my_game_of_today:Mine").reset().first.all()
+
+
+@pytest.mark.parametrize("mode", ["next-step", "same-step", "disabled"])
+@pytest.mark.parametrize("end", ["terminated", "truncated"])
+def test_t4_every_autoreset_mode_gives_the_same_rows(mode, end):
+    """T3, T4: final observations, seeds and times are those of our own serial stepping."""
+    options = {"length": 3, "end": end}
+    serial = envs.make("Probe/Counting-v0", num_envs=3, config=EnvConfig(vector="sync", options=options))
+    native = envs.make(f"{HERE}:counting", num_envs=3, config=EnvConfig(options={"mode": mode, **options}))
+    assert native.spec.options["vector"] == "native"
+    a, b = serial.reset(), native.reset()
+    for k in range(25):
+        assert (a.obs["obs"] == b.obs["obs"]).all()
+        for name in ("reward", "discount", "first", "last"):
+            assert (getattr(a, name) == getattr(b, name)).all(), (k, name)
+        a, b = serial.step(np.zeros(3, np.int64)), native.step(np.zeros(3, np.int64))
+
+
+@pytest.mark.parametrize("mode", ["next-step", "same-step", "disabled"])
+def test_environments_of_every_mode_resume_exactly_and_play_lists_of_games(mode):
+    config = EnvConfig(options={"mode": mode, "length": 6}, max_steps=5)
+    env = envs.make(f"{HERE}:counting", num_envs=2, games=5, config=config)
+    env.reset()
+    rows = [env.step(np.zeros(2, np.int64)) for _ in range(9)]
+    other = envs.make(f"{HERE}:counting", num_envs=2, games=5, config=config)
+    row = other.load_state_dict(env.state_dict())
+    assert other.resume_level == "exact" and (row.obs["obs"] == rows[-1].obs["obs"]).all()
+    played = set()
+    while (row.info["game"] >= 0).any():
+        played |= set(row.info["game"].tolist())
+        row, also = other.step(np.zeros(2, np.int64)), env.step(np.zeros(2, np.int64))
+        busy = row.info["game"] >= 0
+        assert (row.obs["obs"][busy] == also.obs["obs"][busy]).all() and (row.last == also.last).all()
+    assert played - {-1} == {2, 3, 4}
+
+
+def test_gymnasiums_cartpole_vector_is_used_unseeded_where_asked_for():
+    with envs.make("CartPole-v1", num_envs=4, config=EnvConfig(vector="native")) as env:
+        assert env.resume_level == "episode" and env.spec.options["vector"] == "native"
+        row = env.reset()
+        firsts = 0
+        for _ in range(100):
+            before, row = row, env.step(np.zeros(4, np.int64))
+            assert (row.first == before.last).all()
+            firsts += row.first.sum()
+        assert firsts > 20
+        restored = env.load_state_dict(env.state_dict())
+        assert restored.first.all()
+    with pytest.raises(InputError, match="cannot start a game from a seed"):
+        envs.make("CartPole-v1", num_envs=4, games=4, config=EnvConfig(vector="native"))
+
+
+def test_a_vector_environment_deaf_to_masks_is_refused_where_that_matters():
+    assert envs.make(f"{HERE}:deaf", num_envs=2).resume_level == "episode"
+    with pytest.raises(InputError, match="resets in mode SameStep without honouring `reset_mask`"):
+        envs.make(f"{HERE}:deaf", num_envs=2, config=EnvConfig(options={"mode": "same-step"}))
+
+
+def test_native_is_refused_where_there_is_none():
+    with pytest.raises(InputError, match="LunarLander-v3 has no vector environment of its own"):
+        envs.make("LunarLander-v3", config=EnvConfig(vector="native"))
+    with pytest.raises(InputError, match="is no vector environment"):
+        envs.make(f"{HERE}:Unseeded", config=EnvConfig(vector="native"))
+
+
+def test_pictures_come_from_every_vectoriser():
+    for vector in ("sync", "async"):
+        with envs.make("CartPole-v1", num_envs=2, render=True, config=EnvConfig(vector=vector)) as env:
+            env.reset()
+            pictures = env.render()
+            assert len(pictures) == 2 and pictures[0].shape == (400, 600, 3) and pictures[0].dtype == np.uint8
+    with envs.make("CartPole-v1") as env, pytest.raises((InputError, RunError)):
+        env.render()
+
+
+def test_arcade_games_run_in_their_own_vector_class_and_resume_from_their_state():
+    pytest.importorskip("numba")
+    if "Arcade/Breakout-v1" not in gymnasium.registry:
+        pytest.skip("no arcade yet")
+    env = envs.make("Arcade/Breakout-v1", num_envs=5, seed=2)
+    assert env.spec.options["vector"] == "native" and env.spec.obs["obs"].kind == "board"
+    rng = np.random.default_rng(0)
+    row = env.reset()
+    for _ in range(300):
+        before, row = row, env.step(rng.integers(env.spec.action.nvec[0], size=5))
+        assert (row.first == before.last).all()
+        for i in np.flatnonzero(row.first):
+            assert row.info["seed"][i] == derive_seed(2, "train", int(i), int(row.info["episode"][i]))
+    other = envs.make("Arcade/Breakout-v1", num_envs=5, seed=2)
+    restored = other.load_state_dict(env.state_dict())
+    assert other.resume_level == "exact" and (restored.obs["obs"] == row.obs["obs"]).all()
+    for _ in range(200):
+        action = rng.integers(env.spec.action.nvec[0], size=5)
+        a, b = env.step(action), other.step(action)
+        assert (a.obs["obs"] == b.obs["obs"]).all() and (a.reward == b.reward).all() and (a.first == b.first).all()
+
+
+def test_the_automatic_choice_takes_processes_only_for_slow_environments():
+    from envs.door import _faster
+
+    class Slow(gymnasium.Wrapper):
+        def step(self, action):
+            __import__("time").sleep(0.005)
+            return self.env.step(action)
+
+    import os
+
+    expected = "async" if (os.cpu_count() or 1) > 1 else "sync"
+    assert _faster(Slow(gymnasium.make("CartPole-v1")), 8) == expected
+    assert envs.make("CartPole-v1", num_envs=8).spec.options["vector"] == "sync"
+
+
+def test_a_dead_worker_is_one_line():
+    with envs.make("CartPole-v1", num_envs=2, config=EnvConfig(vector="async")) as env:
+        env.reset()
+        env._vector._vec.processes[1].kill()
+        env._vector._vec.processes[1].join()
+        with pytest.raises(RunError, match="CartPole-v1: a worker process of the environments died"):
+            for _ in range(3):
+                env.step(np.zeros(2, np.int64))
