@@ -206,8 +206,8 @@ class Residual(nn.Module):
 class SpectralNorm(nn.Module):
     """Divides a weight by its largest singular value, estimated by power iteration (Miyato et al. 2018, alg. 1).
 
-    One iteration for each forward pass that records gradients, none otherwise: unlike PyTorch's own, acting and
-    evaluating leave the buffers, and so the network, bit-equal.
+    One iteration for each forward pass of learning, the target network's included; none in `inference_mode`, where
+    agents act and are evaluated: that leaves the buffers, and so the network, bit-equal.
     """
 
     u: Tensor
@@ -228,7 +228,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         matrix = weight.flatten(1)
-        if self.training and torch.is_grad_enabled():
+        if self.training and not torch.is_inference_mode_enabled():
             self._iterate(matrix)
         sigma = torch.dot(self.u.clone(), matrix @ self.v.clone())
         return weight / sigma
