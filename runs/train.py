@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +25,7 @@ from rl import checkpoint, tracking
 from rl.checkpoint import SegmentStore
 from rl.errors import InputError, RunError
 from rl.frames import available_memory
-from rl.loop import interact
+from rl.loop import Slot, interact
 from rl.schedules import crossed
 from rl.secrets import redact_command
 from rl.tracking import Tracker
@@ -155,20 +154,21 @@ class Session:
         self.episodes = EpisodeRecord(run.num_envs)
         self.segments = SegmentStore(folder.path)
         self.latest: Score | None = None
+        self.stop_requested = 0
+        """Number of the signal that asked to stop; looked at between slots."""
 
     def go(self) -> dict[str, Any]:
         run, agent = self.run, self.agent
         if run.threads:
             torch.set_num_threads(run.threads)
-        with stop_requests() as stopped, Progress(run.steps, self.step, quiet=self.quiet) as progress:
+        with stop_requests(self), Progress(run.steps, self.step, quiet=self.quiet) as progress:
             before, metrics = self.step, None
             clock = time.perf_counter()
             try:
                 for slot in interact(self.env, agent, run.steps, step=self.step, ts=self.ts):
                     before, self.step, self.ts = self.step, slot.step, slot.ts
                     metrics = slot.metrics or metrics
-                    for episode in self.episodes.add(slot.ts):
-                        self.folder.episodes.write({"step": self.step, **episode})
+                    self._log_episodes(slot)
                     if crossed(before, self.step, run.log_every):
                         self.seconds += time.perf_counter() - clock
                         self._log(metrics)
@@ -177,14 +177,14 @@ class Session:
                     if self.step < run.steps:  # the final ones come after the loop
                         due_eval = crossed(before, self.step, run.eval_every)
                         due_save = crossed(before, self.step, run.save_every)
-                        if due_eval or due_save or stopped():
+                        if due_eval or due_save or self.stop_requested:
                             self.seconds += time.perf_counter() - clock
                             if due_eval:
                                 self._evaluate()
-                            if due_save or stopped():
+                            if due_save or self.stop_requested:
                                 self.save()
-                            if stopped():
-                                raise Stopped(stopped())
+                            if self.stop_requested:
+                                raise Stopped(self.stop_requested)
                             clock = time.perf_counter()
             except (RunError, ArithmeticError):
                 self._save_if_possible()
@@ -202,6 +202,10 @@ class Session:
             "steps_per_second": round(self.step / max(self.seconds, 1e-9), 1),
             "peak_memory_bytes": peak_memory(),
         }
+
+    def _log_episodes(self, slot: Slot) -> None:
+        for episode in self.episodes.add(slot.ts):
+            self.folder.episodes.write({"step": slot.step, **episode})
 
     def _log(self, metrics: dict[str, Any] | None) -> None:
         line: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 3)}
@@ -324,22 +328,20 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def stop_requests():  # type: ignore[no-untyped-def]
-    """Within, Ctrl-C and SIGTERM are noted instead of raised: yields a function that gives the signal's number or 0."""
-    noted = 0
+def stop_requests(session: Session) -> Iterator[None]:
+    """Within, Ctrl-C and SIGTERM are noted in the session instead of raised; the second Ctrl-C does not wait."""
 
     def note(signum: int, frame: FrameType | None) -> None:
-        nonlocal noted
-        if noted == signum == signal.SIGINT:
-            raise KeyboardInterrupt  # the second Ctrl-C does not wait
-        noted = signum
+        if session.stop_requested == signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        session.stop_requested = signum
 
     try:
         before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # not the main thread: a notebook's or a server's worker
         before = {}
     try:
-        yield lambda: noted
+        yield
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)
@@ -397,11 +399,3 @@ def git_commit() -> str | None:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def json_line(result: dict[str, Any]) -> str:
-    """A result as the one JSON object of --json."""
-    return json.dumps(result, allow_nan=False)
-
-
-Stop = Callable[[], int]

@@ -1,0 +1,149 @@
+"""Exact resume: a run cut at random points and continued equals one that never stopped, bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.dqn import DQNConfig
+from rl import checkpoint
+from rl.networks import NetConfig
+from rl.schedules import Ramp
+from runs import resume, train
+from runs.folder import read_jsonl
+from runs.recipe import Run
+
+SMALL = DQNConfig(
+    net=NetConfig(hidden=(16,)),
+    learning_starts=20,
+    batch_size=8,
+    buffer_size=120,
+    replay_ratio=0.5,
+    update_every=4,
+    target_every=7,
+    n_step=2,
+    prioritized=True,
+    noisy=True,
+    epsilon=Ramp(1.0, 0.1, 100),
+)
+PIXELS = dataclasses.replace(SMALL, net=NetConfig(encoder="nips", hidden=(8,)), stack=4, buffer_size=160)
+TIMES = ("seconds", "time/sps")
+
+
+def run_of(env: str, num_envs: int, steps: int = 300, agent: Any = SMALL, **fields: Any) -> Run:
+    return Run(
+        env=env, agent=agent, steps=steps, num_envs=num_envs, log_every=50, eval_episodes=1, eval_max_steps=50, **fields
+    )
+
+
+def final_state(folder: Path) -> dict[str, Any]:
+    """All that a run leaves behind, times taken out."""
+    saved, _ = checkpoint.newest_good(folder)
+    trees = {name: checkpoint.load_tree(saved, name) for name in ("agent", "learner", "session")}
+    trees["session"].pop("seconds")
+    store = checkpoint.SegmentStore(folder, checkpoint.verify(saved)["segments"])
+    last = {}
+    for start, stop, rows in store:
+        for name in ("action", "reward", "discount", "first"):
+            last[name] = np.concatenate([last[name], rows[name]]) if name in last else rows[name]
+        last.setdefault("begin", start)
+        last["end"] = stop
+    trees["rows"] = {k: v[-15:] if isinstance(v, np.ndarray) else v for k, v in last.items() if k != "begin"}
+    for name in ("metrics", "episodes", "evaluations"):
+        lines = read_jsonl(folder / f"{name}.jsonl")
+        trees[name] = [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+    return trees
+
+
+def assert_equal(a: Any, b: Any, path: str = "") -> None:
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), path
+        for key in a:
+            assert_equal(a[key], b[key], f"{path}/{key}")
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), path
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_equal(x, y, f"{path}[{i}]")
+    elif hasattr(a, "shape"):
+        assert np.array_equal(np.asarray(a), np.asarray(b)), path
+    else:
+        assert a == b or (a != a and b != b), f"{path}: {a} != {b}"
+
+
+def check_cut(run: Run, cut: int, whole: dict[str, Any], out: Path) -> None:
+    """Stops the training as a signal would, at the first slot at or beyond `cut`, and resumes it."""
+    from runs.train import Session, Stopped
+
+    original = Session._log_episodes
+
+    def stop_at(self: Session, slot: Any) -> None:
+        original(self, slot)
+        if slot.step >= cut and not getattr(self, "resumed", False):
+            self.stop_requested = 15
+
+    Session._log_episodes = stop_at  # type: ignore[method-assign]
+    try:
+        with pytest.raises(Stopped):
+            train(run, out=out)
+    finally:
+        Session._log_episodes = original  # type: ignore[method-assign]
+    assert resume(out)["steps"] == run.steps
+    assert_equal(final_state(out), whole)
+
+
+CASES = [("CartPole-v1", 1), ("CartPole-v1", 4), ("LunarLander-v3", 4)]
+EVERY = [(env, n) for env in ("CartPole-v1", "LunarLander-v3") for n in (1, 4, 8)]
+
+
+@pytest.mark.parametrize(("env", "num_envs"), CASES)
+def test_a_run_cut_at_random_points_equals_the_uninterrupted_one(env: str, num_envs: int, tmp_path: Path) -> None:
+    run = run_of(env, num_envs)
+    train(run, out=tmp_path / "whole")
+    whole = final_state(tmp_path / "whole")
+    for i, cut in enumerate(np.random.default_rng(num_envs).integers(1, 299, 2)):
+        check_cut(run, int(cut), whole, tmp_path / f"cut{i}")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(("env", "num_envs"), EVERY)
+def test_twenty_cut_points_for_each_environment(env: str, num_envs: int, tmp_path: Path) -> None:
+    run = run_of(env, num_envs)
+    train(run, out=tmp_path / "whole")
+    whole = final_state(tmp_path / "whole")
+    for i, cut in enumerate(np.random.default_rng(num_envs).integers(1, 299, 20)):
+        check_cut(run, int(cut), whole, tmp_path / f"cut{i}")
+
+
+@pytest.mark.parametrize(
+    "num_envs", [1, pytest.param(4, marks=pytest.mark.full), pytest.param(8, marks=pytest.mark.full)]
+)
+def test_pong_cut_anywhere_equals_the_uninterrupted_run(num_envs: int, tmp_path: Path, request: Any) -> None:
+    run = run_of("ALE/Pong-v5", num_envs, steps=160, agent=PIXELS)
+    train(run, out=tmp_path / "whole")
+    whole = final_state(tmp_path / "whole")
+    full = request.config.getoption("-m") == "full" or num_envs > 1
+    for i, cut in enumerate(np.random.default_rng(0).integers(1, 159, 20 if full else 1)):
+        check_cut(run, int(cut), whole, tmp_path / f"cut{i}")
+
+
+def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path) -> None:
+    run = run_of("CartPole-v1", 2)
+    train(run, out=tmp_path / "whole")
+    train(dataclasses.replace(run, steps=150), out=tmp_path / "short")
+    assert resume(tmp_path / "short", steps=300)["steps"] == 300
+    assert json.loads((tmp_path / "short" / "run.json").read_text())["recipe"]["steps"] == 300
+
+
+def test_logging_evaluating_and_saving_do_not_change_the_weights(tmp_path: Path) -> None:  # T21
+    run = run_of("CartPole-v1", 2)
+    train(run, out=tmp_path / "plain")
+    busy = dataclasses.replace(run, eval_every=30, save_every=40, log_every=10, eval_sample=True)
+    train(busy, out=tmp_path / "busy")
+    a, b = final_state(tmp_path / "plain"), final_state(tmp_path / "busy")
+    assert_equal(a["agent"], b["agent"])
+    assert_equal(a["learner"], b["learner"])
