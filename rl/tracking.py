@@ -153,7 +153,7 @@ class WandbTracker(Tracker):
         self._folder, self._say, self._demanded = folder, say, demanded
         self._run_options = {"config": config, "resume": os.environ.get("WANDB_RESUME") or "allow", **run}
         self._queue: queue.Queue[tuple[Call, dict[str, Any]] | None] = queue.Queue(self.CAPACITY)
-        self._overflowed = False
+        self._overflowed = self._started = False
         self._waiting: Callable[[], None] | None = None
         self._next_checkpoint = 0.0
         self._exit_code = 0
@@ -197,8 +197,11 @@ class WandbTracker(Tracker):
     def _send_checkpoint(self, path: Path, step: int, aliases: list[str]) -> None:
         def send(wandb: Any, run: Any, now: dict[str, Any]) -> None:
             artifact = wandb.Artifact(f"agent-{run.id}", type="model", metadata={"global_step": step})
-            for file in sorted(path.iterdir()):
-                artifact.add_file(str(file), name=file.name)
+            try:
+                for file in sorted(path.iterdir()):
+                    artifact.add_file(str(file), name=file.name)
+            except FileNotFoundError:  # training was faster than W&B's start: a newer one has taken its place
+                return
             run.log_artifact(artifact, aliases=aliases)
 
         self._put(send, step)
@@ -214,7 +217,8 @@ class WandbTracker(Tracker):
             self._queue.put(None, timeout=patience)
         self._thread.join(min(5.0, max(0.0, end - time.monotonic())))
         if self._thread.is_alive() and (left := end - time.monotonic()) > 0:
-            self._say(f"waiting for W&B to take what is left, at most {left:.0f} s")
+            if self._started:
+                self._say(f"waiting for W&B to take what is left, at most {left:.0f} s")
             self._thread.join(left)
         if self._thread.is_alive():
             self._off(f"it did not answer for {patience:.0f} s")
@@ -239,8 +243,10 @@ class WandbTracker(Tracker):
 
     def _work(self) -> None:
         """The thread: starts W&B, makes the calls in order, ends with None."""
+        run = None
         try:
             run, wandb = self._start()
+            self._started = True
             while run is not None and (item := self._queue.get()) is not None:
                 call, now = item
                 call(wandb, run, now)
@@ -248,6 +254,9 @@ class WandbTracker(Tracker):
                 run.finish(exit_code=self._exit_code)
         except BaseException as error:  # nothing of W&B's may reach the training
             self._off(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(BaseException):
+                assert run is not None
+                run.finish(exit_code=1)  # or a resumption in this process would find the run in use
 
     def _start(self) -> tuple[Any, Any]:
         import wandb

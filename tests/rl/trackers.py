@@ -54,6 +54,7 @@ def work(tracker: Tracker, folder: Path, first: int = 0) -> None:
     for k in (4, 5):
         saved = write_checkpoint(folder, first + k * 100, {"agent": {"w": np.full(10, k)}})
         tracker.log_checkpoint(saved, first + k * 100)
+        tracker.log_checkpoint(saved.with_name("removed meanwhile"), first + k * 100, ["best"])
     tracker.log_checkpoint(saved, first + 500, ["latest", "best"])
 
 
@@ -92,13 +93,15 @@ def faults(folder: Path) -> None:
 
         setattr(owner, name, broken)
         tell(fault=name)
-        try:
-            tracker = begin(folder)
-            work(tracker, folder)
-            tracker.finish()
-            tell(mode=tracker.mode)
-        finally:
-            setattr(owner, name, original)
+        tracker = begin(folder)
+        work(tracker, folder)
+        tracker.finish()
+        tell(mode=tracker.mode)
+        setattr(owner, name, original)
+        if name == "log":
+            again = begin(folder, state=tracker.state)  # in the same process
+            again.finish()
+            tell(resumed=again.mode)
 
 
 def unreachable(folder: Path) -> None:
