@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+
+import runs
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("rl", "agents", "envs", "runs")
@@ -144,12 +148,10 @@ def test_an_environment_worker_loads_no_torch():
 
 
 def test_a_verb_stays_a_function_after_its_module_was_imported():
-    done = run_python(
-        "import runs, runs.settings, runs.evaluate, types\n"
-        "assert isinstance(runs.evaluate, types.FunctionType), runs.evaluate\n"
-        "from runs import evaluate\n"
-        "from runs.evaluate import evaluate as same\n"
-        "assert evaluate is same\n"
-        "assert isinstance(runs.settings, types.ModuleType)\n"
-    )
-    assert done.returncode == 0, done.stderr
+    module = importlib.import_module("runs.evaluate")
+    assert isinstance(module, types.ModuleType)
+    assert runs.evaluate is module.evaluate
+    assert isinstance(importlib.import_module("runs.settings"), types.ModuleType)
+    assert runs.settings is sys.modules["runs.settings"]
+    with pytest.raises(AttributeError, match="no attribute 'evaluat'"):
+        runs.evaluat  # noqa: B018

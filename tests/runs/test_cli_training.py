@@ -221,7 +221,7 @@ def test_a_sound_environment_of_the_user_trains(theirs, capfd):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_resume_goes_on_to_the_end(number, status, here):
+def test_a_signal_saves_and_resume_goes_on_to_the_end(number, status, here, capfd):
     out = here / "a"
     words = ["train", "CartPole-v1", "--out", str(out), "--steps", "1000000", "--track", "off"]
     child = subprocess.Popen(
@@ -245,31 +245,11 @@ def test_a_signal_saves_and_resume_goes_on_to_the_end(number, status, here):
     assert "Traceback" not in err
     saved = sorted(path.name for path in (out / "checkpoints").iterdir())
     step = int(saved[-1].removeprefix("step-"))
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "runs",
-            "resume",
-            str(out),
-            "--steps",
-            str(step + 300),
-            "--json",
-            "--quiet",
-            "--track",
-            "off",
-        ],
-        cwd=here,
-        env=child_env(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["steps"] == step + 300
+    assert cli.main(["resume", str(out), "--steps", str(step + 300), "--json", "--quiet", "--track", "off"]) == 0
+    assert json.loads(capfd.readouterr().out)["steps"] == step + 300
 
 
-def test_a_second_process_on_the_same_run_is_refused(here):
+def test_a_second_process_on_the_same_run_is_refused(here, capfd):
     out = here / "a"
     holder = textwrap.dedent(
         f"""
@@ -292,17 +272,11 @@ def test_a_second_process_on_the_same_run_is_refused(here):
     )
     assert child.stdout.readline() == "held\n"
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "runs", "resume", str(out), "--steps", "9999", "--track", "off"],
-            cwd=here,
-            env=child_env(),
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert done.returncode == 2
-        assert f"process {child.pid}" in done.stderr
-        assert done.stderr.count("\n") == 1
+        capfd.readouterr()
+        assert cli.main(["resume", str(out), "--steps", "9999", "--track", "off"]) == 2
+        err = capfd.readouterr().err
+        assert f"process {child.pid}" in err
+        assert err.count("\n") == 1, err
     finally:
         child.stdin.close()
         child.wait(timeout=30)
