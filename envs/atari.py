@@ -209,8 +209,6 @@ class Ale(Vector):
         return frames[0] if self.num_envs == 1 else np.concatenate(frames)
 
     def render(self) -> list[np.ndarray]:
-        if self._screen is None:
-            raise InputError("this environment was made without a picture: pass render=True")
         return [console.picture for console in self._consoles]
 
     def close(self) -> None:

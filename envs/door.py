@@ -107,6 +107,7 @@ def make(
         cap=None if vector.capped else config.max_steps,
         life_loss=facts.life_loss if config.life_loss is None else config.life_loss,
         flicker=config.flicker,
+        pictures=render,
         info=info,
     )
 
@@ -232,6 +233,8 @@ class _Builder:
             env = _built(self.id, lambda: gymnasium.make(target, disable_env_checker=True, **options))
             limit = target.max_episode_steps
         else:
+            if self.render and "render_mode" not in inspect.signature(target).parameters:
+                del options["render_mode"]  # it may know one way to draw itself without being told
             env = _built(self.id, lambda: target(**options))
             limit = None
         if not isinstance(env, gymnasium.Env):

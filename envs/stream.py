@@ -6,6 +6,7 @@ the seeds of episodes, the list of games of an evaluation, exact resume.
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Sequence
@@ -47,6 +48,7 @@ class Stream:
         cap: int | None = None,
         life_loss: bool = False,
         flicker: float = 0.0,
+        pictures: bool = False,
         info: dict[str, Any],
     ) -> None:
         """`info` is that of the reset which `vector` has just had, from `first_seeds`."""
@@ -55,7 +57,7 @@ class Stream:
         self.resume_level = "exact" if vector.seeded else "episode"
         self._vector, self._casts, self._mask_cast, self._to_env = vector, list(casts), mask_cast, to_env
         self._seed, self._stream, self._games = seed, stream, games
-        self._cap, self._life_loss, self._flicker = cap, life_loss, flicker
+        self._cap, self._life_loss, self._flicker, self._pictures = cap, life_loss, flicker, pictures
         self._action_shape = (n, *spec.action.shape)
         self._action_dtype = np.dtype(spec.action.dtype)
         self._no = np.zeros(n, bool)
@@ -160,6 +162,43 @@ class Stream:
         self._row = TimeStep(obs, mask, action, reward, discount, first, last, self._info)
         if starts or not self._prepared:
             self._prepare()
+        return self._row
+
+    def start_ended(self) -> TimeStep:
+        """The row to act on next, where the environments that were `last` have begun their next episode already.
+
+        For learners that know no `first` rows, such as SB3's: an episode's first observation comes without a slot of
+        its own, the other environments stay as they are. The episodes are those that `step` would begin.
+        """
+        if not self._ended:
+            return self._row
+        old, starts = self._row, self._starts()
+        flickers = self._flickers
+        if self._flicker:  # the others have drawn for this row already
+            self._flickers = [rng if i in starts else copy.deepcopy(rng) for i, rng in enumerate(flickers)]
+        try:
+            info = self._vector.restart(starts)
+            began = np.zeros(self.num_envs, bool)
+            began[list(starts)] = True
+            self._born[began] = self._slot
+            self._lives = self._lives_of(info)
+            self._note(info)
+            obs, mask = self._observe(info, self._no)
+        except RunError as error:
+            raise RunError(f"{self.spec.id}: {error}") from error
+        finally:
+            self._flickers = flickers
+        kept = {name: leaf.copy() for name, leaf in old.obs.items()}
+        for name, leaf in kept.items():
+            leaf[began] = obs[name][began]
+        if mask is not None and old.mask is not None:
+            mask = np.where(began[:, None], mask, old.mask)
+        self._ended = False
+        fields = {name: getattr(old, name).copy() for name in ("action", "reward", "discount")}
+        for field in fields.values():
+            field[began] = 0
+        self._row = TimeStep(kept, mask, first=old.first | began, last=self._no.copy(), info=self._info, **fields)
+        self._prepare()
         return self._row
 
     def _starts(self) -> Starts:
@@ -405,6 +444,8 @@ class Stream:
 
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment, of the newest row. Needs `render=True` in `make`."""
+        if not self._pictures:
+            raise InputError(f"{self.spec.id} was made without pictures: pass render=True")
         return self._vector.render()
 
     def close(self) -> None:

@@ -353,7 +353,7 @@ class Native(Vector):
         self._ended = np.zeros(num_envs, bool)
         self._observations: Any = None
         self._final: dict[int, Any] = {}
-        self.seeded = self.has_state or self._resets_by_mask()
+        self.seeded = self._resets_by_mask()
         if not self.seeded and self._mode is not AutoresetMode.NEXT_STEP:
             raise InputError(f"{id} resets in mode {self._mode.value} without honouring `reset_mask`: use NEXT_STEP")
 
@@ -361,19 +361,16 @@ class Native(Vector):
         """Whether a seeded reset by mask gives the seed's episode and leaves the other environments alone."""
         seeds = list(range(self.num_envs))
         try:
-            before, _ = self._vec.reset(seed=seeds)
-            before = _copy(before)
-            self._vec.step(_zero_actions(self._vec))
-            after, _ = self._reset([True] + [False] * (self.num_envs - 1), seeds)
-            again, _ = self._reset([True] * self.num_envs, seeds)
-        except Exception:
+            begun = _flat(_copy(self._vec.reset(seed=seeds)[0]))
+            stepped = _flat(_copy(self._vec.step(_zero_actions(self._vec))[0]))
+            mixed = _flat(_copy(self._reset([True] + [False] * (self.num_envs - 1), seeds)[0]))
+            again = _flat(_copy(self._reset([True] * self.num_envs, seeds)[0]))
+        except Exception:  # whatever it is that fails, such resets cannot be relied on
             return False
-        first = all(np.array_equal(a[0], b[0]) for a, b in zip(_flat(before), _flat(after), strict=True))
-        every = all(np.array_equal(a, b) for a, b in zip(_flat(before), _flat(again), strict=True))
-        others = self.num_envs == 1 or not all(
-            np.array_equal(a[1:], b[1:]) for a, b in zip(_flat(before), _flat(after), strict=True)
+        return all(
+            np.array_equal(b, a) and np.array_equal(b[0], m[0]) and np.array_equal(s[1:], m[1:])
+            for b, s, m, a in zip(begun, stepped, mixed, again, strict=True)
         )
-        return first and every and others
 
     def _reset(self, mask: Sequence[bool], seeds: Sequence[int | None]) -> tuple[Any, dict[str, Any]]:
         return self._vec.reset(seed=list(seeds), options={"reset_mask": np.array(mask, dtype=bool)})
@@ -381,7 +378,7 @@ class Native(Vector):
     def reset(self, seeds: Sequence[int]) -> Info:
         self._ended[:] = False
         self._final.clear()
-        self._observations, info = self._vec.reset(seed=list(seeds))
+        self._observations, info = self._vec.reset(seed=list(seeds) if self.seeded else int(seeds[0]))
         return _present(info, self.num_envs)
 
     def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
@@ -429,10 +426,7 @@ class Native(Vector):
         self._observations = self._vec.set_state(state)  # type: ignore[attr-defined]
 
     def render(self) -> list[np.ndarray]:
-        frames = self._vec.render()
-        if frames is None:
-            raise InputError("this environment was made without a picture: it has no render_mode 'rgb_array'")
-        return [_picture(frame) for frame in frames]
+        return [_picture(frame) for frame in self._vec.render() or [None]]
 
     def close(self) -> None:
         self._vec.close()

@@ -23,6 +23,9 @@ class Unseeded(gymnasium.Env):
     def step(self, action):
         return self._show(), 1.0, False, False, {}
 
+    def render(self):
+        return None
+
     def _show(self) -> np.ndarray:
         return np.random.default_rng().uniform(size=2).astype(np.float32)
 
@@ -43,7 +46,7 @@ class Shows(gymnasium.Env):
         return self.observation_space.sample(), 0.0, False, False, {}
 
 
-def counting(num_envs: int, mode: str = "next-step", length: int = 3, end: str = "terminated") -> SyncVectorEnv:
+def counting(num_envs: int, mode: str = "NextStep", length: int = 3, end: str = "terminated") -> SyncVectorEnv:
     """Gymnasium's own vectoriser over the counting probe, in any of its autoreset modes."""
     return SyncVectorEnv([lambda: Counting(length, end=end)] * num_envs, autoreset_mode=AutoresetMode(mode))
 
@@ -55,7 +58,7 @@ class _Deaf(SyncVectorEnv):
         return super().reset(seed=seed)
 
 
-def deaf(num_envs: int, mode: str = "next-step") -> SyncVectorEnv:
+def deaf(num_envs: int, mode: str = "NextStep") -> SyncVectorEnv:
     return _Deaf([lambda: Counting(3)] * num_envs, autoreset_mode=AutoresetMode(mode))
 
 

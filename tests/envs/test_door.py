@@ -84,7 +84,7 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
     assert envs.make("my_game_of_today:Mine").reset().first.all()
 
 
-@pytest.mark.parametrize("mode", ["next-step", "same-step", "disabled"])
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
 @pytest.mark.parametrize("end", ["terminated", "truncated"])
 def test_t4_every_autoreset_mode_gives_the_same_rows(mode, end):
     """T3, T4: final observations, seeds and times are those of our own serial stepping."""
@@ -100,7 +100,7 @@ def test_t4_every_autoreset_mode_gives_the_same_rows(mode, end):
         a, b = serial.step(np.zeros(3, np.int64)), native.step(np.zeros(3, np.int64))
 
 
-@pytest.mark.parametrize("mode", ["next-step", "same-step", "disabled"])
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
 def test_environments_of_every_mode_resume_exactly_and_play_lists_of_games(mode):
     config = EnvConfig(options={"mode": mode, "length": 6}, max_steps=5)
     env = envs.make(f"{HERE}:counting", num_envs=2, games=5, config=config)
@@ -137,7 +137,7 @@ def test_gymnasiums_cartpole_vector_is_used_unseeded_where_asked_for():
 def test_a_vector_environment_deaf_to_masks_is_refused_where_that_matters():
     assert envs.make(f"{HERE}:deaf", num_envs=2).resume_level == "episode"
     with pytest.raises(InputError, match="resets in mode SameStep without honouring `reset_mask`"):
-        envs.make(f"{HERE}:deaf", num_envs=2, config=EnvConfig(options={"mode": "same-step"}))
+        envs.make(f"{HERE}:deaf", num_envs=2, config=EnvConfig(options={"mode": "SameStep"}))
 
 
 def test_native_is_refused_where_there_is_none():
@@ -153,7 +153,9 @@ def test_pictures_come_from_every_vectoriser():
             env.reset()
             pictures = env.render()
             assert len(pictures) == 2 and pictures[0].shape == (400, 600, 3) and pictures[0].dtype == np.uint8
-    with envs.make("CartPole-v1") as env, pytest.raises((InputError, RunError)):
+    with envs.make("CartPole-v1") as env, pytest.raises(InputError, match="made without pictures: pass render=True"):
+        env.render()
+    with envs.make(f"{HERE}:Unseeded", render=True) as env, pytest.raises(InputError, match="no render_mode 'rgb_array'"):
         env.render()
 
 
