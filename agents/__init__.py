@@ -9,7 +9,10 @@ import importlib
 from typing import Any
 
 REGISTRY: dict[str, str] = {
+    "a2c": "agents.a2c:A2C",
     "dqn": "agents.dqn:DQN",
+    "ppo": "agents.ppo:PPO",
+    "reinforce": "agents.reinforce:Reinforce",
 }
 """Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
 

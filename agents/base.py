@@ -183,7 +183,11 @@ class FrameStack:
         return {name: frames[slots, self._env[:, None]] for name, frames in self._frames.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"count": self.count, "first": self._first.copy(), "frames": {k: v.copy() for k, v in self._frames.items()}}
+        return {
+            "count": self.count,
+            "first": self._first.copy(),
+            "frames": {k: v.copy() for k, v in self._frames.items()},
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.count = state["count"]
@@ -202,6 +206,9 @@ class Actor:
         self.frames = FrameStack(agent.spec, num_envs, agent.stack)
         self.memory = torch.zeros(num_envs, agent.state_size, device=agent.device)
         """Recurrent state before the next row, float32 [N, state_size]."""
+        self.noise: Tensor | None = None
+        """Exploration noise that is held for some steps, and its age; gSDE's."""
+        self.age = 0
         self.extra: dict[str, np.ndarray] = {}
         self.output: Any = None
 
@@ -219,6 +226,8 @@ class Actor:
             "generator": self.generator.get_state(),
             "frames": self.frames.state_dict(),
             "memory": self.memory.clone(),
+            "noise": None if self.noise is None else self.noise.clone(),
+            "age": self.age,
             "extra": dict(self.extra),
         }
 
@@ -227,6 +236,8 @@ class Actor:
         self.generator.set_state(state["generator"].cpu())
         self.frames.load_state_dict(state["frames"])
         self.memory = state["memory"].to(self.agent.device)
+        self.noise = None if state["noise"] is None else state["noise"].to(self.agent.device)
+        self.age = state["age"]
         self.extra = dict(state["extra"])
 
 

@@ -1,0 +1,49 @@
+"""A2C: the synchronous advantage actor-critic (Mnih et al. 2016), one gradient update on each short rollout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss
+from rl.optim import OptimizerName
+from rl.schedules import Ramp, value_at
+
+
+@dataclass(frozen=True)
+class A2CConfig(PolicyLearnerConfig):
+    """A2C's defaults."""
+
+    rollout: int = 5
+    """Rows of each environment in one update."""
+    gae_lambda: float = 1.0
+    """Lambda of the advantage estimate; 1 is the whole return."""
+    lr: float | Ramp = 7e-4
+    """Learning rate, or its schedule over counted steps."""
+    optimizer: OptimizerName = "rmsprop"
+    """Optimizer of the network."""
+    normalize_advantage: bool = False
+    """Standardise advantages within each minibatch."""
+
+
+class A2C(PolicyAgent):
+    """The policy gradient weighted by the advantage, with a value regression beside it."""
+
+    name = "a2c"
+    Config = A2CConfig
+    config: A2CConfig
+
+    def loss(self, batch: PolicyBatch) -> PolicyLoss:
+        c = self.config
+        log_prob, entropy, value = self.evaluate_actions(batch)
+        error = (value - batch.target).square()
+        loss = -log_prob * batch.advantage + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
+        with torch.no_grad():
+            valid = batch.valid
+            metrics = {
+                "policy_loss": (-log_prob * batch.advantage)[valid].mean(),
+                "value_loss": error[valid].mean(),
+                "entropy": entropy[valid].mean(),
+            }
+        return PolicyLoss(loss, metrics)

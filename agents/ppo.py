@@ -1,0 +1,91 @@
+"""PPO (Schulman et al. 2017) with the details that decide results as fields (Huang et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from agents.base import Metrics
+from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Rollout
+from rl.errors import InputError
+from rl.schedules import Ramp, value_at
+
+
+@dataclass(frozen=True)
+class PPOConfig(PolicyLearnerConfig):
+    """PPO's own fields."""
+
+    epochs: int = 10
+    """Passes over each rollout."""
+    minibatch_size: int = 64
+    """Transitions in one gradient update; with a memory whole environments of about as many rows."""
+    clip: float | Ramp = 0.2
+    """How far the ratio may leave 1 before it stops paying."""
+    value_clip: float | None = None
+    """How far a value may move from the one acted with before its error stops counting; off by default."""
+    target_kl: float | None = None
+    """Stop the passes over a rollout where the policy has moved further than 1.5 times this."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("epochs", "minibatch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        clip = (self.clip.start, self.clip.end) if isinstance(self.clip, Ramp) else (self.clip, self.clip)
+        if min(clip) < 0 or max(clip) <= 0:
+            raise InputError(f"clip must be above 0, got {self.clip}")
+        for name in ("value_clip", "target_kl"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
+
+
+class PPO(PolicyAgent):
+    """Several passes over each rollout, the policy's change held in by clipping its ratio."""
+
+    name = "ppo"
+    Config = PPOConfig
+    config: PPOConfig
+
+    def batches(self, rollout: Rollout) -> Iterator[PolicyBatch]:
+        """Each pass in a new order, cut into near-equal parts, so that none is left with a single row."""
+        c = self.config
+        rows = rollout.valid.shape[0]
+        items = rollout.valid.shape[1] if self.recurrent else int(rollout.valid.sum())
+        parts = max(1, round(items * (rows if self.recurrent else 1) / c.minibatch_size))
+        for _ in range(c.epochs):
+            order = torch.randperm(items, generator=self._shuffle).to(self.device)
+            for index in order.tensor_split(min(parts, items)):
+                batch = self.select(rollout, index)
+                if bool(batch.valid.any()):
+                    yield batch
+
+    def loss(self, batch: PolicyBatch) -> PolicyLoss:
+        c = self.config
+        log_prob, entropy, value = self.evaluate_actions(batch)
+        log_ratio = log_prob - batch.log_prob
+        ratio = log_ratio.exp()
+        clip = value_at(c.clip, self.step)
+        # equation 7
+        gain = torch.min(ratio * batch.advantage, ratio.clamp(1 - clip, 1 + clip) * batch.advantage)
+        error = (value - batch.target).square()
+        if c.value_clip is not None:
+            near = batch.value + (value - batch.value).clamp(-c.value_clip, c.value_clip)
+            error = torch.max(error, (near - batch.target).square())
+        loss = -gain + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
+        with torch.no_grad():
+            valid = batch.valid
+            metrics = {
+                "policy_loss": -gain[valid].mean(),
+                "value_loss": error[valid].mean(),
+                "entropy": entropy[valid].mean(),
+                # Schulman's estimator: (r - 1) - log r, never negative
+                "approx_kl": (ratio - 1 - log_ratio)[valid].mean(),
+                "clip_fraction": ((ratio - 1).abs() > clip)[valid].float().mean(),
+            }
+        return PolicyLoss(loss, metrics)
+
+    def enough(self, metrics: Metrics) -> bool:
+        limit = self.config.target_kl
+        return limit is not None and bool(metrics["approx_kl"] > 1.5 * limit)

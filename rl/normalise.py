@@ -1,0 +1,60 @@
+"""Running means and variances of what a network sees and of what it is paid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class RunningMoments(nn.Module):
+    """Mean and variance of everything seen, merged batch by batch (Chan et al. 1979). Buffers, so they are saved.
+
+    Args:
+        shape: of one observation.
+    """
+
+    mean: Tensor
+    var: Tensor
+    count: Tensor
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("var", torch.ones(shape, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> None:
+        """Takes in a batch [B, *shape]; an empty one changes nothing."""
+        if not len(x):
+            return
+        x = x.double()
+        mean, var, n = x.mean(0), x.var(0, unbiased=False), len(x)
+        total = self.count + n
+        delta = mean - self.mean
+        merged = self.var * self.count + var * n + delta.square() * self.count * n / total
+        self.mean += delta * n / total
+        self.var.copy_(merged / total)
+        self.count.copy_(total)
+
+    def forward(self, x: Tensor, limit: float = 10.0) -> Tensor:
+        """x standardised and clipped to [-limit, limit], float32; x itself before anything was seen."""
+        scale = (self.var + 1e-8).rsqrt()
+        return ((x - self.mean.float()) * scale.float()).clamp(-limit, limit)
+
+
+class ObservationNormaliser(nn.Module):
+    """Standardises the float leaves of an observation; pictures, boards and categories pass."""
+
+    def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
+        super().__init__()
+        self.names = tuple(shapes)
+        self.moments = nn.ModuleList(RunningMoments(shape) for shape in shapes.values())
+
+    def forward(self, obs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {**obs, **{name: m(obs[name]) for name, m in zip(self.names, self.moments, strict=True)}}
+
+    def update(self, obs: dict[str, Tensor]) -> None:
+        """Takes in rows [B, *shape] of each leaf, one frame each."""
+        for name, moments in zip(self.names, self.moments, strict=True):
+            moments.update(obs[name])
