@@ -114,6 +114,8 @@ def _sigterm() -> Iterator[None]:
 
 
 def _run(args: argparse.Namespace) -> None:
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())  # last: `module:Class` finds the user's file, and shadows nothing
     if not getattr(args, "json", False):
         result = args.call(args)
         if result is not None:

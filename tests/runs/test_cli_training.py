@@ -61,6 +61,36 @@ class Theirs(gymnasium.Env):
 gymnasium.register("Theirs-v0", Theirs)
 '''
 
+MINE = """
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from agents.dqn import DQN, DQNConfig
+
+
+@dataclass(frozen=True)
+class MineConfig(DQNConfig):
+    bonus: float = 0.5
+
+
+class Mine(DQN):
+    name = "mine"
+    Config = MineConfig
+
+
+class Seven(nn.Module):
+    out_features = 7
+
+    def __init__(self, spec, config, stack):
+        super().__init__()
+        self.layer = nn.Linear(4, 7)
+
+    def forward(self, obs):
+        return torch.relu(self.layer(obs["obs"]))
+"""
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
@@ -217,6 +247,38 @@ def test_a_faulty_environment_ends_the_run_with_its_status_and_one_line(fault, s
 def test_a_sound_environment_of_the_user_trains(theirs, capfd):
     assert cli.main(["train", theirs, "--agent", "dqn", "--out", "a", "--json", *TINY]) == 0
     assert json.loads(capfd.readouterr().out)["returns"] == [20.0, 20.0]
+
+
+def test_an_agent_and_a_network_of_the_user_need_no_change_in_our_tree(here, monkeypatch, capfd):
+    (here / "mymod.py").write_text(MINE)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != ""])  # as the installed script has it
+    words = ["--agent", "mymod:Mine", "--set", "bonus=2", "--set", "hidden=8", "--out", "a", "--json", *TINY]
+    assert cli.main(["train", "CartPole-v1", *words]) == 0
+    assert json.loads(capfd.readouterr().out)["agent"] in ("mine", "mymod:Mine")
+    agent = json.loads(Path("a/run.json").read_text())["recipe"]["agent"]
+    assert (agent["name"], agent["bonus"], agent["net"]["hidden"]) == ("mymod:Mine", 2.0, [8])
+    assert cli.main(["evaluate", "a", "--episodes", "2", "--json"]) == 0
+    assert cli.main(["train", "a/run.json", "--out", "b", "--track", "off", "--quiet"]) == 0
+    capfd.readouterr()
+    assert cli.main(["inspect", "CartPole-v1", "--set", "net.encoder=mymod:Seven", "--json"]) == 0
+    assert [7] in [layer["shape"] for layer in json.loads(capfd.readouterr().out)["layers"]]
+    assert cli.main(["train", "CartPole-v1", "--agent", "mymod:Mime", *TINY]) == 2
+    assert "mymod" in capfd.readouterr().err
+    sys.modules.pop("mymod", None)
+
+
+def test_an_installed_package_adds_an_agent_by_its_entry_point(here, monkeypatch, capfd):
+    (here / "theirmod.py").write_text(MINE)
+    info = here / "theirs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ludo_rl.agents]\nlucky = theirmod:Mine\n")
+    monkeypatch.syspath_prepend(str(here))
+    assert cli.main(["list", "agents", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["agents"]["lucky"] == "from an installed package"
+    assert cli.main(["inspect", "CartPole-v1", "--agent", "lucky", "--set", "hidden=8", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["layers"][0]["shape"] == [8]
+    sys.modules.pop("theirmod", None)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
