@@ -146,8 +146,8 @@ class PixelNorm(nn.LayerNorm):
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
-def _conv(into: int, out: int, kernel: int, stride: int, config: NetConfig, padding: int = 0) -> list[nn.Module]:
-    conv = nn.Conv2d(into, out, kernel, stride, padding)
+def _conv(into: int, out: int, kernel: int, stride: int, config: NetConfig) -> list[nn.Module]:
+    conv = nn.Conv2d(into, out, kernel, stride)
     if not config.layer_norm:
         return [conv, activation(config)]
     # The norm gives a view, and autograd pays for writing into one: measured a third of the update.

@@ -283,6 +283,27 @@ def test_the_head_fits_the_action_space(action: ActionSpec, kind: type, shape: t
     assert dist.log_prob(raw).shape == dist.entropy().shape == (5,)
 
 
+@pytest.mark.parametrize(
+    ("action", "config"),
+    [
+        (ActionSpec("multidiscrete", (3, 2)), PolicyConfig()),
+        (ActionSpec("multibinary", (2, 2, 2)), PolicyConfig()),
+        (BOX, PolicyConfig(squash=True, deviation="gsde")),
+    ],
+)
+def test_a_policy_loss_compiles_to_one_graph(action: ActionSpec, config: PolicyConfig) -> None:
+    head = policy_head(action, 8, config)
+    features = torch.randn(5, 8, generator=rng())
+    raw = head(features).sample(rng())
+
+    def loss(features: Tensor) -> Tensor:
+        dist = head(features)
+        return dist.log_prob(raw) + dist.entropy()
+
+    compiled = torch.compile(loss, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(features), loss(features))
+
+
 def test_low_precision_logits_are_widened_once() -> None:
     logits = torch.randn(4, 6, generator=rng()).bfloat16()
     for dist in (Categorical(logits), MultiCategorical(logits, (2, 4)), Bernoulli(logits)):
