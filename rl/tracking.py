@@ -254,9 +254,9 @@ class WandbTracker(Tracker):
                 run.finish(exit_code=self._exit_code)
         except BaseException as error:  # nothing of W&B's may reach the training
             self._off(f"{type(error).__name__}: {error}")
-            with contextlib.suppress(BaseException):
-                assert run is not None
-                run.finish(exit_code=1)  # or a resumption in this process would find the run in use
+            if run is not None:
+                with contextlib.suppress(BaseException):
+                    run.finish(exit_code=1)  # or a resumption in this process would find the run in use
 
     def _start(self) -> tuple[Any, Any]:
         import wandb
@@ -296,10 +296,13 @@ def _may_have_key() -> bool:
     """Whether asking W&B for a key is worth its import (1.5 s): something that could hold one is there."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    home = Path.home()
-    config = Path(os.environ.get("WANDB_CONFIG_DIR") or home / ".config" / "wandb") / "settings"
-    places = [Path(os.environ.get("NETRC") or home / ".netrc"), home / "_netrc", config, Path("wandb/settings")]
-    return any(place.exists() for place in places)
+    try:
+        home = Path.home()
+        config = Path(os.environ.get("WANDB_CONFIG_DIR") or home / ".config" / "wandb") / "settings"
+        places = [Path(os.environ.get("NETRC") or home / ".netrc"), home / "_netrc", config, Path("wandb/settings")]
+        return any(place.exists() for place in places)
+    except (OSError, RuntimeError):  # no home, or one that may not be looked into
+        return True
 
 
 def _clean(text: str) -> str:
