@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -357,39 +358,38 @@ def benchmark(
 ) -> dict[str, Any]:
     """Fills a column of `rows` rows from `frames` (each [N, *shape], as an environment shows them) and samples it.
 
-    Returns one row of a table: game, rows, bytes_per_row, gb_per_million, encode_us (a row), sample_ms (the median of
-    200 batches, each both stacks of `batch` n-step windows) and rss_mb (this process, when full).
+    Returns one row of a table: game, rows, bytes_per_row, gb_per_million, encode_us (a row), sample_ms (a batch, both
+    stacks of `batch` n-step windows) and rss_mb (this process, when full). Times are medians, over spans of eight rows
+    and over 200 batches, so that a busy machine distorts them less.
     """
     stream = iter(frames)
-    row = np.ascontiguousarray(next(stream))
-    num_envs = len(row)
-    slots = rows // num_envs
-    column = make_column(row.shape[1:], row.dtype, slots, num_envs, store)
-    encode, slot = 0.0, 0
-    for slot in range(slots):
+    example = next(stream)
+    num_envs, slots = len(example), rows // len(example)
+    column = make_column(example.shape[1:], example.dtype, slots, num_envs, store)
+    writes, reads, held = np.zeros(slots), np.zeros(200), 0
+    for slot, shown in zip(range(slots), chain([example], stream)):  # noqa: B905 - the shorter one ends it
+        shown = np.array(shown)  # out of the timing: a frame read from a file is fetched here
         start = time.perf_counter()
-        column.write(slot, row)
-        encode += time.perf_counter() - start
-        following = next(stream, None)
-        if following is None:
-            break
-        row = np.ascontiguousarray(following)
-    rng, spent, held = np.random.default_rng(seed), [], slot + 1
-    back = np.arange(1 - stack, 1)
-    for _ in range(200):
-        t = rng.integers(stack - 1, held - n, batch)
-        env = rng.integers(num_envs, size=batch)
+        column.write(slot, shown)
+        writes[slot] = time.perf_counter() - start
+        held = slot + 1
+    if held < max(BLOCK, stack + n):
+        raise InputError(f"the benchmark needs at least {max(BLOCK, stack + n)} rows an environment, got {held}")
+    rng, back = np.random.default_rng(seed), np.arange(1 - stack, 1)
+    for i in range(len(reads)):
+        t, env = rng.integers(stack - 1, held - n, batch), rng.integers(num_envs, size=batch)
         times = np.concatenate([t, t + n])[:, None] + back  # [2B, stack]
+        envs = np.broadcast_to(np.concatenate([env, env])[:, None], times.shape)
         start = time.perf_counter()
-        column.read(times, np.broadcast_to(np.concatenate([env, env])[:, None], times.shape))
-        spent.append(time.perf_counter() - start)
-    count = held * num_envs
+        column.read(times, envs)
+        reads[i] = time.perf_counter() - start
+    spans = writes[: held // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=1)
     return {
         "game": game,
-        "rows": count,
-        "bytes_per_row": column.nbytes / count,
-        "gb_per_million": column.nbytes / count / 1e3,
-        "encode_us": encode / count * 1e6,
-        "sample_ms": float(np.median(spent)) * 1e3,
+        "rows": held * num_envs,
+        "bytes_per_row": column.nbytes / (held * num_envs),
+        "gb_per_million": column.nbytes / (held * num_envs) / 1e3,
+        "encode_us": float(np.median(spans)) / num_envs * 1e6,
+        "sample_ms": float(np.median(reads)) * 1e3,
         "rss_mb": psutil.Process().memory_info().rss / 1e6,
     }

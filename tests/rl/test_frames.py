@@ -222,3 +222,5 @@ def test_benchmark_reports_one_row_of_a_table():
     assert row["bytes_per_row"] < 7056 and row["gb_per_million"] == pytest.approx(row["bytes_per_row"] / 1e3)
     assert 0 < row["encode_us"] < 1000 and 0 < row["sample_ms"] < 1000 and row["rss_mb"] > 10
     assert benchmark("short", iter(pictures(np.random.default_rng(0), 50, 2)), rows=400)["rows"] == 100
+    with pytest.raises(InputError, match="at least 8 rows an environment, got 5"):
+        benchmark("shorter", iter(pictures(np.random.default_rng(0), 5, 2)), rows=400)
