@@ -367,7 +367,7 @@ def benchmark(
     num_envs, slots = len(example), rows // len(example)
     column = make_column(example.shape[1:], example.dtype, slots, num_envs, store)
     writes, reads, held = np.zeros(slots), np.zeros(200), 0
-    for slot, shown in zip(range(slots), chain([example], stream)):  # noqa: B905 - the shorter one ends it
+    for slot, shown in zip(range(slots), chain([example], stream)):
         shown = np.array(shown)  # out of the timing: a frame read from a file is fetched here
         start = time.perf_counter()
         column.write(slot, shown)
