@@ -95,6 +95,10 @@ class Agent(ABC):
         """A stream of its own that never touches training: greedy, or drawing actions where `sample`."""
         return Actor(self, num_envs, seed, stream, mode="sample" if sample else "greedy")
 
+    def draws(self, sample: bool) -> bool:
+        """Whether an actor made with this `sample` draws random numbers."""
+        return sample
+
     def predict(
         self,
         obs: Any,
@@ -118,12 +122,13 @@ class Agent(ABC):
         return (action[0] if single else action), actor.state_dict()
 
     def _leaves(self, obs: Any) -> tuple[Obs, bool]:
+        """Observation leaves [N, ...] of what a Gymnasium environment shows, and whether it was a single one."""
         given = obs if isinstance(obs, dict) else {"obs": obs}
         leaves, single = {}, False
         for name, leaf in self.spec.obs.items():
             array = np.asarray(given[name]).astype(leaf.dtype)
-            size = int(np.prod(leaf.shape))
-            single = array.size == size and array.shape[:1] != (1, *leaf.shape)[:1]
+            bare = leaf.shape == (1,) and leaf.kind == "index" and not isinstance(obs, dict)  # a plain integer
+            single = array.size == int(np.prod(leaf.shape)) and array.ndim <= (0 if bare else len(leaf.shape))
             leaves[name] = array.reshape(-1, *leaf.shape)
         return leaves, single
 
@@ -201,8 +206,9 @@ class Actor:
 
     def __init__(self, agent: Agent, num_envs: int, seed: int, stream: str, mode: str) -> None:
         self.agent, self.num_envs, self.mode = agent, num_envs, mode
-        self.rng = generator(seed, stream, "actor")
-        self.generator = torch.Generator(agent.device).manual_seed(derive_seed(seed, stream, "actor"))
+        self._key = (seed, stream, "actor")
+        self.rng = generator(*self._key)
+        self.generator = torch.Generator(agent.device).manual_seed(derive_seed(*self._key))
         self.frames = FrameStack(agent.spec, num_envs, agent.stack)
         self.memory = torch.zeros(num_envs, agent.state_size, device=agent.device)
         """Recurrent state before the next row, float32 [N, state_size]."""
@@ -214,11 +220,17 @@ class Actor:
 
     def act(self, ts: TimeStep) -> np.ndarray:
         """The action for each environment; `output` and `extra` keep what the network said."""
+        if self.num_envs == 1 and ts.first[0] and "game" in ts.info:  # each game of an evaluation draws its own
+            self._seed(int(ts.info["game"][0]))
         obs = self.frames.push(ts.obs, ts.first)
         with torch.inference_mode():
             choice = self.agent.look(self, as_tensors(obs, self.agent.device), ts)
         self.extra, self.output = choice.extra, choice.output
         return choice.action
+
+    def _seed(self, game: int) -> None:
+        self.rng = generator(*self._key, game)
+        self.generator.manual_seed(derive_seed(*self._key, game))
 
     def state_dict(self) -> dict[str, Any]:
         return {

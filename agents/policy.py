@@ -413,7 +413,7 @@ class PolicyAgent(Agent):
     def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
         if self.recurrent:
-            first = torch.from_numpy(ts.first).to(self.device).unsqueeze(0)
+            first = torch.tensor(ts.first).to(self.device).unsqueeze(0)
             rows = {k: v.unsqueeze(0) for k, v in obs.items()}
             out: Policy = self.network(rows, actor.memory, first, None if mask is None else mask.unsqueeze(0))
             actor.memory = out.state

@@ -348,6 +348,9 @@ class ValueAgent(Agent):
             action = epsilon_greedy(action, epsilon, self.spec.action.nvec[0], ts.mask, actor.rng)
         return Choice(action, {}, out)
 
+    def draws(self, sample: bool) -> bool:
+        return self.epsilon("sample" if sample else "greedy") > 0
+
     def epsilon(self, mode: str) -> float:
         """Share of random actions: of training by counted step, of evaluation fixed, of sampled play the final one."""
         c = self.config

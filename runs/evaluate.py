@@ -85,7 +85,12 @@ def evaluate(
 
 
 def play_games(agent: Agent, run: Run, *, episodes: int, seed: int, sample: bool = False, num_envs: int = 8) -> Score:
-    """Plays the games 0 .. episodes-1 of `seed`. Game j's seeds depend on (seed, j) alone; every game counts."""
+    """Plays the games 0 .. episodes-1 of `seed`. Game j's seeds depend on (seed, j) alone; every game counts.
+
+    Where actions are drawn at random the games are played one after the other, each with its own generator.
+    """
+    if agent.draws(sample):
+        num_envs = 1
     config = run.env_config
     if run.eval_max_steps is not None:
         config = dataclasses.replace(config, max_steps=run.eval_max_steps)

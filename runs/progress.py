@@ -19,6 +19,7 @@ class Progress:
         self._bar: Any = None
         self._task: Any = None
         self._begun = self._shown = time.perf_counter()
+        self._last = start
 
     def __enter__(self) -> Progress:
         if not self.quiet and sys.stderr.isatty():
@@ -47,8 +48,8 @@ class Progress:
         shown = "-" if latest is None else f"{latest:.1f}"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, speed=f"{speed:,.0f}", latest=shown)
-        elif now - self._shown >= self.every_seconds or step >= self.total:
-            self._shown = now
+        elif now - self._shown >= self.every_seconds or (step >= self.total and step != self._last):
+            self._shown, self._last = now, step
             left = (self.total - step) / max(speed, 1e-9)
             line = f"{step:,} of {self.total:,} steps, {speed:,.0f} steps/s, {left:,.0f} s left, return {shown}"
             print(line, file=sys.stderr, flush=True)

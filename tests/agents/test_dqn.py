@@ -22,7 +22,14 @@ TARGET = [[0.0, 0.1, 0.2], [10.0, 20.0, 30.0], [1.0, 2.0, 3.0], [5.0, 4.0, 3.0]]
 
 
 def make(spec: EnvSpec = TABLE, **fields: Any) -> DQN:
-    base = {"net": TABLE_NET, "gamma": 0.5, "learning_starts": 0, "batch_size": 2, "buffer_size": 64, "optimizer": "adam"}
+    base = {
+        "net": TABLE_NET,
+        "gamma": 0.5,
+        "learning_starts": 0,
+        "batch_size": 2,
+        "buffer_size": 64,
+        "optimizer": "adam",
+    }
     agent = DQN(spec, DQNConfig(**{**base, **fields}), num_envs=1, seed=0)
     if not {"dueling", "noisy", "net"} & fields.keys():
         set_table(agent.network, ONLINE)
@@ -66,7 +73,13 @@ def test_termination_silences_the_bootstrap_and_truncation_does_not() -> None:  
 
 def test_n_step_adds_rewards_and_bootstraps_from_the_last_row() -> None:
     agent = make(n_step=3)
-    play(agent, row(0, first=True), row(1, action=2, reward=1.0), row(3, action=1, reward=2.0), row(2, action=0, reward=4.0))
+    play(
+        agent,
+        row(0, first=True),
+        row(1, action=2, reward=1.0),
+        row(3, action=1, reward=2.0),
+        row(2, action=0, reward=4.0),
+    )
     # from row 0: 1 + .5*2 + .25*4 + .125 * max target(2) = 3 + .375
     assert errors(agent, [0], 3) == pytest.approx([0.375])
 
@@ -183,7 +196,13 @@ def test_evaluation_is_greedy_without_epsilon() -> None:  # T26
 @pytest.mark.parametrize("num_envs", [1, 3, 8])
 def test_updates_and_target_syncs_keep_their_schedule_for_every_number_of_environments(num_envs: int) -> None:  # T12
     config = DQNConfig(
-        net=TABLE_NET, learning_starts=24, replay_ratio=0.5, update_every=4, target_every=10, batch_size=4, buffer_size=512
+        net=TABLE_NET,
+        learning_starts=24,
+        replay_ratio=0.5,
+        update_every=4,
+        target_every=10,
+        batch_size=4,
+        buffer_size=512,
     )
     agent, syncs = DQN(TABLE, config, num_envs=num_envs, seed=0), []
     original = agent.sync_target
@@ -205,7 +224,9 @@ def test_soft_target_moves_by_tau() -> None:
 
 
 def test_network_sees_0_and_255_as_0_and_1_once() -> None:  # T25
-    spec = EnvSpec("I-v0", {"obs": ObsLeaf((1, 84, 84), "uint8", "image", "CHW", scale=255.0)}, ActionSpec("discrete", (2,)))
+    spec = EnvSpec(
+        "I-v0", {"obs": ObsLeaf((1, 84, 84), "uint8", "image", "CHW", scale=255.0)}, ActionSpec("discrete", (2,))
+    )
     agent = DQN(spec, DQNConfig(net=NetConfig(hidden=(8,)), stack=2, precision="fp32"), num_envs=1, seed=0)
     seen: list[torch.Tensor] = []
     conv = next(m for m in agent.network.modules() if isinstance(m, torch.nn.Conv2d))

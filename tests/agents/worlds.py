@@ -11,7 +11,9 @@ from rl.networks import NetConfig
 from rl.types import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 
 STATES, ACTIONS = 4, 3
-TABLE = EnvSpec("Table-v0", {"obs": ObsLeaf((1,), "int64", "index", nvec=(STATES,))}, ActionSpec("discrete", (ACTIONS,)))
+TABLE = EnvSpec(
+    "Table-v0", {"obs": ObsLeaf((1,), "int64", "index", nvec=(STATES,))}, ActionSpec("discrete", (ACTIONS,))
+)
 MASKED_TABLE = EnvSpec("Table-v0", TABLE.obs, TABLE.action, masked=True)
 TABLE_NET = NetConfig(hidden=())
 

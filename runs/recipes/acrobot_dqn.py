@@ -1,0 +1,29 @@
+"""DQN swings Acrobot up in under 80 steps, within 100,000 steps.
+
+Up against Stable-Baselines3's RL Zoo, -74 +- 2 over 3 to 5 seeds at the same budget. A minute or two on a laptop.
+"""
+
+from agents.dqn import DQNConfig
+from rl.networks import NetConfig
+from rl.schedules import Ramp
+from runs.recipe import Run
+
+run = Run(
+    env="Acrobot-v1",
+    agent=DQNConfig(
+        net=NetConfig(hidden=(128, 128)),
+        gamma=0.99,
+        lr=Ramp(1e-3, 1e-5, 100_000),
+        batch_size=64,
+        buffer_size=50_000,
+        learning_starts=2_000,
+        replay_ratio=0.25,
+        update_every=4,
+        target_every=200,
+        n_step=3,
+        double=True,
+        epsilon=Ramp(1.0, 0.02, 15_000),
+    ),
+    steps=100_000,
+    num_envs=4,
+)

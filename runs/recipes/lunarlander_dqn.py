@@ -1,0 +1,29 @@
+"""DQN lands the lunar module: 200 points is solved, within 100,000 steps.
+
+Up against Stable-Baselines3's RL Zoo, 195 +- 28 over 3 to 5 seeds at the same budget. Two to three minutes on a laptop.
+"""
+
+from agents.dqn import DQNConfig
+from rl.networks import NetConfig
+from rl.schedules import Ramp
+from runs.recipe import Run
+
+run = Run(
+    env="LunarLander-v3",
+    agent=DQNConfig(
+        net=NetConfig(hidden=(128, 128)),
+        gamma=0.99,
+        lr=Ramp(1e-3, 1e-5, 100_000),
+        batch_size=64,
+        buffer_size=100_000,
+        learning_starts=2_000,
+        replay_ratio=0.5,
+        update_every=4,
+        target_every=200,
+        n_step=3,
+        double=True,
+        epsilon=Ramp(1.0, 0.02, 25_000),
+    ),
+    steps=100_000,
+    num_envs=4,
+)

@@ -1,0 +1,70 @@
+"""One contract for every agent, on every kind of action and observation it takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agents.a2c import A2CConfig
+from agents.dqn import DQNConfig
+from agents.ppo import PPOConfig
+from agents.reinforce import ReinforceConfig
+from rl.distributions import PolicyConfig
+from rl.networks import NetConfig
+from runs.testing import check_agent
+
+NET = NetConfig(hidden=(8,))
+LSTM = NetConfig(hidden=(8,), core="lstm", core_size=6)
+GRU = NetConfig(hidden=(8,), core="gru", core_size=6)
+VALUE: dict[str, Any] = {"net": NET, "learning_starts": 20, "batch_size": 8, "buffer_size": 90, "target_every": 5}
+SHORT: dict[str, Any] = {"net": NET, "rollout": 10}
+
+AGENTS: dict[str, Any] = {
+    "dqn": DQNConfig(**VALUE),
+    "dqn all fields": DQNConfig(
+        **VALUE, double=True, dueling=True, noisy=True, prioritized=True, n_step=3, stack=3, target_tau=0.5
+    ),
+    "dqn munchausen": DQNConfig(**VALUE, munchausen=True, huber=False),
+    "ppo": PPOConfig(**SHORT, epochs=2, minibatch_size=8),
+    "ppo all fields": PPOConfig(
+        **SHORT,
+        epochs=3,
+        minibatch_size=7,
+        stack=2,
+        normalize_obs=True,
+        normalize_return=True,
+        target_kl=0.01,
+        value_clip=0.2,
+    ),
+    "ppo lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, minibatch_size=8, normalize_obs=True),
+    "ppo gru shared": PPOConfig(**{**SHORT, "net": GRU}, epochs=2, minibatch_size=8, critic="shared"),
+    "a2c": A2CConfig(net=NET),
+    "a2c lstm": A2CConfig(net=LSTM),
+    "reinforce": ReinforceConfig(net=NET, episodes=2),
+    "reinforce plain": ReinforceConfig(net=NET, episodes=1, baseline=False),
+}
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_agents_keep_the_contract_on_cartpole(name: str) -> None:
+    check_agent(AGENTS[name])
+
+
+CONTINUOUS = {
+    "gaussian": PPOConfig(**SHORT, epochs=2),
+    "state deviation, squashed": PPOConfig(**SHORT, epochs=2, policy=PolicyConfig(deviation="state", squash=True)),
+    "gsde": PPOConfig(**SHORT, epochs=2, policy=PolicyConfig(deviation="gsde", log_std=-2.0)),
+    "a2c": A2CConfig(net=NET),
+    "gsde lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, policy=PolicyConfig(deviation="gsde", log_std=-2.0)),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_policy_agents_keep_the_contract_on_pendulum(name: str) -> None:
+    check_agent(CONTINUOUS[name], "Pendulum-v1")
+
+
+@pytest.mark.parametrize("name", ["dqn all fields", "ppo all fields"])
+def test_agents_keep_the_contract_on_categories(name: str) -> None:
+    check_agent(AGENTS[name] if name != "ppo all fields" else PPOConfig(**SHORT, epochs=2, stack=2), "Taxi-v4")
