@@ -23,7 +23,7 @@ _LAZY = {
     "benchmark": "envs.arcade.bench",
     "load_game": "envs.arcade.engine",
 }
-__all__ = ["GAMES", "ArcadeEnv", "ArcadeVectorEnv", "benchmark", "load_game", "register"]  # noqa: F822
+__all__ = ["GAMES", "ArcadeEnv", "ArcadeVectorEnv", "benchmark", "load_game", "register"]
 
 
 def register() -> None:

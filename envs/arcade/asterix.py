@@ -13,7 +13,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import Row, DOWN, LEFT, NOOP, RIGHT, UP, below, moved, rule, state_row, uniform
+from envs.arcade.rules import DOWN, LEFT, NOOP, RIGHT, UP, Row, below, inlined_rule, moved, rule, state_row, uniform
 
 NAME = "Asterix"
 VERSION = 1
@@ -115,7 +115,7 @@ def spawn(s: Row) -> None:
             choice -= 1
 
 
-@rule
+@inlined_rule
 def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, s.x, 0] = True
     for k in range(8):

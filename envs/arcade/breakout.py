@@ -12,7 +12,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import Row, LEFT, NOOP, RIGHT, below, moved, rule, state_row
+from envs.arcade.rules import LEFT, NOOP, RIGHT, Row, below, inlined_rule, moved, rule, state_row
 
 NAME = "Breakout"
 VERSION = 1
@@ -81,7 +81,7 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     return reward, ended
 
 
-@rule
+@inlined_rule
 def observe(s: Row, board: np.ndarray) -> None:
     board[9, s.paddle, 0] = True
     board[s.ball_y, s.ball_x, 1] = True

@@ -200,7 +200,9 @@ class Games:
         self.kernels.show(self.rows, mask, framed(boards))
         return boards
 
-    def advance(self, actions: np.ndarray, autoreset: bool) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def advance(
+        self, actions: np.ndarray, autoreset: bool
+    ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One step with int64 [N] `actions`: the first bad row or -1, then new arrays: observation, reward, ends."""
         boards = np.empty((self.num, *self.shape), np.bool_)
         reward = np.empty(self.num, np.float64)
@@ -232,7 +234,9 @@ class Games:
         if state["game"] != self.game.NAME:
             raise InputError(f"the saved state is of the game {state['game']!r}, this is {self.game.NAME!r}")
         if state["version"] != self.version:
-            raise InputError(f"the saved state is of version {state['version']!r}, {self.game.NAME} is {self.version!r}")
+            raise InputError(
+                f"the saved state is of version {state['version']!r}, {self.game.NAME} is {self.version!r}"
+            )
         fields = {field: np.asarray(value) for field, value in state["rows"].items()}
         blank = np.zeros(self.num, self.game.STATE)
         if set(fields) != set(blank.dtype.names or ()):

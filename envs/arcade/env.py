@@ -6,7 +6,7 @@ it takes the same course as any member of a batch.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -44,7 +44,7 @@ class ArcadeEnv(gym.Env[np.ndarray, np.int64]):
     max_episode_steps: truncates here; None for no limit (a good Seaquest player may never end).
     """
 
-    metadata = {"render_modes": ["rgb_array", "human"], "render_fps": RENDER_FPS}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human"], "render_fps": RENDER_FPS}
 
     def __init__(
         self,
@@ -149,7 +149,11 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     the same episode whatever came before and whatever N is.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": RENDER_FPS, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata: ClassVar[dict[str, Any]] = {
+        "render_modes": ["rgb_array"],
+        "render_fps": RENDER_FPS,
+        "autoreset_mode": AutoresetMode.NEXT_STEP,
+    }
 
     def __init__(
         self,
@@ -217,7 +221,9 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 raise InvalidAction(
                     f"an action must be in [0, {self.single_action_space.n}), got {chosen[bad]} for environment {bad}"
                 )
-            raise ResetNeeded(f"the episode of environment {bad} has ended: reset it with options={{'reset_mask': ...}}")
+            raise ResetNeeded(
+                f"the episode of environment {bad} has ended: reset it with options={{'reset_mask': ...}}"
+            )
         info = self._info(self._everyone)
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             done = terminated | truncated
@@ -254,7 +260,7 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property
     def state(self) -> np.ndarray:
-        """The rows of state, a structured array [N], as the game's file documents them; changes are changes of the games."""
+        """The rows of state, a structured array [N] as the game's file documents it; changing a field changes a game."""
         return self.games.rows
 
     def get_state(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ State fields (besides the engine's, see `rules.state_row`):
 
 import numpy as np
 
-from envs.arcade.rules import Row, DOWN, NOOP, UP, below, moved, rule, state_row, uniform
+from envs.arcade.rules import DOWN, NOOP, UP, Row, below, inlined_rule, moved, rule, state_row, uniform
 
 NAME = "Freeway"
 VERSION = 1
@@ -53,7 +53,7 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     hit = 1 <= s.y <= 8 and s.car_x[s.y - 1] == COLUMN
     for k in range(8):  # no branches, so that it runs as vector code
         moves = s.car_timer[k] == 0
-        s.car_timer[k] = abs(s.car_speed[k]) if moves else s.car_timer[k] - 1
+        s.car_timer[k] += moves * (abs(s.car_speed[k]) + 1) - 1
         s.car_x[k] = wrapped(s.car_x[k] + moves * heading(s.car_speed[k]))
     if hit or (1 <= s.y <= 8 and s.car_x[s.y - 1] == COLUMN):
         s.y = 9
@@ -85,7 +85,7 @@ def redraw_speeds(s: Row) -> None:
             s.car_speed[k] = -s.car_speed[k]
 
 
-@rule
+@inlined_rule
 def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, COLUMN, 0] = True
     for k in range(8):

@@ -38,6 +38,11 @@ def rule(function: Callable[..., Any]) -> Any:
     return numba.njit(nogil=True, error_model="numpy")(function)
 
 
+def inlined_rule(function: Callable[..., Any]) -> Any:
+    """A rule that is copied into its only caller. For `observe` this makes the board's shape a constant."""
+    return numba.njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
 def state_row(*fields: tuple[Any, ...]) -> np.dtype[np.void]:
     """The dtype of one game in progress: the engine's fields, then the game's own."""
     engine = (

@@ -1,4 +1,4 @@
-"""Seaquest: steer a submarine, shoot fish and enemy submarines (+1 each), rescue divers, surface before oxygen runs out.
+"""Seaquest: steer a submarine, shoot fish and enemy submarines (+1 each), bring divers up before oxygen runs out.
 
 Surfacing without a diver ends the game; with one, it costs a diver and refills the oxygen; with six, all are brought
 home for up to +10, more the more oxygen is left. Each surfacing makes the enemies faster (with difficulty ramping).
@@ -24,7 +24,21 @@ and five lists, in order of entry, each an array of which the first `num_...` ro
 
 import numpy as np
 
-from envs.arcade.rules import Row, DOWN, FIRE, LEFT, NOOP, RIGHT, UP, below, moved, rule, state_row, uniform
+from envs.arcade.rules import (
+    DOWN,
+    FIRE,
+    LEFT,
+    NOOP,
+    RIGHT,
+    UP,
+    Row,
+    below,
+    inlined_rule,
+    moved,
+    rule,
+    state_row,
+    uniform,
+)
 
 NAME = "Seaquest"
 VERSION = 1
@@ -114,14 +128,14 @@ def step(s: Row, action: int, ramping: bool) -> tuple[int, bool]:
     return reward, ended
 
 
-@rule
+@inlined_rule
 def steer(s: Row, action: int) -> None:
     if action == FIRE and s.reload_timer == 0:
         s.reload_timer = 5
         shot = s.shots[s.num_shots]
         shot[X], shot[Y], shot[HEADS_RIGHT] = s.x, s.y, s.facing_right
         s.num_shots += 1
-    if action == LEFT or action == RIGHT:
+    if action in (LEFT, RIGHT):
         s.facing_right = action == RIGHT
     s.x = moved(s.x, action, LEFT, RIGHT, 0, 9)
     s.y = moved(s.y, action, UP, DOWN, 0, 8)
@@ -176,7 +190,7 @@ def spawn_diver(s: Row) -> None:
     s.num_divers += 1
 
 
-@rule
+@inlined_rule
 def move_shots(s: Row) -> int:
     """Moves our bullets. Returns the number of enemies they hit."""
     hits = 0
@@ -199,7 +213,7 @@ def move_shots(s: Row) -> int:
     return hits
 
 
-@rule
+@inlined_rule
 def move_divers(s: Row) -> None:
     """Moves divers and takes aboard those that the submarine touches, before their move or after it."""
     for k in range(s.num_divers - 1, -1, -1):
@@ -214,7 +228,7 @@ def move_divers(s: Row) -> None:
             s.num_divers = remove(s.divers, s.num_divers, k)
 
 
-@rule
+@inlined_rule
 def move_subs(s: Row) -> tuple[int, bool]:
     """Moves enemy submarines, which fire now and then. Returns those that ran into a bullet, and whether one hit us."""
     hits, touched = 0, False
@@ -240,7 +254,7 @@ def move_subs(s: Row) -> tuple[int, bool]:
     return hits, touched
 
 
-@rule
+@inlined_rule
 def move_bombs(s: Row) -> bool:
     """Moves enemy bullets. True when one hits."""
     touched = False
@@ -255,7 +269,7 @@ def move_bombs(s: Row) -> bool:
     return touched
 
 
-@rule
+@inlined_rule
 def move_fish(s: Row) -> tuple[int, bool]:
     """Moves fish. Returns those that ran into a bullet, and whether one hit us."""
     hits, touched = 0, False
@@ -308,7 +322,7 @@ def remove(things: np.ndarray, num: int, k: int) -> int:
     return num - 1
 
 
-@rule
+@inlined_rule
 def observe(s: Row, board: np.ndarray) -> None:
     board[s.y, s.x, 0] = True
     board[s.y, s.x - 1 if s.facing_right else s.x + 1, 1] = True
@@ -328,7 +342,7 @@ def observe(s: Row, board: np.ndarray) -> None:
         show(s.divers[k], board, 9)
 
 
-@rule
+@inlined_rule
 def show(thing: np.ndarray, board: np.ndarray, channel: int) -> None:
     board[thing[Y], thing[X], channel] = True
     behind = thing[X] - 1 if thing[HEADS_RIGHT] else thing[X] + 1

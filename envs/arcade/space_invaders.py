@@ -13,7 +13,7 @@ State fields (besides the engine's, see `rules.state_row`). Boards are bits: bit
 
 import numpy as np
 
-from envs.arcade.rules import Row, FIRE, LEFT, NOOP, RIGHT, moved, rule, state_row
+from envs.arcade.rules import FIRE, LEFT, NOOP, RIGHT, Row, inlined_rule, moved, rule, state_row
 
 NAME = "SpaceInvaders"
 VERSION = 1
@@ -147,7 +147,7 @@ def count(rows: np.ndarray) -> int:
     return total
 
 
-@rule
+@inlined_rule
 def observe(s: Row, board: np.ndarray) -> None:
     board[9, s.x, 0] = True
     side = 2 if s.heading < 0 else 3

@@ -10,33 +10,32 @@ from envs.arcade.engine import Games
 
 
 class Planner:
-    """Chooses the action whose `rollouts` random continuations of `depth` steps go best on average.
+    """Chooses for each of `num` games the action whose `rollouts` random continuations go best on average.
 
     Strong enough to reach what random play does not: cleared walls and swarms, chickens across, divers brought home.
     """
 
-    def __init__(self, game: str, ramping: bool, seed: int, rollouts: int = 6, depth: int = 10) -> None:
-        self.game, self.depth = game, depth
-        actions = len(Games(game, 1).codes)
-        self.first = np.repeat(np.arange(actions), rollouts)
-        self.copies = Games(game, len(self.first), 0.0, ramping)
+    def __init__(self, game: str, num: int, ramping: bool, seed: int, rollouts: int = 5, depth: int = 10) -> None:
+        self.game, self.num, self.rollouts, self.depth = game, num, rollouts, depth
+        self.actions = len(Games(game, 1).codes)
+        self.copies = Games(game, num * self.actions * rollouts, 0.0, ramping)
         self.rng = np.random.default_rng(seed)
 
-    def __call__(self, row: Any) -> int:
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """int64 [num]: an action for each row."""
         copies = self.copies
-        copies.rows[:] = row
+        copies.rows[:] = np.repeat(rows, self.actions * self.rollouts)
         copies.rows["rng"] = self.rng.integers(2**63, size=copies.num, dtype=np.uint64)
         value, alive = np.zeros(copies.num), np.ones(copies.num, bool)
-        later = self.rng.integers(len(copies.codes), size=(self.depth, copies.num))
-        later[0] = self.first
-        for k, actions in enumerate(later):
+        choices = self.rng.integers(self.actions, size=(self.depth, copies.num))
+        choices[0] = np.tile(np.repeat(np.arange(self.actions), self.rollouts), self.num)
+        for k, actions in enumerate(choices):
             _, _, reward, ended, _ = copies.advance(actions, autoreset=True)
-            value += alive * reward * 0.98**k
-            value -= alive * ended * 5.0
-            value += alive * ~ended * 0.02 * hope(self.game, copies.rows)
-            alive &= ~ended
-        mean = value.reshape(-1, len(self.first) // len(copies.codes)).mean(1)
-        return int(mean.argmax())
+            alive_after = alive & ~ended
+            value += alive * reward * 0.98**k - 5.0 * (alive & ended)
+            value += alive_after * 0.02 * hope(self.game, copies.rows)
+            alive = alive_after
+        return value.reshape(self.num, self.actions, self.rollouts).mean(2).argmax(1)
 
 
 def hope(game: str, rows: np.ndarray) -> Any:
