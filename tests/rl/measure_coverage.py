@@ -96,7 +96,7 @@ def markdown(table: dict[str, Any]) -> str:
         "",
         "The interquartile mean is what verdicts are about, and its intervals hold at ten runs on all five shapes.",
         "The mean's do not where the tail is heavy, nor where one seed in ten collapses: a third of the samples",
-        "of ten runs contain no collapse at all, and no interval made from them can know of it. Look at the runs themselves.",
+        "of ten runs contain no collapse at all, and no interval made from them can know of it. Look at the runs.",
         "",
     ]
     return "\n".join(lines)
