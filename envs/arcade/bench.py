@@ -18,7 +18,7 @@ def benchmark(game: str, num_envs: int = 1024, seconds: float = 1.0) -> float:
         env.step(action)
     steps, k, start = 0, 0, time.perf_counter()
     while (elapsed := time.perf_counter() - start) < seconds:
-        steps += num_envs - np.count_nonzero(env.state["ended"])
+        steps += num_envs - int(np.count_nonzero(env.state["ended"]))
         env.step(actions[k % len(actions)])
         k += 1
     env.close()

@@ -39,8 +39,11 @@ class Kernels(NamedTuple):
     show: Any
     """show(rows, mask, frames): writes the masked rows' observations."""
     advance: Any
-    """advance(rows, actions, codes, ramping, sticky, limit, autoreset, frames, reward, terminated, truncated): step of all rows. Returns -1, or the first row whose action is out of range or (without `autoreset`) whose
-    episode has ended; then nothing was done."""
+    """advance(rows, actions, codes, ramping, sticky, limit, autoreset, frames, reward, terminated, truncated)
+
+    One step of all rows. Returns -1, or the first row whose action is out of range or (without `autoreset`) whose
+    episode has ended; then nothing was done.
+    """
 
 
 def load_game(name: str) -> Any:
@@ -200,10 +203,12 @@ class Games:
         self.kernels.show(self.rows, mask, framed(boards))
         return boards
 
-    def advance(
-        self, actions: np.ndarray, autoreset: bool
-    ) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """One step with int64 [N] `actions`: the first bad row or -1, then new arrays: observation, reward, ends."""
+    def advance(self, actions: np.ndarray, autoreset: bool) -> tuple[int, Any, Any, Any, Any]:
+        """One step with int64 [N] `actions`.
+
+        Returns the first bad row or -1 (see `Kernels.advance`) and new arrays: observation bool [N, 10, 10, C], reward
+        float64 [N], terminated and truncated bool [N].
+        """
         boards = np.empty((self.num, *self.shape), np.bool_)
         reward = np.empty(self.num, np.float64)
         terminated, truncated = np.empty(self.num, np.bool_), np.empty(self.num, np.bool_)
@@ -223,7 +228,7 @@ class Games:
         return bad, boards, reward, terminated, truncated
 
     def get_state(self) -> dict[str, Any]:
-        """Everything that decides the rest of the games, as plain arrays: {"game", "version", "rows": {field: array}}."""
+        """All that decides the rest of the games, as plain arrays: {"game", "version", "rows": {field: [N, ...]}}."""
         fields = {field: self.rows[field].copy() for field in self.game.STATE.names}
         return {"game": self.game.NAME, "version": self.version, "rows": fields}
 

@@ -18,6 +18,11 @@ from envs.arcade.engine import Games
 from rl.errors import InputError, unknown
 
 RENDER_FPS = 15
+_VECTOR_METADATA: dict[str, Any] = {
+    "render_modes": ["rgb_array"],
+    "render_fps": RENDER_FPS,
+    "autoreset_mode": AutoresetMode.NEXT_STEP,
+}
 OPTIONS = ("sticky_action_prob", "difficulty_ramping", "max_episode_steps", "render_mode")
 
 
@@ -149,11 +154,7 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     the same episode whatever came before and whatever N is.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
-        "render_modes": ["rgb_array"],
-        "render_fps": RENDER_FPS,
-        "autoreset_mode": AutoresetMode.NEXT_STEP,
-    }
+    metadata = _VECTOR_METADATA
 
     def __init__(
         self,
@@ -176,7 +177,7 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise InputError(f"autoreset_mode must be one of {modes}, got {autoreset_mode!r}") from None
         self.games = Games(game, num_envs, sticky_action_prob, difficulty_ramping, max_episode_steps)
         self.num_envs = self.games.num
-        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        self.metadata = {**_VECTOR_METADATA, "autoreset_mode": self.autoreset_mode}
         self.render_mode = render_mode
         self.single_observation_space = gym.spaces.Box(0, 1, self.games.shape, np.bool_)
         self.single_action_space = gym.spaces.Discrete(len(self.games.game.ACTIONS))
@@ -260,7 +261,7 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     @property
     def state(self) -> np.ndarray:
-        """The rows of state, a structured array [N] as the game's file documents it; changing a field changes a game."""
+        """The rows of state, a structured array [N] as the game's file documents it: changing one changes a game."""
         return self.games.rows
 
     def get_state(self) -> dict[str, Any]:

@@ -78,6 +78,6 @@ def uniform(s: Row) -> float:
 
 
 @rule
-def below(s: Row, n: int) -> int:
+def below(s: Row, n: int) -> Any:
     """An integer in [0, n)."""
     return np.int64(((draw(s) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
