@@ -20,6 +20,7 @@ import numpy as np
 from rl.errors import InputError
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # the banner goes to standard output, where --json speaks
+os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # nothing here makes a sound, and a missing device would complain
 try:
     import pygame
 except ImportError as error:
@@ -76,7 +77,7 @@ def _open_font(pixels: int) -> pygame.font.Font:
 
 @lru_cache(maxsize=2048)
 def _words(text: str, pixels: int, colour: Colour) -> pygame.Surface:
-    if pixels >= 28:
+    if pixels >= 28 or not text:
         return _font(pixels).render(text, True, colour[:3])
     large = _font(4 * pixels).render(text, True, colour[:3])  # reduced, so that small letters keep their distances
     return pygame.transform.smoothscale(large, (max(1, round(large.get_width() / 4)), round(large.get_height() / 4)))
@@ -346,6 +347,7 @@ class Window:
             if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
                 raise InputError(line)  # SDL would quietly draw into nowhere
         try:
+            pygame.display.quit()  # an environment may have opened another driver
             pygame.display.init()
             self._screen = pygame.display.set_mode((width, height), pygame.RESIZABLE)
         except pygame.error as error:

@@ -104,7 +104,7 @@ def draw_view(canvas: Canvas, view: View) -> None:
     """Paints one frame over the whole canvas."""
     width, height = canvas.width, canvas.height
     canvas.fill(drawing.INK)
-    unit = max(8.0, min(height / 600, width / 800) * 17)  # line height of plain text
+    unit = unit_of(canvas)
     bar = unit * 2.1
     _header(canvas, view, unit, bar)
     body = canvas.part(0, bar, width, height - bar)
@@ -119,13 +119,18 @@ def draw_view(canvas: Canvas, view: View) -> None:
         _game(body, view, 0, 0, width, body.height - low, unit)
         _panels(body.part(0, body.height - low, width, low), view, unit)
     if view.help:
-        _help(canvas, view, unit)
+        draw_help(canvas, view.keys, unit)
+
+
+def unit_of(canvas: Canvas) -> float:
+    """Line height of plain text, in pixels: all else is measured in it."""
+    return max(8.0, min(canvas.height / 600, canvas.width / 800) * 17)
 
 
 def draw_grid(canvas: Canvas, views: Sequence[View]) -> None:
     """Several games at once: the pictures, with return and step below each."""
     canvas.fill(drawing.INK)
-    unit = max(8.0, min(canvas.height / 600, canvas.width / 800) * 17)
+    unit = unit_of(canvas)
     bar = unit * 2.1
     _header(canvas, views[0], unit, bar)
     shape = views[0].stretch or views[0].picture.shape[1] / views[0].picture.shape[0]
@@ -151,7 +156,7 @@ def draw_grid(canvas: Canvas, views: Sequence[View]) -> None:
                 "centre",
             )
     if views[0].help:
-        _help(canvas, views[0], unit)
+        draw_help(canvas, views[0].keys, unit)
 
 
 def _header(canvas: Canvas, view: View, unit: float, bar: float) -> None:
@@ -193,10 +198,15 @@ def _game(canvas: Canvas, view: View, x: float, y: float, width: float, height: 
         left, top, wide, high = view.heat_area
         canvas.heat(view.heat, box[0] + left * box[2], box[1] + top * box[3], wide * box[2], high * box[3])
     if view.note:
-        wide = canvas.text_width(view.note, unit) + unit * 1.4
-        left, low = x + (width - wide) / 2, y + height - unit * 3
-        canvas.rect(left, low, wide, unit * 1.9, (*drawing.INK, 215), unit * 0.5)
-        canvas.text(view.note, x + width / 2, low + unit * 0.95, unit, drawing.YELLOW, "centre")
+        draw_note(canvas.part(x, y, width, height), view.note, unit)
+
+
+def draw_note(canvas: Canvas, words: str, unit: float) -> None:
+    """A line of words over the lower end."""
+    letters = unit * min(1.0, (canvas.width - unit * 2) / max(1, canvas.text_width(words, unit)))
+    wide, low = canvas.text_width(words, letters) + unit * 1.4, canvas.height - unit * 3
+    canvas.rect((canvas.width - wide) / 2, low, wide, unit * 1.9, (*drawing.INK, 215), unit * 0.5)
+    canvas.text(words, canvas.width / 2, low + unit * 0.95, letters, drawing.YELLOW, "centre")
 
 
 def _panels(canvas: Canvas, view: View, unit: float) -> None:
@@ -278,8 +288,9 @@ def _bar_rows(view: View, most: int = 18) -> list[_Row]:
         return []
     if thought.q_values is not None:
         values = np.asarray(thought.q_values, float)
-        low, span = values.min(), max(float(np.ptp(values)), 1e-9)
-        parts = 0.12 + 0.88 * (values - low) / span
+        values = np.where(np.isfinite(values), values, np.nan)
+        low, high = (np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else (0.0, 0.0)
+        parts = np.nan_to_num(0.12 + 0.88 * (values - low) / max(float(high - low), 1e-9))
     elif thought.probabilities is not None:
         values = parts = np.asarray(thought.probabilities, float)
     else:
@@ -436,7 +447,7 @@ def number(value: float, span: float) -> str:
     """`value` with as many digits as tell apart what differs by a hundredth of `span`."""
     if not math.isfinite(value) or abs(value) >= 1e6:
         return f"{value:.3g}"
-    digits = 2 if span <= 0 else max(0, min(4, 2 - math.floor(math.log10(span) + 1e-9)))
+    digits = 2 if not 0 < span < math.inf else max(0, min(4, 2 - math.floor(math.log10(span) + 1e-9)))
     return f"{value:.{digits}f}"
 
 
@@ -452,18 +463,19 @@ def _area(canvas: Canvas, unit: float) -> tuple[float, float, float, float]:
     return left, top, canvas.width - left - unit * 0.7, max(4.0, canvas.height - top - unit * 1.1)
 
 
-def _help(canvas: Canvas, view: View, unit: float) -> None:
-    each = unit * 1.45
-    wide, high = unit * 22, each * len(view.keys) + unit * 3
+def draw_help(canvas: Canvas, keys: Sequence[tuple[str, str]], unit: float) -> None:
+    """A card over the middle with (key, what it does)."""
+    each = min(unit * 1.45, canvas.height * 0.8 / (len(keys) + 2))
+    wide, high = unit * 24, each * len(keys) + unit * 3
     x, y = (canvas.width - wide) / 2, (canvas.height - high) / 2
     canvas.rect(0, 0, canvas.width, canvas.height, (*drawing.BLACK, 150))
     canvas.rect(x, y, wide, high, drawing.PANEL, unit * 0.6)
     canvas.frame(x, y, wide, high, drawing.EDGE, unit * 0.6, max(1, unit / 10))
     canvas.text("KEYS", canvas.width / 2, y + unit * 1.3, unit * 1.2, drawing.TEXT, "centre")
-    for k, (key, words) in enumerate(view.keys):
+    for k, (key, words) in enumerate(keys):
         middle = y + unit * 2.6 + each * (k + 0.5)
-        canvas.text(key, x + unit * 7.4, middle, unit, drawing.YELLOW, "right")
-        canvas.text(words, x + unit * 8.6, middle, unit, drawing.TEXT)
+        canvas.text(key, x + unit * 9.4, middle, min(unit, each * 0.8), drawing.YELLOW, "right")
+        canvas.text(words, x + unit * 10.6, middle, min(unit, each * 0.8), drawing.TEXT)
 
 
 class Episode:

@@ -9,8 +9,11 @@ The agent plays on its own stream, so nothing here can change a training.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -26,6 +29,7 @@ from runs.video import VideoWriter, check_ending
 
 if TYPE_CHECKING:
     from agents.base import Agent
+    from envs import EnvConfig
     from envs.controls import Controls
     from envs.drawing import Canvas, Window
     from runs.panels import Thought, View
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
     from runs.saliency import Saliency
 
 SIZE = (800, 600)
-GAMES = 1_000_000
-"""Games in the list that a window plays from: the same games, in the same order, as an evaluation with that seed."""
 LONGEST = 27_000
 """Steps after which a video leaves a game that has no end of its own: half an hour of Atari."""
 POLL = 1.0
@@ -54,23 +56,56 @@ def watch(
 ) -> dict[str, Any]:
     """Shows a trained agent at play.
 
-    video: write .webm, .mp4 or .gif instead of opening a window; `episodes` games of it, 1 unless given.
+    video: write .webm, .mp4 or .gif instead of opening a window; `episodes` games of it, 1 (or `grid`) unless given.
     grid: so many games at once. sample: draw actions instead of taking the best; None: as the recipe evaluates.
+    episodes: leave off after so many games, which are those of an evaluation with this seed.
     follow: attach to a running training and always play its newest good checkpoint.
     Returns `run`, `video`, and `returns` and `lengths` of the finished games. Raises `InputError` in one line where
     there is no display, no checkpoint, no picture, or another file ending.
     """
     if video is not None:
         check_ending(video)
-    with _player(run, seed, grid or 1, sample, follow, window=video is None) as player:
-        if video is not None:
-            _film(player, Path(video), episodes or max(1, grid or 1), size)
-        else:
-            _show(player, episodes, size)
-        return {"run": str(run), "video": None if video is None else str(video), **player.results}
+    count = grid or 1
+    if video is not None:
+        from envs.drawing import no_display
+
+        episodes = episodes or count
+        with no_display(), _player(run, seed, count, sample, follow, episodes) as player:
+            _film(player, Path(video), episodes, size)
+            return {"run": str(run), "video": str(video), **player.results}
+    with _player(run, seed, count, sample, follow, episodes) as player:
+        _show(player, episodes, size)
+        return {"run": str(run), "video": None, **player.results}
 
 
-def _player(run: str | Path, seed: int, count: int, sample: bool | None, follow: bool, window: bool) -> Player:
+def film(
+    agent: Agent, run: Run, path: str | Path, *, episodes: int = 1, seed: int = 0, size: tuple[int, int] = SIZE
+) -> Path:
+    """Writes a video of an agent at hand, one in training too: it acts on a stream of its own. Returns `path`."""
+    check_ending(path)
+    with Player(agent, run, seed=seed, games=episodes) as player:
+        _film(player, Path(path), episodes, size)
+    return Path(path)
+
+
+def open_viewer(run: str | Path) -> subprocess.Popen[bytes]:
+    """Starts `rl watch RUN --follow` as a process of its own, at low priority, and returns it."""
+    here = str(Path(__file__).parent.parent)
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    viewer = subprocess.Popen(
+        [sys.executable, "-m", "runs", "watch", str(run), "--follow"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the training
+    )
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, viewer.pid, 10)
+    return viewer
+
+
+def _player(run: str | Path, seed: int, count: int, sample: bool | None, follow: bool, games: int | None) -> Player:
     """The loaded agent on `count` environments; waits for the first checkpoint where a training is followed."""
     from runs.evaluate import load_run
 
@@ -78,11 +113,15 @@ def _player(run: str | Path, seed: int, count: int, sample: bool | None, follow:
     if source is not None:
         source.wait()
     agent, recipe = load_run(run, device="cpu")
-    return Player(agent, recipe, seed=seed, num_envs=count, sample=sample, follower=source)
+    return Player(agent, recipe, seed=seed, num_envs=count, sample=sample, games=games, follower=source)
 
 
 class Player:
-    """An agent on environments of its own: rows, thoughts and the trace of every game, without any drawing."""
+    """An agent on environments of its own: rows, thoughts and the trace of every game, without any drawing.
+
+    games: play the games 0 to games - 1 of an evaluation with this seed; None: one episode after the other, for ever.
+    config: how the environment is made; None: as for the run's evaluations.
+    """
 
     def __init__(
         self,
@@ -92,18 +131,21 @@ class Player:
         seed: int = 0,
         num_envs: int = 1,
         sample: bool | None = None,
-        games: int = GAMES,
+        games: int | None = None,
+        stream: str = "watch",
+        config: EnvConfig | None = None,
         follower: Follower | None = None,
     ) -> None:
         from envs.controls import action_names, controls, observed_area
         from runs.panels import Episode
 
         self.agent, self.run, self.follower = agent, run, follower
-        config = run.env_config
-        if run.eval_max_steps is not None:
-            config = dataclasses.replace(config, max_steps=run.eval_max_steps)
+        if config is None:
+            config = run.env_config
+            if run.eval_max_steps is not None:
+                config = dataclasses.replace(config, max_steps=run.eval_max_steps)
         self.env = envs.make(
-            run.env, num_envs=num_envs, seed=seed, stream="evaluate", config=config, render=True, games=games
+            run.env, num_envs=num_envs, seed=seed, stream=stream, config=config, render=True, games=games
         )
         try:
             self.pictures = self.env.render()
@@ -124,8 +166,8 @@ class Player:
         self.heat: np.ndarray | None = None
         self.show_saliency = False
         self._saliency: Saliency | None = None
-        self.finished: dict[int, tuple[float, int]] = {}
-        """Return and length of each finished game, by its number in the list."""
+        self.finished: dict[tuple[int, int], tuple[float, int]] = {}
+        """Return and length of each finished game, by its number and environment."""
         gamma = float(getattr(agent.config, "gamma", 0.99))
         clip = getattr(agent.config, "reward_clip", None)
         self.episodes = [Episode(gamma, clip) for _ in range(num_envs)]
@@ -165,12 +207,13 @@ class Player:
         return self.ts
 
     def restart(self) -> None:
-        """Leaves the games that are being played; the next ones of the list begin."""
+        """Leaves the games that are being played and begins the next ones (with `games`, the list from its start)."""
         self._take(self.env.reset())
 
     def game(self, i: int) -> int:
         """Number of the game that environment i plays, -1 where none is left."""
-        return int(self.ts.info["game"][i])
+        info = self.ts.info
+        return int(info["game" if "game" in info else "episode"][i])
 
     def _take(self, ts: TimeStep) -> None:
         from runs.panels import Thought
@@ -192,7 +235,7 @@ class Player:
             value = math.nan if thought.value is None or over else thought.value
             episode.add(value, float(ts.reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i]))
             if ts.last[i]:
-                self.finished[self.game(i)] = (episode.trace.returns[-1], len(episode.trace.returns) - 1)
+                self.finished[self.game(i), i] = (episode.trace.returns[-1], len(episode.trace.returns) - 1)
 
     def view(self, i: int = 0) -> View:
         """What one frame shows of environment i, as it stands."""

@@ -1,0 +1,282 @@
+"""`rl watch` on real trained agents: in a window on the dummy driver, as a video, and beside a running training."""
+
+import json
+import math
+import shutil
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from envs.drawing import Canvas, Window, no_display
+from rl.errors import InputError
+from runs import cli, train
+from runs.evaluate import evaluate, load_run
+from runs.panels import Thought
+from runs.watch import Desk, Follower, Player, film, open_viewer, read_thoughts, watch
+
+av = pytest.importorskip("av")
+SMALL = ["learning_starts=60", "batch_size=8", "hidden=16", "eval_episodes=1", "eval_max_steps=30", "save_every=100"]
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    """A run folder with checkpoints at 100, 200 and 300 steps."""
+    path = tmp_path_factory.mktemp("runs") / "cartpole"
+    train("CartPole-v1", agent="dqn", steps=300, settings=SMALL, out=path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def breakout(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "breakout"
+    train("Arcade/Breakout-v1", agent="dqn", steps=120, settings=SMALL, out=path)
+    return path
+
+
+def frames(path):
+    with av.open(str(path)) as file:
+        return [f.to_ndarray(format="rgb24") for f in file.decode(video=0)]
+
+
+def test_a_video_holds_the_games_of_an_evaluation(cartpole, tmp_path):
+    path = tmp_path / "game.webm"
+    result = watch(cartpole, video=path, episodes=2, seed=7, size=(320, 240))
+    score = evaluate(cartpole, episodes=2, seed=7)
+    assert result["returns"] == score["returns"]
+    assert result["lengths"] == score["lengths"]
+    shown = frames(path)
+    assert len(shown) == sum(result["lengths"]) + 2 - 1 + 50  # both first rows; the last one stays for a second
+    assert shown[0].shape == (240, 320, 3)
+    assert cli.main(["watch", str(cartpole), "--video", str(tmp_path / "b.mp4"), "--episodes", "1"]) == 0
+    assert (tmp_path / "b.mp4").stat().st_size > 1000
+
+
+def test_a_grid_plays_as_many_games_at_once(cartpole, tmp_path):
+    result = watch(cartpole, video=tmp_path / "grid.webm", grid=4, size=(320, 240))
+    assert result["returns"] == evaluate(cartpole, episodes=4)["returns"]
+    assert len(frames(tmp_path / "grid.webm")) == max(result["lengths"]) + 50
+
+
+def test_watching_a_live_agent_leaves_its_weights_and_generators_alone(cartpole, tmp_path):
+    agent, run = load_run(cartpole, device="cpu")
+    before = {k: v.clone() for k, v in agent.network.state_dict().items()}
+    state = torch.get_rng_state()
+    film(agent, run, tmp_path / "during.webm", size=(160, 120))
+    assert all(torch.equal(before[k], v) for k, v in agent.network.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_viewer_shows_what_the_network_says(cartpole):
+    agent, run = load_run(cartpole, device="cpu")
+    with Player(agent, run) as player:
+        for _ in range(5):
+            player.step()
+        thought = player.thoughts[0]
+        with torch.no_grad():
+            q = agent.network({"obs": torch.from_numpy(player.ts.obs["obs"])}).q_values[0].numpy()
+        assert np.allclose(thought.q_values, q)
+        assert thought.action == q.argmax()
+        assert thought.value == pytest.approx(q.max())
+        assert player.view().names == ("push left", "push right")
+        assert player.view().trace.returns == [0, 1, 2, 3, 4, 5]
+
+
+def test_outputs_of_every_family_are_read():
+    class Box:
+        kind, low, high = "box", (-2.0, -1.0), (2.0, 1.0)
+
+    class Agent:
+        class spec:
+            action = Box
+
+        support = torch.linspace(0, 2, 3)
+
+    class Output:
+        def __init__(self, **fields):
+            self.__dict__.update(fields)
+
+    q = torch.tensor([[1.0, 2.0]])
+    (c51,) = read_thoughts(Agent, Output(q_values=q, logits=torch.zeros(1, 2, 3)), np.array([1]))
+    assert np.allclose(c51.atoms, 1 / 3)
+    assert c51.support.tolist() == [0, 1, 2]
+    (qr,) = read_thoughts(Agent, Output(q_values=q, quantiles=torch.ones(1, 2, 5)), np.array([1]))
+    assert qr.quantiles.shape == (2, 5)
+    (policy,) = read_thoughts(Agent, Output(probabilities=q / 3, value=torch.tensor([0.5])), np.array([0]))
+    assert policy.value == 0.5
+    assert policy.probabilities.tolist() == pytest.approx([1 / 3, 2 / 3])
+    box = np.array([[0.1, 0.2]], np.float32)
+    (gauss,) = read_thoughts(Agent, Output(mean=q, std=q, value=torch.tensor([[3.0]])), box)
+    assert (gauss.mean.tolist(), gauss.high.tolist(), gauss.value) == ([1.0, 2.0], [2.0, 1.0], 3.0)
+    assert read_thoughts(Agent, None, box) == []
+    assert read_thoughts(Agent, Output(), box)[0].q_values is None
+    assert isinstance(c51, Thought)
+
+
+def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    agent, run = load_run(cartpole, device="cpu")
+    with no_display(), Player(agent, run) as player, Window("test", 400, 300) as window:
+        desk = Desk(player, window)
+        turns = desk.frames()
+
+        def press(*keys):
+            for key in keys:
+                window.press(key)
+                window.press(key, down=False)
+            next(turns)
+
+        next(turns)
+        press("space")
+        assert desk.paused
+        at = len(player.episodes[0].trace.values)
+        next(turns)
+        assert len(player.episodes[0].trace.values) == at
+        press("right")
+        assert len(player.episodes[0].trace.values) == at + 1
+        press("g", "p", "h", "+", "+")
+        assert (player.sampled, desk.panels, desk.help, desk.speed) == (True, False, True, 4.0)
+        press(*["+"] * 9)
+        assert math.isinf(desk.speed)
+        press(*["-"] * 20)
+        assert desk.speed == 0.25
+        game = player.game(0)
+        press("return")
+        assert player.game(0) == game + 1
+        press("v")
+        assert "no place on the picture" in desk.note
+        press("s")
+        assert len(list(tmp_path.glob("videos/*.png"))) == 1
+        press("r")
+        press("r")
+        assert len(list(tmp_path.glob("videos/*.webm"))) == 1
+        press("tab", "left", "right")  # the person plays: the tap decides the next step
+        assert desk.human
+        desk._advance()
+        assert player.human in (0, 1)
+        press("tab")
+        assert not desk.human
+        window.press("q")
+        assert next(turns, None) is None
+
+
+def test_a_persons_tap_is_the_action_of_the_next_step(cartpole):
+    agent, run = load_run(cartpole, device="cpu")
+    with no_display(), Player(agent, run) as player, Window("test", 200, 150) as window:
+        desk = Desk(player, window)
+        desk._press("tab")
+        for key, action in (("left", 0), ("right", 1), ("left", 0), ("d", 1)):
+            desk._press(key)
+            desk._advance()
+            assert player.ts.action[0] == action
+
+
+def test_closing_the_window_ends_quietly(cartpole):
+    import pygame
+
+    agent, run = load_run(cartpole, device="cpu")
+    with no_display(), Player(agent, run) as player, Window("test", 200, 150) as window:
+        turns = Desk(player, window).frames()
+        next(turns)
+        pygame.event.post(pygame.event.Event(pygame.QUIT))
+        assert next(turns, None) is None
+
+
+def test_saliency_is_the_gradient_and_changes_nothing(breakout):
+    agent, run = load_run(breakout, device="cpu")
+    with Player(agent, run, seed=5) as plain, Player(agent, run, seed=5) as looked:
+        assert looked.can_show_saliency()
+        looked.show_saliency = True
+        for _ in range(20):
+            plain.step()
+            looked.step()
+            assert plain.ts.action == looked.ts.action
+        heat = looked.heat
+        assert heat.shape == (10, 10)
+        assert 0 <= heat.min() <= heat.max() <= 1
+        obs = torch.from_numpy(looked.ts.obs["obs"]).float().requires_grad_()
+        agent.network({"obs": obs}).q_values.max().backward()
+        axes = 3 if run.env.startswith("Arcade") and obs.shape[1:3] == (10, 10) else 1
+        strength = obs.grad[0].abs().sum(axes - 1).numpy()
+        assert strength.argmax() == heat.argmax()
+        canvas = Canvas(400, 300)
+        from runs.panels import draw_view
+
+        draw_view(canvas, looked.view())
+
+
+def test_sixty_frames_a_second_with_all_panels(breakout):
+    agent, run = load_run(breakout, device="cpu")
+    from runs.panels import draw_view
+
+    canvas = Canvas(800, 600)
+    with Player(agent, run) as player:
+        draw_view(canvas, player.view())
+        begun = time.process_time()
+        for _ in range(60):
+            player.step()
+            player.look()
+            draw_view(canvas, player.view())
+        assert time.process_time() - begun < 1.0  # measured: 0.4 s
+
+
+def test_following_takes_each_newer_checkpoint_and_no_damaged_one(cartpole, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    follower = Follower(run)
+    assert follower.newest() is None
+    with pytest.raises(InputError, match="has no checkpoint yet"):
+        follower.wait(seconds=0.1)
+    for name in ("run.json", "episodes.jsonl"):
+        shutil.copy(cartpole / name, run / name)
+    folders = sorted((cartpole / "checkpoints").iterdir())
+    first, newest = folders[0], folders[-1]
+    shutil.copytree(first, run / "checkpoints" / first.name)
+    follower.wait(seconds=1.0)
+    agent, _ = load_run(run, device="cpu")
+    step = agent.step
+    assert not follower.refresh(agent)
+    assert len(follower.curve[0]) > 0
+
+    damaged = shutil.copytree(newest, run / "checkpoints" / newest.name)
+    weights = next(damaged.glob("*.safetensors"))
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-50])
+    follower._looked = -math.inf
+    assert not follower.refresh(agent)
+    assert agent.step == step
+    weights.write_bytes(whole)
+    follower._looked = -math.inf
+    assert first == newest or (follower.refresh(agent) and agent.step > step)
+
+
+def test_bad_input_is_one_line(cartpole, tmp_path, capsys, monkeypatch):
+    for words, line in (
+        (["watch", str(tmp_path / "nothing")], "no run at"),
+        (["watch", str(cartpole), "--video", "a.avi"], "its ending must be .webm, .mp4 or .gif"),
+        (["watch", str(cartpole), "--video", str(tmp_path / "no" / "a.webm")], "no folder"),
+    ):
+        assert cli.main(words) == 2
+        error = capsys.readouterr().err
+        assert line in error
+        assert error.count("\n") == 1
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    import sys
+
+    if sys.platform.startswith("linux"):
+        assert cli.main(["watch", str(cartpole)]) == 2
+        assert "--video FILE" in capsys.readouterr().err
+
+
+def test_the_viewer_beside_a_training_is_a_process_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {}}))
+    viewer = open_viewer(tmp_path)
+    try:
+        time.sleep(0.3)
+        assert viewer.poll() is None  # waits for the first checkpoint
+    finally:
+        viewer.terminate()
+        viewer.wait(20)
