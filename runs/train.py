@@ -76,10 +76,11 @@ def train(
                 "versions": versions(),
                 "commit": git_commit(),
             }
+            folder.write_info(info)
+            folder.begin()
             tracker = _tracker(track, folder.path, run, learner.name, info)
             folder.write_info({**info, "tracking": tracker.state})
             session = Session(run, learner, env, folder, tracker, quiet=quiet)
-            folder.begin()
             if watch:
                 from runs.watch import open_viewer
 
@@ -153,47 +154,29 @@ class Session:
         """Of training, evaluations and saves left out, over all stretches."""
         self.episodes = EpisodeRecord(run.num_envs)
         self.segments = SegmentStore(folder.path)
-        self.latest: Score | None = None
+        self.metrics: dict[str, Any] = {}
+        """Of the newest update; tensors, read where they are logged."""
         self.stop_requested = 0
         """Number of the signal that asked to stop; looked at between slots."""
 
     def go(self) -> dict[str, Any]:
-        run, agent = self.run, self.agent
-        if run.threads:
-            torch.set_num_threads(run.threads)
-        with stop_requests(self), Progress(run.steps, self.step, quiet=self.quiet) as progress:
-            before, metrics = self.step, None
-            clock = time.perf_counter()
-            try:
-                for slot in interact(self.env, agent, run.steps, step=self.step, ts=self.ts):
-                    before, self.step, self.ts = self.step, slot.step, slot.ts
-                    metrics = slot.metrics or metrics
-                    self._log_episodes(slot)
-                    if crossed(before, self.step, run.log_every):
-                        self.seconds += time.perf_counter() - clock
-                        self._log(metrics)
-                        progress.update(self.step, self.episodes.mean_return)
-                        clock = time.perf_counter()
-                    if self.step < run.steps:  # the final ones come after the loop
-                        due_eval = crossed(before, self.step, run.eval_every)
-                        due_save = crossed(before, self.step, run.save_every)
-                        if due_eval or due_save or self.stop_requested:
-                            self.seconds += time.perf_counter() - clock
-                            if due_eval:
-                                self._evaluate()
-                            if due_save or self.stop_requested:
-                                self.save()
-                            if self.stop_requested:
-                                raise Stopped(self.stop_requested)
-                            clock = time.perf_counter()
-            except (RunError, ArithmeticError):
-                self._save_if_possible()
-                raise
-            self.seconds += time.perf_counter() - clock
-            progress.update(self.step, self.episodes.mean_return)
-            self.save()
-            score = self._evaluate()
-        self.tracker.finish()
+        status = "failed"
+        if self.run.threads:
+            torch.set_num_threads(self.run.threads)
+        try:
+            with stop_requests(self), Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
+                self._train(progress)
+                self.save()
+                score = self._evaluate()
+            status = "done"
+        except Stopped:
+            status = "stopped"
+            raise
+        except (RunError, ArithmeticError):
+            self._save_if_possible()
+            raise
+        finally:
+            self.tracker.finish(status)
         return {
             **score.to_json(),
             "run": str(self.folder.path),
@@ -203,16 +186,48 @@ class Session:
             "peak_memory_bytes": peak_memory(),
         }
 
+    def _train(self, progress: Progress) -> None:
+        """The loop. Evaluations, videos and saves are not counted as time; the last ones come after it."""
+        run = self.run
+        clock = time.perf_counter()
+        for slot in interact(self.env, self.agent, run.steps, step=self.step, ts=self.ts):
+            before, self.step, self.ts = self.step, slot.step, slot.ts
+            self.metrics = slot.metrics or self.metrics
+            self._log_episodes(slot)
+            logs = crossed(before, self.step, run.log_every)
+            evaluates, films, saves = (
+                self.step < run.steps and crossed(before, self.step, every)
+                for every in (run.eval_every, run.video_every, run.save_every)
+            )
+            stops = self.stop_requested and self.step < run.steps
+            if not (logs or evaluates or films or saves or stops):
+                continue
+            self.seconds += time.perf_counter() - clock
+            if logs:
+                self._log()
+                progress.update(self.step, self.episodes.mean_return)
+            if evaluates:
+                self._evaluate()
+            if saves or stops:
+                self.save()
+            if films:
+                self._film()
+            if stops:
+                raise Stopped(self.stop_requested)
+            clock = time.perf_counter()
+        self.seconds += time.perf_counter() - clock
+        progress.update(self.step, self.episodes.mean_return)
+
     def _log_episodes(self, slot: Slot) -> None:
         for episode in self.episodes.add(slot.ts):
             self.folder.episodes.write({"step": slot.step, **episode})
 
-    def _log(self, metrics: dict[str, Any] | None) -> None:
+    def _log(self) -> None:
         line: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 3)}
         line["train/return"] = self.episodes.mean_return
         line["train/length"] = self.episodes.mean_length
         line["train/episodes"] = self.episodes.count
-        line |= {f"train/{name}": float(value) for name, value in (metrics or {}).items()}
+        line |= {f"train/{name}": float(value) for name, value in self.metrics.items()}
         line |= {f"train/{name}": value for name, value in self.agent.schedule().items()}
         line["time/sps"] = round(self.step / max(self.seconds, 1e-9), 1)
         self.folder.metrics.write(line)
@@ -224,15 +239,12 @@ class Session:
         line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
         self.tracker.log_evaluation(self.step, score)
-        self.latest = score
         return score
 
     def save(self) -> Path:
         """Writes the checkpoint of this step: whatever happens meanwhile, the one before stays until it re-reads."""
         replay = self.agent.replay
-        start = max(self.segments.stop, replay.oldest)
-        self.segments.append(start, replay.count, replay.export(start, replay.count))
-        self.segments.drop_before(replay.oldest)
+        self.segments.extend(replay.export, replay.oldest, replay.count)
         assert self.ts is not None
         trees = {
             "agent": self.agent.agent_state(),
@@ -240,6 +252,7 @@ class Session:
             "session": {
                 "step": self.step,
                 "seconds": self.seconds,
+                "metrics": {name: float(value) for name, value in self.metrics.items()},
                 "env": self.env.state_dict(),
                 "episodes": self.episodes.state_dict(),
             },
@@ -258,7 +271,7 @@ class Session:
     def load(self, saved: Path, manifest: dict[str, Any]) -> None:
         """Puts everything back as it was when `saved` was written."""
         session = checkpoint.load_tree(saved, "session")
-        self.step, self.seconds = session["step"], session["seconds"]
+        self.step, self.seconds, self.metrics = session["step"], session["seconds"], session["metrics"]
         self.segments = SegmentStore(self.folder.path, manifest["segments"])
         for start, stop, rows in self.segments:
             self.agent.replay.restore(start, stop, rows)
@@ -267,9 +280,23 @@ class Session:
         self.episodes.load_state_dict(session["episodes"])
         self.ts = self.env.load_state_dict(session["env"])
 
-    def _save_if_possible(self) -> None:
+    def _film(self) -> None:
+        """One evaluation game as a video in the run folder, made from the checkpoint's own agent in this process."""
+        from runs.watch import film
+
+        path = self.folder.path / "videos" / f"step-{self.step:09d}.webm"
         try:
-            if self.ts is not None and not (self.folder.path / "checkpoints").exists():
+            film(self.agent, self.run, path)
+        except (InputError, RunError) as error:  # a picture is never worth a training
+            print(f"no video at step {self.step}: {error}", file=sys.stderr)
+        else:
+            self.tracker.log_video(path, self.step)
+
+    def _save_if_possible(self) -> None:
+        """After a failure in the middle of a slot: the agent may have counted a row that the loop has not yielded."""
+        self.step = self.agent.step
+        try:
+            if self.ts is not None:
                 self.save()
         except (RunError, OSError) as error:
             print(f"the state could not be saved: {error}", file=sys.stderr)
