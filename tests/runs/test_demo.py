@@ -1,0 +1,39 @@
+"""`make demo` leaves what it promises, and says where."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+
+from runs import demo
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_demo_leaves_a_video_and_a_learning_curve_and_says_where(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    words = ["--steps", "1500", "--set", "learning_starts=200", "--set", "eval_episodes=2", "--track", "off", "--quiet"]
+    monkeypatch.setattr(sys, "argv", ["demo", *words])
+    assert demo.main() == 0
+    said = dict(
+        line.split(":", 1) for line in capfd.readouterr().out.splitlines() if line.startswith(("video:", "learn"))
+    )
+    picture = cv2.imread(said["learning curve"].strip())
+    assert picture.shape == (540, 960, 3)
+    assert (picture != 255).any()
+    video = Path(said["video"].strip())
+    assert video.parent.parent.parent == tmp_path / "runs" / "out"
+    ok, frame = cv2.VideoCapture(str(video)).read()
+    assert ok
+    assert frame.shape[2] == 3
+
+
+def test_a_demo_that_cannot_start_returns_the_status_and_draws_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["demo", "--set", "gamma=2"])
+    assert demo.main() == 2
+    assert list(tmp_path.iterdir()) == []
+    assert "gamma must lie in [0, 1], got 2" in capfd.readouterr().err
