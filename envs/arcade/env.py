@@ -222,15 +222,14 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 raise InvalidAction(
                     f"an action must be in [0, {self.single_action_space.n}), got {chosen[bad]} for environment {bad}"
                 )
-            raise ResetNeeded(
-                f"the episode of environment {bad} has ended: reset it with options={{'reset_mask': ...}}"
-            )
+            raise ResetNeeded(f"the episode of environment {bad} has ended: reset it with a reset_mask")
         info = self._info(self._everyone)
         if self.autoreset_mode == AutoresetMode.SAME_STEP:
             done = terminated | truncated
             if done.any():
                 final = np.full(self.num_envs, None, object)
-                final[done] = list(obs[done])
+                for i in np.flatnonzero(done):
+                    final[i] = obs[i].copy()
                 info = {
                     "final_obs": final,
                     "_final_obs": done,
