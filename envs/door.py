@@ -68,48 +68,12 @@ def make(
             raise InputError(f"protocol {config.protocol!r} is for Atari games, {id!r} is none: leave it empty")
         vector, facts = _gymnasium(id, num_envs, config, render)
     try:
-        action, to_env = action_cast(vector.action_space)
-        casts, mask_cast = observation_casts(vector.observation_space, action)
-        info = vector.reset(first_seeds(num_envs, seed, stream, games))
-        masked = mask_cast is not None or (MASK in info and bool(action.logits))
-    except RunError as error:
+        return _stream(id, vector, facts, config, seed, stream, games, render)
+    except BaseException as error:
         vector.close()
-        raise RunError(f"{id}: {error}") from error
-    except InputError as error:
-        vector.close()
-        raise InputError(f"{id}: {error}") from None
-    chosen = {
-        f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("vector", "options", "no_velocity")
-    }
-    spec = EnvSpec(
-        id=id,
-        obs={cast.name: cast.leaf for cast in casts},
-        action=action,
-        masked=masked,
-        protocol=facts.protocol,
-        reward_threshold=facts.reward_threshold,
-        max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
-        action_meanings=facts.action_meanings,
-        options={"vector": vector.name, **{k: v for k, v in chosen.items() if v}, **config.options},
-    )
-    if games is not None and not vector.seeded:
-        vector.close()
-        raise InputError(f"{id}: its vector environment cannot start a game from a seed: evaluate with vector='sync'")
-    return Stream(
-        vector,
-        spec,
-        casts,
-        mask_cast,
-        to_env,
-        seed=seed,
-        stream=stream,
-        games=games,
-        cap=None if vector.capped else config.max_steps,
-        life_loss=facts.life_loss if config.life_loss is None else config.life_loss,
-        flicker=config.flicker,
-        pictures=render,
-        info=info,
-    )
+        if isinstance(error, InputError | RunError) and not str(error).startswith(id):
+            raise type(error)(f"{id}: {error}") from error.__cause__
+        raise
 
 
 def spec(id: str, config: EnvConfig | None = None) -> EnvSpec:
@@ -135,6 +99,53 @@ class _Facts:
     max_episode_steps: int | None = None
     action_meanings: tuple[str, ...] = ()
     life_loss: bool = False
+
+
+def _stream(
+    id: str,
+    vector: Vector,
+    facts: _Facts,
+    config: EnvConfig,
+    seed: int,
+    stream: str,
+    games: int | None,
+    render: bool,
+) -> Stream:
+    """The first reset, by which it is known whether there is a mask, the spec and the stream."""
+    if games is not None and not vector.seeded:
+        raise InputError("its vector environment cannot start a game from a seed: evaluate with vector='sync'")
+    action, to_env = action_cast(vector.action_space)
+    casts, mask_cast = observation_casts(vector.observation_space, action)
+    info = vector.reset(first_seeds(vector.num_envs, seed, stream, games))
+    chosen = {
+        f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("vector", "options", "no_velocity")
+    }
+    spec = EnvSpec(
+        id=id,
+        obs={cast.name: cast.leaf for cast in casts},
+        action=action,
+        masked=mask_cast is not None or (MASK in info and bool(action.logits)),
+        protocol=facts.protocol,
+        reward_threshold=facts.reward_threshold,
+        max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
+        action_meanings=facts.action_meanings,
+        options={"vector": vector.name, **{k: v for k, v in chosen.items() if v}, **config.options},
+    )
+    return Stream(
+        vector,
+        spec,
+        casts,
+        mask_cast,
+        to_env,
+        seed=seed,
+        stream=stream,
+        games=games,
+        cap=None if vector.capped else config.max_steps,
+        life_loss=facts.life_loss if config.life_loss is None else config.life_loss,
+        flicker=config.flicker,
+        pictures=render,
+        info=info,
+    )
 
 
 def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vector, _Facts]:

@@ -372,7 +372,7 @@ class Native(Vector):
             for b, s, m, a in zip(begun, stepped, mixed, again, strict=True)
         )
 
-    def _reset(self, mask: Sequence[bool], seeds: Sequence[int | None]) -> tuple[Any, dict[str, Any]]:
+    def _reset(self, mask: Any, seeds: Sequence[int | None]) -> tuple[Any, dict[str, Any]]:
         return self._vec.reset(seed=list(seeds), options={"reset_mask": np.array(mask, dtype=bool)})
 
     def reset(self, seeds: Sequence[int]) -> Info:
@@ -395,21 +395,23 @@ class Native(Vector):
                 self._final[int(i)] = _one(final, int(i))
         info = _present(info, self.num_envs)
         if awake and self.seeded:
-            for key, values in self.restart(awake).items():
-                known = info.get(key, [None] * self.num_envs)
-                info[key] = [values[i] if i in awake else known[i] for i in range(self.num_envs)]
+            _merge(info, self._restart(awake), list(awake))
         return Outcome(reward, terminated, truncated, info)
 
     def restart(self, starts: Starts) -> Info:
         awake = {i: seed for i, seed in starts.items() if seed is not None}
-        if not awake:
-            return {}
-        n = self.num_envs
-        self._observations, info = self._reset([i in awake for i in range(n)], [awake.get(i) for i in range(n)])
-        for i in awake:
-            self._ended[i] = False
+        return _present(self._restart(awake), self.num_envs) if awake else {}
+
+    def _restart(self, awake: Starts) -> Mapping[str, Any]:
+        mask = np.zeros(self.num_envs, bool)
+        mask[list(awake)] = True
+        seeds: list[int | None] = [None] * self.num_envs
+        for i, seed in awake.items():
+            seeds[i] = seed
             self._final.pop(i, None)
-        return _present(info, n)
+        self._ended[mask] = False
+        self._observations, info = self._reset(mask, seeds)
+        return info
 
     def raw(self, cast: LeafCast) -> np.ndarray:
         values = np.asarray(cast.find(self._observations))
@@ -468,9 +470,25 @@ def _present(info: Mapping[str, Any], num_envs: int) -> Info:
         if isinstance(values, Mapping):  # a nested info is for logging only: left as it is
             found[key] = [values] * num_envs
         else:
-            whole = given is None or all(given)
+            whole = given is None or bool(np.all(given))
             found[key] = values if whole else [v if g else None for v, g in zip(values, given, strict=True)]
     return found
+
+
+def _merge(info: Info, reset_info: Mapping[str, Any], restarted: list[int]) -> None:
+    """Puts what the restarted environments gave in the place of what they had ended with."""
+    for key, values in reset_info.items():
+        if key.startswith("_") or isinstance(values, Mapping):
+            continue
+        known = info.get(key)
+        if isinstance(known, np.ndarray) and isinstance(values, np.ndarray):
+            info[key] = known = known.copy()
+            known[restarted] = values[restarted]
+        else:
+            row = [None] * len(values) if known is None else list(known)
+            for i in restarted:
+                row[i] = values[i]
+            info[key] = row
 
 
 def _picture(frame: Any) -> np.ndarray:

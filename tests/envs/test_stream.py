@@ -247,7 +247,7 @@ def test_a_wrong_shape_is_named(num_envs, vector):
     with probe("WrongShape", num_envs, at=2, vector=vector) as env:
         env.reset()
         env.step(np.zeros(num_envs, np.int64))
-        with pytest.raises(RunError, match=r"Probe/WrongShape-v0: environment 0.*\(3,\).*\(1,\)"):
+        with pytest.raises(RunError, match=r"Probe/WrongShape-v0: environment \d.*\(3,\).*\(1,\)"):
             env.step(np.zeros(num_envs, np.int64))
 
 
