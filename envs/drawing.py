@@ -329,6 +329,14 @@ class Event:
 
 
 _window_open = False
+NO_DISPLAY = "no display to open a window on: use --video FILE to write a video instead"
+
+
+def require_display() -> None:
+    """Raises `InputError` where no window could be opened, as far as that is known without trying."""
+    if sys.platform.startswith("linux") and not os.environ.get("SDL_VIDEODRIVER"):
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise InputError(NO_DISPLAY)  # SDL would quietly draw into nowhere
 
 
 class Window:
@@ -341,21 +349,17 @@ class Window:
         global _window_open
         if _window_open:
             raise InputError("a window is already open: close it first")
-        asked = os.environ.get("SDL_VIDEODRIVER")
-        line = "no display to open a window on: use --video FILE to write a video instead"
-        if sys.platform.startswith("linux") and not asked:
-            if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-                raise InputError(line)  # SDL would quietly draw into nowhere
+        require_display()
         try:
             pygame.display.quit()  # an environment may have opened another driver
             pygame.display.init()
             self._screen = pygame.display.set_mode((width, height), pygame.RESIZABLE)
         except pygame.error as error:
             pygame.display.quit()
-            raise InputError(f"{line} ({error})") from error
-        if not asked and pygame.display.get_driver() in ("offscreen", "dummy"):
+            raise InputError(f"{NO_DISPLAY} ({error})") from error
+        if not os.environ.get("SDL_VIDEODRIVER") and pygame.display.get_driver() in ("offscreen", "dummy"):
             pygame.display.quit()
-            raise InputError(line)
+            raise InputError(NO_DISPLAY)
         _window_open = self._open = True
         pygame.display.set_caption(title)
         pygame.key.set_repeat()  # a held key is one press

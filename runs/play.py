@@ -20,6 +20,7 @@ from rl.errors import InputError
 from rl.types import TimeStep
 from runs.rows import RowWriter
 from runs.scores import Scores
+from runs.watch import first_pictures
 
 if TYPE_CHECKING:
     from agents.base import Actor
@@ -47,8 +48,9 @@ def play(
     display, for an environment without pictures or with actions that keys cannot choose, and for an agent of
     another game.
     """
-    from envs.drawing import Window
+    from envs.drawing import Window, require_display
 
+    require_display()
     seed = secrets.randbelow(2**31) if seed is None else seed
     rival = None if vs is None else _rival(env, vs, seed)
     try:
@@ -85,11 +87,11 @@ class Person:
         try:
             self.controls = controls(self.env.spec)
             self.ts = self.env.reset()
-            self.picture = self.env.render()[0]
             self.rows = None if record is None else RowWriter(record, env)
         except InputError as error:
             self.env.close()
             raise InputError(f"{env} cannot be played: {error}") from None
+        self.picture = first_pictures(self.env, env)[0]
         self.spec = self.env.spec
         self.score, self.steps = 0.0, 0
         self.action: int | np.ndarray | None = None

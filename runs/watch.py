@@ -24,7 +24,7 @@ import numpy as np
 
 import envs
 from rl.errors import InputError
-from rl.types import TimeStep
+from rl.types import Env, TimeStep
 from runs.video import VideoWriter, check_ending
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ def watch(
         with no_display(), _player(run, seed, count, sample, follow, episodes) as player:
             _film(player, Path(video), episodes, size)
             return {"run": str(run), "video": str(video), **player.results}
+    from envs.drawing import require_display
+
+    require_display()
     with _player(run, seed, count, sample, follow, episodes) as player:
         _show(player, episodes, size)
         return {"run": str(run), "video": None, **player.results}
@@ -116,6 +119,15 @@ def _player(run: str | Path, seed: int, count: int, sample: bool | None, follow:
     return Player(agent, recipe, seed=seed, num_envs=count, sample=sample, games=games, follower=source)
 
 
+def first_pictures(env: Env, id: str) -> list[np.ndarray]:
+    """The pictures of an environment that has just been reset. Closes it and raises `InputError` where it has none."""
+    try:
+        return env.render()
+    except (InputError, NotImplementedError) as error:
+        env.close()
+        raise InputError(f"{id} cannot be shown: {str(error) or 'it has no render_mode rgb_array'}") from None
+
+
 class Player:
     """An agent on environments of its own: rows, thoughts and the trace of every game, without any drawing.
 
@@ -147,11 +159,7 @@ class Player:
         self.env = envs.make(
             run.env, num_envs=num_envs, seed=seed, stream=stream, config=config, render=True, games=games
         )
-        try:
-            self.pictures = self.env.render()
-        except InputError as error:
-            self.env.close()
-            raise InputError(f"{run.env} cannot be watched: {error}") from None
+        self.pictures = first_pictures(self.env, run.env)
         self.num_envs = num_envs
         self.names = action_names(agent.spec)
         try:
