@@ -10,8 +10,11 @@ from typing import Any
 
 REGISTRY: dict[str, str] = {
     "a2c": "agents.a2c:A2C",
+    "c51": "agents.c51:C51",
     "dqn": "agents.dqn:DQN",
+    "iqn": "agents.iqn:IQN",
     "ppo": "agents.ppo:PPO",
+    "qrdqn": "agents.qrdqn:QRDQN",
     "reinforce": "agents.reinforce:Reinforce",
 }
 """Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig
-from rl.losses import bootstrap, forbid, munchausen_bonus, soft_value, take
+from rl.losses import bootstrap, forbid, soft_value, take
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,5 @@ class DQN(ValueAgent):
         after = self.target(batch.next_obs)
         if not c.munchausen:
             return bootstrap(batch.reward, batch.discount, take(after.q_values, self.next_action(batch, after)))
-        now = forbid(self.target(batch.obs).q_values, batch.mask)
-        bonus = munchausen_bonus(now, batch.action, c.munchausen_alpha, c.munchausen_tau, c.munchausen_low)
         value = soft_value(forbid(after.q_values, batch.next_mask), c.munchausen_tau)
-        return bootstrap(batch.reward + bonus, batch.discount, value)
+        return bootstrap(batch.reward + self.bonus(batch), batch.discount, value)

@@ -20,7 +20,7 @@ from rl import returns
 from rl.device import fast_bf16
 from rl.errors import InputError, NonFiniteError
 from rl.frames import predict_bytes
-from rl.losses import forbid, huber, squared
+from rl.losses import forbid, huber, munchausen_bonus, squared, take
 from rl.networks import NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
 from rl.optim import FlatOptimizer, OptimizerName, flatten_parameters
 from rl.replay import Replay, Windows
@@ -103,6 +103,8 @@ class ValueConfig:
     """Explore by noisy linear layers (Fortunato et al. 2018)."""
     noisy_sigma: float = 0.5
     """Initial scale of their noise."""
+    head_hidden: int | None = None
+    """Units of a hidden layer in each stream of the head, noisy if `noisy` is; none is a linear head."""
     prioritized: bool = False
     """Sample in proportion to the loss's priority (Schaul et al. 2016)."""
     priority_exponent: float = 0.6
@@ -153,6 +155,8 @@ class ValueConfig:
             raise InputError(f"batch_size {self.batch_size} is larger than buffer_size {self.buffer_size}")
         if self.weight_decay and self.optimizer != "adamw":
             raise InputError(f"weight_decay {self.weight_decay} needs optimizer=adamw, got {self.optimizer}")
+        if self.head_hidden is not None and self.head_hidden < 1:
+            raise InputError(f"head_hidden must be at least 1 or none, got {self.head_hidden}")
         if self.munchausen and self.double:
             raise InputError("munchausen bootstraps over all actions, double chooses one: switch one of them off")
 
@@ -164,22 +168,88 @@ class ValueNetwork(nn.Module):
         super().__init__()
         self.torso, self.head, self.read = torso, head, read
 
-    def forward(self, obs: dict[str, Tensor]) -> Q:
-        features, _ = self.torso(obs)
-        return self.read(self.head(features))
+    def forward(self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None) -> Q:
+        """Leaves [B, ...]; with a memory [T, B, ...], from `state` on, restarted at `first`."""
+        features, state = self.torso(obs, state, first)
+        out = self.read(self.head(features))
+        return out if state is None else out._replace(state=state)
 
 
-class ValueAgent(Agent):
+class ValuePlayer(Agent):
+    """The acting half of a value learner: greedy in the values, at random with probability epsilon."""
+
+    network: nn.Module
+    noisy: bool = False
+    """Whether the network has noisy layers, which are silent outside training."""
+
+    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        quiet = self.noisy and actor.mode != "explore"
+        if quiet:
+            set_noise(self.network, False)
+        out = self._evaluate(actor, obs, ts)
+        if quiet:
+            set_noise(self.network, True)
+        mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
+        action = forbid(out.q_values, mask).argmax(-1).cpu().numpy()
+        epsilon = self.epsilon(actor.mode)
+        if epsilon > 0:
+            action = epsilon_greedy(action, epsilon, self.spec.action.nvec[0], ts.mask, actor.rng)
+        return Choice(action, {}, out)
+
+    def _evaluate(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Q:
+        """The network's output for one row; moves the actor's memory on, where there is one."""
+        if not self.state_size:
+            return self.network(obs)  # type: ignore[no-any-return]
+        first = torch.from_numpy(ts.first).to(self.device)
+        out: Q = self.network({k: v.unsqueeze(0) for k, v in obs.items()}, actor.memory, first.unsqueeze(0))
+        assert out.state is not None
+        actor.memory = out.state
+        return Q(out.q_values[0], out.state)
+
+    def draws(self, sample: bool) -> bool:
+        return self.epsilon("sample" if sample else "greedy") > 0
+
+    def epsilon(self, mode: str) -> float:
+        """Share of random actions: of training by counted step, of evaluation fixed, of sampled play the final one."""
+        c = self.config
+        if mode == "greedy":
+            return float(c.eval_epsilon)
+        if mode == "sample":
+            return float(c.epsilon.end if isinstance(c.epsilon, Ramp) else c.epsilon)
+        return 1.0 if self.step < self.learning_starts else value_at(c.epsilon, self.step)
+
+    @property
+    def learning_starts(self) -> int:
+        """Counted steps of uniformly random play."""
+        return 0
+
+    def schedule(self) -> dict[str, float]:
+        return {"epsilon": self.epsilon("explore"), "lr": value_at(self.config.lr, self.step)}
+
+    @property
+    def state_size(self) -> int:
+        return int(self.network.torso.state_size)  # type: ignore[union-attr, arg-type]
+
+    def agent_state(self) -> dict[str, Any]:
+        return {"step": self.step, "updates": self.updates, "network": dict(self.network.state_dict())}
+
+    def load_agent_state(self, state: dict[str, Any]) -> None:
+        self.step, self.updates = state["step"], state["updates"]
+        self.network.load_state_dict(state["network"])
+
+
+class ValueAgent(ValuePlayer):
     """Learns action values from sampled windows of the shared replay."""
 
     config: ValueConfig
-    outputs: ClassVar[int] = 1
+    memory: ClassVar[bool] = False
+    """Whether the sibling can learn a recurrent network."""
 
     def __init__(self, spec: EnvSpec, config: ValueConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
         if spec.action.kind != "discrete":
             raise InputError(f"{self.name} needs discrete actions, {spec.id} has {spec.action.kind}: try ppo")
-        if config.net.core != "none":
+        if config.net.core != "none" and not self.memory:
             raise InputError(f"{self.name} has no memory, net.core is {config.net.core!r}: use r2d2 or core=none")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "weights"))
@@ -210,8 +280,14 @@ class ValueAgent(Agent):
             self.outputs,
             dueling=c.dueling,
             noisy=c.noisy,
+            hidden=c.head_hidden,
             sigma=c.noisy_sigma,
         )
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the head gives for each action."""
+        return 1
 
     @abstractmethod
     def read(self, head: Tensor) -> Q:
@@ -226,7 +302,39 @@ class ValueAgent(Agent):
         values = self.network(batch.next_obs).q_values if self.config.double else target.q_values
         return forbid(values, batch.next_mask).argmax(-1)
 
+    def outlook(self, batch: Batch, after: Q, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """What a distributional target is made of: (reward [B], the next observation's outputs [B, Z]).
+
+        `outputs` [B, A, Z] are numbers that average over actions: quantiles. Those of the chosen next action; with
+        Munchausen their mean under the policy, entropy added (Vieillard et al. 2020, equation 8).
+        """
+        if not self.config.munchausen:
+            return batch.reward, take(outputs, self.next_action(batch, after))
+        policy, entropy = self.soft_policy(after, batch.next_mask)
+        mean = (policy.unsqueeze(-1) * outputs).sum(1)
+        return batch.reward + self.bonus(batch), mean + entropy.unsqueeze(-1)
+
+    def soft_policy(self, after: Q, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Munchausen's policy softmax(q / tau), [B, A], and tau times its entropy, [B]."""
+        tau = self.config.munchausen_tau
+        policy = (forbid(after.q_values, mask) / tau).softmax(-1)
+        return policy, tau * torch.special.entr(policy).sum(-1)
+
+    def bonus(self, batch: Batch) -> Tensor:
+        """What Munchausen adds to the reward, [B]."""
+        c = self.config
+        now = forbid(self.target(batch.obs).q_values, batch.mask)
+        return munchausen_bonus(now, batch.action, c.munchausen_alpha, c.munchausen_tau, c.munchausen_low)
+
     # the training stream
+
+    @property
+    def noisy(self) -> bool:  # type: ignore[override]
+        return self.config.noisy
+
+    @property
+    def learning_starts(self) -> int:
+        return self.config.learning_starts
 
     @property
     def stack(self) -> int:
@@ -262,11 +370,16 @@ class ValueAgent(Agent):
         counted = self.step // c.update_every * c.update_every - c.learning_starts
         metrics = None
         for _ in range(int(c.replay_ratio * max(counted, 0)) - self.updates):
-            windows = self.replay.sample(c.batch_size, c.n_step, value_at(c.importance, self.step))
-            if windows is None:
+            sampled = self.sample()
+            if sampled is None:
                 break
-            metrics = self.learn(windows)
+            metrics = self.learn(sampled)
         return metrics
+
+    def sample(self) -> Any:
+        """What one update learns from, with its `index` and `weight`; None where there is nothing yet."""
+        c = self.config
+        return self.replay.sample(c.batch_size, c.n_step, value_at(c.importance, self.step))
 
     def act(self, ts: TimeStep) -> np.ndarray:
         if self.config.noisy:
@@ -332,38 +445,7 @@ class ValueAgent(Agent):
         """Elementwise loss of a temporal-difference error."""
         return huber(error) if getattr(self.config, "huber", True) else squared(error)
 
-    # acting
-
-    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
-        explore = actor.mode == "explore"
-        if self.config.noisy and not explore:
-            set_noise(self.network, False)
-        out: Q = self.network(obs)
-        if self.config.noisy and not explore:
-            set_noise(self.network, True)
-        mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
-        action = forbid(out.q_values, mask).argmax(-1).cpu().numpy()
-        epsilon = self.epsilon(actor.mode)
-        if epsilon > 0:
-            action = epsilon_greedy(action, epsilon, self.spec.action.nvec[0], ts.mask, actor.rng)
-        return Choice(action, {}, out)
-
-    def draws(self, sample: bool) -> bool:
-        return self.epsilon("sample" if sample else "greedy") > 0
-
-    def epsilon(self, mode: str) -> float:
-        """Share of random actions: of training by counted step, of evaluation fixed, of sampled play the final one."""
-        c = self.config
-        if mode == "greedy":
-            return c.eval_epsilon
-        if mode == "sample":
-            return c.epsilon.end if isinstance(c.epsilon, Ramp) else c.epsilon
-        return 1.0 if self.step < c.learning_starts else value_at(c.epsilon, self.step)
-
     # for those who look on
-
-    def schedule(self) -> dict[str, float]:
-        return {"epsilon": self.epsilon("explore"), "lr": value_at(self.config.lr, self.step)}
 
     def choices(self) -> dict[str, Any]:
         return {"precision": "bf16" if self._autocast else "fp32"}
@@ -375,13 +457,6 @@ class ValueAgent(Agent):
         return obs + slots * self.num_envs * (self.spec.action.size * 8 + 32)
 
     # saving
-
-    def agent_state(self) -> dict[str, Any]:
-        return {"step": self.step, "updates": self.updates, "network": dict(self.network.state_dict())}
-
-    def load_agent_state(self, state: dict[str, Any]) -> None:
-        self.step, self.updates = state["step"], state["updates"]
-        self.network.load_state_dict(state["network"])
 
     def learner_state(self) -> dict[str, Any]:
         return {

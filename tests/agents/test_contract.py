@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from agents.a2c import A2CConfig
+from agents.c51 import C51Config
 from agents.dqn import DQNConfig
+from agents.iqn import IQNConfig
 from agents.ppo import PPOConfig
+from agents.qrdqn import QRDQNConfig
 from agents.reinforce import ReinforceConfig
 from rl.distributions import PolicyConfig
 from rl.networks import NetConfig
@@ -18,6 +21,15 @@ NET = NetConfig(hidden=(8,))
 LSTM = NetConfig(hidden=(8,), core="lstm", core_size=6)
 GRU = NetConfig(hidden=(8,), core="gru", core_size=6)
 VALUE: dict[str, Any] = {"net": NET, "learning_starts": 20, "batch_size": 8, "buffer_size": 90, "target_every": 5}
+EVERY: dict[str, Any] = {
+    "dueling": True,
+    "noisy": True,
+    "prioritized": True,
+    "n_step": 3,
+    "stack": 3,
+    "target_tau": 0.5,
+    "head_hidden": 8,
+}
 SHORT: dict[str, Any] = {"net": NET, "rollout": 10}
 
 AGENTS: dict[str, Any] = {
@@ -26,6 +38,15 @@ AGENTS: dict[str, Any] = {
         **VALUE, double=True, dueling=True, noisy=True, prioritized=True, n_step=3, stack=3, target_tau=0.5
     ),
     "dqn munchausen": DQNConfig(**VALUE, munchausen=True, huber=False),
+    "c51": C51Config(**VALUE, v_min=0.0, v_max=50.0),
+    "c51 all fields": C51Config(**VALUE, **EVERY, double=True),
+    "c51 munchausen": C51Config(**VALUE, munchausen=True),
+    "qrdqn": QRDQNConfig(**VALUE),
+    "qrdqn all fields": QRDQNConfig(**VALUE, **EVERY, double=True),
+    "qrdqn munchausen": QRDQNConfig(**VALUE, munchausen=True),
+    "iqn": IQNConfig(**VALUE),
+    "iqn all fields": IQNConfig(**VALUE, **EVERY, double=True, taus=4, next_taus=5, act_taus=6),
+    "iqn munchausen": IQNConfig(**VALUE, **EVERY, munchausen=True),
     "ppo": PPOConfig(**SHORT, epochs=2, minibatch_size=8),
     "ppo all fields": PPOConfig(
         **SHORT,
@@ -65,6 +86,6 @@ def test_policy_agents_keep_the_contract_on_pendulum(name: str) -> None:
     check_agent(CONTINUOUS[name], "Pendulum-v1")
 
 
-@pytest.mark.parametrize("name", ["dqn all fields", "ppo all fields"])
+@pytest.mark.parametrize("name", ["dqn all fields", "c51 all fields", "iqn all fields", "ppo all fields"])
 def test_agents_keep_the_contract_on_categories(name: str) -> None:
     check_agent(AGENTS[name] if name != "ppo all fields" else PPOConfig(**SHORT, epochs=2, stack=2), "Taxi-v4")

@@ -1,0 +1,103 @@
+"""IQN (Dabney et al. 2018): the return's quantile function, asked at random fractions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.qrdqn import midpoints, quantile_huber
+from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
+from rl.errors import InputError
+from rl.losses import bootstrap, take
+from rl.networks import CosineEmbedding, Torso, build_torso
+from rl.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class IQNConfig(ValueConfig):
+    """IQN's own fields."""
+
+    taus: int = 32
+    """N: fractions drawn for the quantiles that learn."""
+    next_taus: int = 32
+    """N': fractions drawn for the quantiles they learn from."""
+    act_taus: int = 32
+    """K: fractions whose mean is an action's value; evenly spaced, so that acting draws nothing."""
+    cosines: int = 64
+    """Cosines that embed a fraction."""
+    kappa: float = 1.0
+    """Where the loss goes over from quadratic to linear."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("taus", "next_taus", "act_taus", "cosines"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.kappa > 0:
+            raise InputError(f"kappa must be above 0, got {self.kappa}")
+
+
+class QuantileNetwork(ValueNetwork):
+    """Features times the embedding of a fraction, under the shared head."""
+
+    midpoints: Tensor
+
+    def __init__(self, torso: Torso, head: nn.Module, config: IQNConfig) -> None:
+        super().__init__(torso, head, lambda quantiles: Q(quantiles.mean(-1), quantiles=quantiles))
+        self.embedding = CosineEmbedding(torso.out_features, config.cosines)
+        self.register_buffer("midpoints", midpoints(config.act_taus), persistent=False)
+
+    def forward(self, obs: dict[str, Tensor], taus: Tensor | None = None) -> Q:  # type: ignore[override]
+        """Values from evenly spaced fractions; quantiles at `taus` [B, N], or at those fractions."""
+        features = self.torso.encode(obs)
+        out: Q = self.read(self.quantiles(features, self.midpoints))
+        return out if taus is None else out._replace(quantiles=self.quantiles(features, taus), taus=taus)
+
+    def quantiles(self, features: Tensor, taus: Tensor) -> Tensor:
+        """Quantiles [B, A, N] at `taus`, [N] or [B, N], of features [B, F]."""
+        out: Tensor = self.head(self.embedding(features, taus))  # [B, N, A]
+        return out.float().transpose(-1, -2)
+
+
+class IQN(ValueAgent):
+    """Quantiles at drawn fractions, each fitted to quantiles at other fractions of what follows."""
+
+    name = "iqn"
+    Config = IQNConfig
+    config: IQNConfig
+    network: QuantileNetwork
+    target: QuantileNetwork
+
+    def build_network(self) -> QuantileNetwork:
+        self._taus = torch.Generator(self.device).manual_seed(derive_seed(self.seed, "taus"))
+        torso = build_torso(self.spec, self.config.net, self.config.stack)
+        return QuantileNetwork(torso, self.build_head(torso.out_features), self.config)
+
+    def read(self, head: Tensor) -> Q:
+        return Q(head)
+
+    def draw_taus(self, batch: int, count: int) -> Tensor:
+        """Fractions uniform in [0, 1), [batch, count]."""
+        return torch.rand(batch, count, generator=self._taus, device=self.device)
+
+    def loss(self, batch: Batch) -> Loss:
+        c, size = self.config, len(batch.action)
+        taus = self.draw_taus(size, c.taus)
+        with torch.no_grad():
+            after = self.target(batch.next_obs, self.draw_taus(size, c.next_taus))
+            reward, following = self.outlook(batch, after, after.quantiles)
+            target = bootstrap(reward[:, None], batch.discount[:, None], following)  # [B, N']
+        every = self.network.quantiles(self.network.torso.encode(batch.obs), taus)
+        quantiles = take(every, batch.action)
+        loss = quantile_huber(quantiles, taus, target, c.kappa)
+        return Loss(loss, loss, {"q_mean": quantiles.detach().mean()})
+
+    def learner_state(self) -> dict[str, Any]:
+        return {**super().learner_state(), "taus": self._taus.get_state()}
+
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        super().load_learner_state(state)
+        self._taus.set_state(state["taus"].cpu())

@@ -1,0 +1,77 @@
+"""QR-DQN (Dabney et al. 2018): the return's distribution as quantiles at fixed fractions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
+from rl.errors import InputError
+from rl.losses import bootstrap, huber, take
+
+
+@dataclass(frozen=True)
+class QRDQNConfig(ValueConfig):
+    """QR-DQN's own fields."""
+
+    quantiles: int = 50
+    """Quantiles of each action's return."""
+    kappa: float = 1.0
+    """Where the loss goes over from quadratic to linear."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.quantiles < 1:
+            raise InputError(f"quantiles must be at least 1, got {self.quantiles}")
+        if not self.kappa > 0:
+            raise InputError(f"kappa must be above 0, got {self.kappa}")
+
+
+class QRDQN(ValueAgent):
+    """Quantiles for each action, each fitted to all quantiles of what follows."""
+
+    name = "qrdqn"
+    Config = QRDQNConfig
+    config: QRDQNConfig
+
+    def build_network(self) -> ValueNetwork:
+        self.taus = midpoints(self.config.quantiles).to(self.device)
+        """The quantiles' fractions, [Z]."""
+        return super().build_network()
+
+    @property
+    def outputs(self) -> int:
+        return self.config.quantiles
+
+    def read(self, head: Tensor) -> Q:
+        quantiles = (head.unsqueeze(-1) if self.outputs == 1 else head).float()
+        return Q(quantiles.mean(-1), quantiles=quantiles)
+
+    def loss(self, batch: Batch) -> Loss:
+        with torch.no_grad():
+            after = self.target(batch.next_obs)
+            reward, following = self.outlook(batch, after, after.quantiles)
+            target = bootstrap(reward[:, None], batch.discount[:, None], following)  # [B, Z]
+        quantiles = take(self.network(batch.obs).quantiles, batch.action)
+        loss = quantile_huber(quantiles, self.taus, target, self.config.kappa)
+        return Loss(loss, loss, {"q_mean": quantiles.detach().mean()})
+
+
+def midpoints(count: int) -> Tensor:
+    """The fractions (i + 1/2) / count, [count]: their quantiles are nearest to the distribution (Dabney, lemma 2)."""
+    return (torch.arange(count) + 0.5) / count
+
+
+def quantile_huber(quantiles: Tensor, taus: Tensor, target: Tensor, kappa: float = 1.0) -> Tensor:
+    """|tau - 1{u < 0}| huber(u) / kappa with u = target - quantile: sum over quantiles, mean over targets. [B]
+
+    Args:
+        quantiles: [B, Z].
+        taus: [Z] or [B, Z], the fraction of each quantile.
+        target: [B, Z'], without gradient.
+    """
+    error = target.unsqueeze(-2) - quantiles.unsqueeze(-1)  # [B, Z, Z']
+    weight = (taus.unsqueeze(-1) - (error.detach() < 0).float()).abs()
+    return (weight * huber(error, kappa)).mean(-1).sum(-1) / kappa
