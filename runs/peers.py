@@ -24,6 +24,7 @@ import envs
 from envs import EnvConfig
 from rl.errors import InputError, RunError, unknown
 from rl.schedules import crossed
+from rl.seeding import derive_seed
 from rl.types import EnvSpec, TimeStep
 
 ALGORITHMS = {
@@ -352,7 +353,17 @@ class PeerAgent:
         self.step = 0
 
     def actor(self, num_envs: int, seed: int, *, stream: str = "evaluate", sample: bool = False) -> PeerActor:
+        if sample:  # SB3 draws from shared generators only
+            import torch
+
+            own = derive_seed(seed, stream, "actor")
+            torch.manual_seed(own)
+            self.model.action_space.np_random.bit_generator.state = np.random.PCG64(own).state
         return PeerActor(self, num_envs, sample)
+
+    def draws(self, sample: bool) -> bool:
+        """Whether an actor made with this `sample` draws random numbers."""
+        return sample
 
 
 class PeerActor:
@@ -397,6 +408,7 @@ def train_peer(
     seed: int,
     *,
     threads: int = 1,
+    device: str = "cpu",
     evaluate: Callable[[PeerAgent], float] | None = None,
     eval_every: int = 0,
 ) -> Training:
@@ -421,7 +433,7 @@ def train_peer(
             vec = VecNormalize(vec, gamma=peer.settings.get("gamma", 0.99), **given)
         kwargs = model_arguments(peer, steps)
         try:
-            model = algorithm_class(peer.algorithm)(peer.policy, vec, seed=seed, device="cpu", **kwargs)
+            model = algorithm_class(peer.algorithm)(peer.policy, vec, seed=seed, device=device, **kwargs)
         except (TypeError, ValueError, AssertionError) as error:
             raise InputError(f"{peer.name} on {env}: {str(error).splitlines()[0]}") from error
         agent = PeerAgent(peer, model, stream.spec)
@@ -589,11 +601,13 @@ def ours_like(agent: str, peer: Peer, steps: int) -> tuple[dict[str, Any], dict[
             lost.append("optimize_memory_usage: frames are never stored twice here")
     else:
         fields |= {
-            "n_steps": given["n_steps"],
+            "rollout": given["n_steps"],
             "gae_lambda": given["gae_lambda"],
-            "entropy": given["ent_coef"],
-            "value_weight": given["vf_coef"],
-            "normalize_advantage": given["normalize_advantage"],
+            "entropy_cost": given["ent_coef"],
+            "value_cost": given["vf_coef"],
+            "normalize_advantage": given.get("normalize_advantage", True),
+            "normalize_obs": bool(peer.normalize),
+            "normalize_return": bool(peer.normalize),
         }
         if peer.algorithm == "a2c":
             fields |= {"optimizer": "rmsprop", "adam_eps": given["rms_prop_eps"]}
@@ -601,30 +615,46 @@ def ours_like(agent: str, peer: Peer, steps: int) -> tuple[dict[str, Any], dict[
                 lost.append("optimizer_class=RMSpropTFLike: PyTorch's RMSprop with the same rate and epsilon")
             kwargs.pop("optimizer_kwargs", None)
         else:
-            rows = given["n_steps"] * peer.n_envs
             fields |= {
                 "optimizer": "adam",
                 "adam_eps": 1e-5,
                 "epochs": given["n_epochs"],
-                "minibatches": max(1, rows // given["batch_size"]),
                 "minibatch_size": given["batch_size"],
                 "clip": _ramp(given["clip_range"], steps),
                 "value_clip": given["clip_range_vf"],
                 "target_kl": given["target_kl"],
             }
-        if peer.normalize:
-            fields |= {"normalize_obs": True, "normalize_reward": True}
         if peer.algorithm == "recurrent_ppo":
             fields |= {"net.core": "lstm", "net.core_size": kwargs.pop("lstm_hidden_size", 256)}
-            if kwargs.pop("enable_critic_lstm", True):
-                lost.append("enable_critic_lstm: policy and value share one LSTM here")
+            fields["critic"] = "separate" if kwargs.pop("enable_critic_lstm", True) else "shared"
         fields["net.orthogonal"] = kwargs.pop("ortho_init", True)
+        fields["policy.gain"] = 0.01 if fields["net.orthogonal"] else 0.0
         if given.get("use_sde"):
-            lost.append("use_sde: state-dependent exploration is not available; Gaussian noise instead")
-        if kwargs.pop("log_std_init", None) is not None:
-            lost.append("log_std_init: the policy starts with its own deviation")
+            fields |= {"policy.deviation": "gsde", "noise_every": max(1, given["sde_sample_freq"])}
+            fields["policy.log_std"] = kwargs.pop("log_std_init", -2.0)
+            if given["sde_sample_freq"] < 0:
+                fields["noise_every"] = given["n_steps"]
+        fields["policy.log_std"] = kwargs.pop("log_std_init", fields.get("policy.log_std", 0.0))
     lost += [f"policy_kwargs.{name}={value}" for name, value in kwargs.items()]
     return fields, run, lost
+
+
+def apply_fields(config: Any, fields: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """`config` with the dotted `fields` that it has; the others come back as lines, where they would matter."""
+    from runs.settings import from_json, to_json
+
+    data, lost = to_json(config), []
+    for name, value in fields.items():
+        *groups, last = name.split(".")
+        place = data
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            if value not in (None, False):
+                lost.append(f"{name}={value}: our {data.get('name', 'agent')} has no such field")
+            continue
+        place[last] = list(value) if isinstance(value, tuple) else value
+    return from_json(type(config), data), lost
 
 
 def _ramp(value: Any, steps: int) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import agents
 import envs
 from agents.base import FrameStack as OurStack
 from envs import EnvConfig
@@ -37,7 +38,8 @@ def ours_as_transitions(env: str, n: int, config: EnvConfig, stack: int, steps: 
     """
     stream = envs.make(env, num_envs=n, seed=3, stream="train", config=config)
     lists = [list(actions_for(stream.spec, np.random.default_rng(i), steps)) for i in range(n)]
-    (frames,)
+    frames = OurStack(stream.spec, n, stack)
+    seen: list[list[dict[str, Any]]] = [[] for _ in range(n)]
     read = Reader(stream.spec, stack)
     ts = stream.reset()
     before = as_stack(frames.push(ts.obs, ts.first), stack)
@@ -197,9 +199,21 @@ def test_rhythms_are_translated_to_gradient_updates() -> None:
     fields, _, _ = peers.ours_like("dqn", build_peer("zoo", "dqn", spec_of("LunarLander-v3")), 100_000)
     assert (fields["replay_ratio"], fields["target_every"], fields["learning_starts"]) == (1.0, 250, 0)
     fields, run, lost = peers.ours_like("ppo", build_peer("zoo", "ppo", spec_of("Pendulum-v1")), 100_000)
-    assert run == {"num_envs": 4} and any("use_sde" in line for line in lost)
+    assert run == {"num_envs": 4} and lost == []
+    assert (fields["policy.deviation"], fields["noise_every"], fields["policy.log_std"]) == ("gsde", 4, -2.0)
     fields, _, _ = peers.ours_like("ppo", build_peer("zoo", "ppo", spec_of("CartPole-v1")), 100_000)
     assert fields["lr"] == {"start": 1e-3, "end": 0.0, "steps": 100_000} and fields["clip"]["start"] == 0.2
+
+
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo", "a2c"])
+def test_ours_take_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
+    for task in peers.zoo()[algorithm]:
+        env = "ALE/Pong-v5" if task == "atari" else task
+        fields, _, lost = peers.ours_like(algorithm, build_peer("zoo", algorithm, spec_of(env)), 1_000_000)
+        config, missing = peers.apply_fields(agents.config(algorithm), fields)
+        assert missing == [], task
+        assert config.gamma == fields["gamma"] and config.net.hidden == fields["net.hidden"]
+        assert all("RMSpropTFLike" in line or "optimize_memory" in line for line in lost), (task, lost)
 
 
 # Training

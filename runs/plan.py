@@ -1,0 +1,295 @@
+"""What a comparison trains: tasks and contenders from the words of the command line, as jobs that are plain JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import agents
+import envs
+from envs import EnvConfig
+from rl.errors import InputError, unknown
+from rl.storage import read_json
+from rl.types import EnvSpec
+from runs import peers
+from runs.contenders import Contender, parse_contenders
+from runs.recipe import Run, agent_name, default_run, describe, recipe_names
+from runs.recipe import resolve as resolve_recipe
+from runs.settings import apply_settings, to_json
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "classic": ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3"),
+    "arcade": tuple(f"Arcade/{g}-v1" for g in ("Breakout", "Asterix", "Freeway", "Seaquest", "SpaceInvaders")),
+    # Aitchison et al. 2023: five games that predict the median of 57
+    "atari5": tuple(f"ALE/{g}-v5" for g in ("BattleZone", "DoubleDunk", "NameThisGame", "Phoenix", "Qbert")),
+    # Kaiser et al. 2020
+    "atari26": tuple(
+        f"ALE/{g}-v5"
+        for g in (
+            *("Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout"),
+            *("ChopperCommand", "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero", "Jamesbond"),
+            *("Kangaroo", "Krull", "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner"),
+            *("Seaquest", "UpNDown"),
+        )
+    ),
+}
+EVALUATIONS = 20
+"""Evaluations in a curve."""
+RANDOM_GAMES = 100
+
+
+@dataclass(frozen=True)
+class Task:
+    """One environment with what is the same for every contender."""
+
+    env: str
+    steps: int
+    env_config: EnvConfig
+    spec: EnvSpec
+    eval_every: int
+    eval_episodes: int
+    eval_max_steps: int | None
+    threads: int
+
+    @property
+    def evaluation(self) -> str:
+        return (
+            f"{self.eval_episodes} whole games a seed, start seeds the same for every contender; "
+            f"curves from {self.eval_episodes} games every {self.eval_every:,} steps."
+        )
+
+
+@dataclass(frozen=True)
+class Side:
+    """One contender on one task."""
+
+    contender: Contender
+    task: Task
+    job: dict[str, Any]
+    """What a worker needs, without the seed; plain JSON, the same for the same training."""
+    config: dict[str, Any]
+    """For the table of hyperparameters."""
+    note: str = ""
+    unmapped: list[str] = field(default_factory=list)
+    seed: int | None = None
+    """The only seed there is, of a trained run."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits of everything that the training and its evaluation depend on, but the seed."""
+        return hashlib.sha256(json.dumps(self.job, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def place(self) -> str:
+        """Where its results lie in the comparison's folder."""
+        return f"results/{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    tasks: list[Task]
+    contenders: list[Contender]
+    sides: list[Side]
+    paired: list[tuple[str, str]]
+
+
+def slug(text: str) -> str:
+    """`text` as a file name: characters outside [A-Za-z0-9.-] replaced, made unique by a hash where any was."""
+    plain = re.sub(r"[^A-Za-z0-9.-]", "-", text)
+    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def make_plan(
+    recipe: str | Path | Run | None,
+    contenders: str | Sequence[str],
+    tasks: str | Sequence[str] | None = None,
+    steps: int | None = None,
+) -> Plan:
+    """Everything that is to be trained. Raises `InputError` for whatever cannot be, before anything starts."""
+    parsed = parse_contenders(contenders if isinstance(contenders, str) else ",".join(contenders))
+    twice = {c.text for c in parsed if sum(d.text == c.text for d in parsed) > 1}
+    if twice:
+        raise InputError(f"contender {sorted(twice)[0]!r} is named twice in --agents")
+    base = resolve_recipe(recipe) if recipe is not None else None
+    named = isinstance(recipe, Run) or (recipe is not None and not envs_id(str(recipe)))
+    wanted = _tasks(tasks) if tasks else [base.env] if base is not None else []
+    if not wanted:
+        raise InputError("compare: name a recipe, an environment or --tasks")
+    plan = Plan([], parsed, [], [])
+    for env in wanted:
+        own = base if base is not None and base.env == env else None
+        task = _task(env, parsed, own, named, steps)
+        plan.tasks.append(task)
+        plan.sides.extend(_side(c, task, own if named else None) for c in parsed)
+    ours = [c for c in parsed if c.source == "ours" and c.name != "random"]
+    plan.paired.extend((a.text, b.text) for k, a in enumerate(ours) for b in ours[k + 1 :] if a.name == b.name)
+    return plan
+
+
+def envs_id(text: str) -> bool:
+    """Whether a recipe argument is an environment id, not a recipe."""
+    return text not in recipe_names() and not text.endswith((".py", ".json")) and not Path(text).is_dir()
+
+
+def _tasks(tasks: str | Sequence[str]) -> list[str]:
+    names = [t.strip() for t in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
+    found: list[str] = []
+    for name in names:
+        if name in SUITES:
+            found += SUITES[name]
+        elif "/" not in name and "-v" not in name and ":" not in name:
+            raise unknown("task or suite", name, [*SUITES, *envs.ids()])
+        else:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _task(env: str, contenders: Sequence[Contender], own: Run | None, named: bool, steps: int | None) -> Task:
+    runs = [r for c in contenders if c.source == "ours" if (r := recipe_for(c.name, env, own if named else None))]
+    first = own if own is not None and named else runs[0] if runs else None
+    config = first.env_config if first is not None else EnvConfig()
+    spec = envs.spec(env, config)
+    if steps is None:
+        steps = first.steps if first is not None else _zoo_budget(contenders, spec)
+    return Task(
+        env=env,
+        steps=steps,
+        env_config=config,
+        spec=spec,
+        eval_every=max(1, steps // EVALUATIONS),
+        eval_episodes=first.eval_episodes if first is not None else 20,
+        eval_max_steps=first.eval_max_steps if first is not None else None,
+        threads=first.threads if first is not None else 1,
+    )
+
+
+def _zoo_budget(contenders: Sequence[Contender], spec: EnvSpec) -> int:
+    for c in contenders:
+        values = peers.zoo().get(c.name, {}).get(spec.id)
+        if values is not None:
+            return int(values["n_timesteps"])
+    return 100_000
+
+
+def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
+    """The recipe that a bare contender stands for: the one that was named, else the first of this agent and task."""
+    if own is not None and agent_name(own.agent) == agent:
+        return own
+    for name in recipe_names():
+        run = resolve_recipe(name)
+        if run.env == env and agent_name(run.agent) == agent:
+            return run
+    return None
+
+
+def _side(c: Contender, task: Task, own: Run | None) -> Side:
+    shared = {
+        "steps": task.steps,
+        "env": task.env,
+        "env_config": to_json(task.env_config),
+        "eval_every": task.eval_every,
+        "eval_episodes": task.eval_episodes,
+        "eval_max_steps": task.eval_max_steps,
+        "threads": task.threads,
+        "device": "auto" if any(peers.is_image(leaf) for leaf in task.spec.obs.values()) else "cpu",
+    }
+    if c.source == "run":
+        return _run_side(c, task, shared)
+    if c.name == "random" and c.source == "ours":
+        return Side(c, task, {"kind": "random", **shared}, {"policy": "uniformly random"})
+    if c.source in ("sb3", "zoo"):
+        peer = peers.build_peer(c.source, c.name, task.spec, c.settings)  # type: ignore[arg-type]
+        sample = peers.is_atari(task.spec) and c.name not in peers.OFF_POLICY
+        job = {"kind": "peer", **shared, "peer": dataclasses.asdict(peer), "eval_sample": sample}
+        if peer.n_envs > task.steps:
+            raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")
+        note = f"values from {peers.zoo_source()}" if c.source == "zoo" else "the algorithm's defaults"
+        config = peers.full_config(peer) | {"evaluation": "sampled" if sample else "greedy"}
+        return Side(c, task, job, config, note)
+    run, note, unmapped = _ours(c, task, own)
+    _check(c, run, task.spec)
+    job = {"kind": "ours", **shared, "run": {k: v for k, v in describe(run).items() if k != "seed"}}
+    own_fields = {"num_envs": run.num_envs, "evaluation": "sampled" if run.eval_sample else "greedy"}
+    return Side(c, task, job, own_fields | describe(run)["agent"], note, unmapped)
+
+
+def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str]]:
+    """Our run for a contender: recipe, defaults, or a peer's hyperparameters."""
+    unmapped: list[str] = []
+    found = recipe_for(c.name, task.env, own) if not c.preset else None
+    if found is not None:
+        run, note = found, f"recipe {_recipe_name(found)}"
+    elif c.preset in ("", "default"):
+        run = default_run(task.env, c.name)
+        note = f"{c.name}'s defaults" + ("" if c.preset else f": no recipe for {c.name} on {task.env}")
+    elif c.preset in ("sb3", "zoo"):
+        algorithm = _algorithm(c, task.env)
+        peer = peers.build_peer(c.preset, algorithm, task.spec)  # type: ignore[arg-type]
+        fields, changes, unmapped = peers.ours_like(c.name, peer, task.steps)
+        config, missing = peers.apply_fields(agents.config(c.name), fields)
+        run = Run(env=task.env, agent=config, steps=task.steps, num_envs=changes["num_envs"])
+        unmapped = unmapped + missing
+        note = f"the hyperparameters of {c.preset}:{algorithm}"
+    else:
+        if c.preset not in agents.PRESETS:
+            raise unknown(f"preset of {c.name}", c.preset, ["default", "sb3", "zoo", *agents.PRESETS])
+        run, note = default_run(task.env, c.preset), f"preset {c.preset}"
+    run = dataclasses.replace(
+        run,
+        env=task.env,
+        env_config=task.env_config,
+        steps=max(run.steps, task.steps),
+        seed=0,
+        eval_every=task.eval_every,
+        eval_episodes=task.eval_episodes,
+        eval_max_steps=task.eval_max_steps,
+        threads=task.threads,
+        save_every=0,
+        video_every=0,
+    )
+    return apply_settings(run, [f"steps={task.steps}", *c.settings]), note, unmapped
+
+
+def _recipe_name(run: Run) -> str:
+    return next((name for name in recipe_names() if resolve_recipe(name) == run), "given")
+
+
+def _algorithm(c: Contender, env: str) -> str:
+    """SB3's algorithm whose values our agent takes; PPO's with a memory where the Zoo has only that."""
+    if c.name not in peers.ALGORITHMS:
+        raise InputError(f"{c.text}: SB3 has no {c.name}; its values are for {', '.join(peers.ALGORITHMS)}")
+    if c.preset == "zoo" and c.name == "ppo" and env not in peers.zoo()["ppo"] and env in peers.zoo()["recurrent_ppo"]:
+        return "recurrent_ppo"
+    return c.name
+
+
+def _check(c: Contender, run: Run, spec: EnvSpec) -> None:
+    """Builds the agent once, so that what does not fit is said before hours of training."""
+    try:
+        agents.build(run.agent, spec, num_envs=run.num_envs, seed=0)
+    except InputError as error:
+        raise InputError(f"contender {c.text!r}: {error}") from None
+
+
+def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
+    """A trained run's folder: it is evaluated, not trained."""
+    from runs.folder import resolve as locate
+
+    found = locate(c.name)
+    if found.run is None:
+        raise InputError(f"{c.text}: name the run's folder, not one checkpoint")
+    info = read_json(found.run / "run.json")
+    recipe = info.get("recipe", {})
+    if recipe.get("env") != task.env:
+        raise InputError(f"{c.text} was trained on {recipe.get('env')}, this task is {task.env}")
+    steps = int(found.manifest["step"])
+    job = {"kind": "run", **shared, "folder": str(found.run.resolve()), "checkpoint": steps}
+    job["eval_sample"] = bool(recipe.get("eval_sample"))
+    note = f"trained before, {steps:,} steps" + ("" if steps == task.steps else f" instead of {task.steps:,}")
+    return Side(c, task, job, dict(recipe.get("agent", {})), note, [], int(recipe.get("seed", 0)))

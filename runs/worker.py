@@ -1,0 +1,303 @@
+"""One training of a comparison, in this process: `python -m runs.worker JOB.json RESULT.json` (see runs/compare.py)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import envs
+from envs import EnvConfig
+from rl.errors import InputError
+from rl.storage import read_json, write_json
+from rl.types import EnvSpec, TimeStep
+from runs.recipe import Run
+from runs.settings import from_json
+
+FRAMES = 900
+"""Longest video: half a minute at 30 frames a second."""
+
+
+def main(source: str, target: str) -> int:
+    job = read_json(Path(source))
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    try:
+        result = work(job)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        if type(error).__name__ in ("Stopped", "KeyboardInterrupt", "Terminated"):
+            return 143
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    write_json(Path(target), result)
+    return 0
+
+
+def _end_with_parent(parent: int) -> None:
+    """A training whose comparison was killed saves and ends too."""
+    while os.name != "nt":
+        time.sleep(2)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
+def work(job: dict[str, Any]) -> dict[str, Any]:
+    """Trains and evaluates what `job` says; returns a result as runs/analysis.py describes it."""
+    from runs.record import machine
+    from runs.train import peak_memory, versions
+
+    meter = Meter()
+    kind = {"ours": _ours, "peer": _peer, "run": _run, "random": _random}[job["kind"]]
+    found = kind(job, meter)
+    cpu, others = meter.read()
+    trained = job["kind"] in ("ours", "peer")
+    alone = bool(trained and job.get("jobs", 1) == 1 and others < SHARED and not found.pop("resumed", False))
+    seconds = found.get("seconds")
+    measured = {
+        "seconds": seconds,
+        "cpu_seconds": round(cpu, 2),
+        "steps_per_second": round(found["steps"] / seconds, 1) if seconds else None,
+        "peak_memory": peak_memory(),
+    }
+    return {
+        "contender": job["contender"],
+        "task": job["env"],
+        "seed": job["seed"],
+        "status": "ok",
+        "error": None,
+        **found,
+        **(measured if alone else dict.fromkeys(measured)),
+        "alone": alone,
+        "others": round(others, 3),
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
+SHARED = 0.15
+"""Cores that other work may keep busy during a training whose times are still taken."""
+
+
+class Meter:
+    """What this process and what all others took of the processor since it was made."""
+
+    def __init__(self) -> None:
+        import psutil
+
+        self._process, self._begun = psutil.Process(), time.monotonic()
+        self._own, self._all = self._cpu(), self._busy()
+
+    def read(self) -> tuple[float, float]:
+        """CPU seconds of this process and its children, and cores that others kept busy on average."""
+        own, busy = self._cpu() - self._own, self._busy() - self._all
+        return own, max(0.0, busy - own) / max(time.monotonic() - self._begun, 1e-9)
+
+    def _cpu(self) -> float:
+        times = self._process.cpu_times()
+        children = [c.cpu_times() for c in self._process.children(recursive=True)]
+        total = times.user + times.system + sum(c.user + c.system for c in children)
+        return float(total + getattr(times, "children_user", 0) + getattr(times, "children_system", 0))
+
+    @staticmethod
+    def _busy() -> float:
+        import psutil
+
+        t = psutil.cpu_times()
+        return float(sum(t) - t.idle - getattr(t, "iowait", 0) - getattr(t, "guest", 0) - getattr(t, "guest_nice", 0))
+
+
+def _eval_run(job: dict[str, Any], agent: Any = None) -> Run:
+    """What the evaluator needs to know of the task."""
+    config = from_json(EnvConfig, job["env_config"])
+    return Run(env=job["env"], agent=agent, steps=job["steps"], env_config=config, eval_max_steps=job["eval_max_steps"])
+
+
+def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
+    from runs.evaluate import load
+    from runs.folder import read_jsonl
+    from runs.train import resume, train
+
+    run, folder = from_json(Run, {**job["run"], "seed": job["seed"]}), Path(job["folder"])
+    saved = any((folder / "checkpoints").glob("step-*")) if folder.exists() else False
+    if saved:
+        said = _continue(job, folder, run, resume)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        settings = [f"save_every={max(run.steps // 4, 1)}"]
+        said = train(run, settings=settings, out=folder, track="off", device=job["device"], quiet=True)
+    lines = read_jsonl(folder / "evaluations.jsonl")
+    if job.get("video"):
+        film(load(folder), job, Path(job["video"]))
+    shutil.rmtree(folder / "replay", ignore_errors=True)  # needed only to go on training
+    return {
+        "score": said["mean"],
+        "returns": said["returns"],
+        "curve": [[line["step"], line["seconds"], line["mean"]] for line in lines],
+        "steps": run.steps,
+        "seconds": said["seconds"],
+        "run": str(folder),
+        "resumed": saved,
+    }
+
+
+def _continue(job: dict[str, Any], folder: Path, run: Run, resume: Any) -> dict[str, Any]:
+    """Goes on with an interrupted training, or evaluates one that had only that left to do."""
+    from runs.evaluate import evaluate
+    from runs.folder import read_jsonl
+    from runs.folder import resolve as locate
+
+    if int(locate(folder).manifest["step"]) < run.steps:
+        return dict(resume(folder, track="off", device=job["device"], quiet=True))
+    said = evaluate(folder, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample)
+    last = (read_jsonl(folder / "metrics.jsonl") or [{}])[-1]
+    return {**said, "seconds": last.get("seconds")}
+
+
+def _peer(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
+    from runs.evaluate import pick_device, play_games
+    from runs.peers import Peer, PeerAgent, train_peer
+
+    peer, run = Peer(**job["peer"]), _eval_run(job)
+
+    def play(agent: PeerAgent) -> Any:
+        return play_games(
+            agent,  # type: ignore[arg-type]
+            run,
+            episodes=job["eval_episodes"],
+            seed=job["seed"],
+            sample=job["eval_sample"],
+        )
+
+    done = train_peer(
+        peer,
+        job["env"],
+        run.env_config,
+        job["steps"],
+        job["seed"],
+        threads=job["threads"],
+        device=pick_device(job["device"]),
+        evaluate=lambda agent: float(play(agent).mean),
+        eval_every=job["eval_every"],
+    )
+    score = play(done.agent)
+    if job.get("video"):
+        film(done.agent, job, Path(job["video"]))
+    return {
+        "score": score.mean,
+        "returns": score.returns,
+        "curve": [*map(list, done.curve), [done.steps, done.seconds, score.mean]],
+        "steps": done.steps,
+        "seconds": round(done.seconds, 3),
+    }
+
+
+def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
+    from runs.evaluate import load_run, play_games
+    from runs.folder import read_jsonl
+
+    folder = Path(job["folder"])
+    agent, own = load_run(folder)
+    score = play_games(agent, own, episodes=job["eval_episodes"], seed=job["seed"], sample=job["eval_sample"])
+    if job.get("video"):
+        film(agent, job, Path(job["video"]))
+    lines = read_jsonl(folder / "evaluations.jsonl")
+    return {
+        "score": score.mean,
+        "returns": score.returns,
+        "curve": [[line["step"], line["seconds"], line["mean"]] for line in lines],
+        "steps": score.step,
+        "seconds": None,
+        "run": str(folder),
+    }
+
+
+class Random:
+    """The uniformly random policy, as the evaluator knows agents."""
+
+    name, step = "random", 0
+
+    def __init__(self, spec: EnvSpec) -> None:
+        self.spec = spec
+
+    def draws(self, sample: bool) -> bool:
+        return True
+
+    def actor(self, num_envs: int, seed: int, *, stream: str = "evaluate", sample: bool = False) -> RandomActor:
+        return RandomActor(self.spec, num_envs, seed)
+
+
+class RandomActor:
+    def __init__(self, spec: EnvSpec, num_envs: int, seed: int) -> None:
+        from rl.seeding import generator
+
+        self.spec, self.num_envs, self.rng = spec, num_envs, generator(seed, "random", "actor")
+
+    def act(self, ts: TimeStep) -> np.ndarray:
+        a, n = self.spec.action, self.num_envs
+        if a.kind == "box":
+            low, high = (np.nan_to_num(np.array(side), posinf=1.0, neginf=-1.0) for side in (a.low, a.high))
+            return self.rng.uniform(low, high, (n, a.size)).astype(np.float32)
+        chance, out = self.rng.random((n, a.logits)), []
+        if ts.mask is not None:
+            chance = np.where(ts.mask, chance, -1.0)
+        start = 0
+        for choices in a.nvec:
+            out.append(chance[:, start : start + choices].argmax(1))
+            start += choices
+        action = np.stack(out, axis=1)
+        return action[:, 0] if a.kind == "discrete" else action
+
+
+def _random(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
+    from runs.evaluate import play_games
+
+    run = _eval_run(job)
+    agent: Any = Random(envs.spec(run.env, run.env_config))
+    score = play_games(agent, run, episodes=job["eval_episodes"], seed=job["seed"])
+    return {"score": score.mean, "returns": score.returns, "curve": [], "steps": 0, "seconds": None}
+
+
+def film(agent: Any, job: dict[str, Any], path: Path) -> None:
+    """The agent's first evaluation game as a small .webm; none where the environment has no picture."""
+    import cv2
+
+    from runs.video import VideoWriter
+
+    run = _eval_run(job)
+    sample = bool(job.get("eval_sample") or job.get("run", {}).get("eval_sample"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        env = envs.make(
+            run.env, num_envs=1, seed=job["seed"], stream="evaluate", config=run.env_config, games=1, render=True
+        )
+    except InputError:
+        return
+    part = path.with_name(f"part-{path.name}")
+    try:
+        actor, ts = agent.actor(1, job["seed"], stream="evaluate", sample=sample), env.reset()
+        with VideoWriter(part) as video:
+            while not ts.last[0] and video.frames < FRAMES:
+                ts = env.step(actor.act(ts))
+                frame = env.render()[0]
+                scale = min(1.0, 320 / frame.shape[1])
+                size = (int(frame.shape[1] * scale) // 2 * 2, int(frame.shape[0] * scale) // 2 * 2)
+                video.write(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+        part.replace(path)
+    except Exception as error:  # a film is no reason to lose a training
+        print(f"no video: {error}", file=sys.stderr)
+        part.unlink(missing_ok=True)
+    finally:
+        env.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))
