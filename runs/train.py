@@ -72,7 +72,7 @@ def train(
                 "schema": 1,
                 "recipe": describe(run),
                 "command": redact_command(sys.argv),
-                "choices": {"device": where, **learner.choices()},
+                "choices": {"device": where, "vector": env.spec.options.get("vector"), **learner.choices()},
                 "versions": versions(),
                 "commit": git_commit(),
             }
