@@ -165,6 +165,7 @@ class Table:
         self._note_until = 0.0
         self._tapped: set[str] = set()
         self._counted = False
+        self._ended = 0.0
         # Atari's pixels are not square; half a window has no room for their true shape
         self._stretch = 4 / 3 if person.spec.protocol and rival is None else None
         best = scores.best(person.spec.id)
@@ -207,7 +208,7 @@ class Table:
     def _count(self) -> None:
         """Enters the finished game."""
         person, rival = self.person, self.rival
-        self._counted = True
+        self._counted, self._ended = True, time.perf_counter()
         self.finished.append(person.score)
         place = None if self.autopilot else self.scores.add(person.spec.id, person.score, person.steps)
         if rival is not None:
@@ -241,9 +242,11 @@ class Table:
         return True
 
     def _press(self, key: str) -> None:
-        if self.person.over and key in ("return", "space") and self._counted:
-            self.restart()
-            return
+        if self._counted:
+            # Who was firing when the game ended did not mean to start another one.
+            if key == "return" or (key == "space" and time.perf_counter() - self._ended > 1.0):
+                self.restart()
+                return
         if key in self.person.controls.keys:
             self._tapped.add(key)  # a tap between two steps still counts: it is the action of the next frame
             if self.person.controls.chooses(key):

@@ -120,6 +120,8 @@ def test_a_finished_game_enters_the_scores_and_enter_plays_again():
         seat.turn("left")
         assert seat.person.score == score  # nothing moves after the end
         seat.table.draw(seat.window.canvas)
+        seat.tap("space")
+        assert seat.person.over  # fired a moment too late: no reason to begin again
         seat.tap("return")
         assert seat.person.steps == 0
         assert seat.table.verdict == ""
