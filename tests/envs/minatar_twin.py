@@ -74,8 +74,8 @@ class Twin:
         return common | globals()[f"_{self.module}"](game)
 
 
-def _bits(rows: np.ndarray) -> list[int]:
-    return [sum(int(cell) << x for x, cell in enumerate(row)) for row in rows]
+def _bits(rows: np.ndarray) -> list[float]:
+    return (rows @ 2.0 ** np.arange(10)).tolist()
 
 
 def _breakout(game: Any) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _breakout(game: Any) -> dict[str, Any]:
 
 def _asterix(game: Any) -> dict[str, Any]:
     lanes = [(0, 0, 0) if e is None else (2 if e[3] else 1, e[0], 1 if e[2] else -1) for e in game.entities]
-    kind, lane_x, heading = zip(*lanes)
+    kind, lane_x, heading = map(list, zip(*lanes))
     return {
         "x": game.player_x,
         "y": game.player_y,
@@ -157,7 +157,7 @@ def _seaquest(game: Any) -> dict[str, Any]:
         "diver_timer": game.d_spawn_timer,
         "move_period": game.move_speed,
         "ramp_level": game.ramp_index,
-        **{name: [[int(v) for v in thing] for thing in things] for name, things in lists.items()},
+        **lists,
         **{f"num_{name}": len(things) for name, things in lists.items()},
     }
 
