@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from envs.atari import PROTOCOLS, Protocol
+    from envs.atari import PROTOCOLS, Protocol, protocol_for
     from envs.config import EnvConfig
     from envs.door import ids, make, spec
 
-__all__ = ["PROTOCOLS", "EnvConfig", "Protocol", "ids", "make", "spec"]
+__all__ = ["PROTOCOLS", "EnvConfig", "Protocol", "ids", "make", "protocol_for", "spec"]
 
 _HOMES = {
     "EnvConfig": "envs.config",
@@ -19,6 +19,7 @@ _HOMES = {
     "Protocol": "envs.atari",
     "ids": "envs.door",
     "make": "envs.door",
+    "protocol_for": "envs.atari",
     "spec": "envs.door",
 }
 

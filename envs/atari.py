@@ -110,7 +110,12 @@ def protocol_for(config: EnvConfig) -> Protocol:
 @cache
 def games() -> dict[str, str]:
     """Every game ALE carries: its id's name to the ROM's, as "MsPacman": "ms_pacman"."""
-    return {rom.title().replace("_", ""): rom for rom in _ale_py().roms.get_all_rom_ids()}
+    return {title_of(rom): rom for rom in _ale_py().roms.get_all_rom_ids()}
+
+
+def title_of(rom: str) -> str:
+    """The id's name of a ROM: "ms_pacman" is "MsPacman"."""
+    return rom.title().replace("_", "")
 
 
 def _ale_py() -> Any:

@@ -57,6 +57,13 @@ def test_the_two_kinds_of_id_are_one_game():
     assert (a == b).all()
 
 
+def test_other_ids_of_ale_lead_to_the_one_atari_path():
+    assert envs.spec("ale_py:ALE/Pong-v5") == envs.spec("ALE/Pong-v5")
+    for id in ("MsPacman-v4", "MsPacmanNoFrameskip-v0"):
+        with pytest.raises(InputError, match="use 'ALE/MsPacman-v5'"):
+            envs.make(id)
+
+
 def test_t14_lost_lives_end_the_return_and_the_game_goes_on():
     config = EnvConfig(protocol="nature")
     with envs.make("ALE/Breakout-v5", num_envs=2, config=config) as env:
