@@ -286,8 +286,7 @@ ASYNC_COST = 100e-6, 50e-6
 
 
 def _faster(env: gymnasium.Env, num_envs: int) -> str:
-    """sync or async, by the shortest of 20 steps, which a busy machine does not lengthen: whichever promises the shorter
-    slot by a clear margin."""
+    """sync or async, by the shortest of 20 steps, which a busy machine does not lengthen: the clearly shorter slot."""
     cores = os.cpu_count() or 1
     if cores == 1:
         return "sync"
