@@ -14,6 +14,7 @@ REGISTRY: dict[str, str] = {
     "dqn": "agents.dqn:DQN",
     "iqn": "agents.iqn:IQN",
     "ppo": "agents.ppo:PPO",
+    "pqn": "agents.pqn:PQN",
     "qrdqn": "agents.qrdqn:QRDQN",
     "reinforce": "agents.reinforce:Reinforce",
 }

@@ -11,6 +11,7 @@ from agents.c51 import C51Config
 from agents.dqn import DQNConfig
 from agents.iqn import IQNConfig
 from agents.ppo import PPOConfig
+from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
 from agents.reinforce import ReinforceConfig
 from rl.distributions import PolicyConfig
@@ -60,6 +61,8 @@ AGENTS: dict[str, Any] = {
     ),
     "ppo lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, minibatch_size=8, normalize_obs=True),
     "ppo gru shared": PPOConfig(**{**SHORT, "net": GRU}, epochs=2, minibatch_size=8, critic="shared"),
+    "pqn": PQNConfig(**SHORT, minibatches=3, dueling=True, stack=2),
+    "pqn lstm": PQNConfig(**{**SHORT, "net": LSTM}, minibatches=2),
     "a2c": A2CConfig(net=NET),
     "a2c lstm": A2CConfig(net=LSTM),
     "reinforce": ReinforceConfig(net=NET, episodes=2),
