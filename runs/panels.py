@@ -38,6 +38,8 @@ class Thought:
 
     action: int | np.ndarray
     """The action taken: an index, or the numbers of several elements."""
+    chosen: tuple[int, ...] = ()
+    """Places of the bars to mark, among q_values or probabilities."""
     q_values: np.ndarray | None = None  # [A]
     probabilities: np.ndarray | None = None  # [A]; several elements one after the other
     value: float | None = None
@@ -295,13 +297,15 @@ def _bar_rows(view: View, most: int = 18) -> list[_Row]:
         values = parts = np.asarray(thought.probabilities, float)
     else:
         return []
-    chosen = int(thought.action) if np.ndim(thought.action) == 0 else -1
+    chosen = set(thought.chosen)
+    if not chosen and np.ndim(thought.action) == 0:
+        chosen = {int(thought.action)}
     rows = [
-        _Row(view.names[k] if k < len(view.names) else str(k), float(values[k]), float(parts[k]), k == chosen)
+        _Row(view.names[k] if k < len(view.names) else str(k), float(values[k]), float(parts[k]), k in chosen)
         for k in range(len(values))
     ]
     if len(rows) > most:  # the best ones, and the one taken
-        kept = set(np.argsort(-values)[: most - 1].tolist()) | {chosen}
+        kept = set(np.argsort(-values)[: most - len(chosen)].tolist()) | chosen
         rows = [row for k, row in enumerate(rows) if k in kept]
     return rows
 
@@ -481,8 +485,8 @@ def draw_help(canvas: Canvas, keys: Sequence[tuple[str, str]], unit: float) -> N
 class Episode:
     """Keeps the trace of one episode while it is played: values, returns, and what really followed each row."""
 
-    def __init__(self, gamma: float, reward_clip: float | None = None) -> None:
-        self.gamma, self.reward_clip = gamma, reward_clip
+    def __init__(self, gamma: float, reward_clip: float | None = None, comparable: bool = True) -> None:
+        self.gamma, self.reward_clip, self.comparable = gamma, reward_clip, comparable
         self.trace = Trace()
         self._followed = np.zeros(256)
         self._settled = 0
@@ -507,6 +511,8 @@ class Episode:
         trace.values.append(value)
         trace.returns.append((trace.returns[-1] if trace.returns else 0.0) + (0.0 if first else reward))
         trace.followed = self._followed[: t + 1]
+        if not self.comparable:
+            return
         if discount == 0 and not first:
             self._settled = t
             trace.known = t + 1 if last else t

@@ -242,11 +242,11 @@ class Table:
         return True
 
     def _press(self, key: str) -> None:
-        if self._counted:
-            # Who was firing when the game ended did not mean to start another one.
-            if key == "return" or (key == "space" and time.perf_counter() - self._ended > 1.0):
-                self.restart()
-                return
+        # Who was still firing when the game ended did not mean to begin another one.
+        again = key == "return" or (key == "space" and time.perf_counter() - self._ended > 1.0)
+        if self._counted and again:
+            self.restart()
+            return
         if key in self.person.controls.keys:
             self._tapped.add(key)  # a tap between two steps still counts: it is the action of the next frame
             if self.person.controls.chooses(key):

@@ -178,7 +178,9 @@ class Player:
         """Return and length of each finished game, by its number and environment."""
         gamma = float(getattr(agent.config, "gamma", 0.99))
         clip = getattr(agent.config, "reward_clip", None)
-        self.episodes = [Episode(gamma, clip) for _ in range(num_envs)]
+        # A value in units of the training's running deviation has nothing here to be compared with.
+        comparable = not getattr(agent.config, "normalize_return", False)
+        self.episodes = [Episode(gamma, clip, comparable) for _ in range(num_envs)]
         self.thoughts: list[Thought] = []
         self.human: int | np.ndarray | None = None
         """The action of the person who holds the controls; None: the agent plays."""
@@ -224,21 +226,19 @@ class Player:
         return int(info["game" if "game" in info else "episode"][i])
 
     def _take(self, ts: TimeStep) -> None:
-        from runs.panels import Thought
+        from runs.thoughts import read_thoughts
 
         self.ts = ts
         seen = None if self._saliency is None else self._saliency.push(ts)
         if self._saliency is not None and seen is not None and self.show_saliency:
             self.heat = self._saliency.map(seen, ts)
         self._action = self.actor.act(ts)
-        self.thoughts = read_thoughts(self.agent, self.actor.output, self._action) or [
-            Thought(self._action[i]) for i in range(self.num_envs)
-        ]
+        self.thoughts = read_thoughts(self.agent, self.actor.output, self._action)
         for i, (episode, thought) in enumerate(zip(self.episodes, self.thoughts, strict=True)):
             if self.game(i) < 0:
                 continue
             if self.human is not None:
-                thought.action = self.human
+                thought.action, thought.chosen = self.human, (int(self.human),) if np.ndim(self.human) == 0 else ()
             over = bool(ts.last[i] and ts.discount[i] == 0)
             value = math.nan if thought.value is None or over else thought.value
             episode.add(value, float(ts.reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i]))
@@ -358,48 +358,6 @@ class Follower:
             keep = np.unique(np.linspace(0, max(0, len(steps) - 1), min(400, len(steps))).astype(int))
             self._curve = steps[keep], values[keep]
         return self._curve
-
-
-def read_thoughts(agent: Any, output: Any, action: np.ndarray) -> list[Thought]:
-    """What the network's named output says about each environment; fields that it does not have stay None."""
-    from runs.panels import Thought
-
-    count = len(action)
-    if output is None:
-        return []
-
-    def field(name: str) -> np.ndarray | None:
-        value = getattr(output, name, None)
-        if value is None or callable(value):
-            return None
-        array = value.detach().float().cpu().numpy() if hasattr(value, "detach") else np.asarray(value, float)
-        return array if array.ndim and len(array) == count else None
-
-    q, probabilities, value = field("q_values"), field("probabilities"), field("value")
-    quantiles, logits = field("quantiles"), field("logits")
-    mean, std = field("mean"), field("std")
-    support = getattr(agent, "support", None)
-    support = None if support is None else np.asarray(support.detach().cpu() if hasattr(support, "detach") else support)
-    box = agent.spec.action
-    thoughts = []
-    for i in range(count):
-        thought = Thought(action[i])
-        if q is not None:
-            thought.q_values, thought.value = q[i], float(q[i].max())
-            if logits is not None and logits.ndim == 3:
-                weights = np.exp(logits[i] - logits[i].max(axis=-1, keepdims=True))
-                thought.atoms, thought.support = weights / weights.sum(axis=-1, keepdims=True), support
-            if quantiles is not None:
-                thought.quantiles = quantiles[i]
-        if probabilities is not None:
-            thought.probabilities = probabilities[i]
-        if value is not None:
-            thought.value = float(value[i].reshape(-1)[0])
-        if mean is not None and box.kind == "box":
-            thought.mean, thought.std = mean[i], None if std is None else std[i]
-            thought.low, thought.high = np.array(box.low), np.array(box.high)
-        thoughts.append(thought)
-    return thoughts
 
 
 # a video

@@ -4,17 +4,24 @@ import json
 import math
 import shutil
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+import agents
+import envs
 from envs.drawing import Canvas, Window, no_display
+from rl.distributions import Bernoulli, Categorical, DiagGaussian, MultiCategorical, Squashed
 from rl.errors import InputError
+from rl.types import ActionSpec
 from runs import cli, train
 from runs.evaluate import evaluate, load_run
-from runs.panels import Thought
-from runs.watch import Desk, Follower, Player, film, open_viewer, read_thoughts, watch
+from runs.panels import draw_view
+from runs.recipe import resolve
+from runs.thoughts import read_thoughts
+from runs.watch import Desk, Follower, Player, film, open_viewer, watch
 
 av = pytest.importorskip("av")
 SMALL = ["learning_starts=60", "batch_size=8", "hidden=16", "eval_episodes=1", "eval_max_steps=30", "save_every=100"]
@@ -83,35 +90,51 @@ def test_the_viewer_shows_what_the_network_says(cartpole):
         assert player.view().trace.returns == [0, 1, 2, 3, 4, 5]
 
 
+def says(spec, action, support=None, **fields):
+    agent = SimpleNamespace(spec=SimpleNamespace(action=spec), support=support)
+    (thought,) = read_thoughts(agent, SimpleNamespace(**fields), np.array([action]))
+    return thought
+
+
 def test_outputs_of_every_family_are_read():
-    class Box:
-        kind, low, high = "box", (-2.0, -1.0), (2.0, 1.0)
-
-    class Agent:
-        class spec:
-            action = Box
-
-        support = torch.linspace(0, 2, 3)
-
-    class Output:
-        def __init__(self, **fields):
-            self.__dict__.update(fields)
-
-    q = torch.tensor([[1.0, 2.0]])
-    (c51,) = read_thoughts(Agent, Output(q_values=q, logits=torch.zeros(1, 2, 3)), np.array([1]))
+    two, q = ActionSpec("discrete", (2,)), torch.tensor([[1.0, 2.0]])
+    c51 = says(two, 1, torch.linspace(0, 2, 3), q_values=q, logits=torch.zeros(1, 2, 3))
     assert np.allclose(c51.atoms, 1 / 3)
     assert c51.support.tolist() == [0, 1, 2]
-    (qr,) = read_thoughts(Agent, Output(q_values=q, quantiles=torch.ones(1, 2, 5)), np.array([1]))
-    assert qr.quantiles.shape == (2, 5)
-    (policy,) = read_thoughts(Agent, Output(probabilities=q / 3, value=torch.tensor([0.5])), np.array([0]))
-    assert policy.value == 0.5
-    assert policy.probabilities.tolist() == pytest.approx([1 / 3, 2 / 3])
-    box = np.array([[0.1, 0.2]], np.float32)
-    (gauss,) = read_thoughts(Agent, Output(mean=q, std=q, value=torch.tensor([[3.0]])), box)
-    assert (gauss.mean.tolist(), gauss.high.tolist(), gauss.value) == ([1.0, 2.0], [2.0, 1.0], 3.0)
-    assert read_thoughts(Agent, None, box) == []
-    assert read_thoughts(Agent, Output(), box)[0].q_values is None
-    assert isinstance(c51, Thought)
+    assert says(two, 1, q_values=q, quantiles=torch.ones(1, 2, 5)).quantiles.shape == (2, 5)
+    policy = says(two, 0, dist=Categorical(q.new_zeros(1, 2)), value=torch.tensor([0.5]))
+    assert (policy.value, policy.probabilities.tolist(), policy.chosen) == (0.5, [0.5, 0.5], (0,))
+    recurrent = says(two, 0, dist=Categorical(q.new_zeros(1, 1, 2)), value=torch.tensor([[0.5]]))
+    assert (recurrent.value, recurrent.probabilities.tolist()) == (0.5, [0.5, 0.5])
+    many = ActionSpec("multidiscrete", (2, 3))
+    thought = says(many, [1, 2], dist=MultiCategorical(torch.zeros(1, 5), (2, 3)))
+    assert np.allclose(thought.probabilities, [1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3])
+    assert thought.chosen == (1, 4)
+    bits = says(ActionSpec("multibinary", (2, 2)), [0, 1], dist=Bernoulli(torch.zeros(1, 2)))
+    assert (bits.probabilities.tolist(), bits.chosen) == ([0.5, 0.5], (1,))
+    box = ActionSpec("box", (), (-2.0, -1.0), (2.0, 1.0))
+    gauss = says(box, [0.1, 0.2], dist=DiagGaussian(q, torch.zeros(2)), value=torch.tensor([3.0]))
+    assert (gauss.mean.tolist(), gauss.std.tolist(), gauss.high.tolist(), gauss.value) == ([1, 2], [1, 1], [2, 1], 3)
+    base = DiagGaussian(torch.zeros(1, 2), torch.zeros(2))
+    squashed = says(box, [0.1, 0.2], dist=Squashed(base, torch.zeros(2), torch.tensor([2.0, 1.0])))
+    assert (squashed.mean.tolist(), squashed.std.tolist()) == ([0, 0], [2, 1])
+    assert says(two, 1).q_values is None
+
+
+@pytest.mark.parametrize(("agent", "env"), [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("c51", "CartPole-v1")])
+def test_every_family_can_be_watched(agent, env, tmp_path):
+    run = resolve(env, agent=agent, steps=100_000, settings=["hidden=16"])
+    player = agents.build(run.agent, envs.spec(env), num_envs=1, seed=0)
+    with Player(player, run) as shown:
+        for _ in range(5):
+            shown.step()
+        view = shown.view()
+        canvas = Canvas(400, 300)
+        draw_view(canvas, view)
+        assert view.thought.value is not None
+        assert (view.thought.atoms is not None) == (agent == "c51")
+        assert (view.thought.mean is not None) == (env == "Pendulum-v1")
+        assert (view.thought.probabilities is not None) == (agent == "ppo" and env == "CartPole-v1")
 
 
 def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
@@ -201,15 +224,11 @@ def test_saliency_is_the_gradient_and_changes_nothing(breakout):
         strength = obs.grad[0].abs().sum(axes - 1).numpy()
         assert strength.argmax() == heat.argmax()
         canvas = Canvas(400, 300)
-        from runs.panels import draw_view
-
         draw_view(canvas, looked.view())
 
 
 def test_sixty_frames_a_second_with_all_panels(breakout):
     agent, run = load_run(breakout, device="cpu")
-    from runs.panels import draw_view
-
     canvas = Canvas(800, 600)
     with Player(agent, run) as player:
         draw_view(canvas, player.view())
