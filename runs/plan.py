@@ -253,7 +253,10 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
         save_every=0,
         video_every=0,
     )
-    return apply_settings(run, [f"steps={task.steps}", *c.settings]), note, unmapped
+    try:
+        return apply_settings(run, [f"steps={task.steps}", *c.settings]), note, unmapped
+    except InputError as error:
+        raise InputError(f"contender {c.text!r}: {error}") from None
 
 
 def _recipe_name(run: Run) -> str:

@@ -1,0 +1,180 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import runs.worker as worker
+from rl.errors import InputError
+from runs.compare import Comparison, compare, failed, run_job
+from runs.plan import make_plan
+
+QUICK = "dqn@default:learning_starts=50,sb3:dqn:learning_starts=50"
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """A result without a training, for what is about order and files."""
+    score = 10.0 * len(job["contender"]) + job["seed"]
+    return {
+        **failed(job, "x"),
+        "status": "ok",
+        "error": None,
+        "score": score,
+        "returns": [score],
+        "steps": job["steps"],
+    }
+
+
+def plan(agents: str = QUICK, **options: Any) -> Any:
+    return make_plan("CartPole-v1", agents, **{"steps": 200, **options})
+
+
+def test_two_libraries_are_trained_and_compared_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["runs.compare"], "run_job", worker.work)  # the same work in this process: no start-up for each
+    found = compare("CartPole-v1", QUICK + ",random", steps=200, seeds=1, out=tmp_path / "c")
+    assert {c["name"]: len(c["scores"]) for c in found["contenders"]} == {
+        "dqn@default:learning_starts=50": 1,
+        "sb3:dqn:learning_starts=50": 1,
+        "random": 1,
+    }
+    assert found["pairs"][0]["interval"] is None and "no verdict" in found["headline"]
+    data = json.loads((tmp_path / "c" / "comparison.json").read_text())
+    assert 15 < data["tasks"][0]["random"] < 32, "100 games of the random policy on CartPole"
+    ours, theirs, _ = data["results"]
+    assert ours["steps"] == theirs["steps"] == 200
+    assert [p[0] for p in ours["curve"]] == [p[0] for p in theirs["curve"]] == list(range(10, 201, 10))
+    assert ours["curve"][-1][2] == ours["score"] and theirs["curve"][-1][2] == theirs["score"]
+    assert len(ours["returns"]) == len(theirs["returns"]) == 20
+    assert Path(found["report"]).is_file() and (tmp_path / "c" / "report.md").is_file()
+    assert [v["contender"] for v in data["videos"]] == ["dqn@default:learning_starts=50", "sb3:dqn:learning_starts=50"]
+    assert "rl compare" in data["command"]
+    again = compare("CartPole-v1", QUICK + ",random", steps=200, seeds=1, out=tmp_path / "c")
+    assert again["contenders"] == found["contenders"], "nothing is trained twice"
+
+
+@pytest.mark.parametrize("kind", ["ours", "peer"])
+def test_the_same_seed_gives_the_same_result(tmp_path: Path, kind: str) -> None:
+    found = plan(QUICK.split(",")[kind == "peer"])
+    results = []
+    for k in range(2):
+        comparison = Comparison(found, tmp_path / str(k), 1, videos=False)
+        results.append(worker.work(comparison.job(found.sides[0], 0, jobs=1)))
+    a, b = ({k: r[k] for k in ("score", "returns", "steps")} for r in results)
+    assert a == b and results[0]["curve"][0][2] == results[1]["curve"][0][2]
+
+
+def test_seeds_take_turns_and_so_do_the_contenders(tmp_path: Path) -> None:
+    comparison = Comparison(plan("dqn,sb3:dqn,sb3:ppo", steps=2000), tmp_path, 3, videos=False)
+    order = [(s.contender.text, seed) for s, seed in comparison.missing()]
+    assert order == [
+        ("reference", 0),
+        *[("dqn", 0), ("sb3:dqn", 0), ("sb3:ppo", 0)],
+        *[("sb3:dqn", 1), ("sb3:ppo", 1), ("dqn", 1)],
+        *[("sb3:ppo", 2), ("dqn", 2), ("sb3:dqn", 2)],
+    ]
+
+
+def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def send(job: dict[str, Any]) -> dict[str, Any]:
+        asked.append((job["contender"], job["seed"]))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return answer(job)
+
+    with pytest.raises(KeyboardInterrupt):
+        Comparison(plan(), tmp_path, 3, videos=False).fill(1, send, quiet=True)
+    kept = json.loads((tmp_path / "comparison.json").read_text())
+    assert len(kept["results"]) == 2 and kept["tasks"][0]["random"] is not None
+    first = list(asked)
+    Comparison(plan(), tmp_path, 3, videos=False).fill(2, send, quiet=True)
+    assert sorted(asked[4:]) == sorted({(c, s) for c in QUICK.split(",") for s in range(3)} - set(first[:3]))
+    asked.clear()
+    Comparison(plan(), tmp_path, 4, videos=False).fill(1, send, quiet=True)
+    assert sorted(asked) == sorted((c, 3) for c in QUICK.split(",")), "more seeds add only what is new"
+
+
+def test_another_setting_has_another_fingerprint_and_is_trained(tmp_path: Path) -> None:
+    Comparison(plan(), tmp_path, 1, videos=False).fill(1, answer, quiet=True)
+    changed = Comparison(plan(QUICK.replace("=50", "=60", 1)), tmp_path, 1, videos=False)
+    assert [s.contender.text for s, _ in changed.missing()] == ["dqn@default:learning_starts=60"]
+
+
+def test_a_failed_seed_is_kept_marked_and_not_tried_again(tmp_path: Path) -> None:
+    def send(job: dict[str, Any]) -> dict[str, Any]:
+        return failed(job, "RuntimeError:\n boom") if job["seed"] == 1 else answer(job)
+
+    comparison = Comparison(plan(), tmp_path, 3, videos=False)
+    comparison.fill(1, send, quiet=True)
+    assert [r["error"] for r in comparison.to_json()["results"] if r["status"] == "failed"] == [
+        "RuntimeError: boom"
+    ] * 2
+    assert Comparison(plan(), tmp_path, 3, videos=False).missing() == []
+
+
+def test_a_contender_that_crashes_fails_alone_with_its_last_line(tmp_path: Path) -> None:
+    found = make_plan("Probe/Raises-v0", "sb3:ppo:n_steps=8:batch_size=8", steps=64)
+    result = run_job(Comparison(found, tmp_path, 1, videos=False).job(found.sides[0], 0, jobs=1))
+    assert result["status"] == "failed" and result["score"] is None
+    assert "Probe/Raises-v0" in result["error"] and "\n" not in result["error"]
+
+
+def test_random_play_is_uniform_over_what_is_allowed() -> None:
+    import envs
+
+    for env in ("CartPole-v1", "Pendulum-v1", "Probe/MaskInfo-v0"):
+        stream = envs.make(env, num_envs=64, seed=0)
+        actor = worker.RandomActor(stream.spec, 64, seed=1)
+        ts = stream.reset()
+        action = actor.act(ts)
+        assert action.shape == (64, *stream.spec.action.shape) and action.dtype == stream.spec.action.dtype
+        if ts.mask is not None:
+            assert ts.mask[np.arange(64), action].all()
+        stream.close()
+
+
+def test_times_count_only_with_one_job_at_a_time(tmp_path: Path) -> None:
+    found = plan("sb3:a2c", steps=100)
+    result = worker.work(Comparison(found, tmp_path, 1, videos=False).job(found.sides[0], 0, jobs=2))
+    assert result["alone"] is False
+    assert [result[k] for k in ("seconds", "cpu_seconds", "steps_per_second", "peak_memory")] == [None] * 4
+    assert result["others"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: p.write_text("x"), "is a file"),
+        (lambda p: (p.mkdir(), (p / "notes.txt").write_text("x")), "holds something else"),
+        (lambda p: (p.mkdir(), (p / "comparison.json").write_text('{"kind": "comparison", "schema": 7}')), "schema 7"),
+    ],
+)
+def test_a_folder_that_is_no_place_for_it_is_refused(tmp_path: Path, make: Any, words: str) -> None:
+    make(tmp_path / "out")
+    before = sorted(p.name for p in tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=words):
+        compare("CartPole-v1", QUICK, steps=200, seeds=1, out=tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == before
+
+
+def test_ray_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from runs.compare import compare\n"
+        f"compare('CartPole-v1', 'sb3:a2c', steps=100, seeds=1, on='ray', out={str(tmp_path / 'o')!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'ludo-rl[ray]'" in done.stderr and not (tmp_path / "o").exists()
+
+
+@pytest.mark.full
+def test_a_cluster_takes_the_trainings(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
+    found = compare(
+        "CartPole-v1", "sb3:a2c,random", steps=100, seeds=2, jobs=2, on="ray", out=tmp_path / "c", videos=False
+    )
+    assert [len(c["scores"]) for c in found["contenders"]] == [2, 2]

@@ -1,0 +1,127 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rl.errors import InputError
+from rl.schedules import Ramp
+from runs.plan import SUITES, make_plan, slug
+from runs.recipe import Run
+from runs.recipe import resolve as resolve_recipe
+from runs.settings import from_json
+
+
+def side(plan: Any, contender: str) -> Any:
+    (found,) = (s for s in plan.sides if s.contender.text == contender)
+    return found
+
+
+def run_of(found: Any) -> Run:
+    return from_json(Run, {**found.job["run"], "seed": 0})
+
+
+def test_a_bare_contender_is_the_recipe_of_its_task_and_default_is_not() -> None:
+    plan = make_plan("CartPole-v1", "dqn,dqn@default", steps=3000)
+    recipe = resolve_recipe("cartpole_dqn")
+    assert side(plan, "dqn").note == "recipe cartpole_dqn"
+    assert run_of(side(plan, "dqn")).agent.lr == recipe.agent.lr
+    assert side(plan, "dqn@default").note == "dqn's defaults"
+    assert run_of(side(plan, "dqn@default")).agent == type(recipe.agent)()
+    other = make_plan("Taxi-v4", "dqn", steps=3000)
+    assert other.sides[0].note == "dqn's defaults: no recipe for dqn on Taxi-v4"
+
+
+def test_every_contender_has_the_same_budget_threads_games_and_rhythm() -> None:
+    plan = make_plan("CartPole-v1", "dqn,dqn@zoo,ppo@sb3,sb3:a2c,zoo:ppo", steps=4000)
+    shared = [
+        {k: s.job[k] for k in ("steps", "threads", "eval_every", "eval_episodes", "env_config")} for s in plan.sides
+    ]
+    assert all(x == shared[0] for x in shared) and shared[0]["eval_every"] == 200
+    for s in plan.sides:
+        if s.job["kind"] == "ours":
+            run = run_of(s)
+            assert (run.steps, run.eval_every, run.threads) == (4000, 200, 1)
+
+
+def test_ours_with_the_zoos_hyperparameters() -> None:
+    found = side(make_plan("CartPole-v1", "dqn@zoo", steps=50_000), "dqn@zoo")
+    agent = run_of(found).agent
+    assert (agent.lr, agent.batch_size, agent.target_every, agent.net.hidden) == (2.3e-3, 64, 128, (256, 256))
+    assert agent.epsilon == Ramp(1.0, 0.04, 8000) and run_of(found).num_envs == 1
+    assert found.note == "the hyperparameters of zoo:dqn" and found.unmapped == []
+    assert found.config["evaluation"] == "greedy" and found.config["lr"] == 2.3e-3
+
+
+def test_variants_by_field_are_paired_with_their_agent_only() -> None:
+    plan = make_plan("CartPole-v1", "dqn,dqn:double=true,ppo,sb3:dqn", steps=3000)
+    assert plan.paired == [("dqn", "dqn:double=true")]
+    assert run_of(side(plan, "dqn:double=true")).agent.double is True
+
+
+def test_the_budget_without_steps_is_the_recipes_then_the_zoos() -> None:
+    assert make_plan("cartpole_dqn", "dqn").tasks[0].steps == resolve_recipe("cartpole_dqn").steps
+    assert make_plan("MountainCarContinuous-v0", "zoo:ppo").tasks[0].steps == 20_000
+
+
+def test_tasks_and_suites() -> None:
+    assert [len(SUITES[name]) for name in ("classic", "arcade", "atari5", "atari26")] == [4, 5, 5, 26]
+    plan = make_plan(None, "sb3:ppo,random", tasks="classic,CartPole-v1", steps=1000)
+    assert [t.env for t in plan.tasks] == list(SUITES["classic"])
+    assert len(plan.sides) == 8
+    with pytest.raises(InputError, match="did you mean 'classic'"):
+        make_plan(None, "dqn", tasks="clasic")
+
+
+def test_the_fingerprint_is_of_what_the_training_depends_on() -> None:
+    a = make_plan("CartPole-v1", "dqn,sb3:dqn", steps=3000).sides
+    b = make_plan("CartPole-v1", "sb3:dqn,dqn", steps=3000).sides
+    assert a[0].fingerprint == b[1].fingerprint and a[1].fingerprint == b[0].fingerprint
+    changed = make_plan("CartPole-v1", "dqn:lr=1e-4,sb3:dqn:gamma=0.9", steps=3000).sides
+    longer = make_plan("CartPole-v1", "dqn,sb3:dqn", steps=4000).sides
+    assert len({s.fingerprint for s in [*a, *changed, *longer]}) == 6
+
+
+def test_names_of_contenders_become_names_of_folders() -> None:
+    assert slug("dqn") == "dqn"
+    names = [slug(x) for x in ("sb3:dqn", "sb3-dqn", "dqn@zoo", "dqn:lr=1e-3", "module:Class")]
+    assert len(set(names)) == 5 and all(
+        set(n) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-") for n in names
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "agents", "options", "words"),
+    [
+        ("CartPole-v1", "dqn,dqn", {}, "contender 'dqn' is named twice"),
+        ("CartPole-v1", "dqm", {}, "unknown agent 'dqm': did you mean 'dqn'"),
+        ("CartPole-v1", "dqn:lrr=3", {}, "contender 'dqn:lrr=3': unknown field 'lrr'"),
+        ("CartPole-v1", "dqn", {"steps": 200}, "learning_starts 1000 is not below the budget of 200"),
+        ("CartPole-v1", "dqn@zo", {}, "unknown preset of dqn 'zo': did you mean 'zoo'"),
+        ("CartPole-v1", "sb3:dqn:bufer_size=3", {}, "did you mean 'buffer_size'"),
+        ("Pendulum-v1", "sb3:dqn", {}, "needs one discrete action"),
+        ("Pendulum-v1", "dqn", {}, "contender 'dqn'"),
+        ("Taxi-v4", "dqn@zoo", {}, "the RL Zoo has no dqn for Taxi-v4"),
+        ("CartPole-v1", "reinforce@zoo", {}, "SB3 has no reinforce"),
+        ("CartPole-v1", "zoo:ppo", {"steps": 4}, "8 environments are more than the 4 steps"),
+        ("CartPole-v1", "run:/nowhere", {}, "nowhere"),
+        ("CartPole-v9", "dqn", {}, "CartPole-v9"),
+        (None, "dqn", {}, "name a recipe, an environment or --tasks"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_starts(
+    recipe: Any, agents: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        make_plan(recipe, agents, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trained_run_is_evaluated_on_its_own_task(tmp_path: Path) -> None:
+    from runs import train
+
+    train("CartPole-v1", agent="dqn", steps=60, seed=5, settings=["learning_starts=20"], out=tmp_path / "run")
+    found = side(make_plan("CartPole-v1", f"run:{tmp_path / 'run'}", steps=100), f"run:{tmp_path / 'run'}")
+    assert found.seed == 5 and found.job["kind"] == "run"
+    assert found.note == "trained before, 60 steps instead of 100"
+    with pytest.raises(InputError, match="was trained on CartPole-v1, this task is Acrobot-v1"):
+        make_plan("Acrobot-v1", f"run:{tmp_path / 'run'}", steps=100)
