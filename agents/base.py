@@ -39,7 +39,7 @@ class Agent(ABC):
     """
 
     name: ClassVar[str]
-    Config: ClassVar[type]
+    Config: ClassVar[Any]
     network: nn.Module
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -118,7 +118,7 @@ class Agent(ABC):
         start = np.full(count, state is None) if episode_start is None else np.broadcast_to(episode_start, (count,))
         action = actor.act(first_row(self.spec, leaves, np.asarray(start, bool)))
         if self.spec.action.kind == "box":
-            action = np.clip(action, np.float32(self.spec.action.low), np.float32(self.spec.action.high))
+            action = np.clip(action, np.array(self.spec.action.low), np.array(self.spec.action.high)).astype(np.float32)
         return (action[0] if single else action), actor.state_dict()
 
     def _leaves(self, obs: Any) -> tuple[Obs, bool]:

@@ -343,23 +343,32 @@ class ValueAgent(ValuePlayer):
     @property
     def replay(self) -> Replay:
         if self._replay is None:
-            c = self.config
-            self._replay = Replay(
-                self.spec,
-                self.num_envs,
-                self._slots(),
-                generator(self.seed, "replay"),
-                stack=c.stack,
-                prioritized=c.prioritized,
-                store=c.store,
-            )
+            self._replay = self.build_replay()
         return self._replay
+
+    def build_replay(self, **fields: Any) -> Replay:
+        """The memory; a sibling's own columns and way of sampling as `fields`."""
+        c = self.config
+        return Replay(
+            self.spec,
+            self.num_envs,
+            self._slots(),
+            generator(self.seed, "replay"),
+            stack=c.stack,
+            prioritized=c.prioritized,
+            store=c.store,
+            **fields,
+        )
+
+    def stored(self) -> dict[str, np.ndarray] | None:
+        """What is stored with the row being observed besides the row."""
+        return None
 
     def _slots(self) -> int:
         return max(-(-self.config.buffer_size // self.num_envs), self.config.stack + 1)
 
     def observe(self, ts: TimeStep) -> None:
-        self.replay.append(ts)
+        self.replay.append(ts, self.stored())
         self._before = self.step
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 
@@ -386,8 +395,8 @@ class ValueAgent(ValuePlayer):
             resample_noise(self.network, self._noise)
         return self._stream.act(ts)
 
-    def learn(self, windows: Windows) -> Metrics:
-        """One gradient update on sampled windows; sets their new priorities and moves the target when due.
+    def learn(self, windows: Any) -> Metrics:
+        """One gradient update on what was sampled; sets their new priorities and moves the target when due.
 
         Raises NonFiniteError, with the weights as they were, where the loss or its gradient is not finite.
         """
@@ -410,7 +419,7 @@ class ValueAgent(ValuePlayer):
         self.updates += 1
         if c.prioritized:
             priority = out.priority.detach().float().cpu().numpy().astype(np.float64)
-            self.replay.set_priorities(windows.index, (priority + 1e-6) ** c.priority_exponent)
+            self.replay.set_priorities(windows.rows, (priority + 1e-6) ** c.priority_exponent)
         if self.updates % c.target_every == 0:
             self.sync_target()
         return {"loss": mean.detach(), "grad_norm": norm, **out.metrics}

@@ -89,7 +89,7 @@ class FlatOptimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's moments by name; the parameters are the module's."""
-        return {k: v for k, v in self.optimizer.state.get(self.flat, {}).items()}
+        return dict(self.optimizer.state.get(self.flat, {}))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.optimizer.state[self.flat] = {

@@ -35,7 +35,7 @@ class ColumnSpec:
 class Windows(NamedTuple):
     """B sampled n-step windows, rewards raw. Window k of row t covers the rows t+1 .. t+length."""
 
-    index: np.ndarray  # int64 [B]: the start rows
+    rows: np.ndarray  # int64 [B]: the start rows
     obs: Obs  # [B, (S,) ...]
     mask: np.ndarray | None  # bool [B, A]
     action: np.ndarray  # [B, ...]: taken at the start row
@@ -44,6 +44,15 @@ class Windows(NamedTuple):
     length: np.ndarray  # int64 [B], 1 .. n
     next_obs: Obs  # [B, (S,) ...] at row t + length
     next_mask: np.ndarray | None
+    weight: np.ndarray  # float32 [B]: importance weights, the largest 1
+
+
+class Sequences(NamedTuple):
+    """B sampled sequences of consecutive rows, rewards raw; they may run across episodes."""
+
+    index: np.ndarray  # int64 [B]: the start rows
+    rows: TimeStep  # leaves [sequence + 1, B, ...]
+    extra: dict[str, np.ndarray]  # the declared columns, as `Replay.rows` gives them
     weight: np.ndarray  # float32 [B]: importance weights, the largest 1
 
 
@@ -58,6 +67,8 @@ class Replay:
         prioritized: keep a priority for every row; new rows enter at the largest one alive.
         rng: draws the samples; its state is part of `state_dict`.
         store: "raw", "compressed" or "auto" (by size) for observation columns.
+        sequence: a sample is a sequence of this many rows after its start row; 0 samples transitions.
+        period: sequences start at rows whose time is a multiple of this.
     """
 
     def __init__(
@@ -71,11 +82,15 @@ class Replay:
         stack: int = 1,
         prioritized: bool = False,
         store: Literal["auto", "raw", "compressed"] = "auto",
+        sequence: int = 0,
+        period: int = 1,
     ) -> None:
         if slots < stack + 1:
             raise InputError(f"a replay with stack {stack} needs at least {stack + 1} rows an environment, got {slots}")
         self.spec, self.num_envs, self.slots, self.stack, self.rng = spec, num_envs, slots, stack, rng
         self.columns = {column.name: column for column in columns}
+        self.sequence, self.period = sequence, period
+        self._reach = sequence or 1  # rows that a sample needs after its start
         self.count = 0
         """Rows ever appended; the next row's time."""
         self.stale_updates = 0
@@ -89,7 +104,7 @@ class Replay:
         self._mask = np.ones((*place, spec.action.logits), bool) if spec.masked else None
         self._extra = {c.name: np.zeros((-(-slots // c.every), num_envs, *c.shape), c.dtype) for c in columns}
         self._tree = SumTree(slots * num_envs) if prioritized else None
-        if any(slots % c.every for c in columns):
+        if any(slots % c.every for c in columns) or slots % period:
             raise InputError(f"{slots} rows an environment is not a multiple of the period of a stored column")
 
     @property
@@ -127,13 +142,13 @@ class Replay:
             self._enter(t)
 
     def _enter(self, t: int) -> None:
-        """Row t has arrived: the row before it may now start a transition, and the oldest rows no longer."""
+        """Row t has arrived: it completes what a row before it starts, and the oldest rows start nothing any more."""
         assert self._tree is not None
         envs = np.arange(self.num_envs)
         self._tree.set((t % self.slots) * self.num_envs + envs, 0.0)  # before the maximum: the old row is gone
         live = self._tree.maximum or 1.0
-        if t > self.oldest:
-            row = (t - 1) * self.num_envs + envs
+        if t - self._reach >= self.oldest:
+            row = (t - self._reach) * self.num_envs + envs
             self._tree.set(self._leaf(row), np.where(self.eligible(row), live, 0.0))
         if self.oldest > 0:  # rows whose stack reached into the row just overwritten
             for late in range(self.oldest, min(self.oldest + self.stack - 1, t - 1)):
@@ -145,10 +160,13 @@ class Replay:
     # reading
 
     def eligible(self, index: np.ndarray) -> np.ndarray:
-        """Which rows start a transition: held, followed by a row that is not `first`, and with their whole history."""
+        """Which rows start a sample: held with all that follows in it, and with their whole history.
+
+        A transition's next row is not `first`; a sequence starts at a multiple of the period.
+        """
         t, env = index // self.num_envs, index % self.num_envs
-        held = (t >= self.oldest) & (t + 1 < self.count)
-        good = held & ~self._first[(t + 1) % self.slots, env]
+        held = (t >= self.oldest) & (t + self._reach < self.count)
+        good = held & (t % self.period == 0 if self.sequence else ~self._first[(t + 1) % self.slots, env])
         if self.stack > 1 and self.oldest > 0:
             near = good & (t - self.oldest < self.stack - 1)
             if near.any():
@@ -163,14 +181,16 @@ class Replay:
 
         Windows end at the episode's last row and at the newest row. None where no row starts a transition.
         """
-        if self._tree is not None and self._tree.total > 0:
-            index, weight = self._draw_by_priority(batch, beta)
-        else:
-            drawn = self._draw_uniformly(batch)
-            if drawn is None:
-                return None
-            index, weight = drawn, np.ones(batch, np.float32)
-        return self.windows(index, n)._replace(weight=weight)
+        drawn = self._draw(batch, beta)
+        return None if drawn is None else self.windows(drawn[0], n)._replace(weight=drawn[1])
+
+    def sample_sequences(self, batch: int, beta: float = 0.0) -> Sequences | None:
+        """`batch` sequences of sequence + 1 rows, drawn as `sample` draws. None where none is complete."""
+        drawn = self._draw(batch, beta)
+        if drawn is None:
+            return None
+        index, weight = drawn
+        return Sequences(index, *self.rows(index // self.num_envs, index % self.num_envs, self.sequence + 1), weight)
 
     def windows(self, index: np.ndarray, n: int = 1) -> Windows:
         """The windows of up to `n` steps that start at the rows `index`, all of them eligible."""
@@ -190,7 +210,7 @@ class Replay:
         both = self._read_obs(np.concatenate([t, end]), np.concatenate([env, env]))
         size = len(index)
         return Windows(
-            index=index,
+            rows=index,
             obs={k: v[:size] for k, v in both.items()},
             mask=None if self._mask is None else self._mask[t % self.slots, env],
             action=self._action[(t + 1) % self.slots, env],
@@ -260,20 +280,31 @@ class Replay:
         weight = (self._tree.get(leaf) / total) ** -beta
         return self._index(leaf), (weight / weight.max()).astype(np.float32)
 
+    def _draw(self, batch: int, beta: float) -> tuple[np.ndarray, np.ndarray] | None:
+        if self._tree is not None and self._tree.total > 0:
+            return self._draw_by_priority(batch, beta)
+        index = self._draw_uniformly(batch)
+        return None if index is None else (index, np.ones(batch, np.float32))
+
     def _draw_uniformly(self, batch: int) -> np.ndarray | None:
-        low, high = self.oldest * self.num_envs, (self.count - 1) * self.num_envs
+        low = -(-self.oldest // self.period) * self.num_envs
+        high = ((self.count - 1 - self._reach) // self.period + 1) * self.num_envs
         if high <= low:
             return None
-        index = self.rng.integers(low, high, batch)
+        index = self._start(self.rng.integers(low, high, batch))
         good = self.eligible(index)
         for _ in range(64):
             if good.all():
                 return index
-            index[~good] = self.rng.integers(low, high, int((~good).sum()))
+            index[~good] = self._start(self.rng.integers(low, high, int((~good).sum())))
             good = self.eligible(index)
-        every = np.arange(low, high)  # eligible rows are rare: name them all
+        every = self._start(np.arange(low, high))  # eligible rows are rare: name them all
         every = every[self.eligible(every)]
         return self.rng.choice(every, batch) if len(every) else None
+
+    def _start(self, number: np.ndarray) -> np.ndarray:
+        """The rows at which a sample may start, counted through."""
+        return number + number // self.num_envs * (self.period - 1) * self.num_envs
 
     def _read_obs(self, t: np.ndarray, env: np.ndarray) -> Obs:
         """Observations at rows (t, env), with the stack as an axis after the given ones."""

@@ -37,7 +37,7 @@ class ObsLeaf:
     dtype: str
     """As stored: uint8 (images), bool (boards), float32 (vectors), int64 (categories)."""
     kind: Literal["vector", "image", "board", "index"]
-    """`image`: float in [0, 1] after division by `scale`; `board`: small grid of 0/1 planes; `index`: one-hot by `nvec`."""
+    """`image`: in [0, 1] after division by `scale`; `board`: small grid of 0/1 planes; `index`: one-hot by `nvec`."""
     layout: Literal["", "CHW", "HWC"] = ""
     """Axis order of an image or board."""
     nvec: tuple[int, ...] = ()

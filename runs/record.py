@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from rl.storage import write_json
 from runs.folder import read_jsonl
 from runs.recipe import RECIPES, Run, describe, recipe_names
 from runs.recipe import resolve as resolve_recipe
+from runs.settings import to_json
 
 RESULTS = Path(__file__).parent / "results"
 TREES = Path("runs/out/record")
@@ -56,9 +58,29 @@ def record(
 
 
 def fingerprint(run: Run) -> str:
-    """Twelve hexadecimal digits of everything that the recipe fixes, without the seed and what only looks on."""
-    fixed = {k: v for k, v in describe(run).items() if k not in ("seed", "save_every", "log_every", "video_every")}
-    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits of everything that the recipe chooses, without the seed and what only looks on.
+
+    What a recipe leaves at its default is not part of it: a new field does not make old results stale. Whoever changes
+    a default changes `DEFAULTS`.
+    """
+    looks_on = ("seed", "save_every", "log_every", "video_every", "eval_every")
+    fixed = {k: v for k, v in chosen(run).items() if k not in looks_on}
+    return hashlib.sha256(json.dumps([DEFAULTS, fixed], sort_keys=True).encode()).hexdigest()[:12]
+
+
+DEFAULTS = 1
+"""Counts the times that the default of a field was changed."""
+
+
+def chosen(config: Any) -> dict[str, Any]:
+    """The fields of a config that differ from their defaults, as plain JSON, and the agent's name."""
+    out: dict[str, Any] = {"name": config.name} if hasattr(config, "name") else {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
+        if value != default:
+            out[f.name] = chosen(value) if dataclasses.is_dataclass(value) else to_json(value)
+    return out
 
 
 def export_tree() -> Path:
@@ -123,7 +145,9 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
         return result | {"error": line}
     said = json.loads(done.stdout)
     lines = read_jsonl(out / "metrics.jsonl")
-    result["score"] = {k: said[k] for k in ("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample")}
+    result["score"] = {
+        k: said[k] for k in ("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample")
+    }
     result["steps"] = run.steps
     result["seconds"] = lines[-1]["seconds"] if lines else None
     result["steps_per_second"] = lines[-1]["time/sps"] if lines else None
@@ -151,13 +175,27 @@ def machine() -> dict[str, Any]:
     if cpuinfo.exists():
         names = [x.split(":", 1)[1].strip() for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
         name = names[0] if names else name
-    return {"processor": name, "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
+    return {
+        "processor": name,
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+    }
 
 
 def read_results(results: Path = RESULTS) -> list[dict[str, Any]]:
     """Every recorded result, sorted by recipe, fingerprint and seed."""
     found = [json.loads(p.read_text()) for p in results.glob("*/*/seed-*.json")]
     return sorted(found, key=lambda r: (r["recipe"], r["fingerprint"], r["seed"]))
+
+
+_INTRODUCTION = """# Recorded results
+
+Written by `rl record`; do not edit. A score is the mean return of whole games with the final policy, raw and
+undiscounted, of seeds 0, 1, 2, ... in order; a failed seed stays in the table. IQM is over the seeds. Minutes are the
+median of training alone, with the number of trainings that ran side by side as jobs. Fingerprints: how many versions of
+the recipe have results; one that is not the recipe's present one is marked stale.
+"""
 
 
 def write_table(results: Path = RESULTS) -> Path:
@@ -168,16 +206,10 @@ def write_table(results: Path = RESULTS) -> Path:
     for r in read_results(results):
         groups.setdefault((r["recipe"], r["fingerprint"]), []).append(r)
     current = {name: fingerprint(resolve_recipe(name)) for name in recipe_names() if (RECIPES / f"{name}.py").exists()}
-    lines = [
-        "# Recorded results",
-        "",
-        "Written by `rl record`; do not edit. A score is the mean return of whole games with the final policy, raw and",
-        "undiscounted, of seeds 0, 1, 2, ... in order; a failed seed stays in the table. IQM is over the seeds. Minutes are",
-        "of training alone, with the number of trainings that ran side by side.",
-        "",
-        "| recipe | environment | protocol | steps | games | policy | IQM | scores by seed | minutes | jobs | fingerprints | commit |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = (
+        "recipe,environment,protocol,steps,games,policy,IQM,scores by seed,minutes,jobs,fingerprints,commit".split(",")
+    )
+    lines = [_INTRODUCTION, f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for (recipe, mark), group in sorted(groups.items()):
         good = [r for r in group if r["status"] == "ok"]
         run = group[0]["run"]

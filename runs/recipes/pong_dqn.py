@@ -1,7 +1,7 @@
 """DQN learns real Atari Pong from pixels on one CPU core: at least 18 over 20 games.
 
-Published: Tianshou's DQN, 20 after about 1.5M steps and 30 minutes on a GPU. What keeps it within a laptop's reach is the
-small network of Mnih et al. 2013, four-step returns and prioritized replay; eight games play side by side.
+Published: Tianshou's DQN, 20 after about 1.5M steps and 30 minutes on a GPU. What keeps it within a laptop's reach is
+the small network of Mnih et al. 2013, four-step returns and prioritized replay; eight games play side by side.
 Protocol `nature`: no sticky actions, up to 30 no-ops, whole games of 21 points.
 """
 

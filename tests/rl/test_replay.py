@@ -124,7 +124,7 @@ def test_uniform_samples_are_uniform_over_the_eligible_rows() -> None:
     replay, oracle = filled(5, 70, 3, 20, 3)
     sample = replay.sample(100_000)
     assert sample is not None
-    rows, counts = np.unique(sample.index, return_counts=True)
+    rows, counts = np.unique(sample.rows, return_counts=True)
     every = [i for i in range(70 * 3) if oracle.eligible(i // 3, i % 3)]
     assert rows.tolist() == every
     assert counts.max() / counts.min() < 1.25 and np.all(sample.weight == 1)
@@ -145,7 +145,7 @@ def test_a_single_eligible_row_among_many_is_found() -> None:
     for t in range(5_000):
         replay.append(first._replace(first=np.array([t != 2_500])))
     sample = replay.sample(8)
-    assert sample is not None and (sample.index == 2_499).all()
+    assert sample is not None and (sample.rows == 2_499).all()
 
 
 def test_prioritized_rows_weigh_zero_until_eligible_then_enter_at_the_live_maximum() -> None:
@@ -189,7 +189,7 @@ def test_priorities_for_overwritten_rows_are_ignored_and_counted() -> None:  # T
     for row in rows[20:]:
         replay.append(row)
     before = replay._tree.values.copy()  # type: ignore[union-attr]
-    replay.set_priorities(sample.index, np.full(8, 777.0))
+    replay.set_priorities(sample.rows, np.full(8, 777.0))
     assert replay.stale_updates == 8 and np.array_equal(replay._tree.values, before)  # type: ignore[union-attr]
 
 
@@ -200,7 +200,7 @@ def test_all_zero_priorities_sample_uniformly() -> None:  # T11
     replay.set_priorities(index, np.zeros(len(index)))
     sample = replay.sample(50_000)
     assert sample is not None
-    rows, counts = np.unique(sample.index, return_counts=True)
+    rows, counts = np.unique(sample.rows, return_counts=True)
     assert rows.tolist() == index.tolist() and counts.max() / counts.min() < 1.2
 
 
@@ -213,9 +213,9 @@ def test_importance_weights_are_the_papers() -> None:
     sample = replay.sample(4096, beta=0.5)
     assert sample is not None
     expected = (len(index) * p / p.sum()) ** -0.5
-    by_row = dict(zip(index, expected / expected[np.isin(index, sample.index)].max(), strict=True))
-    assert sample.weight == pytest.approx([by_row[i] for i in sample.index], rel=1e-5)
-    share = np.bincount(np.searchsorted(index, sample.index), minlength=len(index)) / 4096
+    by_row = dict(zip(index, expected / expected[np.isin(index, sample.rows)].max(), strict=True))
+    assert sample.weight == pytest.approx([by_row[i] for i in sample.rows], rel=1e-5)
+    share = np.bincount(np.searchsorted(index, sample.rows), minlength=len(index)) / 4096
     assert share == pytest.approx(p / p.sum(), abs=0.002)  # stratified
 
 
@@ -265,9 +265,9 @@ def test_exported_rows_restore_an_equal_replay(count: int, cut: int) -> None:
         x, y = a.sample(8, 3, 0.4), b.sample(8, 3, 0.4)
         assert x is not None and y is not None
         assert all(np.array_equal(p, q) for p, q in zip(x[2:6], y[2:6], strict=True) if p is not None)
-        assert np.array_equal(x.obs["obs"], y.obs["obs"]) and np.array_equal(x.index, y.index)
-        a.set_priorities(x.index, np.arange(8.0))
-        b.set_priorities(y.index, np.arange(8.0))
+        assert np.array_equal(x.obs["obs"], y.obs["obs"]) and np.array_equal(x.rows, y.rows)
+        a.set_priorities(x.rows, np.arange(8.0))
+        b.set_priorities(y.rows, np.arange(8.0))
     assert np.array_equal(a._tree.values, b._tree.values)  # type: ignore[union-attr]
 
 

@@ -30,7 +30,9 @@ def test_total_maximum_and_values_equal_a_naive_list(size: int, operations: list
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e9)), min_size=1, max_size=60), st.floats(0, 1, exclude_max=True))
+@given(
+    st.lists(st.one_of(st.just(0.0), st.floats(1e-9, 1e9)), min_size=1, max_size=60), st.floats(0, 1, exclude_max=True)
+)
 def test_find_is_the_item_a_linear_scan_gives(values: list[float], share: float) -> None:
     tree = SumTree(len(values))
     tree.set(np.arange(len(values)), np.array(values))

@@ -94,7 +94,7 @@ def a_sample_never_crosses_the_head() -> None:
 def n_step_returns_stop_at_an_end_with_the_right_power() -> None:
     w = every_window(counting(), 5)
     total, boot = returns.n_step(w.reward, w.discount, w.length, GAMMA)
-    for b in range(len(w.index)):
+    for b in range(len(w.rows)):
         t, m = w.obs["obs"][b, 1], w.length[b]
         assert total[b] == pytest.approx(sum(GAMMA**k * (t + 1 + k) for k in range(m)), rel=1e-5)
         assert boot[b] == pytest.approx(GAMMA**m, rel=1e-5)
@@ -114,7 +114,7 @@ def stale_priorities_are_ignored() -> None:
     for ts in rows[20:]:
         replay.append(ts)
     before = replay._tree.values.copy()  # type: ignore[union-attr]
-    replay.set_priorities(sample.index, np.full(8, 777.0))
+    replay.set_priorities(sample.rows, np.full(8, 777.0))
     assert np.array_equal(before, replay._tree.values) and replay.stale_updates == 8  # type: ignore[union-attr]
 
 
