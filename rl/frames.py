@@ -4,7 +4,8 @@
 frame is coded against those just before it, which on Atari takes a third to a fifth of what single frames take, needs
 no dictionary to be trained, and costs little to sample, since a stack or an n-step window wants the neighbours anyway.
 A ring is overwritten in age order, so the blocks lie in age order in a few hundred chunks that are reused whole: no
-million small objects, no fragmentation.
+million small objects, no fragmentation. A million rows of random play at 84x84 (7.06 GB raw) take 0.07 GB in Pong and
+Breakout, 0.16 to 0.30 GB in Seaquest, Montezuma, Qbert, SpaceInvaders and MsPacman, 0.40 GB in Enduro.
 
 Columns are not thread-safe. Reading a slot that was never written raises IndexError.
 """
@@ -36,7 +37,7 @@ CHUNK = 4 << 20
 AUTO_BYTES = 256 << 20
 """A uint8 column larger than this is compressed under store="auto"."""
 RATIO = 12
-"""By how much `predict_bytes` assumes that rows shrink."""
+"""By how much `predict_bytes` assumes that rows shrink: to 588 bytes for 84x84, where Enduro, the worst, needs 400."""
 
 
 class Column(Protocol):
