@@ -162,8 +162,8 @@ def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vec
 
 
 def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vector, _Facts]:
-    builder = _Builder(id, config.options, config.max_steps, render)
-    target = builder.target()
+    target = _target(id)
+    builder = _Builder(id, target, config.options, config.max_steps, render)
     native = _native(target, id, num_envs, config, render)
     if native is not None:
         return native, _facts(target, None)
@@ -214,34 +214,14 @@ class _Builder:
     """Builds one environment; travels to worker processes as it is."""
 
     id: str
+    target: GymSpec | Callable
+    """What the id names; resolved already, since a worker process knows no id that the user's script registered."""
     options: dict[str, Any]
     max_steps: int | None
     render: bool
 
-    def target(self) -> GymSpec | Callable:
-        """What the id names: a registered environment or a class or factory in the user's module."""
-        module_name, _, name = self.id.rpartition(":")
-        if module_name:
-            module = _import(module_name, self.id)
-            if name not in gymnasium.registry:
-                found = getattr(module, name, None)
-                if not callable(found):
-                    raise InputError(f"{self.id}: module {module_name!r} neither registers nor defines {name!r}")
-                return found
-        try:
-            found = gymnasium.spec(name)
-            if str(found.entry_point).startswith("ale_py"):
-                title = atari.title_of(found.kwargs["game"])
-                raise InputError(f"{name!r} is not played as it is, but under a named protocol: use 'ALE/{title}-v5'")
-            return found
-        except gymnasium.error.Error as error:
-            near = difflib.get_close_matches(name, ids(), n=1, cutoff=0.5)
-            mend = f"did you mean {near[0]!r}?" if near else "`rl list envs` shows those that are known"
-            reason = "" if near else f" ({str(error).splitlines()[0]})"
-            raise InputError(f"unknown environment {name!r}{reason}: {mend}") from None
-
     def __call__(self) -> gymnasium.Env:
-        target = self.target()
+        target = self.target
         options = dict(self.options)
         if self.render:
             options["render_mode"] = "rgb_array"
@@ -258,6 +238,29 @@ class _Builder:
         if self.max_steps is not None and (limit is None or self.max_steps < limit):
             env = gymnasium.wrappers.TimeLimit(env, self.max_steps)
         return env
+
+
+def _target(id: str) -> GymSpec | Callable:
+    """What the id names: a registered environment or a class or factory in the user's module."""
+    module_name, _, name = id.rpartition(":")
+    if module_name:
+        module = _import(module_name, id)
+        if name not in gymnasium.registry:
+            found = getattr(module, name, None)
+            if not callable(found):
+                raise InputError(f"{id}: module {module_name!r} neither registers nor defines {name!r}")
+            return found
+    try:
+        found = gymnasium.spec(name)
+        if str(found.entry_point).startswith("ale_py"):
+            title = atari.title_of(found.kwargs["game"])
+            raise InputError(f"{name!r} is not played as it is, but under a named protocol: use 'ALE/{title}-v5'")
+        return found
+    except gymnasium.error.Error as error:
+        near = difflib.get_close_matches(name, ids(), n=1, cutoff=0.5)
+        mend = f"did you mean {near[0]!r}?" if near else "`rl list envs` shows those that are known"
+        reason = "" if near else f" ({str(error).splitlines()[0]})"
+        raise InputError(f"unknown environment {name!r}{reason}: {mend}") from None
 
 
 def _import(name: str, id: str) -> Any:

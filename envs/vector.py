@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -203,12 +205,10 @@ class Workers(Vector):
             multiprocessing.set_forkserver_preload(["gymnasium", "envs.vector"])
         workers = [_MakeWorker(make, i) for i, make in enumerate(makes)]
         try:
-            self._vec = _QuietAsync(workers, copy=False, context=method, autoreset_mode=AutoresetMode.NEXT_STEP)
+            with _main_hidden():
+                self._vec = _QuietAsync(workers, copy=False, context=method, autoreset_mode=AutoresetMode.NEXT_STEP)
         except (EOFError, ConnectionError) as error:
-            raise RunError(
-                "the environments' worker processes died at their start: put the script's own work under "
-                "`if __name__ == '__main__':`, or choose vector='sync'"
-            ) from error
+            raise RunError("the environments' worker processes died at their start: choose vector='sync'") from error
         self.num_envs = len(workers)
         self.observation_space = self._vec.single_observation_space
         self.action_space = self._vec.single_action_space
@@ -258,6 +258,21 @@ class Workers(Vector):
             raise
         except Exception as error:
             raise RunError(f"a worker process raised {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Keeps new processes from running the user's script again, guarded by `__name__` or not.
+
+    What they need of it, an environment class say, travels by value (cloudpickle).
+    """
+    main = sys.modules["__main__"]
+    kept = {name: main.__dict__.pop(name) for name in ("__spec__", "__file__") if name in main.__dict__}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
 
 
 _GO_ON, _SLEEP = -2, -1

@@ -229,3 +229,33 @@ def test_workers_leave_ctrl_c_to_the_main_process():
     )
     assert shown.stdout == "saved\n", shown.stderr
     assert shown.stderr == ""
+
+
+@pytest.mark.parametrize("vector", ["async", "sync"])
+def test_a_script_without_a_main_guard_runs_once_and_may_register_its_own_class(vector, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"""print("run")
+import envs, gymnasium, numpy as np
+class Mine(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {{}}
+    def step(self, action):
+        return np.ones(2, np.float32), 1.0, False, False, {{}}
+gymnasium.register("Mine-v0", Mine)
+with envs.make("Mine-v0", num_envs=2, config=envs.EnvConfig(vector="{vector}")) as env:
+    env.reset()
+    print(env.step(np.zeros(2, np.int64)).obs["obs"].sum())
+"""
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    shown = subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": root},
+    )
+    assert (shown.stdout, shown.stderr) == ("run\n4.0\n", "")
