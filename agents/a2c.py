@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
 from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss
 from rl.optim import OptimizerName
 from rl.schedules import Ramp, value_at
@@ -37,13 +35,7 @@ class A2C(PolicyAgent):
     def loss(self, batch: PolicyBatch) -> PolicyLoss:
         c = self.config
         log_prob, entropy, value = self.evaluate_actions(batch)
+        gain = log_prob * batch.advantage
         error = (value - batch.target).square()
-        loss = -log_prob * batch.advantage + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
-        with torch.no_grad():
-            valid = batch.valid
-            metrics = {
-                "policy_loss": (-log_prob * batch.advantage)[valid].mean(),
-                "value_loss": error[valid].mean(),
-                "entropy": entropy[valid].mean(),
-            }
-        return PolicyLoss(loss, metrics)
+        loss = -gain + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
+        return PolicyLoss(loss, {"policy_loss": -gain, "value_loss": error, "entropy": entropy})

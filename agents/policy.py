@@ -2,14 +2,18 @@
 
 A sibling writes `loss(batch)`; which rows count, averaging, backward, clipping and the optimizer step happen here.
 Rows that start no transition carry no weight in any loss or statistic.
+
+What `act` said of row t (action, log-probability, value) is stored with row t+1, the one it led to; the recurrent
+state before row t with row t itself. An update reads the newest T+1 rows: T of them were decided, and the newest one,
+of which nothing has been said yet, gives the value to bootstrap from. It is row 0 of the next update.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -19,7 +23,7 @@ from agents.base import Actor, Agent, Choice, Metrics, as_tensors
 from rl import returns
 from rl.device import fast_bf16
 from rl.distributions import Distribution, PolicyConfig, policy_head
-from rl.errors import InputError, NonFiniteError
+from rl.errors import InputError, NonFiniteError, unknown
 from rl.frames import predict_bytes
 from rl.networks import NetConfig, build_torso, orthogonal_, seeded
 from rl.normalise import ObservationNormaliser, RunningMoments
@@ -31,48 +35,59 @@ from rl.types import EnvSpec, TimeStep
 
 
 class Policy(NamedTuple):
-    """What an actor-critic network says."""
+    """What an actor-critic network says; beside it, for those who watch, what its distribution can show of itself."""
 
     dist: Distribution  # over actions, [...]
     value: Tensor  # [...]
     state: Tensor  # [B, state_size], after the last row
 
+    @property
+    def probabilities(self) -> Tensor | None:
+        """[..., A], of discrete actions."""
+        log_probs = getattr(self.dist, "log_probs", None)
+        return None if log_probs is None else log_probs.exp()
 
-class Rollout(NamedTuple):
-    """The newest T+1 rows of N environments as tensors; the first T of them with what was decided there."""
+    @property
+    def mean(self) -> Tensor | None:
+        """[..., K], of Box actions: the greedy one."""
+        return None if self.std is None else self.dist.action(self.dist.mode())
 
-    obs: dict[str, Tensor]  # [T, N, (S,) ...]
-    mask: Tensor | None  # bool [T, N, A]
-    first: Tensor  # bool [T, N]
-    state: Tensor  # [N, state_size], before row 0
-    action: Tensor  # [T, N, ...]: the raw action, before any squash
-    log_prob: Tensor  # [T, N], as acted
-    value: Tensor  # [T, N], as acted
-    advantage: Tensor  # [T, N]
-    target: Tensor  # [T, N]: the value's target
-    valid: Tensor  # bool [T, N]: the row starts a transition
+    @property
+    def std(self) -> Tensor | None:
+        """[..., K], of Box actions before any squash."""
+        log_std = getattr(getattr(self.dist, "base", self.dist), "log_std", None)
+        return None if log_std is None else log_std.exp().expand_as(self.dist.mode())
 
 
 class PolicyBatch(NamedTuple):
-    """What a loss eats: B transitions, or sequences of T rows of B environments where the policy has a memory."""
+    """What a loss eats: B transitions, or T rows of B environments where the policy has a memory."""
 
-    obs: dict[str, Tensor]
-    mask: Tensor | None
-    first: Tensor
-    state: Tensor
-    action: Tensor
-    log_prob: Tensor
-    value: Tensor
-    advantage: Tensor
-    target: Tensor
-    valid: Tensor
+    obs: dict[str, Tensor]  # [..., (S,) ...]
+    mask: Tensor | None  # bool [..., A]
+    first: Tensor  # bool [...]
+    state: Tensor  # [B, state_size], before row 0; [0, 0] without a memory
+    action: Tensor  # [..., (K)]: the raw action, before any squash
+    log_prob: Tensor  # [...], as acted
+    value: Tensor  # [...], as acted
+    advantage: Tensor  # [...]
+    target: Tensor  # [...]: what the value should be
+    valid: Tensor  # bool [...]: the row starts a transition; all of them without a memory
+
+
+class Rollout(NamedTuple):
+    """T decided rows of N environments, and what came of them."""
+
+    rows: PolicyBatch  # [T, N, ...]
+    reward: Tensor  # float32 [T, N], raw: of the transition that the row starts
+    discount: Tensor  # float32 [T, N]
+    ended: Tensor  # bool [T, N]: the row is its episode's last and starts no transition
 
 
 class PolicyLoss(NamedTuple):
     """What a sibling's `loss` returns."""
 
     loss: Tensor  # [B] or [T, B]
-    metrics: Metrics
+    metrics: Metrics  # like it, detached; the base averages them over the valid rows of all minibatches
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,9 @@ class PolicyLearnerConfig:
     """Arithmetic of the update; auto takes bf16 where it is faster (convolutions)."""
 
     def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown(name, str(getattr(self, name)), choices)
         for name in ("stack", "rollout", "noise_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -131,22 +149,42 @@ class PolicyLearnerConfig:
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
         for name in ("lr", "entropy_cost"):
-            value = getattr(self, name)
-            ends = (value.start, value.end) if isinstance(value, Ramp) else (value, value)
-            if not (min(ends) >= 0 and max(ends) < float("inf")) or (name == "lr" and max(ends) == 0):
-                raise InputError(f"{name} must be {'above 0' if name == 'lr' else '0 or more'} and finite, got {value}")
-        if not self.value_cost >= 0:
-            raise InputError(f"value_cost must be 0 or more, got {self.value_cost}")
-        if not self.adam_eps > 0:
-            raise InputError(f"adam_eps must be above 0, got {self.adam_eps}")
+            check_schedule(name, getattr(self, name), above_0=name == "lr")
+        if not 0 <= self.value_cost < float("inf"):
+            raise InputError(f"value_cost must be 0 or more and finite, got {self.value_cost}")
+        if not 0 < self.adam_eps < float("inf"):
+            raise InputError(f"adam_eps must be above 0 and finite, got {self.adam_eps}")
+        if self.noise_every != PolicyLearnerConfig.noise_every and self.policy.deviation != "gsde":
+            raise InputError(f"noise_every={self.noise_every} is for policy.deviation='gsde': leave it out")
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "critic": ("auto", "shared", "separate"),
+    "optimizer": get_args(OptimizerName),
+    "store": ("auto", "raw", "compressed"),
+    "precision": ("auto", "fp32", "bf16"),
+}
+
+
+def check_schedule(name: str, value: float | Ramp, *, above_0: bool) -> None:
+    """`InputError` where a number or schedule is negative or not finite, or 0 throughout where `above_0`."""
+    ends = (value.start, value.end) if isinstance(value, Ramp) else (value, value)
+    if not (min(ends) >= 0 and sum(ends) < float("inf")) or (above_0 and max(ends) == 0):
+        raise InputError(f"{name} must be {'above 0' if above_0 else '0 or more'} and finite, got {value}")
 
 
 class ActorCritic(nn.Module):
-    """A policy and a value on one torso or two; two memories lie side by side in one state."""
+    """A policy and a value on one torso or two; two memories lie side by side in one state.
+
+    Torsos compute in bfloat16 where `bf16`, for acting as for learning, so that an unchanged policy gives the same
+    probabilities in both; the heads always in float32.
+    """
 
     def __init__(self, spec: EnvSpec, config: PolicyLearnerConfig) -> None:
         super().__init__()
         floats = {k: x.shape for k, x in spec.obs.items() if x.kind == "vector"}
+        if config.normalize_obs and not floats:
+            raise InputError(f"normalize_obs is for vectors of floats and {spec.id} shows none: leave it out")
         self.normaliser = ObservationNormaliser(floats) if config.normalize_obs else None
         self.torso = build_torso(spec, config.net, config.stack)
         shared = config.critic == "shared" or (config.critic == "auto" and _has_convolutions(self.torso))
@@ -156,21 +194,42 @@ class ActorCritic(nn.Module):
         if config.net.orthogonal:
             orthogonal_(self.value, 1.0)
         self.state_size = self.torso.state_size * (1 if shared else 2)
+        self.bf16 = False
 
     def forward(
         self, obs: dict[str, Tensor], state: Tensor, first: Tensor | None = None, mask: Tensor | None = None
     ) -> Policy:
-        """Rows with any leading dimensions; with a memory they are [T, B] and `first` restarts it."""
+        """Rows with any leading dimensions.
+
+        With a memory they are [T, B] and `first` [T, B] restarts it, or one row, [B] and `first` [B].
+        """
         if self.normaliser is not None:
             obs = self.normaliser(obs)
+        row = self.state_size > 0 and first is not None and first.dim() == 1
+        if row:
+            assert first is not None
+            obs, first = {k: v.unsqueeze(0) for k, v in obs.items()}, first.unsqueeze(0)
+        if self.bf16:
+            with torch.autocast(state.device.type, torch.bfloat16):
+                actor, critic, state = self._features(obs, state, first)
+            actor, critic, state = actor.float(), critic.float(), state.float()
+        else:
+            actor, critic, state = self._features(obs, state, first)
+        if row:
+            actor, critic = actor[0], critic[0]
+        return Policy(self.policy(actor, mask), self.value(critic).squeeze(-1), state)
+
+    def _features(self, obs: dict[str, Tensor], state: Tensor, first: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """What the policy reads, what the value reads, and the state after the last row."""
         if self.critic_torso is None:
-            features, state = self.torso(obs, state, first)
-            return Policy(self.policy(features, mask), self.value(features).squeeze(-1), state)
-        size = self.torso.state_size
-        features, after = self.torso(obs, state[:, :size], first)
-        critic, critic_after = self.critic_torso(obs, state[:, size:], first)
-        value = self.value(critic).squeeze(-1)
-        return Policy(self.policy(features, mask), value, torch.cat([after, critic_after], -1))
+            features, after = self.torso(obs, state, first)
+            return features, features, after
+        if self.state_size == 0:
+            return self.torso(obs)[0], self.critic_torso(obs)[0], state
+        own, others = state.chunk(2, -1)
+        actor, after = self.torso(obs, own, first)
+        critic, critic_after = self.critic_torso(obs, others, first)
+        return actor, critic, torch.cat([after, critic_after], -1)
 
 
 def _has_convolutions(module: nn.Module) -> bool:
@@ -189,9 +248,13 @@ class PolicyAgent(Agent):
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
         with seeded(derive_seed(seed, "weights")):
             self.network = ActorCritic(spec, config).to(self.device)
+        wants = config.precision == "bf16" or (config.precision == "auto" and _has_convolutions(self.network))
+        self.network.bf16 = wants and (config.precision == "bf16" or fast_bf16(self.device))
         self.optimizer = FlatOptimizer(
             self.network, config.optimizer, config.adam_eps, max_grad_norm=config.max_grad_norm
         )
+        self.ended = 0
+        """Episodes that ended since the last update, as the `first` row after each tells."""
         self.returns = RunningMoments(()).to(self.device)
         """Moments of the discounted return; only their deviation is used."""
         self._running = torch.zeros(num_envs, device=self.device)  # the discounted return so far
@@ -199,18 +262,24 @@ class PolicyAgent(Agent):
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._begun = 0  # time of the first row that no update has used
         self._replay: Replay | None = None
-        wants = config.precision == "bf16" or (config.precision == "auto" and _has_convolutions(self.network))
-        self._autocast = wants and (config.precision == "bf16" or fast_bf16(self.device))
 
     # what a sibling says
 
     @abstractmethod
     def loss(self, batch: PolicyBatch) -> PolicyLoss:
-        """Per-row loss and metrics; rows that are not valid are left out by the base."""
+        """Loss and metrics of each row; rows that are not valid are left out by the base."""
+
+    def advantages(self, reward: Tensor, discount: Tensor, first: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Advantages and the value's targets, [T, N], of rows [T+1, N] as `rl.returns.gae` reads them."""
+        return returns.gae(reward, discount, first, value, self.config.gamma, self.config.gae_lambda)
 
     def batches(self, rollout: Rollout) -> Iterator[PolicyBatch]:
         """The minibatches of one update; by default all rows once."""
-        yield self.select(rollout, None)
+        yield self.select(rollout)
+
+    def enough(self, out: PolicyLoss, batch: PolicyBatch) -> bool:
+        """Whether to stop the passes over this rollout before the step on this minibatch."""
+        return False
 
     @property
     def rows_kept(self) -> int:
@@ -267,7 +336,10 @@ class PolicyAgent(Agent):
         if self.recurrent:
             extra = {**extra, "state": self._stream.memory.cpu().numpy()}
         self.replay.append(ts, extra)
-        self.step += self.num_envs - int(np.count_nonzero(ts.first))
+        resets = int(np.count_nonzero(ts.first))
+        self.step += self.num_envs - resets
+        if self.replay.count > 1:
+            self.ended += resets
 
     def act(self, ts: TimeStep) -> np.ndarray:
         return self._stream.act(ts)
@@ -276,56 +348,79 @@ class PolicyAgent(Agent):
         if not self.due():
             return None
         rollout = self.rollout(self.replay.count - self._begun)
-        self._begun = self.replay.count - 1
-        if not rollout.valid.any():
-            return None
-        metrics = self.learn(rollout)
-        if self.network.normaliser is not None:  # after the update: it used the numbers that acting did
-            frames = {k: v[:, :, -1] if self.stack > 1 else v for k, v in rollout.obs.items()}
-            self.network.normaliser.update({k: v[rollout.valid] for k, v in frames.items()})
+        self._begun, self.ended = self.replay.count - 1, 0
+        metrics = self.learn(rollout) if bool(rollout.rows.valid.any()) else None
+        # after the update, which so used the numbers that acting did
+        if self.network.normaliser is not None:
+            frames = {k: v[:, :, -1] if self.stack > 1 else v for k, v in rollout.rows.obs.items()}
+            self.network.normaliser.update({k: v[rollout.rows.valid] for k, v in frames.items()})
         if self.config.normalize_return:
-            self._take_in_returns(rollout)
+            every, self._running = self._discounted(rollout.reward, rollout.discount, rollout.ended)
+            self.returns.update(every[~rollout.ended])
         return metrics
 
     def rollout(self, length: int) -> Rollout:
         """The newest `length` rows with advantages; the newest row itself only bootstraps."""
-        c = self.config
         rows, extra = self.replay.newest(length)
         obs = as_tensors(rows.obs, self.device)
-        names = {"reward": rows.reward, "discount": rows.discount, "first": rows.first}
-        t = as_tensors({**names, **{k: extra[k] for k in ("raw", "log_prob", "value")}}, self.device)
-        mask = None if rows.mask is None else torch.from_numpy(rows.mask).to(self.device)
-        states = as_tensors({"state": extra["state"]}, self.device)["state"] if self.recurrent else None
-        nothing = torch.zeros(self.num_envs, 0, device=self.device)
-        newest = {k: v[-1:] if self.recurrent else v[-1] for k, v in obs.items()}
-        with torch.inference_mode():
-            last = self.network(
-                newest, nothing if states is None else states[-1], t["first"][-1:] if self.recurrent else None
-            ).value.reshape(-1)
-        value = torch.cat([t["value"][1:], last.clone().unsqueeze(0)])  # [T+1, N]: what acting said of rows 0 .. T
-        self._reward, self._discount, self._first = t["reward"], t["discount"], t["first"]
-        advantage, target = returns.gae(self.seen(t["reward"]), t["discount"], t["first"], value, c.gamma, c.gae_lambda)
+        columns = {"reward": rows.reward, "discount": rows.discount, "first": rows.first, **extra}
+        if rows.mask is not None:
+            columns["mask"] = rows.mask
+        t = as_tensors(columns, self.device)
+        state = t["state"] if self.recurrent else torch.zeros(length, self.num_envs, 0, device=self.device)
+        with torch.no_grad():
+            last = self.network({k: v[-1] for k, v in obs.items()}, state[-1], t["first"][-1]).value
+        value = torch.cat([t["value"][1:], last.unsqueeze(0)])  # [T+1, N]: what was said of rows 0 .. T
+        reward, discount, ended = t["reward"][1:], t["discount"][1:], t["first"][1:]
+        seen = torch.cat([t["reward"][:1], self.seen(reward, discount, ended)])
+        advantage, target = self.advantages(seen, t["discount"], t["first"], value)
         return Rollout(
-            obs={k: v[:-1] for k, v in obs.items()},
-            mask=None if mask is None else mask[:-1],
-            first=t["first"][:-1],
-            state=nothing if states is None else states[0],
-            action=t["raw"][1:],
-            log_prob=t["log_prob"][1:],
-            value=value[:-1],
-            advantage=advantage,
-            target=target,
-            valid=~t["first"][1:],
+            rows=PolicyBatch(
+                obs={k: v[:-1] for k, v in obs.items()},
+                mask=t["mask"][:-1] if "mask" in t else None,
+                first=t["first"][:-1],
+                state=state[0],
+                action=t["raw"][1:],
+                log_prob=t["log_prob"][1:],
+                value=value[:-1],
+                advantage=advantage,
+                target=target,
+                valid=~ended,
+            ),
+            reward=reward,
+            discount=discount,
+            ended=ended,
         )
 
-    def seen(self, reward: Tensor) -> Tensor:
-        """Rewards as the learner sees them: clipped, then divided by the return's deviation."""
-        c = self.config
-        if c.reward_clip is not None:
-            reward = reward.clamp(-c.reward_clip, c.reward_clip)
-        if c.normalize_return and self.returns.count > 0:
-            reward = (reward * (self.returns.var + 1e-8).rsqrt().float()).clamp(-10.0, 10.0)
-        return reward
+    def seen(self, reward: Tensor, discount: Tensor, ended: Tensor) -> Tensor:
+        """Rewards [T, N] as the learner sees them: clipped, then divided by the deviation of the discounted return.
+
+        The very first rollout is divided by its own, so that the value need not unlearn another scale.
+        """
+        if self.config.normalize_return:
+            variance = self.returns.var
+            if self.returns.count == 0:
+                every = self._discounted(reward, discount, ended)[0][~ended]
+                variance = every.double().var(unbiased=False) if len(every) > 1 else variance
+            return (self._clipped(reward) * (variance + 1e-8).rsqrt().float()).clamp(-10.0, 10.0)
+        return self._clipped(reward)
+
+    def _clipped(self, reward: Tensor) -> Tensor:
+        limit = self.config.reward_clip
+        return reward if limit is None else reward.clamp(-limit, limit)
+
+    def _discounted(self, reward: Tensor, discount: Tensor, ended: Tensor) -> tuple[Tensor, Tensor]:
+        """The running return sum_k gamma^k r_{t-k} after each transition, [T, N], and what the next row starts with.
+
+        It starts again after a discount of 0 and with each episode.
+        """
+        reward = torch.where(ended, 0.0, self._clipped(reward))
+        decay = self.config.gamma * torch.where(ended, 0.0, discount)
+        every, carried = torch.empty_like(reward), self._running
+        for t in range(len(reward)):
+            every[t] = carried + reward[t]
+            carried = decay[t] * every[t]
+        return every, carried
 
     def learn(self, rollout: Rollout) -> Metrics:
         """All gradient updates on one rollout. Returns the metrics averaged over them.
@@ -333,92 +428,75 @@ class PolicyAgent(Agent):
         Raises NonFiniteError, with the weights as they were before that update, where a loss is not finite.
         """
         lr = value_at(self.config.lr, self.step)
-        sums: dict[str, Tensor] = {}
-        count = 0
+        names: list[str] = []
+        losses, norms, said = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch in self.batches(rollout):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
-                out = self.loss(self._standardised(batch))
-            loss = out.loss.float()
-            mean = loss.mean() if loss.dim() == 1 else torch.where(batch.valid, loss, 0.0).sum() / batch.valid.sum()
-            try:
-                norm = self.optimizer.step(mean, lr)
-            except NonFiniteError as error:
-                raise NonFiniteError(f"{self.name}, update {self.updates + 1}, step {self.step}: {error}") from None
-            self.updates += 1
-            count += 1
-            for name, value in {"loss": mean.detach(), "grad_norm": norm, **out.metrics}.items():
-                sums[name] = sums[name] + value if name in sums else value
-            if self.enough(out.metrics):
+            out = self.loss(self._standardised(batch))
+            if losses and self.enough(out, batch):
                 break
-        residual = (rollout.target - rollout.value)[rollout.valid]
-        spread = rollout.target[rollout.valid].var(unbiased=False)
-        metrics = {name: value / count for name, value in sums.items()}
-        metrics["explained_variance"] = 1 - residual.var(unbiased=False) / (spread + 1e-8)
-        return metrics
+            loss = average(out.loss, batch.valid)
+            try:
+                norm = self.optimizer.step(loss, lr)
+            except NonFiniteError as error:
+                wrong = [k for k, v in out.metrics.items() if not bool(torch.isfinite(average(v, batch.valid)))]
+                where = f", update {self.updates + 1}, step {self.step}"
+                source = f" ({', '.join(wrong)})" if wrong else ""
+                raise NonFiniteError(f"{self.name}{where}: {error}{source}") from None
+            self.updates += 1
+            names = list(out.metrics)
+            losses.append(loss.detach())
+            norms.append(norm)
+            said.append(average(torch.stack([v.detach() for v in out.metrics.values()]), batch.valid))
+        rows = rollout.rows
+        spread = rows.target[rows.valid].var(unbiased=False)
+        unexplained = (rows.target - rows.value)[rows.valid].var(unbiased=False)
+        return {
+            "loss": torch.stack(losses).mean(),
+            "grad_norm": torch.stack(norms).mean(),
+            **dict(zip(names, torch.stack(said).mean(0), strict=True)),
+            "explained_variance": torch.where(spread > 1e-8, 1 - unexplained / spread, 0.0),
+        }
 
-    def enough(self, metrics: Metrics) -> bool:
-        """Whether to stop the passes over this rollout early."""
-        return False
+    def items(self, rollout: Rollout) -> Tensor:
+        """What minibatches are drawn from, int64: transitions t * N + env; with a memory environments that have one."""
+        valid = rollout.rows.valid
+        return (valid.any(0) if self.recurrent else valid.flatten()).nonzero().squeeze(1)
 
-    def select(self, rollout: Rollout, index: Tensor | None) -> PolicyBatch:
-        """Rows of a rollout: without a memory valid transitions by flat index (None: all), with one whole environments.
-
-        Args:
-            index: int64 [B], into the valid transitions, or into the environments where the policy has a memory.
-        """
+    def select(self, rollout: Rollout, index: Tensor | None = None) -> PolicyBatch:
+        """The `items` of a rollout named by `index`, int64 [B]; all of them where it is None."""
+        rows = rollout.rows
         if self.recurrent:
-            if index is None:
-                return PolicyBatch(*rollout)
-            picked = rollout._replace(obs={k: v[:, index] for k, v in rollout.obs.items()}, state=rollout.state[index])
-            rest = {
-                k: None if v is None else v[:, index] for k, v in rollout._asdict().items() if k not in ("obs", "state")
-            }
-            return PolicyBatch(**{**picked._asdict(), **rest})
-        flat = rollout.valid.reshape(-1).nonzero().squeeze(1)
-        flat = flat if index is None else flat[index]
-
-        def take(x: Tensor) -> Tensor:
-            return x.reshape(-1, *x.shape[2:])[flat]
-
-        parts = {k: None if v is None else take(v) for k, v in rollout._asdict().items() if k not in ("obs", "state")}
-        return PolicyBatch(obs={k: take(v) for k, v in rollout.obs.items()}, state=rollout.state[:0], **parts)
+            index = self.items(rollout) if index is None else index
+            return _each(rows, lambda x: x[:, index])._replace(state=rows.state[index])
+        flat = _each(rows, lambda x: x.flatten(0, 1))._replace(state=rows.state[:0])
+        if index is None:
+            index = self.items(rollout)
+            if len(index) == rows.valid.numel():
+                return flat
+        return _each(flat, lambda x: x[index])
 
     def evaluate_actions(self, batch: PolicyBatch) -> tuple[Tensor, Tensor, Tensor]:
         """(log-probability, entropy, value) of the batch's rows by the network as it is now."""
-        first = batch.first if self.recurrent else None
-        out: Policy = self.network(batch.obs, batch.state, first, batch.mask)
+        out: Policy = self.network(batch.obs, batch.state, batch.first if self.recurrent else None, batch.mask)
         return out.dist.log_prob(batch.action), out.dist.entropy(), out.value
 
     def _standardised(self, batch: PolicyBatch) -> PolicyBatch:
         if not self.config.normalize_advantage:
             return batch
-        valid = batch.advantage[batch.valid]
+        valid = batch.advantage[batch.valid] if self.recurrent else batch.advantage
         if len(valid) < 2:  # one row has no spread
             return batch
         advantage = (batch.advantage - valid.mean()) / (valid.std() + 1e-8)
         return batch._replace(advantage=advantage)
 
-    def _take_in_returns(self, rollout: Rollout) -> None:
-        seen = []
-        clip = self.config.reward_clip
-        for reward, discount, first in zip(self._reward[1:], self._discount[1:], self._first[1:], strict=True):
-            reward = reward if clip is None else reward.clamp(-clip, clip)
-            self._running = torch.where(first, 0.0, self.config.gamma * self._running + reward)
-            seen.append(self._running[~first])
-            self._running = torch.where(discount > 0, self._running, 0.0)
-        self.returns.update(torch.cat(seen))
-
     # acting
 
     def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
+        first = torch.tensor(ts.first).to(self.device) if self.recurrent else None
+        out: Policy = self.network(obs, actor.memory, first, mask)
         if self.recurrent:
-            first = torch.tensor(ts.first).to(self.device).unsqueeze(0)
-            rows = {k: v.unsqueeze(0) for k, v in obs.items()}
-            out: Policy = self.network(rows, actor.memory, first, None if mask is None else mask.unsqueeze(0))
             actor.memory = out.state
-        else:
-            out = self.network(obs, actor.memory, None, mask)
         if actor.mode == "greedy":
             raw = out.dist.mode()
         else:
@@ -427,27 +505,27 @@ class PolicyAgent(Agent):
                     actor.noise = self.network.policy.draw_noise(actor.num_envs, actor.generator)
                 actor.age += 1
             raw = out.dist.sample(actor.generator, actor.noise)
-        log_prob, value, action = out.dist.log_prob(raw), out.value, out.dist.action(raw)
-        if self.recurrent:
-            raw, log_prob, value, action = raw[0], log_prob[0], value[0], action[0]
-        extra = {"raw": raw, "log_prob": log_prob, "value": value}
-        arrays = {k: v.cpu().numpy() for k, v in extra.items()}
-        return Choice(action.cpu().numpy(), arrays, out)
+        extra = {}
+        if actor.mode == "explore":
+            extra = {"raw": _array(raw), "log_prob": _array(out.dist.log_prob(raw)), "value": _array(out.value)}
+        return Choice(_array(out.dist.action(raw)), extra, out)
 
     # for those who look on
 
     def schedule(self) -> dict[str, float]:
-        return {"lr": value_at(self.config.lr, self.step)}
+        ramps = {k: v.at(self.step) for k, v in vars(self.config).items() if isinstance(v, Ramp)}
+        return {"lr": value_at(self.config.lr, self.step), **ramps}
 
     def choices(self) -> dict[str, Any]:
         critic = "shared" if self.network.critic_torso is None else "separate"
-        return {"precision": "bf16" if self._autocast else "fp32", "critic": critic}
+        return {"precision": "bf16" if self.network.bf16 else "fp32", "critic": critic}
 
     def predicted_bytes(self) -> int:
         slots = self.rows_kept + self.stack - 1
         leaves = self.spec.obs.values()
         obs = sum(predict_bytes(x.shape, x.dtype, slots, self.num_envs, self.config.store) for x in leaves)
-        return obs + slots * self.num_envs * (self.spec.action.size * 16 + 4 * self.state_size + 40)
+        mask = self.spec.action.logits if self.spec.masked else 0
+        return obs + slots * self.num_envs * (self.spec.action.size * 16 + mask + 4 * self.state_size + 17)
 
     # saving
 
@@ -461,6 +539,7 @@ class PolicyAgent(Agent):
     def learner_state(self) -> dict[str, Any]:
         return {
             "begun": self._begun,
+            "ended": self.ended,
             "optimizer": self.optimizer.state_dict(),
             "returns": dict(self.returns.state_dict()),
             "running": self._running.clone(),
@@ -470,10 +549,28 @@ class PolicyAgent(Agent):
         }
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
-        self._begun = state["begun"]
+        self._begun, self.ended = state["begun"], state["ended"]
         self.optimizer.load_state_dict(state["optimizer"])
         self.returns.load_state_dict(state["returns"])
         self._running = state["running"].to(self.device)
         self._shuffle.set_state(state["shuffle"])
         self._stream.load_state_dict(state["stream"])
         self.replay.load_state_dict(state["replay"])
+
+
+def average(x: Tensor, valid: Tensor) -> Tensor:
+    """The mean of x [..., B] or [..., T, B] over the rows where `valid` [B] or [T, B]; a flat [B] is so throughout."""
+    if valid.dim() == 1:
+        return x.mean(-1)
+    return torch.where(valid, x, 0.0).sum((-2, -1)) / valid.sum()
+
+
+def _each(batch: PolicyBatch, f: Callable[[Tensor], Tensor]) -> PolicyBatch:
+    """`f` of all rows; the state, which is not one of each row, as it is."""
+    obs = {k: f(v) for k, v in batch.obs.items()}
+    mask = None if batch.mask is None else f(batch.mask)
+    return PolicyBatch(obs, mask, f(batch.first), batch.state, *(f(x) for x in batch[4:]))
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return x.detach().cpu().numpy()

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-from agents.base import Metrics
-from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Rollout
+from agents.policy import (
+    PolicyAgent,
+    PolicyBatch,
+    PolicyLearnerConfig,
+    PolicyLoss,
+    Rollout,
+    average,
+    check_schedule,
+)
 from rl.errors import InputError
 from rl.schedules import Ramp, value_at
 
@@ -33,9 +40,7 @@ class PPOConfig(PolicyLearnerConfig):
         for name in ("epochs", "minibatch_size"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        clip = (self.clip.start, self.clip.end) if isinstance(self.clip, Ramp) else (self.clip, self.clip)
-        if min(clip) < 0 or max(clip) <= 0:
-            raise InputError(f"clip must be above 0, got {self.clip}")
+        check_schedule("clip", self.clip, above_0=True)
         for name in ("value_clip", "target_kl"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
@@ -50,16 +55,16 @@ class PPO(PolicyAgent):
 
     def batches(self, rollout: Rollout) -> Iterator[PolicyBatch]:
         """Each pass in a new order, cut into near-equal parts, so that none is left with a single row."""
-        c = self.config
-        rows = rollout.valid.shape[0]
-        items = rollout.valid.shape[1] if self.recurrent else int(rollout.valid.sum())
-        parts = max(1, round(items * (rows if self.recurrent else 1) / c.minibatch_size))
+        c, items = self.config, self.items(rollout)
+        rows = len(items) * (len(rollout.ended) if self.recurrent else 1)
+        parts = min(len(items), max(1, round(rows / c.minibatch_size)))
+        if parts == 1:  # all at once: no order to draw
+            yield from [self.select(rollout)] * c.epochs
+            return
         for _ in range(c.epochs):
-            order = torch.randperm(items, generator=self._shuffle).to(self.device)
-            for index in order.tensor_split(min(parts, items)):
-                batch = self.select(rollout, index)
-                if bool(batch.valid.any()):
-                    yield batch
+            order = items[torch.randperm(len(items), generator=self._shuffle).to(self.device)]
+            for index in order.tensor_split(parts):
+                yield self.select(rollout, index)
 
     def loss(self, batch: PolicyBatch) -> PolicyLoss:
         c = self.config
@@ -74,18 +79,12 @@ class PPO(PolicyAgent):
             near = batch.value + (value - batch.value).clamp(-c.value_clip, c.value_clip)
             error = torch.max(error, (near - batch.target).square())
         loss = -gain + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
+        metrics = {"policy_loss": -gain, "value_loss": error, "entropy": entropy}
         with torch.no_grad():
-            valid = batch.valid
-            metrics = {
-                "policy_loss": -gain[valid].mean(),
-                "value_loss": error[valid].mean(),
-                "entropy": entropy[valid].mean(),
-                # Schulman's estimator: (r - 1) - log r, never negative
-                "approx_kl": (ratio - 1 - log_ratio)[valid].mean(),
-                "clip_fraction": ((ratio - 1).abs() > clip)[valid].float().mean(),
-            }
+            metrics["approx_kl"] = ratio - 1 - log_ratio  # Schulman's estimator, never negative
+            metrics["clip_fraction"] = ((ratio - 1).abs() > clip).float()
         return PolicyLoss(loss, metrics)
 
-    def enough(self, metrics: Metrics) -> bool:
+    def enough(self, out: PolicyLoss, batch: PolicyBatch) -> bool:
         limit = self.config.target_kl
-        return limit is not None and bool(metrics["approx_kl"] > 1.5 * limit)
+        return limit is not None and bool(average(out.metrics["approx_kl"], batch.valid) > 1.5 * limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Rollout
 from rl.errors import InputError
@@ -32,6 +33,8 @@ class ReinforceConfig(PolicyLearnerConfig):
             raise InputError(f"episodes must be at least 1, got {self.episodes}")
         if self.gae_lambda != 1.0:
             raise InputError(f"reinforce learns from whole returns: gae_lambda must be 1, got {self.gae_lambda}")
+        if not self.baseline and self.value_cost != PolicyLearnerConfig.value_cost:
+            raise InputError(f"value_cost={self.value_cost} is for baseline=True: leave it out")
 
 
 class Reinforce(PolicyAgent):
@@ -45,32 +48,26 @@ class Reinforce(PolicyAgent):
     config: ReinforceConfig
 
     def due(self) -> bool:
-        first = self.replay.newest(min(self.replay.count - self._begun, self.replay.slots))[0].first
-        ended = int(first[1:].sum())
-        return ended >= self.config.episodes or super().due()
+        return self.ended >= self.config.episodes or super().due()
 
     def rollout(self, length: int) -> Rollout:
         rollout = super().rollout(length)
-        if not self.config.baseline:  # the return alone: values are neither subtracted nor bootstrapped from
-            zero = torch.zeros_like(torch.cat([rollout.value, rollout.value[:1]]))
-            from rl import returns
+        if length > self.config.rollout:  # the replay is full: rows are taken as they are
+            return rollout
+        finished = rollout.ended.flip(0).cummax(0).values.flip(0)  # [T, N]: an end comes at or after this row
+        return rollout._replace(rows=rollout.rows._replace(valid=rollout.rows.valid & finished))
 
-            seen = self.seen(self._reward)
-            advantage, target = returns.gae(seen, self._discount, self._first, zero, self.config.gamma, 1.0)
-            rollout = rollout._replace(advantage=advantage, target=target, value=zero[:-1])
-        if length <= self.config.rollout:  # else an episode filled the replay, and is taken as it is
-            ends = self._first[1:].flip(0).cummax(0).values.flip(0)  # [T, N]: an end comes at or after this row
-            rollout = rollout._replace(valid=rollout.valid & ends)
-        return rollout
+    def advantages(self, reward: Tensor, discount: Tensor, first: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        # without a baseline the return alone: values are neither subtracted nor bootstrapped from
+        return super().advantages(reward, discount, first, value if self.config.baseline else torch.zeros_like(value))
 
     def loss(self, batch: PolicyBatch) -> PolicyLoss:
         c = self.config
         log_prob, entropy, value = self.evaluate_actions(batch)
-        error = (value - batch.target).square()
-        loss = -log_prob * batch.advantage - value_at(c.entropy_cost, self.step) * entropy
+        gain = log_prob * batch.advantage
+        loss = -gain - value_at(c.entropy_cost, self.step) * entropy
+        metrics = {"policy_loss": -gain, "entropy": entropy}
         if c.baseline:
-            loss = loss + c.value_cost * error
-        with torch.no_grad():
-            valid = batch.valid
-            metrics = {"entropy": entropy[valid].mean(), "value_loss": error[valid].mean()}
+            metrics["value_loss"] = (value - batch.target).square()
+            loss = loss + c.value_cost * metrics["value_loss"]
         return PolicyLoss(loss, metrics)

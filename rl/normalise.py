@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -38,7 +40,7 @@ class RunningMoments(nn.Module):
         self.count.copy_(total)
 
     def forward(self, x: Tensor, limit: float = 10.0) -> Tensor:
-        """x standardised and clipped to [-limit, limit], float32; x itself before anything was seen."""
+        """x standardised and clipped to [-limit, limit], float32; only clipped before anything was seen."""
         scale = (self.var + 1e-8).rsqrt()
         return ((x - self.mean.float()) * scale.float()).clamp(-limit, limit)
 
@@ -52,9 +54,14 @@ class ObservationNormaliser(nn.Module):
         self.moments = nn.ModuleList(RunningMoments(shape) for shape in shapes.values())
 
     def forward(self, obs: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {**obs, **{name: m(obs[name]) for name, m in zip(self.names, self.moments, strict=True)}}
+        return {**obs, **{name: moments(obs[name]) for name, moments in self._leaves()}}
 
     def update(self, obs: dict[str, Tensor]) -> None:
         """Takes in rows [B, *shape] of each leaf, one frame each."""
-        for name, moments in zip(self.names, self.moments, strict=True):
+        for name, moments in self._leaves():
             moments.update(obs[name])
+
+    def _leaves(self) -> Iterator[tuple[str, RunningMoments]]:
+        for name, moments in zip(self.names, self.moments, strict=True):
+            assert isinstance(moments, RunningMoments)
+            yield name, moments
