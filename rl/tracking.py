@@ -56,6 +56,9 @@ class Tracker:
     def log_checkpoint(self, path: Path, step: int, aliases: Sequence[str] = ("latest",)) -> None:
         """A checkpoint folder, without the replay: as an artifact of type `model`."""
 
+    def log_report(self, tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]], page: Path) -> None:
+        """What a comparison found: tables by name (columns, rows), and its page of HTML."""
+
     def finish(self, status: str = "done", patience: float = 60.0) -> None:
         """`status`: done, failed, stopped, ... Waits at most `patience` seconds for what is still to be sent."""
 
@@ -205,6 +208,16 @@ class WandbTracker(Tracker):
             run.log_artifact(artifact, aliases=aliases)
 
         self._put(send, step)
+
+    def log_report(self, tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]], page: Path) -> None:
+        def send(wandb: Any, run: Any, now: dict[str, Any]) -> None:
+            row = {
+                name: wandb.Table(columns=list(columns), data=[list(r) for r in rows], allow_mixed_types=True)
+                for name, (columns, rows) in tables.items()
+            }
+            run.log({**row, "report": wandb.Html(Path(page).read_text(encoding="utf-8"), inject=False)})
+
+        self._put(send)
 
     def finish(self, status: str = "done", patience: float = 60.0) -> None:
         if not self._thread.is_alive():

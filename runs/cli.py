@@ -299,6 +299,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
 
     p = verb("report", _report, "write the page of a comparison or a run")
     p.add_argument("dir", metavar="DIR")
+    _add_track(p)
 
     p = verb("record", _record, "train every seed that has no result yet and write runs/results/", _show_records)
     p.add_argument("recipe", metavar="RECIPE")
@@ -436,7 +437,7 @@ def _compare(a: argparse.Namespace) -> Result:
 
 
 def _report(a: argparse.Namespace) -> Result:
-    return _call("runs.report.report", a.dir, quiet=a.quiet)
+    return _call("runs.report.report", a.dir, track=a.track, quiet=a.quiet)
 
 
 def _record(a: argparse.Namespace) -> Result:

@@ -32,8 +32,10 @@ VIDEO_LIMIT = 30_000_000
 """Bytes of videos that are put into the page; beyond, the page links to the files."""
 
 
-def report(folder: str | Path, *, quiet: bool = True) -> dict[str, Any]:
+def report(folder: str | Path, *, track: str = "off", quiet: bool = True) -> dict[str, Any]:
     """Writes `report.html` and `report.md` into a comparison's or a run's folder.
+
+    `track` sends a comparison's tables and page to W&B as well: auto, online or offline.
 
     Returns their paths and, of a comparison, the estimates and verdicts. Raises `InputError` for a folder that is
     neither, `RunError` where the disk is full; what was there before stays whole.
@@ -53,6 +55,8 @@ def report(folder: str | Path, *, quiet: bool = True) -> dict[str, Any]:
     paths = {"html": folder / "report.html", "markdown": folder / "report.md"}
     write_atomic(paths["html"], page.html().encode())
     write_atomic(paths["markdown"], page.markdown().encode())
+    if found and track != "off":
+        _send(comparison, found, paths["html"], track)
     if not quiet:
         print(f"{page.verdict}\n{paths['html']}")
     return {
@@ -61,6 +65,24 @@ def report(folder: str | Path, *, quiet: bool = True) -> dict[str, Any]:
         "verdict": page.verdict,
         "analysis": found,
     }
+
+
+def _send(comparison: Mapping[str, Any], found: Mapping[str, Any], page: Path, mode: Any) -> None:
+    from rl import tracking
+
+    envs = [t["env"] for t in found["tasks"]]
+    tracker = tracking.track(
+        mode,
+        folder=page.parent,
+        env=envs[0] if len(envs) == 1 else f"{len(envs)} tasks",
+        agent="comparison",
+        seed=0,
+        config={k: comparison.get(k) for k in ("tasks", "contenders", "commit", "machine", "versions")},
+        command=shlex.split(_command(comparison.get("command", ""))),
+        job_type="compare",
+    )
+    tracker.log_report(tables(found), page)
+    tracker.finish()
 
 
 def tables(analysis: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[Any]]]]:

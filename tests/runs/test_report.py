@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,10 +181,23 @@ def test_tables_are_plain_numbers_for_trackers() -> None:
     assert tables["verdicts"][1][0][-2] == "better"
 
 
+def test_the_tables_reach_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("wandb")
+    for name in ("WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    rp.report(write(tmp_path, comparison(seeds=2)), track="offline")
+    (saved,) = (tmp_path / "wandb").glob("offline-run-*")
+    media = sorted(p.name.split("_")[0] for p in (saved / "files" / "media").rglob("*") if p.is_file())
+    assert media == ["report", "scores", "verdicts"]
+    (table,) = (saved / "files" / "media" / "table").glob("verdicts*")
+    row = json.loads(table.read_text())
+    assert row["columns"][:3] == ["task", "a", "b"] and row["data"][0][:3] == ["CartPole-v1", "dqn", "sb3:dqn"]
+
+
 def test_a_single_run_has_its_own_page(tmp_path: Path) -> None:
     recipe = {"env": "CartPole-v1", "agent": {"name": "dqn", "lr": 1e-3}, "steps": 3000, "seed": 4}
     (tmp_path / "run.json").write_text(json.dumps({"recipe": recipe, "command": ["rl", "train", "CartPole-v1"]}))
-    lines = {
+    lines: dict[str, list[dict[str, Any]]] = {
         "metrics": [
             {"step": s, "seconds": s / 1000, "train/loss": 1 / s, "train/odd": None} for s in (1000, 2000, 3000)
         ],
