@@ -212,43 +212,47 @@ def draw_note(canvas: Canvas, words: str, unit: float) -> None:
 
 
 def _panels(canvas: Canvas, view: View, unit: float) -> None:
-    """Stacks the panels that have something to show; the bars take what they need, plots share the rest."""
-    gap, thought = unit * 0.5, view.thought
-    y = gap
+    """Numbers and bars take what they need, plots share the rest: below them, or beside them where that is wider."""
+    gap = unit * 0.5
     width = canvas.width - gap
-    _numbers(canvas.part(0, y, width, unit * 3.2), view, unit)
+    wide = canvas.width > 1.3 * canvas.height
+    column = width * 0.46 - gap if wide else width
+    y = gap
+    _numbers(canvas.part(0, y, column, unit * 3.2), view, unit)
     y += unit * 3.2 + gap
-    plots = []
-    if thought is not None:
-        rows = _bar_rows(view)
-        if rows:
-            each = min(unit * 1.55, (canvas.height * 0.40) / len(rows))
-            high = unit * 1.7 + each * len(rows)
-            _bars(
-                canvas.part(0, y, width, high),
-                rows,
-                "Q-values" if thought.q_values is not None else "policy",
-                each,
-                unit,
-            )
-            y += high + gap
-        elif thought.mean is not None:
-            high = unit * 1.7 + unit * 1.6 * min(len(thought.mean), 6)
-            _box_bars(canvas.part(0, y, width, high), thought, view.names, unit)
-            y += high + gap
-        if thought.atoms is not None or thought.quantiles is not None:
-            plots.append("distribution")
-        if thought.value is not None:
-            plots.append("value")
-    plots.append("return")
+    thought, rows = view.thought, _bar_rows(view)
+    if thought is not None and rows:
+        room = canvas.height - y - gap if wide else canvas.height * 0.40
+        each = min(unit * 1.55, (room - unit * 1.7) / len(rows))
+        high = unit * 1.7 + each * len(rows)
+        title = "Q-values" if thought.q_values is not None else "policy"
+        _bars(canvas.part(0, y, column, high), rows, title, each, unit)
+        y += high + gap
+    elif thought is not None and thought.mean is not None:
+        high = unit * 1.7 + unit * 1.6 * min(len(thought.mean), 6)
+        _box_bars(canvas.part(0, y, column, high), thought, view.names, unit)
+        y += high + gap
+    if wide:
+        _plots(canvas.part(column + gap, gap, width - column - gap, canvas.height - gap), view, unit)
+    else:
+        _plots(canvas.part(0, y, width, canvas.height - y), view, unit)
+
+
+def _plots(canvas: Canvas, view: View, unit: float) -> None:
+    """The plots that have something to show, one below the other; where there is no room the less telling ones go."""
+    thought, gap = view.thought, unit * 0.5
+    names = ["return"]
+    if thought is not None and thought.value is not None:
+        names.insert(0, "value")
+    if thought is not None and (thought.atoms is not None or thought.quantiles is not None):
+        names.insert(0, "distribution")
     if view.curve is not None and len(view.curve[0]):
-        plots.append("curve")
-    high = (canvas.height - y) / len(plots) - gap
-    while plots and high < unit * 3.4:  # no room: the less telling plots go
-        plots.remove("return" if "return" in plots else plots[-1])
-        high = (canvas.height - y) / max(1, len(plots)) - gap
-    for name in plots:
-        part = canvas.part(0, y, width, high)
+        names.append("curve")
+    while len(names) > 1 and canvas.height / len(names) < unit * 4.5:
+        names.remove("return" if "return" in names else names[-1])
+    high = canvas.height / len(names)
+    for k, name in enumerate(names):
+        part = canvas.part(0, k * high, canvas.width, high - gap)
         if name == "distribution" and thought is not None:
             _distribution(part, thought, view.names, unit)
         elif name == "value":
@@ -257,7 +261,6 @@ def _panels(canvas: Canvas, view: View, unit: float) -> None:
             _plot(part, "return so far", [(np.asarray(view.trace.returns), drawing.YELLOW)], unit)
         elif view.curve is not None:
             _plot(part, "training", [(view.curve[1], drawing.GREEN)], unit, last=f"step {view.curve[0][-1]:,.0f}")
-        y += high + gap
 
 
 def _numbers(canvas: Canvas, view: View, unit: float) -> None:

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 SIZE = (800, 600)
 LONGEST = 27_000
 """Steps after which a video leaves a game that has no end of its own: half an hour of Atari."""
+END = 0.8
+"""Seconds for which a window shows the end of a game."""
 POLL = 1.0
 """Seconds between two looks for a newer checkpoint."""
 
@@ -448,6 +450,8 @@ class Desk:
                     while now >= due and now < until:
                         self._advance()
                         due = max(due + period, now - 5 * period) if math.isfinite(self.speed) else now
+                        if self.player.ts.last[0] and self.speed <= 2:
+                            due = now + END / self.speed
                         now = time.perf_counter()
                 self._frame()
                 count += 1
