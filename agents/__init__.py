@@ -16,12 +16,17 @@ REGISTRY: dict[str, str] = {
     "ppo": "agents.ppo:PPO",
     "pqn": "agents.pqn:PQN",
     "qrdqn": "agents.qrdqn:QRDQN",
+    "r2d2": "agents.r2d2:R2D2",
     "reinforce": "agents.reinforce:Reinforce",
 }
 """Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
 
 
-PRESETS: dict[str, str] = {}
+PRESETS: dict[str, str] = {
+    "btr_lite": "agents.presets:btr_lite",
+    "drqn": "agents.presets:drqn",
+    "rainbow": "agents.presets:rainbow",
+}
 """Functions that return a config under a name of its own."""
 
 

@@ -200,7 +200,7 @@ class ValuePlayer(Agent):
         """The network's output for one row; moves the actor's memory on, where there is one."""
         if not self.state_size:
             return self.network(obs)  # type: ignore[no-any-return]
-        first = torch.from_numpy(ts.first).to(self.device)
+        first = torch.tensor(ts.first).to(self.device)
         out: Q = self.network({k: v.unsqueeze(0) for k, v in obs.items()}, actor.memory, first.unsqueeze(0))
         assert out.state is not None
         actor.memory = out.state
@@ -386,7 +386,7 @@ class ValueAgent(ValuePlayer):
         return metrics
 
     def sample(self) -> Any:
-        """What one update learns from, with its `index` and `weight`; None where there is nothing yet."""
+        """What one update learns from, with its `rows` and `weight`; None where there is nothing yet."""
         c = self.config
         return self.replay.sample(c.batch_size, c.n_step, value_at(c.importance, self.step))
 

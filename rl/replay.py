@@ -50,8 +50,8 @@ class Windows(NamedTuple):
 class Sequences(NamedTuple):
     """B sampled sequences of consecutive rows, rewards raw; they may run across episodes."""
 
-    index: np.ndarray  # int64 [B]: the start rows
-    rows: TimeStep  # leaves [sequence + 1, B, ...]
+    rows: np.ndarray  # int64 [B]: the start rows
+    steps: TimeStep  # leaves [sequence + 1, B, ...]
     extra: dict[str, np.ndarray]  # the declared columns, as `Replay.rows` gives them
     weight: np.ndarray  # float32 [B]: importance weights, the largest 1
 

@@ -13,6 +13,7 @@ from agents.iqn import IQNConfig
 from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
+from agents.r2d2 import R2D2Config
 from agents.reinforce import ReinforceConfig
 from rl.distributions import PolicyConfig
 from rl.networks import NetConfig
@@ -31,6 +32,7 @@ EVERY: dict[str, Any] = {
     "target_tau": 0.5,
     "head_hidden": 8,
 }
+SEQUENCES: dict[str, Any] = {"burn_in": 3, "length": 6, "period": 4}
 SHORT: dict[str, Any] = {"net": NET, "rollout": 10}
 
 AGENTS: dict[str, Any] = {
@@ -61,6 +63,9 @@ AGENTS: dict[str, Any] = {
     ),
     "ppo lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, minibatch_size=8, normalize_obs=True),
     "ppo gru shared": PPOConfig(**{**SHORT, "net": GRU}, epochs=2, minibatch_size=8, critic="shared"),
+    "r2d2": R2D2Config(**{**VALUE, "net": LSTM}, **SEQUENCES, prioritized=True, n_step=3, double=True, dueling=True),
+    "drqn": R2D2Config(**{**VALUE, "net": GRU}, **{**SEQUENCES, "burn_in": 0}, stored_state=False, rescale=False),
+    "r2d2 noisy stacked": R2D2Config(**{**VALUE, "net": GRU}, **SEQUENCES, noisy=True, stack=2),
     "pqn": PQNConfig(**SHORT, minibatches=3, dueling=True, stack=2),
     "pqn lstm": PQNConfig(**{**SHORT, "net": LSTM}, minibatches=2),
     "a2c": A2CConfig(net=NET),

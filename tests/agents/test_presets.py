@@ -1,0 +1,50 @@
+"""Presets build the agents that their papers describe."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import agents
+from agents.c51 import C51
+from agents.iqn import IQN
+from agents.r2d2 import R2D2
+from rl.networks import NoisyLinear
+from rl.types import ActionSpec, EnvSpec, ObsLeaf
+from tests.agents.worlds import TABLE, row
+
+PIXELS = EnvSpec(
+    "I-v0", {"obs": ObsLeaf((1, 84, 84), "uint8", "image", "CHW", scale=255.0)}, ActionSpec("discrete", (4,))
+)
+
+
+def test_every_preset_builds_and_names_its_agent() -> None:
+    built = {name: agents.name_of(agents.config(name)) for name in agents.PRESETS}
+    assert built == {"btr_lite": "iqn", "drqn": "r2d2", "rainbow": "c51"}
+
+
+def test_rainbow_is_c51_with_the_five_others() -> None:
+    config = agents.config("rainbow")
+    assert config.double and config.dueling and config.noisy and config.prioritized and config.n_step == 3
+    agent = agents.build(config, TABLE, num_envs=2, seed=0)
+    assert isinstance(agent, C51) and agent.network.head.value is not None
+    assert any(isinstance(m, NoisyLinear) for m in agent.network.modules())
+    agent.observe(row([0, 1], first=True))
+    agent.observe(row([1, 2], reward=1.0))
+    assert agent.learn(agent.replay.windows(np.array([0, 1]), 3))["loss"].isfinite()
+
+
+def test_btr_lite_reads_pixels_through_impala() -> None:
+    agent = agents.build(agents.config("btr_lite"), PIXELS, num_envs=1, seed=0)
+    assert isinstance(agent, IQN) and agent.config.munchausen and not agent.config.double
+    assert agent.network.torso.out_features == 64 * 6 * 6
+    with torch.no_grad():
+        out = agent.network({"obs": torch.zeros(1, 4, 1, 84, 84, dtype=torch.uint8)})
+    assert out.quantiles.shape == (1, 4, 8)
+
+
+@pytest.mark.parametrize("name", ["drqn"])
+def test_drqn_starts_from_zeros(name: str) -> None:
+    agent = agents.build(agents.config(name), TABLE, num_envs=1, seed=0)
+    assert isinstance(agent, R2D2) and not agent.config.stored_state and agent.config.burn_in == 0
