@@ -83,7 +83,7 @@ def _words(text: str, pixels: int, colour: Colour) -> pygame.Surface:
     return pygame.transform.smoothscale(large, (max(1, round(large.get_width() / 4)), round(large.get_height() / 4)))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
 def _pill(width: int, height: int, colour: Colour) -> pygame.Surface:
     pen = Pen(width, height, height)
     pen.rect(-pen.half_width, -0.5, 2 * pen.half_width, 1.0, colour, 0.5)

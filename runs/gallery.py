@@ -40,7 +40,7 @@ def arcade() -> list[np.ndarray]:
         env = ArcadeEnv(game, sticky_action_prob=0.0)
         rng, best = np.random.default_rng(1), 0.0
         picture = np.zeros((*SIZE[::-1], 3), np.uint8)
-        for seed in range(8):
+        for seed in range(4):
             env.reset(seed=seed)
             for _ in range(150):
                 before = env.state.copy()

@@ -132,7 +132,7 @@ def _trail(board: Canvas, sprite: Sprite, centre: tuple[float, float], size: tup
         board.stamp(_stamp("fall", 0, 1, size), centre[0], centre[1] - dy * 0.70 * size[1])
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def _stamp(kind: str, variant: int, facing: int, size: tuple[int, int]) -> Stamp:
     """The finished picture of a sprite. Larger than its cell where it glows or its wings stand out."""
     unit = min(size)
@@ -501,7 +501,7 @@ _LAYER = {
 # Backdrops
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=6)
 def _backdrop(game: str, width: int, height: int, cells: tuple[int, int]) -> Stamp:
     unit = height / cells[1]
     pen = Pen(width, height, unit, oversample=2)

@@ -21,7 +21,7 @@ from runs.evaluate import evaluate, load_run
 from runs.panels import draw_view
 from runs.recipe import resolve
 from runs.thoughts import read_thoughts
-from runs.watch import Desk, Follower, Player, film, open_viewer, watch
+from runs.watch import Desk, Follower, Player, _film, film, open_viewer, watch
 
 av = pytest.importorskip("av")
 SMALL = ["learning_starts=60", "batch_size=8", "hidden=16", "eval_episodes=1", "eval_max_steps=30", "save_every=100"]
@@ -299,3 +299,26 @@ def test_the_viewer_beside_a_training_is_a_process_of_its_own(tmp_path, monkeypa
     finally:
         viewer.terminate()
         viewer.wait(20)
+
+
+@pytest.mark.full
+def test_ten_thousand_frames_in_flat_memory_and_faster_than_real_time(tmp_path):
+    psutil = pytest.importorskip("psutil")
+    run = resolve("Arcade/Freeway-v1", agent="dqn", steps=100_000, settings=["hidden=16"])
+    agent = agents.build(run.agent, envs.spec(run.env), num_envs=1, seed=0)
+    seen = []
+
+    class Watched(Player):
+        def look(self):
+            super().look()
+            seen.append(psutil.Process().memory_info().rss)
+
+    begun = time.perf_counter()
+    with Watched(agent, run, games=4) as player:
+        _film(player, tmp_path / "long.webm", 4, (800, 600))
+        fps = player.controls.fps
+    seconds = time.perf_counter() - begun
+    assert len(seen) > 10_000
+    assert max(seen[1000:]) - seen[1000] < 50e6
+    assert seconds < len(seen) / fps
+    print(f"{len(seen)} frames in {seconds:.0f} s, {(max(seen[1000:]) - seen[1000]) / 1e6:.1f} MB")
