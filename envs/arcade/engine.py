@@ -85,7 +85,7 @@ def observe(s: Row, board: np.ndarray) -> None: ...
 def restart(s: Row) -> None:
     s.elapsed = 0
     s.score = 0
-    s.last_action = NOOP
+    s.last_action = NOOP  # MinAtar's reaches over from the episode before; a seeded episode must not depend on it
     s.ended = False
     reset(s)
 
@@ -173,7 +173,7 @@ class Games:
             raise InputError(f"difficulty_ramping must be True or False, got {difficulty_ramping!r}")
         if max_episode_steps is not None and (not _is_int(max_episode_steps) or max_episode_steps < 1):
             raise InputError(f"max_episode_steps must be None or at least 1, got {max_episode_steps!r}")
-        self.game = load_game(name)
+        self.name, self.game = name, load_game(name)
         self.num = int(num)
         self.sticky = float(sticky_action_prob)
         self.ramping = bool(difficulty_ramping)
@@ -184,6 +184,13 @@ class Games:
         self.rows["ended"] = True  # until the first reset
         self.shape = (SIZE, SIZE, len(self.game.CHANNELS))
         self.seed([None] * self.num, np.ones(self.num, bool))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy.deepcopy`: modules and compiled code are shared, not copied."""
+        return {key: value for key, value in vars(self).items() if key not in ("game", "kernels")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, game=load_game(state["name"]), kernels=compile_game(state["name"]))
 
     def seed(self, seeds: Iterable[int | None], mask: np.ndarray) -> None:
         """Gives the masked rows the generators of these seeds; None leaves a generator as it is, if it has begun."""

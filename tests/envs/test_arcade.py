@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import shutil
 import subprocess
@@ -198,6 +199,16 @@ def test_a_restored_state_continues_exactly(game: str) -> None:
     alone = ArcadeEnv(game)
     one = {**saved, "rows": {name: value[:1] for name, value in saved["rows"].items()}}
     assert np.array_equal(alone.set_state(one), obs[0])
+
+
+def test_a_deep_copy_goes_its_own_way() -> None:
+    env = ArcadeEnv("Asterix")
+    env.reset(seed=0)
+    before = env.get_state()["rows"]
+    twin = copy.deepcopy(env)
+    steps = [twin.step(action)[0] for action in (1, 2, 3, 4)]
+    assert all(np.array_equal(before[name], value) for name, value in env.get_state()["rows"].items())
+    assert equal(steps, [env.step(action)[0] for action in (1, 2, 3, 4)])
 
 
 def test_a_state_of_another_game_version_or_size_is_refused_in_one_line() -> None:
