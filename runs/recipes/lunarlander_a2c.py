@@ -1,0 +1,15 @@
+"""A2C learns to land LunarLander in 200,000 steps, with the hyperparameters of Stable-Baselines3's RL Zoo.
+
+Short rollouts and one update on each make it weak here: compare `lunarlander_ppo`.
+"""
+
+from agents.a2c import A2CConfig
+from rl.schedules import Ramp
+from runs.recipe import Run
+
+run = Run(
+    env="LunarLander-v3",
+    agent=A2CConfig(gamma=0.995, lr=Ramp(8.3e-4, 0.0, 200_000), entropy_cost=1e-5),
+    steps=200_000,
+    num_envs=8,
+)

@@ -1,0 +1,14 @@
+"""REINFORCE learns to land LunarLander in a million steps.
+
+Whole returns are noisy: it takes several times the steps of `lunarlander_ppo`.
+"""
+
+from agents.reinforce import ReinforceConfig
+from rl.schedules import Ramp
+from runs.recipe import Run
+
+run = Run(
+    env="LunarLander-v3",
+    agent=ReinforceConfig(episodes=8, gamma=0.995, lr=Ramp(3e-3, 0.0, 1_000_000), entropy_cost=0.01),
+    steps=1_000_000,
+)
