@@ -6,7 +6,7 @@ home for up to +10, more the more oxygen is left. Each surfacing makes the enemi
 State fields (besides the engine's, see `rules.state_row`):
 
     x, y            the submarine; y is 0 (the surface) to 8     facing_right   which way it looks and fires
-    oxygen          200 down to -1, where the game ends          surfaced       whether it has not dived since surfacing
+    oxygen          200 down; a step that finds none left ends   surfaced       whether it has not dived since surfacing
     divers_aboard   at most 6; below 0 after all were brought    reload_timer   steps until it may fire again
                     home, as in MinAtar: so many must first be made up for
     spawn_timer     steps until an enemy enters                  spawn_period   what it restarts from, 20 down to 1
@@ -15,11 +15,11 @@ State fields (besides the engine's, see `rules.state_row`):
 
 and five lists, in order of entry, each an array of which the first `num_...` rows count:
 
-    shots, num_shots      [4, 3]   X, Y, RIGHT           our bullets
-    bombs, num_bombs      [64, 3]  X, Y, RIGHT           their bullets
-    fish, num_fish        [40, 4]  X, Y, RIGHT, MOVE     MOVE: steps until it moves by one cell
-    subs, num_subs        [40, 5]  X, Y, RIGHT, MOVE, SHOOT     SHOOT: steps until it fires
-    divers, num_divers    [8, 4]   X, Y, RIGHT, MOVE
+    shots, num_shots      [4, 3]   X, Y, HEADS_RIGHT                our bullets
+    bombs, num_bombs      [64, 3]  X, Y, HEADS_RIGHT                their bullets
+    fish, num_fish        [40, 4]  X, Y, HEADS_RIGHT, MOVE          MOVE: steps until it moves by one cell
+    subs, num_subs        [40, 5]  X, Y, HEADS_RIGHT, MOVE, SHOOT   SHOOT: steps until it fires
+    divers, num_divers    [8, 4]   X, Y, HEADS_RIGHT, MOVE
 """
 
 import numpy as np
