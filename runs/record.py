@@ -206,10 +206,12 @@ def write_table(results: Path = RESULTS) -> Path:
     for r in read_results(results):
         groups.setdefault((r["recipe"], r["fingerprint"]), []).append(r)
     current = {name: fingerprint(resolve_recipe(name)) for name in recipe_names() if (RECIPES / f"{name}.py").exists()}
-    columns = (
-        "recipe,environment,protocol,steps,games,policy,IQM,scores by seed,minutes,jobs,fingerprints,commit".split(",")
-    )
-    lines = [_INTRODUCTION, f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines = [
+        _INTRODUCTION,
+        "| recipe | environment | protocol | steps | games | policy | IQM | scores by seed | minutes | jobs "
+        "| fingerprints | commit |",
+        "|---" * 12 + "|",
+    ]
     for (recipe, mark), group in sorted(groups.items()):
         good = [r for r in group if r["status"] == "ok"]
         run = group[0]["run"]
