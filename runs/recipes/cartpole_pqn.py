@@ -1,6 +1,6 @@
 """PQN balances CartPole: every seed at 500 of 500 in 500,000 steps, without a replay and in seconds.
 
-Up against CleanRL's PQN, 500 in 50 seconds. A laptop needs about 20.
+Up against CleanRL's PQN, 495 +- 7 over the last training episodes, in 50 seconds.
 """
 
 from agents.pqn import PQNConfig
@@ -11,16 +11,16 @@ from runs.recipe import Run
 run = Run(
     env="CartPole-v1",
     agent=PQNConfig(
-        net=NetConfig(hidden=(120, 84), layer_norm=True),
+        net=NetConfig(hidden=(64, 64), layer_norm=True),
         gamma=0.99,
-        q_lambda=0.65,
-        rollout=32,
+        q_lambda=0.9,
+        rollout=64,
         epochs=2,
-        minibatches=8,
+        minibatches=16,
         lr=Ramp(1e-3, 0.0, 500_000),
-        epsilon=Ramp(1.0, 0.05, 150_000),
+        epsilon=Ramp(1.0, 0.05, 100_000),
     ),
     steps=500_000,
-    num_envs=64,
+    num_envs=32,
     log_every=10_000,
 )

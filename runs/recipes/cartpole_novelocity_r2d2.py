@@ -1,0 +1,34 @@
+"""R2D2 balances CartPole without seeing velocities, within 300,000 steps.
+
+Up against recurrent PPO of SB3-contrib, 500 after 100,000.
+"""
+
+from agents.r2d2 import R2D2Config
+from rl.networks import NetConfig
+from rl.schedules import Ramp
+from runs.recipe import Run
+
+run = Run(
+    env="CartPole-NoVelocity-v1",
+    agent=R2D2Config(
+        net=NetConfig(hidden=(64,), core="gru", core_size=64),
+        gamma=0.99,
+        lr=Ramp(1e-3, 1e-5, 300_000),
+        batch_size=32,
+        buffer_size=100_000,
+        learning_starts=2_000,
+        replay_ratio=0.05,
+        update_every=40,
+        target_every=100,
+        n_step=3,
+        double=True,
+        burn_in=10,
+        length=20,
+        period=10,
+        rescale=False,
+        epsilon=Ramp(1.0, 0.02, 30_000),
+    ),
+    steps=300_000,
+    num_envs=8,
+    log_every=5_000,
+)
