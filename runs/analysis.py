@@ -426,8 +426,8 @@ def share(x: float | None) -> str:
     return "–" if x is None else f"{x:.2f}".replace("-", "−")
 
 
-def say(pair: Mapping[str, Any], scale: str = "") -> str:
-    """One pair's verdict as a sentence."""
+def say(pair: Mapping[str, Any], scale: str = "", more: bool = True) -> str:
+    """One pair's verdict as a sentence, and a second one on what `more` seeds would do."""
     a, b, word = pair["a"], pair["b"], pair["verdict"]
     interval = pair["interval"]
     unit, shown = (f" {scale}", share) if scale else ("", number)
@@ -444,7 +444,8 @@ def say(pair: Mapping[str, Any], scale: str = "") -> str:
         return f"{a} is {word} than {b} ({inside})."
     if word.startswith("equivalent"):
         return f"{a} and {b} are equivalent within the margin of {shown(pair['margin'])} ({inside})."
-    return f"{a} and {b} are not distinguishable with this many seeds ({inside}).{_more(pair['more_seeds'])}"
+    advice = _more(pair["more_seeds"]) if more else ""
+    return f"{a} and {b} are not distinguishable with this many seeds ({inside}).{advice}"
 
 
 def _signed(x: float, shown: Callable[[float], str] = number) -> str:
@@ -466,9 +467,12 @@ def _headline(found: Mapping[str, Any]) -> str:
     if found["aggregate"] and found["aggregate"]["pairs"]:
         pair = found["aggregate"]["pairs"][0]
         count = len(found["aggregate"]["tasks"])
-        return f"Over {count} tasks, {say(pair, 'human-normalised' if found['aggregate']['human'] else 'normalised')}"
+        scale = "human-normalised" if found["aggregate"]["human"] else "normalised"
+        return f"Over {count} tasks, {say(pair, scale, more=False)}"
     sentences = [
-        f"On {t['env']} after {t['steps']:,} steps, {say(t['pairs'][0])}" for t in found["tasks"] if t["pairs"]
+        f"On {t['env']} after {t['steps']:,} steps, {say(t['pairs'][0], more=False)}"
+        for t in found["tasks"]
+        if t["pairs"]
     ]
     if sentences:
         return " ".join(sentences)

@@ -176,13 +176,18 @@ def _parse(text: str) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() and "e" in text and "-" not in text else value
 
 
-def full_config(peer: Peer) -> dict[str, Any]:
-    """Everything the peer trains with, defaults included, for the page's table."""
+def full_config(peer: Peer, steps: int) -> dict[str, Any]:
+    """Everything the peer trains with, defaults included, for the page's table.
+
+    What our agents have too goes by our names, so that the two stand side by side; then SB3's own words, `sb3.` before.
+    """
+    fields, run, _ = ours_like(peer, steps)
     defaults = {
         k: v for k, v in arguments(peer.algorithm).items() if v is None or isinstance(v, (bool, int, float, str))
     }
     own = {k: v for k, v in dataclasses.asdict(peer).items() if k in OURS}
-    return {**own, **defaults, **peer.settings}
+    theirs = {f"sb3.{k}": v for k, v in {**own, **defaults, **peer.settings}.items()}
+    return {**run, **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}, **theirs}
 
 
 # The environment
@@ -552,7 +557,7 @@ def _class(key: str, value: Any) -> Any:
 # Our agents with their hyperparameters
 
 
-def ours_like(agent: str, peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """The peer's hyperparameters for our agent of the same algorithm.
 
     Returns the agent's fields (dotted), the run's fields and, in words, what could not be carried over. Rhythms are

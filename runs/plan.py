@@ -39,7 +39,7 @@ SUITES: dict[str, tuple[str, ...]] = {
         )
     ),
 }
-EVALUATIONS = 20
+EVALUATIONS, ATARI_EVALUATIONS = 20, 10
 """Evaluations in a curve."""
 RANDOM_GAMES = 100
 
@@ -162,7 +162,7 @@ def _task(env: str, contenders: Sequence[Contender], own: Run | None, named: boo
         steps=steps,
         env_config=config,
         spec=spec,
-        eval_every=max(1, steps // EVALUATIONS),
+        eval_every=max(1, steps // (ATARI_EVALUATIONS if spec.protocol else EVALUATIONS)),
         eval_episodes=first.eval_episodes if first is not None else 20,
         eval_max_steps=first.eval_max_steps if first is not None else None,
         threads=first.threads if first is not None else 1,
@@ -210,7 +210,7 @@ def _side(c: Contender, task: Task, own: Run | None) -> Side:
         if peer.n_envs > task.steps:
             raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")
         note = f"values from {peers.zoo_source()}" if c.source == "zoo" else "the algorithm's defaults"
-        config = peers.full_config(peer) | {"evaluation": "sampled" if sample else "greedy"}
+        config = {"evaluation": "sampled" if sample else "greedy"} | peers.full_config(peer, task.steps)
         return Side(c, task, job, config, note)
     run, note, unmapped = _ours(c, task, own)
     _check(c, run, task.spec)
@@ -231,7 +231,7 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
     elif c.preset in ("sb3", "zoo"):
         algorithm = _algorithm(c, task.env)
         peer = peers.build_peer(c.preset, algorithm, task.spec)  # type: ignore[arg-type]
-        fields, changes, unmapped = peers.ours_like(c.name, peer, task.steps)
+        fields, changes, unmapped = peers.ours_like(peer, task.steps)
         config, missing = peers.apply_fields(agents.config(c.name), fields)
         run = Run(env=task.env, agent=config, steps=task.steps, num_envs=changes["num_envs"])
         unmapped = unmapped + missing

@@ -606,14 +606,19 @@ def _hyperparameters(comparison: Mapping[str, Any]) -> list[Any]:
         if not keys:
             continue
         rows: list[list[str | Cell]] = []
+        alone: list[list[str | Cell]] = []
         for key in keys:
             values = [_value(config[key]) if key in config else "" for config in configs]
             differs = len({v for v in values if v}) > 1
-            rows.append([f"`{key}`", *(Cell(v, "differs" if differs and v else "") for v in values)])
-        table = Table(["", *names], rows, text_columns=frozenset(range(len(names) + 1)))
+            row: list[str | Cell] = [f"`{key}`", *(Cell(v, "differs" if differs and v else "") for v in values)]
+            (rows if sum(v != "" for v in values) > 1 or len(names) == 1 else alone).append(row)
+        words = frozenset(range(len(names) + 1))
+        shown: list[Any] = [Table(["", *names], rows, text_columns=words)] if rows else []
+        if alone:
+            shown.append(Details("Fields that only one of them has", [Table(["", *names], alone, "", words)]))
         notes = [f"{name}: {side['note']}" for name, side in zip(names, sides, strict=True) if side.get("note")]
         lost = [f"{name}: {line}" for name, side in zip(names, sides, strict=True) for line in side.get("unmapped", ())]
-        inner: list[Any] = [table]
+        inner: list[Any] = shown
         if notes:
             inner.append(Items(notes))
         if lost:

@@ -168,7 +168,8 @@ def test_peers_are_built_from_defaults_or_the_zoo() -> None:
     assert build_peer("zoo", "recurrent_ppo", spec_of("CartPole-NoVelocity-v1")).policy == "MlpLstmPolicy"
     changed = build_peer("sb3", "dqn", cartpole, ["learning_rate=3e-4", "buffer_size=5e3", "n_envs=4"])
     assert changed.settings == {"learning_rate": 3e-4, "buffer_size": 5000} and changed.n_envs == 4
-    assert peers.full_config(tuned)["gae_lambda"] == 0.8 and peers.full_config(tuned)["vf_coef"] == 0.5
+    shown = peers.full_config(tuned, 100_000)
+    assert (shown["gae_lambda"], shown["value_cost"], shown["sb3.vf_coef"]) == (0.8, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -188,20 +189,20 @@ def test_bad_peers_are_refused_in_one_line(
 
 
 def test_rhythms_are_translated_to_gradient_updates() -> None:
-    fields, run, lost = peers.ours_like("dqn", build_peer("zoo", "dqn", spec_of("CartPole-v1")), 50_000)
+    fields, run, lost = peers.ours_like(build_peer("zoo", "dqn", spec_of("CartPole-v1")), 50_000)
     assert run == {"num_envs": 1} and lost == []
     assert (fields["update_every"], fields["replay_ratio"]) == (256, 0.5)
     assert fields["target_every"] == 128, "a copy every 10 steps is one after each burst of 128 updates"
     assert fields["epsilon"] == {"start": 1.0, "end": 0.04, "steps": 8000}
     assert fields["net.hidden"] == (256, 256) and fields["buffer_size"] == 50_000
-    fields, _, _ = peers.ours_like("dqn", build_peer("zoo", "dqn", spec_of("MountainCar-v0")), 120_000)
+    fields, _, _ = peers.ours_like(build_peer("zoo", "dqn", spec_of("MountainCar-v0")), 120_000)
     assert (fields["replay_ratio"], fields["target_every"]) == (0.5, 300)
-    fields, _, _ = peers.ours_like("dqn", build_peer("zoo", "dqn", spec_of("LunarLander-v3")), 100_000)
+    fields, _, _ = peers.ours_like(build_peer("zoo", "dqn", spec_of("LunarLander-v3")), 100_000)
     assert (fields["replay_ratio"], fields["target_every"], fields["learning_starts"]) == (1.0, 250, 0)
-    fields, run, lost = peers.ours_like("ppo", build_peer("zoo", "ppo", spec_of("Pendulum-v1")), 100_000)
+    fields, run, lost = peers.ours_like(build_peer("zoo", "ppo", spec_of("Pendulum-v1")), 100_000)
     assert run == {"num_envs": 4} and lost == []
     assert (fields["policy.deviation"], fields["noise_every"], fields["policy.log_std"]) == ("gsde", 4, -2.0)
-    fields, _, _ = peers.ours_like("ppo", build_peer("zoo", "ppo", spec_of("CartPole-v1")), 100_000)
+    fields, _, _ = peers.ours_like(build_peer("zoo", "ppo", spec_of("CartPole-v1")), 100_000)
     assert fields["lr"] == {"start": 1e-3, "end": 0.0, "steps": 100_000} and fields["clip"]["start"] == 0.2
 
 
@@ -209,7 +210,7 @@ def test_rhythms_are_translated_to_gradient_updates() -> None:
 def test_ours_take_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
     for task in peers.zoo()[algorithm]:
         env = "ALE/Pong-v5" if task == "atari" else task
-        fields, _, lost = peers.ours_like(algorithm, build_peer("zoo", algorithm, spec_of(env)), 1_000_000)
+        fields, _, lost = peers.ours_like(build_peer("zoo", algorithm, spec_of(env)), 1_000_000)
         config, missing = peers.apply_fields(agents.config(algorithm), fields)
         assert missing == [], task
         assert config.gamma == fields["gamma"] and config.net.hidden == fields["net.hidden"]
