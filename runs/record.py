@@ -47,6 +47,7 @@ def record(
     wanted = [s for s in range(seeds) if not (folder / f"seed-{s}.json").exists()]
     if wanted:
         tree = export_tree()
+        folder.mkdir(parents=True, exist_ok=True)
         say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {jobs} at a time")
         with ThreadPoolExecutor(jobs) as pool:
             for result in pool.map(lambda s: _train_seed(recipe, run, mark, s, tree, jobs), wanted):
