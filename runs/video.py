@@ -176,52 +176,91 @@ class _PyAV:
 
 
 class _Gif:
-    """One palette for each frame: the whole clip's would need the whole clip in memory."""
+    """One palette for the whole clip, so that a frame holds only what changed: the colours of the first frames and,
+    for what comes later, 125 spread over all colours."""
 
     def __init__(self, path: Path, fps: float, width: int, height: int) -> None:
         self._av = _pyav(".gif")
         self._file = self._av.open(str(path), "w")
         self._stream = self._file.add_stream("gif", rate=100)
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "pal8"
-        self._stream.time_base = Fraction(1, 100)  # a GIF counts in hundredths of a second
-        graph = self._av.filter.Graph()
-        source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=Fraction(1, 100))
-        split = graph.add("split")
-        palette = graph.add("palettegen", "stats_mode=single:reserve_transparent=0")
-        use = graph.add("paletteuse", "new=1:dither=none")
-        sink = graph.add("buffersink")
-        source.link_to(split)
-        split.link_to(palette, 0, 0)
-        split.link_to(use, 1, 0)
-        palette.link_to(use, 0, 1)
-        use.link_to(sink)
-        graph.configure()
-        self._graph = graph
+        self._stream.time_base = _HUNDREDTH
+        self._early: list[np.ndarray] = []
+        self._early_room = max(1, min(24, 48_000_000 // (3 * width * height)))
+        self._graph: Any = None
         self._step = max(1, math.ceil(fps / GIF_FPS - 1e-9))
         self._fps = fps
-        self._frames = 0
+        self._given = self._written = 0
 
     def write(self, frame: np.ndarray) -> None:
-        if self._frames % self._step == 0:
-            picture = self._av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts, picture.time_base = round(100 * self._frames / self._fps), Fraction(1, 100)
-            self._graph.push(picture)
-            self._drain()
-        self._frames += 1
+        if self._given % self._step == 0:
+            if self._graph is None:
+                self._early.append(frame.copy())
+                if len(self._early) == self._early_room:
+                    self._begin()
+            else:
+                self._encode(frame)
+        self._given += 1
 
     def close(self) -> None:
-        self._graph.push(None)
-        self._drain()
+        if self._graph is None:
+            self._begin()
         self._file.mux(self._stream.encode(None))
         self._file.close()
 
-    def _drain(self) -> None:
+    def _begin(self) -> None:
+        """Chooses the palette from the frames so far, and writes them."""
+        early, self._early = self._early, []
+        height, width = early[0].shape[:2]
+        graph = self._av.filter.Graph()
+        source = graph.add_buffer(width=width, height=height, format="rgb24", time_base=_HUNDREDTH)
+        colours = graph.add_buffer(width=16, height=16, format="bgra", time_base=_HUNDREDTH)
+        use, sink = graph.add("paletteuse", "dither=none:diff_mode=rectangle"), graph.add("buffersink")
+        source.link_to(use, 0, 0)
+        colours.link_to(use, 0, 1)
+        use.link_to(sink)
+        graph.configure()
+        self._graph, self._source = graph, source
+        rgba = np.full((16, 16, 4), 255, np.uint8)
+        rgba[..., :3] = _palette(early).reshape(16, 16, 3)
+        palette = self._av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format="bgra")
+        palette.pts, palette.time_base = 0, _HUNDREDTH
+        colours.push(palette)
+        colours.push(None)
+        for frame in early:
+            self._encode(frame)
+
+    def _encode(self, frame: np.ndarray) -> None:
+        picture = self._av.VideoFrame.from_ndarray(frame, format="rgb24")
+        picture.pts, picture.time_base = round(100 * self._written * self._step / self._fps), _HUNDREDTH
+        self._written += 1
+        self._source.push(picture)
         while True:
             try:
-                picture = self._graph.pull()
+                self._file.mux(self._stream.encode(self._graph.pull()))
             except (self._av.error.BlockingIOError, self._av.error.EOFError):
                 return
-            self._file.mux(self._stream.encode(picture))
+
+
+_HUNDREDTH = Fraction(1, 100)
+"""What a GIF counts time in."""
+
+
+def _palette(frames: Sequence[np.ndarray]) -> np.ndarray:
+    """256 colours, uint8 [256, 3]: the 128 that show `frames` best, by median cut, and a cube of 125."""
+    from PIL import Image
+
+    sheet = np.concatenate(frames[:: max(1, len(frames) // 6)])
+    seen = np.unique(np.stack([frame[::4, ::4] for frame in frames]).reshape(-1, 3), axis=0)
+    if len(seen) <= 128:  # drawn with few colours: each as it is
+        best = seen
+    else:
+        chosen = Image.fromarray(sheet).quantize(128, dither=Image.Dither.NONE).getpalette("RGB") or []
+        best = np.array(chosen[: 128 * 3], np.uint8).reshape(-1, 3)
+    level = np.array([0, 64, 128, 191, 255], np.uint8)
+    cube = np.stack(np.meshgrid(level, level, level, indexing="ij"), -1).reshape(-1, 3)
+    palette = np.concatenate([best, cube])
+    return np.concatenate([palette, np.zeros((256 - len(palette), 3), np.uint8)])
 
 
 def _has_pyav() -> bool:

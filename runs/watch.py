@@ -180,8 +180,8 @@ class Player:
         """Return and length of each finished game, by its number and environment."""
         gamma = float(getattr(agent.config, "gamma", 0.99))
         clip = getattr(agent.config, "reward_clip", None)
-        # A value in units of the training's running deviation has nothing here to be compared with.
-        comparable = not getattr(agent.config, "normalize_return", False)
+        # A value in the learner's own scale has nothing here to be compared with.
+        comparable = not any(getattr(agent.config, name, False) for name in ("normalize_return", "rescale"))
         self.episodes = [Episode(gamma, clip, comparable) for _ in range(num_envs)]
         self.thoughts: list[Thought] = []
         self.human: int | np.ndarray | None = None

@@ -121,7 +121,9 @@ def test_outputs_of_every_family_are_read():
     assert says(two, 1).q_values is None
 
 
-@pytest.mark.parametrize(("agent", "env"), [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("c51", "CartPole-v1")])
+@pytest.mark.parametrize(
+    ("agent", "env"), [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("c51", "CartPole-v1"), ("r2d2", "CartPole-v1")]
+)
 def test_every_family_can_be_watched(agent, env, tmp_path):
     run = resolve(env, agent=agent, steps=100_000, settings=["hidden=16"])
     player = agents.build(run.agent, envs.spec(env), num_envs=1, seed=0)
