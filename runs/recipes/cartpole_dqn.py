@@ -1,7 +1,7 @@
 """DQN balances CartPole: up to 500 of 500 in 50,000 steps.
 
-Up against Stable-Baselines3's RL Zoo, 500 (one seed). LayerNorm keeps the values from running away, as they do here with
-plain layers. A laptop needs about a minute.
+Up against Stable-Baselines3's RL Zoo, 500 (one seed). LayerNorm keeps the values from running away, as they do here
+with plain layers. A laptop needs about a minute.
 """
 
 from agents.dqn import DQNConfig
