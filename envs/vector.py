@@ -118,7 +118,10 @@ class Serial(Vector):
     def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
         if starts:
             return self._step_and_start(actions, starts)
-        reward, terminated, truncated, infos = [], [], [], []
+        reward: list[Any] = []
+        terminated: list[Any] = []
+        truncated: list[Any] = []
+        infos: list[Any] = []
         some_info = False
         i = 0
         try:
@@ -267,7 +270,7 @@ def _main_hidden() -> Iterator[None]:
     What they need of it, an environment class say, travels by value (cloudpickle).
     """
     main = sys.modules["__main__"]
-    kept = {name: main.__dict__.pop(name) for name in ("__spec__", "__file__") if name in main.__dict__}
+    kept: dict[str, Any] = {name: main.__dict__.pop(name) for name in ("__spec__", "__file__") if name in main.__dict__}
     main.__spec__ = None
     try:
         yield
@@ -485,8 +488,10 @@ def _present(info: Mapping[str, Any], num_envs: int) -> Info:
         if isinstance(values, Mapping):  # a nested info is for logging only: left as it is
             found[key] = [values] * num_envs
         else:
-            whole = given is None or bool(np.all(given))
-            found[key] = values if whole else [v if g else None for v, g in zip(values, given, strict=True)]
+            if given is None or bool(np.all(given)):
+                found[key] = values
+            else:
+                found[key] = [v if g else None for v, g in zip(values, given, strict=True)]
     return found
 
 

@@ -125,7 +125,7 @@ def matched_run(duel: Duel) -> Any:
     from runs.recipe import Run
 
     peer = build_peer(duel.source, duel.agent, envs.spec(duel.env))
-    fields, run_fields, _ = ours_like(duel.agent, peer, duel.steps)
+    fields, run_fields, _ = ours_like(peer, duel.steps)
     config, _ = apply_fields(agents.config(duel.agent), {**fields, "precision": "fp32"})
     run = Run(env=duel.env, agent=config, steps=duel.steps, eval_episodes=1, eval_max_steps=1, threads=duel.threads)
     return dataclasses.replace(run, **run_fields)

@@ -33,7 +33,8 @@ def plan(agents: str = QUICK, **options: Any) -> Any:
 
 
 def test_two_libraries_are_trained_and_compared_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["runs.compare"], "run_job", worker.work)  # the same work in this process: no start-up for each
+    # the same work in this process: no start-up for each
+    monkeypatch.setattr(sys.modules["runs.compare"], "run_job", worker.work)
     found = compare("CartPole-v1", QUICK + ",random", steps=200, seeds=1, out=tmp_path / "c")
     assert {c["name"]: len(c["scores"]) for c in found["contenders"]} == {
         "dqn@default:learning_starts=50": 1,
