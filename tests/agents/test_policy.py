@@ -117,7 +117,7 @@ def test_memory_solves_echo(core: str) -> None:  # T18
 def test_the_running_return_is_cut_at_ends_and_goes_on_over_rollouts() -> None:
     gamma, rng = 0.9, np.random.default_rng(0)
     agent = table(num_envs=2, rollout=3, normalize_return=True, reward_clip=2.0, lr=1e-6)
-    running, every = np.zeros(2), []
+    running, every = np.zeros(2), list[float]()
     object.__setattr__(agent.config, "gamma", gamma)
     ts = row([0, 1], first=True)
     for t in range(60):
@@ -175,7 +175,7 @@ def test_observation_moments_are_those_of_the_rows_that_start_transitions() -> N
     agent = train(config, "CartPole-v1", 150, num_envs=2, watch=watch)
     rows = np.stack(seen)[: (len(seen) - 1) // 10 * 10 + 1]  # rows of finished rollouts
     good = rows[1:, :, 4] == 0
-    moments = agent.network.normaliser.moments[0]  # type: ignore[union-attr]
+    moments: Any = agent.network.normaliser.moments[0]  # type: ignore[union-attr]
     assert moments.count.item() == good.sum()
     assert moments.mean.numpy() == pytest.approx(rows[:-1, :, :4][good].mean(0), rel=1e-4, abs=1e-6)
     assert moments.var.numpy() == pytest.approx(rows[:-1, :, :4][good].var(0), rel=1e-4)
@@ -288,7 +288,7 @@ def test_a_normaliser_without_a_vector_is_refused() -> None:
 def test_a_loss_that_is_not_finite_is_named_and_its_update_not_applied() -> None:
     agent = table(entropy_cost=0.1, rollout=2)
     with torch.no_grad():
-        agent.network.policy.logits.weight[0, 2] = float("inf")
+        agent.network.get_parameter("policy.logits.weight")[0, 2] = float("inf")
     before = agent.optimizer.flat.detach().clone()
     for ts in (row(2, first=True), row(2, reward=1.0), row(2, reward=1.0)):
         agent.observe(ts)

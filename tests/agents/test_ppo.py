@@ -10,7 +10,7 @@ import torch
 
 from agents.a2c import A2CConfig
 from agents.dqn import DQNConfig
-from agents.policy import PolicyBatch
+from agents.policy import PolicyBatch, Rollout
 from agents.ppo import PPO, PPOConfig
 from rl.distributions import PolicyConfig
 from rl.errors import InputError
@@ -83,6 +83,7 @@ RATIO: dict[str, tuple[str, PPOConfig]] = {
     "gsde": ("Pendulum-v1", PPOConfig(net=NET, policy=PolicyConfig(deviation="gsde", log_std=-1.0))),
     "squashed": ("Pendulum-v1", PPOConfig(net=NET, policy=PolicyConfig(deviation="state", squash=True))),
     "masked": ("Probe/MaskInfo-v0", PPOConfig(net=NET)),
+    "bf16": ("CartPole-v1", PPOConfig(net=NET, precision="bf16")),
     "categories": ("Probe/Nested-v0", PPOConfig(net=NetConfig(encoder="mlp", hidden=(8,)))),
 }
 
@@ -103,8 +104,13 @@ def test_the_ratio_is_1_in_the_first_minibatch_of_every_rollout(name: str, monke
         return loss(self, rows)
 
     learn = PPO.learn
+
+    def begin(self: PPO, rollout: Rollout) -> Any:
+        ratios.append([])
+        return learn(self, rollout)
+
     monkeypatch.setattr(PPO, "loss", watched)
-    monkeypatch.setattr(PPO, "learn", lambda self, rollout: ratios.append([]) or learn(self, rollout))
+    monkeypatch.setattr(PPO, "learn", begin)
     train(config, env, 150, num_envs=3)
     assert len(ratios) >= 3
     assert max(r[0] for r in ratios) <= 1e-6
@@ -137,7 +143,7 @@ def test_minibatches_with_a_memory_are_whole_environments() -> None:
 
 
 def test_target_kl_stops_the_passes_before_the_policy_moves_on() -> None:
-    base = {"net": NET, "rollout": 16, "epochs": 10, "minibatch_size": 32, "lr": 0.05}
+    base: dict[str, Any] = {"net": NET, "rollout": 16, "epochs": 10, "minibatch_size": 32, "lr": 0.05}
     free = train(PPOConfig(**base), "CartPole-v1", 300, num_envs=4)
     held = train(PPOConfig(**base, target_kl=1e-3), "CartPole-v1", 300, num_envs=4)
     assert 4 <= held.updates < free.updates / 2  # the first step of a rollout is always taken
