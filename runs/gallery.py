@@ -74,7 +74,7 @@ def viewer(run: str | Path, steps: int = 120) -> np.ndarray:
     from envs.drawing import Canvas
     from runs.evaluate import load_run
     from runs.panels import draw_view
-    from runs.watch import Player
+    from runs.player import Player
 
     agent, recipe = load_run(run, device="cpu")
     canvas = Canvas(800, 600)

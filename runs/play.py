@@ -18,15 +18,13 @@ import envs
 from envs import EnvConfig
 from rl.errors import InputError
 from rl.types import TimeStep
+from runs.player import Player, first_pictures
 from runs.rows import RowWriter
 from runs.scores import Scores
-from runs.watch import first_pictures
 
 if TYPE_CHECKING:
     from agents.base import Actor
     from envs.drawing import Canvas, Window
-    from runs.watch import Player
-
 SIZE = (800, 600)
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 
@@ -69,7 +67,6 @@ def play(
 
 def _rival(env: str, run: str | Path, seed: int) -> Player:
     from runs.evaluate import load_run
-    from runs.watch import Player
 
     agent, recipe = load_run(run, device="cpu")
     if recipe.env != env:

@@ -18,10 +18,12 @@ from rl.errors import InputError
 from rl.types import ActionSpec
 from runs import cli, train
 from runs.evaluate import evaluate, load_run
+from runs.follow import Follower
 from runs.panels import draw_view
+from runs.player import Player
 from runs.recipe import resolve
 from runs.thoughts import read_thoughts
-from runs.watch import Desk, Follower, Player, _film, film, open_viewer, watch
+from runs.watch import Desk, _film, film, open_viewer, watch
 
 av = pytest.importorskip("av")
 SMALL = ["learning_starts=60", "batch_size=8", "hidden=16", "eval_episodes=1", "eval_max_steps=30", "save_every=100"]
@@ -70,7 +72,8 @@ def test_watching_a_live_agent_leaves_its_weights_and_generators_alone(cartpole,
     agent, run = load_run(cartpole, device="cpu")
     before = {k: v.clone() for k, v in agent.network.state_dict().items()}
     state = torch.get_rng_state()
-    film(agent, run, tmp_path / "during.webm", size=(160, 120))
+    film(agent, run, tmp_path / "during.webm", size=(160, 120), longest=5)
+    assert len(frames(tmp_path / "during.webm")) == 6 + 50 - 1
     assert all(torch.equal(before[k], v) for k, v in agent.network.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
 
