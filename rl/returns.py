@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 
-def n_step(
-    reward: np.ndarray, discount: np.ndarray, length: np.ndarray, gamma: float
-) -> tuple[np.ndarray, np.ndarray]:
+def n_step(reward: np.ndarray, discount: np.ndarray, length: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
     """n-step returns without the bootstrap, and what the bootstrap is multiplied by (Sutton 1988).
 
     Args:
