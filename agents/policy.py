@@ -35,28 +35,11 @@ from rl.types import EnvSpec, TimeStep
 
 
 class Policy(NamedTuple):
-    """What an actor-critic network says; beside it, for those who watch, what its distribution can show of itself."""
+    """What an actor-critic network says."""
 
     dist: Distribution  # over actions, [...]
     value: Tensor  # [...]
     state: Tensor  # [B, state_size], after the last row
-
-    @property
-    def probabilities(self) -> Tensor | None:
-        """[..., A], of discrete actions."""
-        log_probs = getattr(self.dist, "log_probs", None)
-        return None if log_probs is None else log_probs.exp()
-
-    @property
-    def mean(self) -> Tensor | None:
-        """[..., K], of Box actions: the greedy one."""
-        return None if self.std is None else self.dist.action(self.dist.mode())
-
-    @property
-    def std(self) -> Tensor | None:
-        """[..., K], of Box actions before any squash."""
-        log_std = getattr(getattr(self.dist, "base", self.dist), "log_std", None)
-        return None if log_std is None else log_std.exp().expand_as(self.dist.mode())
 
 
 class PolicyBatch(NamedTuple):
