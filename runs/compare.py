@@ -14,6 +14,7 @@ Started again in the same folder it trains what has no result yet. A result coun
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import shlex
 import signal
@@ -274,19 +275,21 @@ def _random_side(task: Task) -> Side:
 
 
 def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
-    """A result that `rl record` left for the very same recipe: its evaluation is of the same games."""
-    from runs.record import RESULTS, fingerprint
+    """A result that `rl record` left for the very same recipe: its evaluation is of the same games.
 
-    if side.job["kind"] != "ours":
+    Its times count only where it was recorded on this machine.
+    """
+    from runs.record import RESULTS, fingerprint, machine
+
+    recipe = _recipe_of(side)
+    if recipe is None:
         return None
-    from runs.settings import from_json
-
-    run = from_json(Run, {**side.job["run"], "eval_every": 0, "seed": 0})
-    for path in RESULTS.glob(f"*/{fingerprint(run)}/seed-{seed}.json"):
+    for path in RESULTS.glob(f"*/{fingerprint(recipe)}/seed-{seed}.json"):
         r = read_json(path)
         if r.get("status") != "ok":
             continue
-        alone = r.get("machine", {}).get("jobs") == 1
+        where = r.get("machine", {})
+        alone = where.get("jobs") == 1 and all(where.get(k) == v for k, v in machine().items() if k != "python")
         return {
             "contender": side.contender.text,
             "task": side.task.env,
@@ -306,6 +309,23 @@ def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
             "machine": r.get("machine"),
             "recorded": str(path.relative_to(RESULTS)),
         }
+    return None
+
+
+def _recipe_of(side: Side) -> Run | None:
+    """The recipe that a side trains, but for how often it looks on."""
+    if side.job["kind"] != "ours":
+        return None
+    from runs.recipe import recipe_names
+    from runs.recipe import resolve as resolve_recipe
+    from runs.settings import from_json
+
+    run = from_json(Run, {**side.job["run"], "seed": 0})
+    for name in recipe_names():
+        recipe = resolve_recipe(name)
+        looks = {k: getattr(recipe, k) for k in ("eval_every", "save_every", "log_every", "video_every", "seed")}
+        if dataclasses.replace(run, **looks) == recipe:
+            return recipe
     return None
 
 

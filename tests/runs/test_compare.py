@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import agents
 import runs.worker as worker
 from rl.errors import InputError
 from runs.compare import Comparison, compare, failed, run_job
@@ -105,6 +106,28 @@ def test_another_setting_has_another_fingerprint_and_is_trained(tmp_path: Path) 
     assert [s.contender.text for s, _ in changed.missing()] == ["dqn@default:learning_starts=60"]
 
 
+def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runs import record
+    from runs.recipe import resolve as resolve_recipe
+
+    recipe = resolve_recipe("cartpole_dqn")
+    place = tmp_path / "results" / "cartpole_dqn" / record.fingerprint(recipe)
+    place.mkdir(parents=True)
+    kept = {"status": "ok", "score": {"mean": 499.0, "returns": [499.0]}, "steps": recipe.steps, "seconds": 20.0}
+    kept |= {"steps_per_second": 2500.0, "machine": {**record.machine(), "jobs": 1}, "evaluations": []}
+    (place / "seed-1.json").write_text(json.dumps(kept))
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
+    comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+    assert [seed for s, seed in comparison.missing() if s.contender.text == "dqn"] == [0, 2]
+    reused = comparison.results["dqn", "CartPole-v1", 1]
+    assert (reused["score"], reused["seconds"], reused["alone"]) == (499.0, 20.0, True)
+    (place / "seed-1.json").write_text(json.dumps({**kept, "machine": {"processor": "another", "jobs": 1}}))
+    elsewhere = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+    assert elsewhere.results["dqn", "CartPole-v1", 1]["seconds"] is None, "times of another machine do not count"
+    changed = Comparison(make_plan("cartpole_dqn", "dqn:double=false"), tmp_path / "d", 3, videos=False)
+    assert changed.results == {}
+
+
 def test_a_failed_seed_is_kept_marked_and_not_tried_again(tmp_path: Path) -> None:
     def send(job: dict[str, Any]) -> dict[str, Any]:
         return failed(job, "RuntimeError:\n boom") if job["seed"] == 1 else answer(job)
@@ -179,3 +202,18 @@ def test_a_cluster_takes_the_trainings(tmp_path: Path) -> None:
         "CartPole-v1", "sb3:a2c,random", steps=100, seeds=2, jobs=2, on="ray", out=tmp_path / "c", videos=False
     )
     assert [len(c["scores"]) for c in found["contenders"]] == [2, 2]
+
+
+@pytest.mark.full
+def test_a_lost_node_costs_its_training_only_which_is_sent_again(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
+    from envs import EnvConfig
+    from runs.recipe import Run
+
+    flag = tmp_path / "lost"
+    config = EnvConfig(options={"flag": str(flag)})
+    base = Run(env="tests.runs.dying:Dying", agent=agents.config("a2c"), steps=60, env_config=config)
+    found = compare(base, "a2c", seeds=2, on="ray", out=tmp_path / "c", videos=False)
+    assert flag.exists(), "the node was lost"
+    assert [len(c["scores"]) for c in found["contenders"]] == [2] and found["contenders"][0]["failed"] == []
+    ray.shutdown()
