@@ -251,7 +251,7 @@ class PolicyConfig:
     deviation: Deviation = "shared"
     """Box actions: one deviation for all states, one predicted from each, or gSDE's smooth exploration."""
     log_std: float = 0.0
-    """Box actions: logarithm of the initial deviation (gSDE: of each weight of its noise; SB3 uses -2)."""
+    """Box actions: logarithm of the initial deviation (gSDE: of each weight of its noise)."""
     squash: bool = False
     """Box actions: tanh onto the action's bounds, instead of leaving the clipping to the environment's door."""
     gain: float = 0.01

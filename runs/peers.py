@@ -645,7 +645,7 @@ def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], l
         fields["policy.gain"] = 0.01 if fields["net.orthogonal"] else 0.0
         if given.get("use_sde"):
             fields |= {"policy.deviation": "gsde", "noise_every": max(1, given["sde_sample_freq"])}
-            fields["policy.log_std"] = kwargs.pop("log_std_init", -2.0)
+            fields["policy.log_std"] = kwargs.pop("log_std_init", 0.0)
             if given["sde_sample_freq"] < 0:
                 fields["noise_every"] = given["n_steps"]
         fields["policy.log_std"] = kwargs.pop("log_std_init", fields.get("policy.log_std", 0.0))
