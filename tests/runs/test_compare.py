@@ -124,7 +124,7 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     (place / "seed-1.json").write_text(json.dumps({**kept, "machine": {"processor": "another", "jobs": 1}}))
     elsewhere = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert elsewhere.results["dqn", "CartPole-v1", 1]["seconds"] is None, "times of another machine do not count"
-    changed = Comparison(make_plan("cartpole_dqn", "dqn:double=false"), tmp_path / "d", 3, videos=False)
+    changed = Comparison(make_plan("cartpole_dqn", "dqn:gamma=0.9"), tmp_path / "d", 3, videos=False)
     assert changed.results == {}
 
 
