@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from runs import cli
-from runs.folder import OUT, read_jsonl
+from runs.folder import OUT
 
 RECIPE = "cartpole_dqn"
 
@@ -20,6 +20,8 @@ def main() -> int:
     status = cli.main(["train", RECIPE, "--out", str(folder), *sys.argv[1:]])
     if status:
         return status
+    from runs.picture import learning_curve  # matplotlib is for those who got this far
+
     learning_curve(folder, picture)
     video.parent.mkdir(exist_ok=True)
     status = cli.main(["watch", str(folder), "--video", str(video), "--episodes", "1", "--quiet"])
@@ -29,34 +31,6 @@ def main() -> int:
         print(f"{what + ':':15} {path.resolve()}")
     print(f"{'play on:':15} rl watch {folder}")
     return 0
-
-
-def learning_curve(folder: Path, picture: Path) -> None:
-    """Draws every training episode, their running mean and the evaluations of a run over its steps."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import numpy as np
-    from matplotlib import pyplot as plt
-
-    episodes = read_jsonl(folder / "episodes.jsonl")
-    evaluations = read_jsonl(folder / "evaluations.jsonl")
-    steps = np.array([line["step"] for line in episodes])
-    returns = np.array([line["return"] for line in episodes])
-    figure, axes = plt.subplots(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes.plot(steps, returns, ".", markersize=3, alpha=0.35, color="tab:blue", label="training episode")
-    if len(returns):
-        window = min(20, len(returns))
-        mean = np.convolve(returns, np.ones(window) / window, "valid")
-        axes.plot(steps[window - 1 :], mean, color="tab:blue", label=f"mean of {window}")
-    if evaluations:
-        at, means = [line["step"] for line in evaluations], [line["mean"] for line in evaluations]
-        axes.plot(at, means, "o-", color="tab:orange", label="evaluation, without exploration")
-    axes.set(xlabel="environment steps", ylabel="return of a game", title=RECIPE)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best")
-    figure.savefig(picture)
-    plt.close(figure)
 
 
 if __name__ == "__main__":
