@@ -1,6 +1,7 @@
 """What every test shares: property tests that neither flake on a busy machine nor change from run to run."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
