@@ -34,7 +34,7 @@ class DQN(ValueAgent):
             target = self._target(batch)
         q = take(self.network(batch.obs).q_values, batch.action)
         error = q - target
-        return Loss(self.error_loss(error), error.abs(), {"q_mean": q.detach().mean()})
+        return Loss(self.error_loss(error), error.detach().abs(), {"q_mean": q.detach().mean()})
 
     def _target(self, batch: Batch) -> Tensor:
         """The n-step return plus the discounted value of the next observation. [B]"""

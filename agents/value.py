@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -405,7 +406,7 @@ class ValueAgent(ValuePlayer):
         if c.noisy:
             resample_noise(self.network, self._noise)
             resample_noise(self.target, self._noise)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
+        with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
             out = self.loss(batch)
         loss = out.loss.float()
         if c.prioritized:

@@ -7,11 +7,13 @@ operation each.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 
 from rl.errors import NonFiniteError
 
@@ -78,14 +80,43 @@ class FlatOptimizer:
         self.grad.zero_()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.linalg.vector_norm(self.grad)
-        if not torch.isfinite(norm):
+        size = norm.item()  # one number, read once: the check and the clip need no tensors of their own
+        if not math.isfinite(size):
             source = "gradient" if torch.isfinite(loss) else "loss"
-            raise NonFiniteError(f"the {source} is {loss.item() if source == 'loss' else norm.item()}")
-        if self.max_grad_norm is not None:
-            self.grad.mul_((self.max_grad_norm / (norm + 1e-6)).clamp(max=1.0))
-        self.optimizer.param_groups[0]["lr"] = lr
-        self.optimizer.step()
+            raise NonFiniteError(f"the {source} is {loss.item() if source == 'loss' else size}")
+        if self.max_grad_norm is not None and size > self.max_grad_norm:
+            self.grad.mul_(self.max_grad_norm / (size + 1e-6))
+        if self.name in ("adam", "adamw"):
+            self._adam(lr)
+        else:
+            self.optimizer.param_groups[0]["lr"] = lr
+            self.optimizer.step()
         return norm
+
+    @torch.no_grad()
+    def _adam(self, lr: float) -> None:
+        """PyTorch's fused Adam by its functional form: the object's `step` spends five times as long around it."""
+        state = self.optimizer.state[self.flat]
+        if not state:
+            state["step"] = torch.zeros((), device=self.flat.device)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
+        adam(
+            [self.flat],
+            [self.grad],
+            [state["exp_avg"]],
+            [state["exp_avg_sq"]],
+            [],
+            [state["step"]],
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=lr,
+            weight_decay=self.weight_decay,
+            eps=self.eps,
+            maximize=False,
+            decoupled_weight_decay=self.name == "adamw",
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's moments by name; the parameters are the module's."""
