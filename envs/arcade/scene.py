@@ -128,7 +128,7 @@ def _seaquest(s: State, before: State | None, numbers: dict[str, Any]) -> Iterat
             yield Sprite(kind, int(x), int(y), 1 if right else -1, moved=(1.0 if right else -1.0, 0.0))
     dx, dy = _change(s, before, "x", "y")
     yield Sprite("submarine", int(s["x"]), int(s["y"]), 1 if s["facing_right"] else -1, moved=(dx, dy))
-    numbers.update(oxygen=max(0.0, float(s["oxygen"]) / 200), carried=int(s["divers_aboard"]))
+    numbers.update(oxygen=max(0.0, float(s["oxygen"]) / 200), carried=max(0, int(s["divers_aboard"])))
 
 
 def _space_invaders(s: State, before: State | None, _: dict[str, Any]) -> Iterator[Sprite]:

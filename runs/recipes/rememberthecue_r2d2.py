@@ -28,7 +28,7 @@ run = Run(
         period=20,
         epsilon=Ramp(1.0, 0.05, 100_000),
     ),
-    steps=300_000,
+    steps=1_000_000,
     num_envs=16,
     eval_episodes=100,
     log_every=5_000,
