@@ -201,7 +201,7 @@ def test_rhythms_are_translated_to_gradient_updates() -> None:
     assert (fields["replay_ratio"], fields["target_every"], fields["learning_starts"]) == (1.0, 250, 0)
     fields, run, lost = peers.ours_like(build_peer("zoo", "ppo", spec_of("Pendulum-v1")), 100_000)
     assert run == {"num_envs": 4} and lost == []
-    assert (fields["policy.deviation"], fields["noise_every"], fields["policy.log_std"]) == ("gsde", 4, -2.0)
+    assert (fields["policy.deviation"], fields["noise_every"], fields["policy.log_std"]) == ("gsde", 4, 0.0)
     fields, _, _ = peers.ours_like(build_peer("zoo", "ppo", spec_of("CartPole-v1")), 100_000)
     assert fields["lr"] == {"start": 1e-3, "end": 0.0, "steps": 100_000} and fields["clip"]["start"] == 0.2
 
