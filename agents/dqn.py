@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig
-from rl.losses import bootstrap, forbid, soft_value, take
+from rl.losses import bootstrap, forbid, regression, soft_value, take
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class DQN(ValueAgent):
             target = self._target(batch)
         q = take(self.network(batch.obs).q_values, batch.action)
         error = q - target
-        return Loss(self.error_loss(error), error.detach().abs(), {"q_mean": q.detach().mean()})
+        return Loss(regression(error, self.config.huber), error.detach().abs(), {"q_mean": q.detach().mean()})
 
     def _target(self, batch: Batch) -> Tensor:
         """The n-step return plus the discounted value of the next observation. [B]"""

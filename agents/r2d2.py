@@ -16,7 +16,7 @@ from torch import Tensor
 from agents.base import as_tensors
 from agents.value import Loss, Q, ValueAgent, ValueConfig, ValueNetwork
 from rl.errors import InputError
-from rl.losses import forbid, munchausen_bonus, soft_value, take
+from rl.losses import forbid, munchausen_bonus, regression, soft_value, take
 from rl.networks import NetConfig
 from rl.replay import ColumnSpec, Replay, Sequences
 from rl.schedules import value_at
@@ -146,7 +146,7 @@ class R2D2(ValueAgent):
         error = q - target
         valid = ~rows.first[1:]
         count = valid.sum(0).clamp(min=1)
-        loss = torch.where(valid, self.error_loss(error), 0.0).sum(0) / count
+        loss = torch.where(valid, regression(error, self.config.huber), 0.0).sum(0) / count
         size = torch.where(valid, error.detach().abs(), 0.0)
         priority = c.priority_mix * size.amax(0) + (1 - c.priority_mix) * size.sum(0) / count
         return Loss(loss, priority, {"q_mean": q.detach()[valid].mean()})

@@ -21,7 +21,7 @@ from rl import returns
 from rl.device import fast_bf16
 from rl.errors import InputError, NonFiniteError
 from rl.frames import predict_bytes
-from rl.losses import forbid, huber, munchausen_bonus, squared, take
+from rl.losses import forbid, munchausen_bonus, take
 from rl.networks import NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
 from rl.optim import FlatOptimizer, OptimizerName, flatten_parameters
 from rl.replay import Replay, Windows
@@ -450,10 +450,6 @@ class ValueAgent(ValuePlayer):
             next_obs=as_tensors(w.next_obs, device),
             next_mask=t.get("next_mask"),
         )
-
-    def error_loss(self, error: Tensor) -> Tensor:
-        """Elementwise loss of a temporal-difference error."""
-        return huber(error) if getattr(self.config, "huber", True) else squared(error)
 
     # for those who look on
 

@@ -17,6 +17,11 @@ def squared(error: Tensor) -> Tensor:
     return 0.5 * error.square()
 
 
+def regression(error: Tensor, robust: bool) -> Tensor:
+    """`huber` of a temporal-difference error where `robust`, else `squared`."""
+    return huber(error) if robust else squared(error)
+
+
 def take(values: Tensor, action: Tensor) -> Tensor:
     """The entries of `action` (int64 [...]) along the action axis of `values` [..., A] or [..., A, Z]."""
     if values.dim() == action.dim() + 1:

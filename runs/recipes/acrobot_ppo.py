@@ -1,6 +1,8 @@
 """PPO swings up Acrobot: an average of -75 or better in a million steps.
 
 Up against Stable-Baselines3's RL Zoo, -73.5 (one seed), with the Zoo's hyperparameters.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

@@ -2,6 +2,8 @@
 
 Published: Stable-Baselines3's RL Zoo, 398 (one seed); CleanRL, 415 (three seeds), both without sticky actions and with
 these hyperparameters. Protocol `nature`: a lost life ends the return, a game has all five.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

@@ -1,6 +1,8 @@
 """IQN balances CartPole in 50,000 steps.
 
 No published figure at this budget; our DQN is the bar. A minute or two on a laptop.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.iqn import IQNConfig

@@ -1,6 +1,8 @@
 """PPO with four stacked frames on CartPole without velocities.
 
 What `cartpole_novelocity_ppo_lstm` is measured against.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

@@ -1,6 +1,8 @@
 """R2D2 balances CartPole without seeing velocities, within 300,000 steps.
 
 Up against recurrent PPO of SB3-contrib, 500 after 100,000.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.r2d2 import R2D2Config

@@ -1,4 +1,4 @@
-"""PQN balances CartPole: every seed at 500 of 500 in 500,000 steps, without a replay and in seconds.
+"""PQN balances CartPole: 500 of 500 in 500,000 steps for the three recorded seeds, without a replay.
 
 Up against CleanRL's PQN, 495 +- 7 over the last training episodes, in 50 seconds.
 """

@@ -2,6 +2,8 @@
 
 Up against Stable-Baselines3's QR-DQN: 500 (RL Zoo, one seed), 386 +- 64 (SB3-contrib, 3 to 5 seeds).
 A minute or two on a laptop.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.qrdqn import QRDQNConfig

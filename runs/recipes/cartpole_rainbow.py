@@ -1,6 +1,8 @@
 """Rainbow balances CartPole in 50,000 steps: C51, double, dueling, noisy, prioritized, three steps.
 
 No published figure at this budget; our DQN is the bar. A minute or two on a laptop.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.c51 import C51Config

@@ -1,6 +1,8 @@
 """REINFORCE balances CartPole: an average of 475 or better in 200,000 steps.
 
 Up against SLM-Lab's REINFORCE, 483. One environment, so that no episode is cut by an update; a learned baseline.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.reinforce import ReinforceConfig

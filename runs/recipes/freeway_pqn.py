@@ -1,6 +1,8 @@
 """PQN on the arcade's Freeway, 10 million steps on two cores.
 
 Up against the DQN of the ARQ paper, 55.9. Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.pqn import PQNConfig

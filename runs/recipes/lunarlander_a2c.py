@@ -1,6 +1,8 @@
 """A2C learns to land LunarLander in 200,000 steps, with the hyperparameters of Stable-Baselines3's RL Zoo.
 
 Short rollouts and one update on each make it weak here: compare `lunarlander_ppo`.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.a2c import A2CConfig

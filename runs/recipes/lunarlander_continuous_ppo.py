@@ -1,6 +1,8 @@
 """PPO lands the continuous LunarLander: an average of 245 or better in a million steps.
 
 With the hyperparameters of Stable-Baselines3's RL Zoo.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

@@ -1,6 +1,8 @@
 """IQN lands the lunar module within 100,000 steps; 200 points is solved.
 
 No published figure at this budget; our DQN is the bar. A few minutes on a laptop.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.iqn import IQNConfig

@@ -1,6 +1,8 @@
 """QR-DQN lands the lunar module within 100,000 steps; 200 points is solved.
 
 Up against Stable-Baselines3's QR-DQN, 168 at the same budget (SB3-contrib). A few minutes on a laptop.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.qrdqn import QRDQNConfig

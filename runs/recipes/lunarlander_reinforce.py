@@ -1,6 +1,8 @@
 """REINFORCE learns to land LunarLander in a million steps.
 
 Whole returns are noisy: it takes several times the steps of `lunarlander_ppo`.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.reinforce import ReinforceConfig

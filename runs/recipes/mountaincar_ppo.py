@@ -1,6 +1,8 @@
 """PPO drives MountainCar up the hill: an average of -110 or better in a million steps.
 
 Up against Stable-Baselines3's RL Zoo, -110.4 (one seed), with the Zoo's hyperparameters.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

@@ -1,6 +1,8 @@
 """PPO with four stacked frames on Pendulum without its velocity.
 
 What `pendulum_novelocity_ppo_lstm` is measured against.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

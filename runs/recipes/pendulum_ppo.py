@@ -1,4 +1,4 @@
-"""PPO swings up Pendulum: an average of -170 or better in 100,000 steps.
+"""PPO swings up Pendulum in 100,000 steps. The aim is -170; the recorded seeds reach -149 to -229.
 
 Up against Stable-Baselines3's RL Zoo, -172 (one seed), with the Zoo's hyperparameters: state-dependent exploration
 (gSDE), its noise held for four steps.

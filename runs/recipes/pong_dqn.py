@@ -3,6 +3,8 @@
 Published: Tianshou's DQN, 20 after about 1.5M steps and 30 minutes on a GPU. What keeps it within a laptop's reach is
 the small network of Mnih et al. 2013, four-step returns and prioritized replay; eight games play side by side.
 Protocol `nature`: no sticky actions, up to 30 no-ops, whole games of 21 points.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.dqn import DQNConfig

@@ -2,6 +2,8 @@
 
 Published: rl_games' PPO, 20 after 1.47M steps; Stable-Baselines3's RL Zoo, 21 after 10M (one seed). The small network
 of Mnih et al. 2013 costs a third of the usual one. Protocol `nature`, as for `pong_dqn`.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

@@ -2,6 +2,8 @@
 
 Guessing is right 50 times; so is whoever sees less than 51 frames, `remember_cue_ppo_stack`. A rollout holds two whole
 episodes, so that the gradient reaches the cue.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

@@ -1,6 +1,8 @@
 """PPO with four stacked frames cannot name a cue of 50 steps ago: right 50 times of 100, by guessing.
 
 What `remember_cue_ppo_lstm` is measured against.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig

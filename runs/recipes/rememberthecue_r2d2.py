@@ -1,6 +1,8 @@
 """R2D2 names a cue it saw 50 steps before, within a million steps: at least 95 percent right.
 
 Guessing is right half of the time; an agent without memory stays there.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.r2d2 import R2D2Config

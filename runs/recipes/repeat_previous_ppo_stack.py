@@ -1,6 +1,8 @@
 """PPO with five stacked frames repeats what it was shown four steps ago: the answer is the oldest of them.
 
 What `repeat_previous_ppo_gru` is measured against: where the span is short and known, frames are the easier memory.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig
