@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import sys
 import time
 
 import torch
@@ -29,3 +31,21 @@ def fast_bf16(device: torch.device) -> bool:
         return best
 
     return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Asks glibc to keep up to 256 MiB of freed memory; whether it does. Elsewhere nothing happens.
+
+    An update of a convolutional network frees and asks for megabytes at every layer. Handed back to the system in
+    between, each page comes again as a fault and is cleared: a seventh of Pong's update (78,000 faults instead of
+    350,000 in 300 updates).
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return False
+    trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the last can be at most 32 MiB
+    return all([mallopt(mmap_threshold, 32 << 20), mallopt(trim_threshold, 256 << 20), mallopt(top_pad, 16 << 20)])

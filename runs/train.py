@@ -23,6 +23,7 @@ import envs
 from agents.base import Agent
 from rl import checkpoint, tracking
 from rl.checkpoint import SegmentStore
+from rl.device import keep_freed_memory
 from rl.errors import InputError, RunError
 from rl.frames import available_memory
 from rl.loop import Slot, interact
@@ -161,6 +162,7 @@ class Session:
 
     def go(self) -> dict[str, Any]:
         status = "failed"
+        keep_freed_memory()
         if self.run.threads:
             torch.set_num_threads(self.run.threads)
         try:

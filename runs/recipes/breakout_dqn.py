@@ -1,32 +1,38 @@
-"""DQN on the arcade's Breakout, a million steps.
+"""DQN learns real Atari Breakout from pixels; ten million steps, for a GPU.
 
-Up against the benchmark's own DQN, 11 +- 2 after a million steps (one run).
-Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps. Values of Revisiting Rainbow.
+Published: Stable-Baselines3's RL Zoo, 358 (one seed), with the same budget, replay, learning rate and exploration.
+Protocol `nature`: no sticky actions, up to 30 no-ops, a lost life ends the return, a game has all five.
 
 No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.dqn import DQNConfig
 from envs import EnvConfig
+from rl.networks import NetConfig
 from rl.schedules import Ramp
 from runs.recipe import Run
 
 run = Run(
-    env="Arcade/Breakout-v1",
-    env_config=EnvConfig(max_steps=5_000),
+    env="ALE/Breakout-v5",
+    env_config=EnvConfig(protocol="nature"),
     agent=DQNConfig(
-        lr=2.5e-4,
-        adam_eps=3.125e-4,
+        net=NetConfig(encoder="nature"),
+        stack=4,
+        lr=1e-4,
         batch_size=32,
-        buffer_size=100_000,
-        learning_starts=1_000,
+        buffer_size=1_000_000,
+        learning_starts=100_000,
         replay_ratio=0.25,
-        update_every=4,
+        update_every=8,
         target_every=250,
-        epsilon=Ramp(1.0, 0.01, 250_000),
+        epsilon=Ramp(1.0, 0.01, 1_000_000),
+        eval_epsilon=0.01,
+        reward_clip=1.0,
     ),
-    steps=1_000_000,
-    num_envs=4,
-    eval_episodes=100,
+    steps=10_000_000,
+    num_envs=8,
+    save_every=250_000,
     log_every=10_000,
+    eval_every=500_000,
+    eval_episodes=30,
 )
