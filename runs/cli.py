@@ -167,6 +167,8 @@ def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
     if not word.startswith("-"):
         return InputError(f"unexpected argument {word!r}; see {parser.prog} --help")
     option = word.partition("=")[0]
+    if option in options or option in ("-q", "-v"):
+        return InputError(f"{option} comes after the verb: {parser.prog} ... {option}")
     near = difflib.get_close_matches(option, options, n=1, cutoff=0.5)
     mend = f"did you mean {near[0]}?" if near else f"known: {', '.join(options)}"
     return InputError(f"unknown option {option}: {mend}")

@@ -48,6 +48,7 @@ def verb_that(raises=None, returns=None, prints=()):
         (["--vresion"], "unknown option --vresion: did you mean --version?"),
         (["train"], "train: missing: RECIPE; see rl train --help"),
         (["train", "a", "b"], "unexpected argument 'b'; see rl train --help"),
+        (["--verbose", "train", "a"], "--verbose comes after the verb: rl train ... --verbose"),
         (["train", "a", "--stepz", "5"], "unknown option --stepz: did you mean --steps?"),
         (["train", "a", "--stepz=5"], "unknown option --stepz: did you mean --steps?"),
         (["train", "a", "--num_envs", "5"], "unknown option --num_envs: did you mean --num-envs?"),

@@ -12,6 +12,7 @@ import pytest
 
 from agents.dqn import DQNConfig
 from rl import checkpoint
+from rl.errors import RunError
 from rl.networks import NetConfig
 from rl.schedules import Ramp
 from runs import resume, train
@@ -147,3 +148,16 @@ def test_logging_evaluating_and_saving_do_not_change_the_weights(tmp_path: Path)
     a, b = final_state(tmp_path / "plain"), final_state(tmp_path / "busy")
     assert_equal(a["agent"], b["agent"])
     assert_equal(a["learner"], b["learner"])
+
+
+def test_a_checkpoint_of_another_version_names_that_version(tmp_path, monkeypatch):
+    train(run_of("CartPole-v1", 1, steps=60), out=tmp_path / "run")
+    whole = checkpoint.load_tree
+
+    def older(saved: Path, name: str) -> Any:
+        tree = whole(saved, name)
+        return {k: v for k, v in tree.items() if k != "before"}
+
+    monkeypatch.setattr(checkpoint, "load_tree", older)
+    with pytest.raises(RunError, match="has no 'before': go on with the version that wrote it, commit [0-9a-f]{40}"):
+        resume(tmp_path / "run", steps=80)
