@@ -16,7 +16,7 @@ run = Run(
     env="ALE/Breakout-v5",
     env_config=EnvConfig(protocol="nature"),
     agent=DQNConfig(
-        net=NetConfig(encoder="nature"),
+        net=NetConfig(encoder="nature", orthogonal=True),
         stack=4,
         lr=1e-4,
         batch_size=32,
