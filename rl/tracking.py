@@ -102,7 +102,7 @@ def track(
             say(f"W&B is off: --track {mode} needs `pip install wandb`")
         return Tracker()
     if wanted == "auto":
-        if not _may_have_key():
+        if not may_have_key():
             say(_HINT)
             return Tracker()
         wanted = "online"
@@ -305,7 +305,7 @@ class WandbTracker(Tracker):
         return run, wandb
 
 
-def _may_have_key() -> bool:
+def may_have_key() -> bool:
     """Whether asking W&B for a key is worth its import (1.5 s): something that could hold one is there."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True

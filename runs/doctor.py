@@ -173,7 +173,7 @@ def _wandb_key() -> bool:
     """Whether W&B finds a key; which one is nobody's business."""
     from rl import tracking
 
-    return tracking._may_have_key()
+    return tracking.may_have_key()
 
 
 def _atari(problems: list[str]) -> int:

@@ -215,7 +215,7 @@ class Session:
             if films:
                 self._film()
             if stops:
-                raise Stopped(self.stop_requested)
+                raise Stopped(self.stop_requested, self.step, self.folder.path)
             clock = time.perf_counter()
         self.seconds += time.perf_counter() - clock
         progress.update(self.step, self.episodes.mean_return)
@@ -354,8 +354,9 @@ class EpisodeRecord:
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop by a signal, and has saved itself."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}")
+    def __init__(self, signum: int, step: int, folder: Path) -> None:
+        name = signal.Signals(signum).name
+        super().__init__(f"stopped by {name} at step {step:,}; `rl resume {folder}` goes on")
         self.signum = signum
         self.status = 128 + signum
 
