@@ -18,7 +18,7 @@ run = Run(
         net=NetConfig(orthogonal=True),
         gamma=0.99,
         rollout=128,
-        minibatch_size=1_024,
+        minibatch_size=256,
         epochs=4,
         lr=Ramp(1e-3, 0.0, 2_000_000),
         entropy_cost=0.01,
