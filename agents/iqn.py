@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.qrdqn import midpoints, quantile_huber
-from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
+from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork, in_float32
 from rl.errors import InputError
 from rl.losses import bootstrap, take
 from rl.networks import CosineEmbedding, Torso, build_torso
@@ -58,7 +58,7 @@ class QuantileNetwork(ValueNetwork):
 
     def quantiles(self, features: Tensor, taus: Tensor) -> Tensor:
         """Quantiles [B, A, N] at `taus`, [N] or [B, N], of features [B, F]."""
-        out: Tensor = self.head(self.embedding(features, taus))  # [B, N, A]
+        out = in_float32(self.head, self.embedding(features, taus))  # [B, N, A]
         return out.float().transpose(-1, -2)
 
 

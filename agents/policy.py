@@ -273,6 +273,10 @@ class PolicyAgent(Agent):
         """Whether the rows since the last update make a rollout."""
         return self.replay.count - 1 - self._begun >= self.config.rollout
 
+    def begin_next(self) -> int:
+        """Time of the next rollout's first row, asked after a rollout was read: by default the newest row."""
+        return self.replay.count - 1
+
     # the training stream
 
     @property
@@ -331,7 +335,7 @@ class PolicyAgent(Agent):
         if not self.due():
             return None
         rollout = self.rollout(self.replay.count - self._begun)
-        self._begun, self.ended = self.replay.count - 1, 0
+        self._begun, self.ended = self.begin_next(), 0
         metrics = self.learn(rollout) if bool(rollout.rows.valid.any()) else None
         # after the update, which so used the numbers that acting did
         if self.network.normaliser is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Rollout
 from rl.errors import InputError
 from rl.schedules import Ramp, value_at
+from rl.types import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -40,22 +43,48 @@ class ReinforceConfig(PolicyLearnerConfig):
 class Reinforce(PolicyAgent):
     """One policy-gradient update for every few finished episodes.
 
-    Rows of episodes that are still going on are left out; what comes after the update joins the next one.
+    Episodes that are still going on wait, whole, for an update after their end: were their rows dropped, several
+    environments would teach of short episodes only. Those that began before an update were partly played by the policy
+    before it.
     """
 
     name = "reinforce"
     Config = ReinforceConfig
     config: ReinforceConfig
 
+    def __init__(
+        self, spec: EnvSpec, config: ReinforceConfig, *, num_envs: int, seed: int, device: str = "cpu"
+    ) -> None:
+        super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
+        if config.normalize_return and num_envs > 1:
+            raise InputError(f"normalize_return with reinforce needs one environment, got num_envs={num_envs}")
+        self._used = np.zeros(num_envs, np.int64)
+        """Time of the first row of each environment that no update has used."""
+
     def due(self) -> bool:
         return self.ended >= self.config.episodes or super().due()
 
     def rollout(self, length: int) -> Rollout:
         rollout = super().rollout(length)
+        start, newest = self.replay.count - length, self.replay.count - 1
+        taken = torch.from_numpy(np.arange(start, newest)[:, None] >= self._used).to(self.device)
         if length > self.config.rollout:  # the replay is full: rows are taken as they are
-            return rollout
-        finished = rollout.ended.flip(0).cummax(0).values.flip(0)  # [T, N]: an end comes at or after this row
-        return rollout._replace(rows=rollout.rows._replace(valid=rollout.rows.valid & finished))
+            self._used[:] = newest
+        else:
+            taken &= rollout.ended.flip(0).cummax(0).values.flip(0)  # [T, N]: an end comes at or after this row
+            after = start + 1 + torch.arange(length - 1, device=self.device).unsqueeze(1)
+            self._used = np.maximum(self._used, torch.where(rollout.ended, after, 0).amax(0).cpu().numpy())
+        return rollout._replace(rows=rollout.rows._replace(valid=rollout.rows.valid & taken))
+
+    def begin_next(self) -> int:
+        return int(self._used.min())
+
+    def learner_state(self) -> dict[str, Any]:
+        return super().learner_state() | {"used": self._used.copy()}
+
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        super().load_learner_state(state)
+        self._used = np.array(state["used"])
 
     def advantages(self, reward: Tensor, discount: Tensor, first: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         # without a baseline the return alone: values are neither subtracted nor bootstrapped from

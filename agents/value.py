@@ -172,8 +172,16 @@ class ValueNetwork(nn.Module):
     def forward(self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None) -> Q:
         """Leaves [B, ...]; with a memory [T, B, ...], from `state` on, restarted at `first`."""
         features, state = self.torso(obs, state, first)
-        out = self.read(self.head(features))
+        out = self.read(in_float32(self.head, features))
         return out if state is None else out._replace(state=state)
+
+
+def in_float32(head: nn.Module, features: Tensor) -> Tensor:
+    """The head's numbers outside of bf16, which cannot tell 6.00 from 6.01: actions are chosen by such differences."""
+    if features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type):
+        return head(features)  # type: ignore[no-any-return]
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float())  # type: ignore[no-any-return]
 
 
 class ValuePlayer(Agent):

@@ -15,6 +15,7 @@ import agents
 import envs
 from envs import EnvConfig
 from rl.errors import InputError, unknown
+from rl.schedules import Ramp
 from runs.settings import apply_settings, from_json, to_json
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -85,6 +86,7 @@ def resolve(
 ) -> Run:
     """The run that a recipe's name, a .py file, a run.json or an environment id stands for, with the changes made.
 
+    A schedule as long as the recipe's budget becomes as long as the new one, unless `recipe` is a Run.
     Raises InputError for an unknown name (the nearest one is offered), field or value.
     """
     run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent)
@@ -96,7 +98,25 @@ def resolve(
     if "agent" in changes:
         run = _replace_agent(run, changes["agent"], with_settings)
         with_settings = []
-    return apply_settings(run, [*with_settings, *settings])
+    changed = apply_settings(run, [*with_settings, *settings])
+    return changed if isinstance(recipe, Run) or "agent" in changes else _stretched(changed, run)
+
+
+def _stretched(changed: Run, run: Run) -> Run:
+    """`changed` with the agent's schedules that last as long as `run` does made as long as its new budget.
+
+    A learning rate that falls to zero over the recipe's budget would else stay there for the rest of a longer one.
+    """
+    if changed.steps == run.steps:
+        return changed
+    ramps = {
+        f.name: dataclasses.replace(value, steps=changed.steps)
+        for f in dataclasses.fields(run.agent)
+        if isinstance(value := getattr(run.agent, f.name), Ramp)
+        and value.steps == run.steps
+        and getattr(changed.agent, f.name, None) == value
+    }
+    return dataclasses.replace(changed, agent=dataclasses.replace(changed.agent, **ramps))
 
 
 def _replace_agent(run: Run, config: Any, settings: list[str]) -> Run:

@@ -29,6 +29,10 @@ class NetConfig:
     """Memory on top of the encoder."""
     core_size: int = 128
     """Units of the core."""
+    core_span: int = 0
+    """Rows that the core remembers over from the start, by its gates' biases (Tallec and Ollivier 2018); 0 is off.
+
+    Without it half of a memory is gone with each row: of a cue 50 rows ago float32 keeps nothing to learn from."""
     orthogonal: bool = False
     """Orthogonal weights of gain sqrt(2) and zero biases (a core: gain 1), instead of PyTorch's defaults.
 
@@ -54,6 +58,9 @@ class NetConfig:
             for size in self.hidden:
                 _at_least("hidden", size, 1)
         _at_least("core_size", self.core_size, 1)
+        _at_least("core_span", self.core_span, 0)
+        if 0 < self.core_span < 3:
+            raise InputError(f"core_span must be 0 (off) or at least 3 rows, got {self.core_span}")
         _at_least("width", self.width, 1)
         _at_least("max_pool", self.max_pool, 0)
 

@@ -43,3 +43,20 @@ def orthogonal_(module: ModuleT, gain: float = math.sqrt(2.0)) -> ModuleT:
                 else:
                     parameter.zero_()
     return module
+
+
+@torch.no_grad()
+def chrono_(rnn: nn.LSTM | nn.GRU, span: int) -> None:
+    """Gate biases that keep a memory for 1 to `span` rows (Tallec and Ollivier 2018, equation 16); the others are zero.
+
+    LSTM: forget gate log(U(1, span - 1)), input gate its negative. GRU: update gate log(U(1, span - 1)), the gate that
+    in PyTorch's form keeps the old state.
+    """
+    size = rnn.hidden_size
+    bias_ih, bias_hh = rnn.bias_ih_l0, rnn.bias_hh_l0
+    bias_ih.zero_()
+    bias_hh.zero_()
+    keep = torch.empty(size).uniform_(1, span - 1).log()
+    bias_ih[size : 2 * size] = keep  # both kinds have this gate second
+    if isinstance(rnn, nn.LSTM):
+        bias_ih[:size] = -keep

@@ -12,7 +12,7 @@ from rl.errors import InputError
 from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
-from rl.networks.init import orthogonal_
+from rl.networks.init import chrono_, orthogonal_
 from rl.types import EnvSpec
 
 
@@ -110,7 +110,11 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
         features: Any = encoder.out_features
         core = Core(config.core, features, config.core_size)
     torso = Torso(spec, encoder, core, stack)
-    return orthogonal_(torso) if config.orthogonal else torso
+    if config.orthogonal:
+        orthogonal_(torso)
+    if core is not None and config.core_span:
+        chrono_(core.rnn, config.core_span)
+    return torso
 
 
 def _load(path: str) -> Any:

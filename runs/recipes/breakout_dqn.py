@@ -1,6 +1,7 @@
 """DQN learns real Atari Breakout from pixels; ten million steps, for a GPU.
 
-Published: Stable-Baselines3's RL Zoo, 358 (one seed), with the same budget, replay, learning rate and exploration.
+Published: Stable-Baselines3's RL Zoo, 358 (one seed), with the same budget and learning rate
+but a tenth of this replay.
 Protocol `nature`: no sticky actions, up to 30 no-ops, a lost life ends the return, a game has all five.
 
 No result is recorded yet: what stands here is the aim, not a claim.

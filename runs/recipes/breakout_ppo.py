@@ -28,6 +28,7 @@ run = Run(
     ),
     steps=10_000_000,
     num_envs=8,
+    eval_sample=True,
     save_every=500_000,
     eval_every=1_000_000,
     log_every=10_240,

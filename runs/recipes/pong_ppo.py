@@ -28,6 +28,7 @@ run = Run(
     ),
     steps=2_000_000,
     num_envs=8,
+    eval_sample=True,
     threads=2,
     save_every=200_000,
     eval_every=200_000,

@@ -16,7 +16,7 @@ run = Run(
     env="Memory/RememberCue-v0",
     env_config=EnvConfig(options={"delay": 50}),
     agent=PPOConfig(
-        net=NetConfig(hidden=(32,), activation="tanh", core="lstm", core_size=64, orthogonal=True),
+        net=NetConfig(hidden=(32,), activation="tanh", core="lstm", core_size=64, core_span=52, orthogonal=True),
         gamma=0.99,
         gae_lambda=0.95,
         rollout=104,

@@ -13,7 +13,7 @@ from runs.recipe import Run
 run = Run(
     env="Memory/RememberCue-v0",
     agent=R2D2Config(
-        net=NetConfig(hidden=(32,), core="gru", core_size=32),
+        net=NetConfig(hidden=(32,), core="gru", core_size=32, core_span=52),
         gamma=0.99,
         lr=1e-3,
         batch_size=32,
@@ -26,8 +26,8 @@ run = Run(
         double=True,
         prioritized=True,
         burn_in=0,
-        length=60,
-        period=20,
+        length=104,
+        period=52,
         epsilon=Ramp(1.0, 0.05, 100_000),
     ),
     steps=1_000_000,

@@ -81,7 +81,36 @@ def test_an_episode_that_fills_the_replay_is_cut_and_learned_from() -> None:
     config = ReinforceConfig(net=NetConfig(hidden=(8,)), episodes=2, rollout=16)
     agent = train(config, "Probe/Counting-v0", 100, num_envs=2, length=1000)
     assert agent.updates == 3  # 50 slots
-    assert agent.rollout(17).rows.valid.all()
+    assert agent.rollout(17).rows.valid.sum(0).tolist() == [2, 2]  # what no update has used yet
+
+
+def test_every_row_of_a_finished_episode_is_learned_from_once_in_any_number_of_environments(monkeypatch) -> None:
+    """Were rows of unfinished episodes dropped at an update, several environments would teach of short ones only."""
+    uses: dict[tuple[int, int], int] = {}
+    whole = Reinforce.rollout
+
+    def counted(agent: Reinforce, length: int) -> Any:
+        rollout = whole(agent, length)
+        for t, n in rollout.rows.valid.nonzero().tolist():
+            key = (agent.replay.count - length + t, n)
+            uses[key] = uses.get(key, 0) + 1
+        return rollout
+
+    ends: dict[int, list[int]] = {n: [] for n in range(3)}
+
+    def watch(agent: Any, slot: Any) -> None:
+        for n in slot.ts.last.nonzero()[0].tolist():
+            ends[n].append(agent.replay.count - 1)
+
+    monkeypatch.setattr(Reinforce, "rollout", counted)
+    config = ReinforceConfig(net=NetConfig(hidden=(8,)), episodes=2, rollout=600)
+    train(config, "CartPole-v1", 900, num_envs=3, watch=watch)
+    assert set(uses.values()) == {1}
+    for n, last in ends.items():
+        starts = [0, *(t + 1 for t in last)]
+        used = {t for t, env in uses if env == n}
+        for begin, end in zip(starts, last[:-1], strict=False):  # the newest episodes may still wait for an update
+            assert set(range(begin, end)) <= used, (n, begin, end)
 
 
 def test_it_learns_which_action_pays() -> None:

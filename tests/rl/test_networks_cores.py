@@ -1,11 +1,13 @@
 """Whole sequences give what step-by-step acting gives, and memory never crosses the start of an episode."""
 
+import math
 from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor
 
+from rl.errors import InputError
 from rl.networks import Core, NetConfig, build_torso
 from rl.types import ActionSpec, EnvSpec, ObsLeaf
 
@@ -115,3 +117,33 @@ def test_a_torso_without_memory_has_no_state_and_hands_back_what_it_got() -> Non
     assert torso.state_size == 0 and torso({"obs": torch.zeros(3, 4)})[1] is None
     empty = torch.zeros(3, 0)
     assert torso({"obs": torch.zeros(3, 4)}, empty)[1] is empty
+
+
+@KINDS
+def test_a_span_keeps_a_cue_that_a_plain_core_has_lost(kind: Literal["lstm", "gru"]) -> None:
+    """Two cues, then 50 equal rows: how far apart are the features at the end?"""
+
+    def apart(span: int) -> float:
+        config = NetConfig(hidden=(32,), core=kind, core_size=64, core_span=span, orthogonal=True)
+        torso = build_torso(SPEC, config)
+        rows = torch.zeros(51, 2, 4)
+        rows[0, 0, 0], rows[0, 1, 1] = 1.0, 1.0
+        features, _ = torso({"obs": rows})
+        return float((features[-1, 0] - features[-1, 1]).abs().max())
+
+    assert apart(0) < 1e-6
+    assert apart(52) > 1e-4
+
+
+def test_a_spans_biases_are_those_of_the_paper() -> None:
+    for kind, gates in (("lstm", 4), ("gru", 3)):
+        torso = build_torso(SPEC, NetConfig(core=kind, core_size=100, core_span=52))  # type: ignore[arg-type]
+        bias = dict(torso.core.rnn.named_parameters())["bias_ih_l0"].view(gates, 100)  # type: ignore[union-attr]
+        assert bias[1].min() >= 0 and bias[1].max() <= math.log(51) and bias[1].std() > 0.5
+        assert torch.equal(bias[0], -bias[1] if kind == "lstm" else torch.zeros(100))
+        assert not bias[2:].any()
+
+
+def test_a_span_too_short_is_refused() -> None:
+    with pytest.raises(InputError, match="core_span must be 0 .off. or at least 3 rows, got 2"):
+        NetConfig(core="gru", core_span=2)

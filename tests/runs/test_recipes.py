@@ -25,3 +25,14 @@ def test_a_recipe_without_a_recorded_result_says_that_it_claims_nothing(name: st
     said = ast.get_docstring(ast.parse((RECIPES / f"{name}.py").read_text())) or ""
     recorded = any((RESULTS / name).glob("*/seed-*.json"))
     assert (AIM in said) is not recorded
+
+
+def test_a_schedule_as_long_as_the_run_stays_so_when_the_budget_changes():
+    agent = resolve("cartpole_ppo", steps=1_000_000).agent
+    assert (agent.lr.steps, agent.clip.steps) == (1_000_000, 1_000_000)
+    assert resolve("cartpole_ppo", settings=["steps=50_000"]).agent.lr.steps == 50_000
+    assert resolve("cartpole_ppo", steps=1_000_000, settings=["lr=1e-3:0:7"]).agent.lr.steps == 7
+    before = resolve("cartpole_dqn").agent.epsilon
+    assert resolve("cartpole_dqn", steps=1_000_000).agent.epsilon == before  # it says 8,000 steps
+    run = resolve("cartpole_ppo")
+    assert resolve(run, steps=1_000_000).agent == run.agent  # what `rl resume --steps` does: the past is not rewritten
