@@ -32,10 +32,12 @@ format: .venv/installed-dev
 
 # The stamps are newer than what decides the installation, so that the set-up runs once.
 .venv/installed: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	@echo "installing into .venv: about 1.6 GB, some minutes"
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	@echo "installing into .venv: about 1.7 GB, some minutes"
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
 	@touch $@ .venv/installed
 

@@ -31,12 +31,12 @@ class DQN(ValueAgent):
 
     def loss(self, batch: Batch) -> Loss:
         with torch.no_grad():
-            target = self._target(batch)
+            target = self.regression_target(batch)
         q = take(self.network(batch.obs).q_values, batch.action)
         error = q - target
         return Loss(regression(error, self.config.huber), error.detach().abs(), {"q_mean": q.detach().mean()})
 
-    def _target(self, batch: Batch) -> Tensor:
+    def regression_target(self, batch: Batch) -> Tensor:
         """The n-step return plus the discounted value of the next observation. [B]"""
         c = self.config
         after = self.target(batch.next_obs)

@@ -50,22 +50,20 @@ class Protocol:
     reward_clip: bool
     """Whether the learner clips rewards to [-1, 1]; rows and scores stay raw."""
     eval_epsilon: float
-    """Exploration while a greedy agent is evaluated."""
-    eval_frame_cap: int
-    """Frames after which a game of an evaluation is truncated."""
+    """Exploration while a greedy agent is evaluated; runs without a recipe take it and the clip, recipes choose."""
 
 
 PROTOCOLS = {
     row.name: row
     for row in (
         # Mnih et al. 2015: Human-level control through deep reinforcement learning.
-        Protocol("nature", 0.0, 30, False, False, True, 4, True, 108_000, True, 0.05, 108_000),
+        Protocol("nature", 0.0, 30, False, False, True, 4, True, 108_000, True, 0.05),
         # Castro et al. 2018: Dopamine.
-        Protocol("dopamine", 0.25, 0, False, False, False, 4, True, 108_000, True, 0.001, 108_000),
+        Protocol("dopamine", 0.25, 0, False, False, False, 4, True, 108_000, True, 0.001),
         # Machado et al. 2018: Revisiting the Arcade Learning Environment. Five minutes a game, five frames an action.
-        Protocol("machado", 0.25, 0, False, True, False, 5, True, 18_000, True, 0.01, 18_000),
+        Protocol("machado", 0.25, 0, False, True, False, 5, True, 18_000, True, 0.01),
         # Kaiser et al. 2020, van Hasselt et al. 2019: 100,000 decisions on 26 games.
-        Protocol("100k", 0.0, 30, False, False, True, 4, True, 108_000, True, 0.001, 108_000),
+        Protocol("100k", 0.0, 30, False, False, True, 4, True, 108_000, True, 0.001),
     )
 }
 """The only place where Atari settings are chosen."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 from runs import cli
 from runs.folder import OUT
@@ -28,7 +29,9 @@ def main() -> int:
         return status
     for what, path in (("video", video), ("learning curve", picture)):
         print(f"{what + ':':15} {path.resolve()}")
-    print(f"{'play on:':15} rl watch {folder}")
+    rl = Path(sys.executable).with_name("rl")
+    near = rl.relative_to(Path.cwd()) if rl.is_relative_to(Path.cwd()) else rl
+    print(f"{'watch it:':15} {near} watch {folder}")
     return 0
 
 

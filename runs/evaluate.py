@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,9 +85,19 @@ def evaluate(
     return score.to_json()
 
 
-def play_games(agent: Agent, run: Run, *, episodes: int, seed: int, sample: bool = False, num_envs: int = 8) -> Score:
+def play_games(
+    agent: Agent,
+    run: Run,
+    *,
+    episodes: int,
+    seed: int,
+    sample: bool = False,
+    num_envs: int = 8,
+    tell: Callable[[int], None] | None = None,
+) -> Score:
     """Plays the games 0 .. episodes-1 of `seed`. Game j's seeds depend on (seed, j) alone; every game counts.
 
+    `tell` hears after each step how many games are over.
     Where actions are drawn at random the games are played one after the other, each with its own generator.
     """
     if agent.draws(sample):
@@ -105,6 +116,8 @@ def play_games(agent: Agent, run: Run, *, episodes: int, seed: int, sample: bool
         while not record.complete:
             ts = env.step(actor.act(ts))
             record.add(ts)
+            if tell is not None:
+                tell(record.over)
     finally:
         env.close()
     returns = record.returns
@@ -131,6 +144,11 @@ class GameRecord:
         self.returns = np.zeros(games)
         self.lengths = np.zeros(games, np.int64)
         self._done = np.zeros(games, bool)
+
+    @property
+    def over(self) -> int:
+        """Games that have ended."""
+        return int(self._done.sum())
 
     @property
     def complete(self) -> bool:

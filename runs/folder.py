@@ -247,7 +247,10 @@ def resolve(run: Path | str, replay: bool = False) -> Located:
     if not path.exists():
         names = [p.name for p in OUT.iterdir() if p.is_dir()] if OUT.is_dir() else []
         near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-        raise InputError(f"no run at {run}: " + (f"did you mean {OUT / near[0]}?" if near else "no such folder"))
+        mend = f"did you mean {OUT / near[0]}?" if near else "no such folder"
+        if (Path(__file__).parent / "recipes" / f"{run}.py").exists():
+            mend = f"that is a recipe, `rl train {run}` makes a run of it"
+        raise InputError(f"no run at {run}: {mend}")
     if (path / "manifest.json").exists():
         outer = path.resolve().parent.parent
         manifest = verify(path, look)

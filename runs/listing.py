@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
+RESULTS = Path(__file__).parent / "results"
 
 EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
 """Part of an entry point -> what environments from there need beyond our dependencies."""
@@ -20,9 +21,9 @@ def listing(what: str | None = None) -> dict[str, Any]:
 
 
 def recipes() -> dict[str, str]:
-    """Recipe name -> the first line of its docstring."""
+    """Recipe name -> the first line of its docstring, called an aim where no result is recorded."""
     files = sorted(path for path in RECIPES.glob("*.py") if not path.name.startswith("_"))
-    return {path.stem: _words(path) for path in files}
+    return {path.stem: ("" if (RESULTS / path.stem).exists() else "aim: ") + _words(path) for path in files}
 
 
 def agents() -> dict[str, str]:

@@ -54,6 +54,17 @@ class Progress:
             line = f"{step:,} of {self.total:,} steps, {speed:,.0f} steps/s, {left:,.0f} s left, return {shown}"
             print(line, file=sys.stderr, flush=True)
 
+    def tell(self, what: str) -> None:
+        """What goes on beside training, such as a long evaluation; as rarely as other plain lines."""
+        if self.quiet:
+            return
+        now = time.perf_counter()
+        if self._bar is not None:
+            self._bar.update(self._task, latest=what)
+        elif now - self._shown >= self.every_seconds:
+            self._shown = now
+            print(what, file=sys.stderr, flush=True)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

@@ -66,7 +66,8 @@ class Run:
         starts = getattr(self.agent, "learning_starts", 0)
         if starts >= self.steps:
             raise InputError(
-                f"learning_starts {starts} is not below the budget of {self.steps} steps: no update is made"
+                f"learning_starts {starts} is not below the budget of {self.steps} steps, so that nothing is learned: "
+                f"give more --steps, or --set learning_starts={self.steps // 10}"
             )
 
 
@@ -139,10 +140,25 @@ def _find(recipe: str, agent: str | None) -> Run:
 
 
 def default_run(env: str, agent: str | None = None) -> Run:
-    """A run of an environment that has no recipe: the agent's defaults for 100,000 steps."""
+    """A run of an environment that has no recipe: the agent's defaults for 100,000 steps.
+
+    Atari takes four frames and what its protocol says of clipped rewards and of exploring in evaluation.
+    """
+    spec = envs.spec(env)
     if agent is None:
-        agent = "ppo" if envs.spec(env).action.kind == "box" else "dqn"
-    return Run(env=env, agent=agents.config(agent), steps=100_000)
+        agent = "ppo" if spec.action.kind == "box" else "dqn"
+    config = agents.config(agent)
+    if spec.protocol in envs.PROTOCOLS:
+        protocol = envs.PROTOCOLS[spec.protocol]
+        usual = {
+            "stack": 4,
+            "reward_clip": 1.0 if protocol.reward_clip else None,
+            "eval_epsilon": protocol.eval_epsilon,
+        }
+        known = {f.name for f in dataclasses.fields(config)}
+        config = dataclasses.replace(config, **{k: v for k, v in usual.items() if k in known})
+        return Run(env=env, agent=config, steps=100_000, eval_sample="eval_epsilon" not in known)
+    return Run(env=env, agent=config, steps=100_000)
 
 
 def _from_file(path: Path) -> Run:

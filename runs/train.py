@@ -109,7 +109,10 @@ def resume(
         if steps is not None:
             run = resolve_recipe(run, steps=steps)
         if run.steps <= manifest["step"]:
-            raise InputError(f"{path} has already made {manifest['step']} steps: give a larger total with --steps")
+            raise InputError(
+                f"{path} has already made {manifest['step']} steps: give a larger total with --steps; "
+                f"`rl evaluate {path}` plays its games"
+            )
         learner = build(run, envs.spec(run.env, run.env_config), pick_device(device))
         preflight(learner)
         env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
@@ -166,10 +169,11 @@ class Session:
         if self.run.threads:
             torch.set_num_threads(self.run.threads)
         try:
-            with stop_requests(self), Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
-                self._train(progress)
-                self.save()
-                score = self._evaluate()
+            with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
+                with stop_requests(self):
+                    self._train(progress)
+                    self.save()
+                score = self._evaluate(progress)  # all is saved: a signal may end it at once
             status = "done"
         except Stopped:
             status = "stopped"
@@ -209,7 +213,7 @@ class Session:
                 self._log()
                 progress.update(self.step, self.episodes.mean_return)
             if evaluates:
-                self._evaluate()
+                self._evaluate(progress)
             if saves or stops:
                 self.save()
             if films:
@@ -235,9 +239,15 @@ class Session:
         self.folder.metrics.write(line)
         self.tracker.log(self.step, line)
 
-    def _evaluate(self) -> Score:
+    def _evaluate(self, progress: Progress) -> Score:
         run = self.run
-        score = play_games(self.agent, run, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample)
+
+        def tell(over: int) -> None:
+            progress.tell(f"evaluating, {over} of {run.eval_episodes} games over")
+
+        score = play_games(
+            self.agent, run, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample, tell=tell
+        )
         line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
         self.tracker.log_evaluation(self.step, score)

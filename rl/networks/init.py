@@ -53,10 +53,9 @@ def chrono_(rnn: nn.LSTM | nn.GRU, span: int) -> None:
     in PyTorch's form keeps the old state.
     """
     size = rnn.hidden_size
-    bias_ih, bias_hh = rnn.bias_ih_l0, rnn.bias_hh_l0
-    bias_ih.zero_()
-    bias_hh.zero_()
+    bias = rnn.get_parameter("bias_ih_l0").zero_()
+    rnn.get_parameter("bias_hh_l0").zero_()
     keep = torch.empty(size).uniform_(1, span - 1).log()
-    bias_ih[size : 2 * size] = keep  # both kinds have this gate second
+    bias[size : 2 * size] = keep  # both kinds have this gate second
     if isinstance(rnn, nn.LSTM):
-        bias_ih[:size] = -keep
+        bias[:size] = -keep

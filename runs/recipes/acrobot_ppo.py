@@ -1,4 +1,4 @@
-"""PPO swings up Acrobot: an average of -75 or better in a million steps.
+"""PPO swings up Acrobot in a million steps; the aim is an average of -75 or better.
 
 Up against Stable-Baselines3's RL Zoo, -73.5 (one seed), with the Zoo's hyperparameters.
 

@@ -1,4 +1,4 @@
-"""PPO on the arcade's Seaquest, two million steps: above the 6.0 of Stable-Baselines3's PPO (three seeds, 18 minutes).
+"""PPO on the arcade's Seaquest, two million steps; Stable-Baselines3's PPO reached 6.0 (three seeds, 18 minutes).
 
 Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; actions are drawn in evaluation too.
 

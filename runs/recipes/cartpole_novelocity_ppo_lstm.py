@@ -1,4 +1,4 @@
-"""PPO with an LSTM balances CartPole without seeing velocities: 500 of 500 in 100,000 steps.
+"""PPO with an LSTM balances CartPole without seeing velocities: 100,000 steps; 500 is the most.
 
 Up against Stable-Baselines3's RL Zoo, 500 (one seed), with the Zoo's hyperparameters. Without memory (net.core=none)
 the same agent stays below 200; `cartpole_novelocity_ppo_stack` sees four frames instead.

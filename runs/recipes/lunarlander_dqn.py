@@ -1,6 +1,7 @@
-"""DQN lands the lunar module: 200 points is solved, within 100,000 steps.
+"""DQN lands the lunar module within 100,000 steps; 200 points count as solved.
 
-Up against Stable-Baselines3's RL Zoo, 195 +- 28 over 3 to 5 seeds at the same budget. Two to three minutes on a laptop.
+Up against Stable-Baselines3's RL Zoo, 195 +- 28 over 3 to 5 seeds at the same budget. Greedy policies of
+this budget like to hover: a tenth of random actions and LayerNorm were what made them land.
 
 Recorded with one seed: 197.0; 3.6 minutes of one core.
 """

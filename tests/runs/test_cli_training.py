@@ -367,3 +367,14 @@ def test_output_piped_to_head_ends_quietly(here):
 def test_inspect_prints_the_network(here, capfd):
     assert cli.main(["inspect", "CartPole-v1", "--agent", "dqn"]) == 0
     assert "Linear" in capfd.readouterr().out
+
+
+def test_the_agent_in_readme_is_whole(here, capfd, monkeypatch):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    begin = text.index("from dataclasses import dataclass\n\nimport torch")
+    (here / "mine.py").write_text(text[begin : text.index("```", begin)], encoding="utf-8")
+    monkeypatch.syspath_prepend(here)
+    words = ["train", "CartPole-v1", "--agent", "mine:Mine", "--set", "power=2", "--set", "learning_starts=20"]
+    assert cli.main([*words, "--steps", "60", "--out", "a", "--track", "off", "--quiet"]) == 0
+    assert json.loads(Path("a/run.json").read_text())["recipe"]["agent"]["power"] == 2.0
+    sys.modules.pop("mine", None)
