@@ -24,7 +24,7 @@ import envs
 from envs import EnvConfig
 from rl.errors import InputError, RunError, unknown
 from rl.schedules import crossed
-from rl.seeding import derive_seed
+from rl.seeding import derive_seed, generator
 from rl.types import EnvSpec, TimeStep
 
 ALGORITHMS = {
@@ -91,10 +91,10 @@ def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, set
     values: dict[str, Any] = {}
     if source == "zoo":
         table = zoo()[algorithm]
-        key = spec.id if spec.id in table else "atari" if atari else ""
+        key = zoo_key(spec)
         if key not in table:
             raise InputError(
-                f"the RL Zoo has no {algorithm} for {spec.id}: use sb3:{algorithm}, or one of {', '.join(table)}"
+                f"the RL Zoo has no {algorithm} for {key}: use sb3:{algorithm}, or one of {', '.join(table)}"
             )
         values = {k: v for k, v in table[key].items() if k not in ("n_timesteps", "atari_wrapper")}
     elif atari:
@@ -115,6 +115,13 @@ def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, set
     return Peer(algorithm, source, rest, **peer)
 
 
+def zoo_key(spec: EnvSpec) -> str:
+    """What the Zoo's tables call an environment: all of Atari is one, the two LunarLanders are two."""
+    if spec.id == "LunarLander-v3" and spec.action.kind == "box":
+        return "LunarLanderContinuous-v3"
+    return "atari" if is_atari(spec) else spec.id
+
+
 def is_atari(spec: EnvSpec) -> bool:
     return bool(spec.protocol)
 
@@ -123,6 +130,11 @@ def policy_name(algorithm: str, spec: EnvSpec) -> str:
     """SB3's policy for the observation: images, vectors, or several leaves."""
     kind = "MultiInput" if len(spec.obs) > 1 else "Cnn" if any(is_image(leaf) for leaf in spec.obs.values()) else "Mlp"
     return f"{kind}{'Lstm' if algorithm == 'recurrent_ppo' else ''}Policy"
+
+
+def reads_flat(spec: EnvSpec) -> bool:
+    """Whether there is a picture or board that SB3's policy gets as one flat vector."""
+    return any(leaf.kind in ("image", "board") and not is_image(leaf) for leaf in spec.obs.values())
 
 
 def is_image(leaf: Any) -> bool:
@@ -361,45 +373,70 @@ def row_env_class() -> Any:
 class PeerAgent:
     """SB3's model as the evaluator knows agents: `actor` gives an acting stream of its own."""
 
-    def __init__(self, peer: Peer, model: Any, spec: EnvSpec) -> None:
+    def __init__(self, peer: Peer, model: Any, spec: EnvSpec, eval_epsilon: float = 0.0) -> None:
         self.peer, self.model, self.spec = peer, model, spec
+        self.eval_epsilon = eval_epsilon
+        """Share of random actions when a value learner is evaluated, as our `ValueConfig` has it."""
         self.name = peer.name
         self.step = 0
 
     def actor(self, num_envs: int, seed: int, *, stream: str = "evaluate", sample: bool = False) -> PeerActor:
-        if sample:  # SB3 draws from shared generators only
-            import torch
-
-            own = derive_seed(seed, stream, "actor")
-            torch.manual_seed(own)
-            self.model.action_space.np_random.bit_generator.state = np.random.PCG64(own).state
-        return PeerActor(self, num_envs, sample)
+        return PeerActor(self, num_envs, seed, stream, sample)
 
     def draws(self, sample: bool) -> bool:
         """Whether an actor made with this `sample` draws random numbers."""
-        return sample
+        return self.epsilon(sample) > 0 if self.learns_values else sample
+
+    @property
+    def learns_values(self) -> bool:
+        return self.peer.algorithm in OFF_POLICY
+
+    def epsilon(self, sample: bool) -> float:
+        """Share of random actions by the rule of our `ValuePlayer`: sampled play takes training's final one."""
+        if not self.learns_values:
+            return 0.0
+        return float(self.model.exploration_final_eps) if sample else self.eval_epsilon
 
 
 class PeerActor:
-    """One acting stream of SB3's policy: stack, recurrent state, frozen normaliser."""
+    """One acting stream of SB3's policy: stack, recurrent state, frozen normaliser, and generators of its own."""
 
-    def __init__(self, agent: PeerAgent, num_envs: int, sample: bool) -> None:
-        self.agent, self.sample = agent, sample
+    def __init__(self, agent: PeerAgent, num_envs: int, seed: int, stream: str, sample: bool) -> None:
+        self.agent, self.num_envs = agent, num_envs
+        self.epsilon = agent.epsilon(sample)
+        self.draws = sample and not agent.learns_values
+        """Whether SB3's policy draws its actions. A value learner's `predict` would draw from NumPy's global."""
         self.reader = Reader(agent.spec, agent.peer.frame_stack)
         self.frames = FrameStack(agent.peer.frame_stack)
         self.state: Any = None
+        self._key = (seed, stream, "actor")
+        self._seed()
+
+    def _seed(self, *game: int) -> None:
+        self.rng = generator(*self._key, *game)
+        if self.draws:  # SB3's policies have PyTorch's shared generator only
+            import torch
+
+            torch.manual_seed(derive_seed(*self._key, *game))
 
     def act(self, ts: TimeStep) -> np.ndarray:
+        if self.num_envs == 1 and ts.first[0] and "game" in ts.info:  # each game draws its own, as ours does
+            self._seed(int(ts.info["game"][0]))
         self.frames.push(ts.obs, ts.first)
         obs = self.reader(self.frames.read())
         normaliser = self.agent.model.get_vec_normalize_env()
         if normaliser is not None:
             obs = normaliser.normalize_obs(obs)
         action, self.state = self.agent.model.predict(
-            obs, state=self.state, episode_start=ts.first, deterministic=not self.sample
+            obs, state=self.state, episode_start=ts.first, deterministic=not self.draws
         )
-        shape = (len(ts.first), *self.agent.spec.action.shape)
-        return np.asarray(action).reshape(shape).astype(self.agent.spec.action.dtype)
+        a = self.agent.spec.action
+        action = np.asarray(action).reshape(len(ts.first), *a.shape).astype(a.dtype)
+        if self.epsilon > 0:
+            from agents.value import epsilon_greedy
+
+            action = epsilon_greedy(action, self.epsilon, a.nvec[0], ts.mask, self.rng)
+        return action
 
 
 @dataclass
@@ -425,11 +462,12 @@ def train_peer(
     device: str = "cpu",
     evaluate: Callable[[PeerAgent], float] | None = None,
     eval_every: int = 0,
+    eval_epsilon: float = 0.0,
 ) -> Training:
     """Trains SB3 on our environment for exactly `steps` environment steps, `evaluate` called every `eval_every`.
 
     The budget ends between slots: where it is no multiple of the environments' number, the slot that would exceed it
-    is left out and `Training.steps` says what was taken.
+    is left out and `Training.steps` says what was taken. A rollout that ends with the budget is learned from.
     """
     import torch
     from stable_baselines3.common.callbacks import BaseCallback
@@ -450,7 +488,8 @@ def train_peer(
             model = algorithm_class(peer.algorithm)(peer.policy, vec, seed=seed, device=device, **kwargs)
         except (TypeError, ValueError, AssertionError) as error:
             raise InputError(f"{peer.name} on {env}: {str(error).splitlines()[0]}") from error
-        agent = PeerAgent(peer, model, stream.spec)
+        agent = PeerAgent(peer, model, stream.spec, eval_epsilon)
+        whole = steps - steps % peer.n_envs
         clock = Clock()
 
         class Budget(BaseCallback):  # type: ignore[misc]
@@ -471,11 +510,12 @@ def train_peer(
                 ):
                     with clock.stopped(), generators_kept(model):
                         self.curve.append((agent.step, clock.seconds, evaluate(agent)))
-                return bool(self.num_timesteps + peer.n_envs <= steps)
+                # SB3 ends by itself after the update; told to end at the rollout's last step it would leave that out
+                return bool(self.num_timesteps < whole or rollout_ends(model, whole))
 
         budget = Budget()
         try:
-            model.learn(steps, callback=budget)
+            model.learn(whole, callback=budget)
         except (ValueError, RuntimeError) as error:
             raise RunError(f"{peer.name} on {env}: {str(error).splitlines()[0]}") from error
         clock.stop()
@@ -483,6 +523,16 @@ def train_peer(
         return Training(agent, agent.step, clock.seconds, budget.curve)
     finally:
         vec.close()
+
+
+def rollout_ends(model: Any, steps: int) -> bool:
+    """Whether SB3 stops to learn after this many steps over all environments, so that it takes none beyond them.
+
+    Never where it counts whole episodes: those may go on.
+    """
+    freq = getattr(model, "train_freq", None)
+    rows = model.n_steps if freq is None else freq.frequency  # a value learner's n_steps are those of its returns
+    return (freq is None or freq.unit.value == "step") and steps % (rows * model.n_envs) == 0
 
 
 class Clock:
@@ -577,8 +627,8 @@ def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], l
         hidden = hidden["pi"]
     image = peer.policy.startswith("Cnn")
     fields["net.hidden"] = tuple(hidden) if hidden else (None if image else (64, 64))
-    if image:
-        fields["net.encoder"] = "nature"
+    if not peer.policy.startswith("MultiInput"):  # auto would convolve boards, which SB3 reads flat
+        fields["net.encoder"] = "nature" if image else "mlp"
     off_policy = peer.algorithm in OFF_POLICY
     fields["net.activation"] = kwargs.pop("activation_fn", "relu" if off_policy or image else "tanh")
     if off_policy:
@@ -640,6 +690,10 @@ def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], l
             }
         if peer.algorithm == "recurrent_ppo":
             fields |= {"net.core": "lstm", "net.core_size": kwargs.pop("lstm_hidden_size", 256)}
+            lost.append(
+                "the order of memory and layers: observation, LSTM, net_arch, head in SB3; observation, layers, LSTM, "
+                "head here"
+            )
             fields["critic"] = "separate" if kwargs.pop("enable_critic_lstm", True) else "shared"
         fields["net.orthogonal"] = kwargs.pop("ortho_init", True)
         fields["policy.gain"] = 0.01 if fields["net.orthogonal"] else 0.0

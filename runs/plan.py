@@ -21,7 +21,7 @@ from runs import peers
 from runs.contenders import Contender, parse_contenders
 from runs.recipe import Run, agent_name, default_run, describe, recipe_names
 from runs.recipe import resolve as resolve_recipe
-from runs.settings import apply_settings, to_json
+from runs.settings import apply_settings, from_json, to_json
 
 SUITES: dict[str, tuple[str, ...]] = {
     "classic": ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3"),
@@ -56,13 +56,25 @@ class Task:
     eval_episodes: int
     eval_max_steps: int | None
     threads: int
+    eval_sample: bool = False
+    """Whether policies draw their actions when they are evaluated, ours and the peers' alike."""
+    eval_epsilon: float = 0.0
+    """Share of random actions when value learners are evaluated, ours and the peers' alike."""
 
     @property
     def evaluation(self) -> str:
         return (
             f"{self.eval_episodes} whole games a seed, start seeds the same for every contender; "
+            f"policies {manner(self.eval_sample, 0.0)}, value learners {manner(False, self.eval_epsilon)}; "
             f"curves from {self.eval_episodes} games every {self.eval_every:,} steps."
         )
+
+    def acting(self, learns_values: bool) -> dict[str, Any]:
+        """How a contender of this kind acts when it is evaluated, for its job."""
+        return {
+            "eval_sample": self.eval_sample and not learns_values,
+            "eval_epsilon": self.eval_epsilon if learns_values else 0.0,
+        }
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,13 @@ class Plan:
     contenders: list[Contender]
     sides: list[Side]
     paired: list[tuple[str, str]]
+
+
+def manner(eval_sample: bool, eval_epsilon: float) -> str:
+    """How actions are chosen in evaluation, in words."""
+    if eval_sample:
+        return "sampled"
+    return f"greedy with {eval_epsilon:.3g} of the actions random" if eval_epsilon else "greedy"
 
 
 def slug(text: str) -> str:
@@ -157,6 +176,8 @@ def _task(env: str, contenders: Sequence[Contender], own: Run | None, named: boo
     spec = envs.spec(env, config)
     if steps is None:
         steps = first.steps if first is not None else _zoo_budget(contenders, spec)
+    named_first = [own] if own is not None and named else []
+    eval_sample, eval_epsilon = _evaluation(spec, [*named_first, *runs, *_trained(contenders, env)])
     return Task(
         env=env,
         steps=steps,
@@ -166,12 +187,43 @@ def _task(env: str, contenders: Sequence[Contender], own: Run | None, named: boo
         eval_episodes=first.eval_episodes if first is not None else 20,
         eval_max_steps=first.eval_max_steps if first is not None else None,
         threads=first.threads if first is not None else 1,
+        eval_sample=eval_sample,
+        eval_epsilon=eval_epsilon,
     )
 
 
+def _evaluation(spec: EnvSpec, runs: Sequence[Run]) -> tuple[bool, float]:
+    """Whether policies are evaluated sampled, and value learners' share of random actions.
+
+    Each kind goes by its own first recipe, since only policies can be sampled and only value learners have an epsilon.
+    Without one Atari's policies are sampled, as the Zoo does it, and its protocol names the epsilon; others are greedy.
+    """
+    atari = envs.PROTOCOLS.get(spec.protocol)
+    sample, epsilon = atari is not None, atari.eval_epsilon if atari is not None else 0.0
+    for run in reversed(runs):  # the first has the last word
+        if not learns_values(run):
+            sample = run.eval_sample
+        elif run.eval_sample:  # a value learner's sampled play takes the epsilon that training ends with
+            epsilon = getattr(run.agent.epsilon, "end", run.agent.epsilon)
+        else:
+            epsilon = run.agent.eval_epsilon
+    return sample, epsilon
+
+
+def learns_values(run: Run) -> bool:
+    """Whether the agent plays by values, with an epsilon, and not by a policy."""
+    return hasattr(run.agent, "eval_epsilon")
+
+
+def _trained(contenders: Sequence[Contender], env: str) -> list[Run]:
+    """The recipes of the trained runs of this environment."""
+    recipes = [_run_folder(c)[2] for c in contenders if c.source == "run"]
+    return [from_json(Run, recipe) for recipe in recipes if recipe.get("env") == env]
+
+
 def _zoo_budget(contenders: Sequence[Contender], spec: EnvSpec) -> int:
-    for c in contenders:
-        values = peers.zoo().get(c.name, {}).get(spec.id)
+    for c in contenders if not peers.is_atari(spec) else ():
+        values = peers.zoo().get(c.name, {}).get(peers.zoo_key(spec))
         if values is not None:
             return int(values["n_timesteps"])
     return 100_000
@@ -205,18 +257,23 @@ def _side(c: Contender, task: Task, own: Run | None) -> Side:
         return Side(c, task, {"kind": "random", **shared}, {"policy": "uniformly random"})
     if c.source in ("sb3", "zoo"):
         peer = peers.build_peer(c.source, c.name, task.spec, c.settings)  # type: ignore[arg-type]
-        sample = peers.is_atari(task.spec) and c.name not in peers.OFF_POLICY
-        job = {"kind": "peer", **shared, "peer": dataclasses.asdict(peer), "eval_sample": sample}
+        acting = task.acting(c.name in peers.OFF_POLICY)
+        job = {"kind": "peer", **shared, "peer": dataclasses.asdict(peer), **acting}
         if peer.n_envs > task.steps:
             raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")
         note = f"values from {peers.zoo_source()}" if c.source == "zoo" else "the algorithm's defaults"
-        config = {"evaluation": "sampled" if sample else "greedy"} | peers.full_config(peer, task.steps)
+        note += _FLAT if peers.reads_flat(task.spec) else ""
+        config = {"evaluation": manner(**acting)} | peers.full_config(peer, task.steps)
         return Side(c, task, job, config, note)
     run, note, unmapped = _ours(c, task, own)
     _check(c, run, task.spec)
     job = {"kind": "ours", **shared, "run": {k: v for k, v in describe(run).items() if k != "seed"}}
-    own_fields = {"num_envs": run.num_envs, "evaluation": "sampled" if run.eval_sample else "greedy"}
+    mode = manner(run.eval_sample, getattr(run.agent, "eval_epsilon", 0.0))
+    own_fields = {"num_envs": run.num_envs, "evaluation": mode}
     return Side(c, task, job, own_fields | describe(run)["agent"], note, unmapped)
+
+
+_FLAT = "; SB3's policy reads the board as one flat vector"
 
 
 def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str]]:
@@ -229,19 +286,25 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
         run = default_run(task.env, c.name)
         note = f"{c.name}'s defaults" + ("" if c.preset else f": no recipe for {c.name} on {task.env}")
     elif c.preset in ("sb3", "zoo"):
-        algorithm = _algorithm(c, task.env)
+        algorithm = _algorithm(c, task.spec)
         peer = peers.build_peer(c.preset, algorithm, task.spec)  # type: ignore[arg-type]
         fields, changes, unmapped = peers.ours_like(peer, task.steps)
         config, missing = peers.apply_fields(agents.config(c.name), fields)
         run = Run(env=task.env, agent=config, steps=task.steps, num_envs=changes["num_envs"])
         unmapped = unmapped + missing
         note = f"the hyperparameters of {c.preset}:{algorithm}"
+        note += "; as SB3's, its network reads the board as one flat vector" if peers.reads_flat(task.spec) else ""
     else:
         if c.preset not in agents.PRESETS:
             raise unknown(f"preset of {c.name}", c.preset, ["default", "sb3", "zoo", *agents.PRESETS])
         run, note = default_run(task.env, c.preset), f"preset {c.preset}"
+    acting = task.acting(learns_values(run))
+    agent = run.agent
+    if learns_values(run):
+        agent = dataclasses.replace(agent, eval_epsilon=acting["eval_epsilon"])
     run = dataclasses.replace(
         run,
+        agent=agent,
         env=task.env,
         env_config=task.env_config,
         steps=max(run.steps, task.steps),
@@ -249,6 +312,7 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
         eval_every=task.eval_every,
         eval_episodes=task.eval_episodes,
         eval_max_steps=task.eval_max_steps,
+        eval_sample=acting["eval_sample"],
         threads=task.threads,
         save_every=0,
         video_every=0,
@@ -263,11 +327,12 @@ def _recipe_name(run: Run) -> str:
     return next((name for name in recipe_names() if resolve_recipe(name) == run), "given")
 
 
-def _algorithm(c: Contender, env: str) -> str:
+def _algorithm(c: Contender, spec: EnvSpec) -> str:
     """SB3's algorithm whose values our agent takes; PPO's with a memory where the Zoo has only that."""
     if c.name not in peers.ALGORITHMS:
         raise InputError(f"{c.text}: SB3 has no {c.name}; its values are for {', '.join(peers.ALGORITHMS)}")
-    if c.preset == "zoo" and c.name == "ppo" and env not in peers.zoo()["ppo"] and env in peers.zoo()["recurrent_ppo"]:
+    key, zoo = peers.zoo_key(spec), peers.zoo()
+    if c.preset == "zoo" and c.name == "ppo" and key not in zoo["ppo"] and key in zoo["recurrent_ppo"]:
         return "recurrent_ppo"
     return c.name
 
@@ -280,19 +345,23 @@ def _check(c: Contender, run: Run, spec: EnvSpec) -> None:
         raise InputError(f"contender {c.text!r}: {error}") from None
 
 
-def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
-    """A trained run's folder: it is evaluated, not trained."""
+def _run_folder(c: Contender) -> tuple[Path, int, dict[str, Any]]:
+    """Where a trained run lies, the step it came to, and its recipe."""
     from runs.folder import resolve as locate
 
     found = locate(c.name)
     if found.run is None:
         raise InputError(f"{c.text}: name the run's folder, not one checkpoint")
-    info = read_json(found.run / "run.json")
-    recipe = info.get("recipe", {})
+    return found.run, int(found.manifest["step"]), dict(read_json(found.run / "run.json").get("recipe", {}))
+
+
+def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
+    """A trained run's folder: it is evaluated, not trained."""
+    folder, steps, recipe = _run_folder(c)
     if recipe.get("env") != task.env:
         raise InputError(f"{c.text} was trained on {recipe.get('env')}, this task is {task.env}")
-    steps = int(found.manifest["step"])
-    job = {"kind": "run", **shared, "folder": str(found.run.resolve()), "checkpoint": steps}
-    job["eval_sample"] = bool(recipe.get("eval_sample"))
+    acting = task.acting("eval_epsilon" in recipe.get("agent", {}))
+    job = {"kind": "run", **shared, "folder": str(folder.resolve()), "checkpoint": steps, **acting}
     note = f"trained before, {steps:,} steps" + ("" if steps == task.steps else f" instead of {task.steps:,}")
-    return Side(c, task, job, dict(recipe.get("agent", {})), note, [], int(recipe.get("seed", 0)))
+    config = {"evaluation": manner(**acting)} | dict(recipe.get("agent", {}))
+    return Side(c, task, job, config, note, [], int(recipe.get("seed", 0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -187,6 +188,7 @@ def _peer(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
         device=pick_device(job["device"]),
         evaluate=lambda agent: float(play(agent).mean),
         eval_every=job["eval_every"],
+        eval_epsilon=job["eval_epsilon"],
     )
     score = play(done.agent)
     if job.get("video"):
@@ -206,6 +208,8 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
 
     folder = Path(job["folder"])
     agent, own = load_run(folder)
+    if hasattr(agent.config, "eval_epsilon"):  # the task's, as for all others
+        agent.config = dataclasses.replace(agent.config, eval_epsilon=job["eval_epsilon"])
     score = play_games(agent, own, episodes=job["eval_episodes"], seed=job["seed"], sample=job["eval_sample"])
     if job.get("video"):
         film(agent, job, Path(job["video"]))
