@@ -1,8 +1,8 @@
 """PPO with an LSTM names a cue that it saw 50 steps ago: right 95 times of 100, in half a million steps.
 
 Guessing is right 50 times; so is whoever sees less than 51 frames, `remember_cue_ppo_stack`. A rollout holds two whole
-episodes, so that the gradient reaches the cue; `core_span` lets the cue reach the question: from usual biases nothing of it is
-left there. Only the last action matters, so a small discount keeps the waiting out of the advantages.
+episodes, so that the gradient reaches the cue; `core_span` lets the cue reach the question: from the usual biases
+nothing of it is left there. Only the last action matters, so a small discount keeps the waiting out of the advantages.
 
 No result is recorded yet: what stands here is the aim, not a claim.
 """
