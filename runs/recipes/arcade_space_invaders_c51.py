@@ -15,7 +15,7 @@ run = Run(
     env="Arcade/SpaceInvaders-v1",
     env_config=EnvConfig(max_steps=5_000),
     agent=C51Config(
-        v_min=-10.0,
+        v_min=0.0,
         v_max=40.0,
         lr=2.5e-4,
         adam_eps=3.125e-4,
