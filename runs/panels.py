@@ -145,12 +145,12 @@ def draw_grid(canvas: Canvas, views: Sequence[View]) -> None:
         cell = canvas.part(k % columns * wide, bar + k // columns * high, wide, high)
         cell.picture(view.picture, 2, 2, cell.width - 4, cell.height - line - 2, view.stretch)
         total = view.trace.returns[-1] if view.trace.returns else 0.0
-        words = f"game {view.episode}   return {total:g}   step {view.step:,}"
+        words = f"game {view.episode}   return {round(total, 1):g}   step {view.step:,}"
         cell.text(words, cell.width / 2, cell.height - line / 2, line * 0.66, drawing.MUTED, "centre")
         if view.over:
             cell.rect(0, 0, cell.width, cell.height - line, (*drawing.INK, 130))
             cell.text(
-                f"{total:g}",
+                f"{round(total, 1):g}",
                 cell.width / 2,
                 cell.height / 2 - line,
                 min(unit * 2.5, high * 0.3),
@@ -266,7 +266,7 @@ def _plots(canvas: Canvas, view: View, unit: float) -> None:
 def _numbers(canvas: Canvas, view: View, unit: float) -> None:
     _card(canvas, unit)
     total = view.trace.returns[-1] if view.trace.returns else 0.0
-    cells = [("return", f"{total:.6g}", drawing.YELLOW), ("step", f"{view.step:,}", drawing.TEXT)]
+    cells = [("return", f"{round(total, 1):g}", drawing.YELLOW), ("step", f"{view.step:,}", drawing.TEXT)]
     if view.thought is not None and view.thought.value is not None:
         cells.append(("value", f"{view.thought.value:.3g}", drawing.CYAN))
     cells.append(("episode", str(view.episode + 1), drawing.TEXT))
