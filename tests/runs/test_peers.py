@@ -206,6 +206,29 @@ def test_rhythms_are_translated_to_gradient_updates() -> None:
     assert fields["lr"] == {"start": 1e-3, "end": 0.0, "steps": 100_000} and fields["clip"]["start"] == 0.2
 
 
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
+@pytest.mark.parametrize("env", ["CartPole-v1", "Arcade/Breakout-v1", "ALE/Pong-v5"])
+def test_with_sb3s_values_our_network_is_sb3s(algorithm: str, env: str) -> None:
+    peer, spec = build_peer("sb3", algorithm, spec_of(env), ["n_envs=1"]), spec_of(env)
+    stream = envs.make(env, num_envs=1, seed=0)
+    vec = row_env_class()(stream, peer.frame_stack)
+    kwargs = {"buffer_size": 10} if algorithm == "dqn" else {}
+    theirs = peers.algorithm_class(algorithm)(peer.policy, vec, device="cpu", **kwargs).policy
+    vec.close()
+    config, _ = peers.apply_fields(agents.config(algorithm), peers.ours_like(peer, 10_000)[0])
+    ours = agents.build(config, spec, num_envs=1, seed=0).network
+
+    def shapes(module: Any) -> list[tuple[int, ...]]:
+        return sorted(tuple(p.shape) for p in module.parameters())
+
+    assert shapes(ours) == shapes(theirs.q_net if algorithm == "dqn" else theirs)
+
+
+def test_what_a_memory_does_otherwise_in_sb3_is_said() -> None:
+    _, _, lost = peers.ours_like(build_peer("zoo", "recurrent_ppo", spec_of("CartPole-NoVelocity-v1")), 10_000)
+    assert any("observation, LSTM, net_arch, head in SB3" in line for line in lost)
+
+
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo", "a2c"])
 def test_ours_take_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
     for task in peers.zoo()[algorithm]:
@@ -242,6 +265,82 @@ def test_a_budget_between_slots_is_not_exceeded() -> None:
     assert done.steps == 400
     with pytest.raises(InputError, match="more than the 3 steps"):
         train_peer(Peer("ppo", "sb3", n_envs=8), "CartPole-v1", EnvConfig(), 3, 0)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "n_envs", "steps", "updates"),
+    [
+        ("a2c", {"n_steps": 5}, 8, 40, 1),
+        ("a2c", {"n_steps": 5}, 8, 43, 1),
+        ("a2c", {"n_steps": 5}, 8, 79, 1),
+        ("ppo", {"n_steps": 64, "batch_size": 64, "n_epochs": 1}, 1, 64, 1),
+        ("ppo", {"n_steps": 64, "batch_size": 64, "n_epochs": 1}, 1, 130, 2),
+        ("recurrent_ppo", {"n_steps": 16, "batch_size": 16, "n_epochs": 1}, 2, 32, 1),
+        ("dqn", {"train_freq": 16, "learning_starts": 0, "batch_size": 4}, 1, 16, 1),
+        ("dqn", {"train_freq": 16, "learning_starts": 0, "batch_size": 4, "n_steps": 3}, 1, 20, 1),
+        ("dqn", {"train_freq": 4, "learning_starts": 0, "batch_size": 4}, 4, 33, 2),
+        ("dqn", {"train_freq": (1, "episode"), "learning_starts": 0, "batch_size": 4}, 1, 5, 0),
+        ("qrdqn", {"train_freq": 8, "learning_starts": 0, "batch_size": 4}, 1, 16, 2),
+    ],
+)
+def test_sb3_learns_from_a_rollout_that_ends_with_the_budget(
+    algorithm: str, settings: dict[str, Any], n_envs: int, steps: int, updates: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = []
+    original = row_env_class().step_wait
+
+    def counting(self: Any) -> Any:
+        counted.append(self.num_envs)
+        return original(self)
+
+    monkeypatch.setattr(row_env_class(), "step_wait", counting)
+    peer = dataclasses.replace(build_peer("sb3", algorithm, spec_of("CartPole-v1")), settings=settings, n_envs=n_envs)
+    done = train_peer(peer, "CartPole-v1", EnvConfig(), steps, 0)
+    assert done.agent.model._n_updates == updates
+    assert sum(counted) == done.steps == steps - steps % n_envs
+
+
+class Constant:
+    """A model whose greedy action is 0, and which must not draw."""
+
+    exploration_final_eps = 0.5
+    asked: list[bool]
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    def get_vec_normalize_env(self) -> None:
+        return None
+
+    def predict(self, obs: Any, state: Any, episode_start: Any, deterministic: bool) -> tuple[np.ndarray, None]:
+        self.asked.append(deterministic)
+        return np.zeros(len(obs), np.int64), None
+
+
+@pytest.mark.parametrize(("sample", "epsilon"), [(False, 0.2), (True, 0.5)])
+def test_value_learners_explore_in_evaluation_by_our_rule_from_generators_of_their_own(
+    sample: bool, epsilon: float
+) -> None:
+    from agents.value import epsilon_greedy
+    from rl.seeding import generator
+
+    spec = spec_of("CartPole-v1")
+    agent = peers.PeerAgent(Peer("dqn", "sb3"), Constant(), spec, eval_epsilon=0.2)
+    assert agent.draws(sample) and not peers.PeerAgent(Peer("dqn", "sb3"), Constant(), spec).draws(False)
+    shared: Any = np.random.get_state()  # noqa: NPY002
+    stream = envs.make("CartPole-v1", num_envs=1, seed=7, stream="evaluate", games=2)
+    actor, ts, drawn, rng = agent.actor(1, 7, sample=sample), stream.reset(), 0, generator(0)
+    for _ in range(40):
+        if ts.first[0]:
+            rng = generator(7, "evaluate", "actor", int(ts.info["game"][0]))
+        action = actor.act(ts)
+        assert action == epsilon_greedy(np.zeros(1, np.int64), epsilon, 2, None, rng)
+        drawn += int(action[0])
+        ts = stream.step(action)
+    stream.close()
+    assert drawn > 0 and agent.model.asked == [True] * 40
+    after: Any = np.random.get_state()  # noqa: NPY002
+    assert np.array_equal(shared[1], after[1]) and shared[2] == after[2]
 
 
 def play(agent: peers.PeerAgent, sample: bool = False) -> float:

@@ -1,8 +1,10 @@
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agents.dqn import DQNConfig
 from rl.errors import InputError
 from rl.schedules import Ramp
 from runs.plan import SUITES, make_plan, slug
@@ -41,6 +43,64 @@ def test_every_contender_has_the_same_budget_threads_games_and_rhythm() -> None:
         if s.job["kind"] == "ours":
             run = run_of(s)
             assert (run.steps, run.eval_every, run.threads) == (4000, 200, 1)
+
+
+def acting(found: Any) -> tuple[bool, float]:
+    """Whether a side samples in evaluation, and its share of random actions."""
+    if found.job["kind"] != "ours":
+        return found.job["eval_sample"], found.job["eval_epsilon"]
+    run = run_of(found)
+    return run.eval_sample, getattr(run.agent, "eval_epsilon", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "contenders", "expected", "words"),
+    [
+        ("arcade_breakout_ppo", "ppo,ppo@default,ppo@sb3,a2c,sb3:ppo,sb3:a2c", (True, 0.0), "sampled"),
+        (
+            "pong_dqn",
+            "dqn,dqn@default,dqn@zoo,rainbow,sb3:dqn,zoo:qrdqn",
+            (False, 0.01),
+            "greedy with 0.01 of the actions random",
+        ),
+        ("CartPole-v1", "ppo,dqn,sb3:ppo,sb3:dqn", (False, 0.0), "greedy"),
+        ("ALE/Seaquest-v5", "ppo,sb3:ppo,zoo:a2c", (True, 0.0), "sampled"),
+        ("ALE/Seaquest-v5", "dqn,sb3:dqn", (False, 0.05), "greedy with 0.05 of the actions random"),
+    ],
+)
+def test_both_sides_are_evaluated_the_same_way(
+    recipe: str, contenders: str, expected: tuple[bool, float], words: str
+) -> None:
+    plan = make_plan(recipe, contenders, steps=50_000)
+    assert {s.contender.text: acting(s) for s in plan.sides} == dict.fromkeys(contenders.split(","), expected)
+    assert {s.config["evaluation"] for s in plan.sides} == {words}
+    assert words in plan.tasks[0].evaluation
+
+
+def test_policies_and_value_learners_each_go_by_their_own_first_recipe() -> None:
+    plan = make_plan("arcade_breakout_ppo", "dqn,ppo,sb3:dqn,sb3:ppo", steps=50_000)
+    assert [acting(s) for s in plan.sides] == [(False, 0.0), (True, 0.0)] * 2
+    plan = make_plan("pong_dqn", "dqn,ppo,sb3:ppo:n_steps=64,dqn:eval_epsilon=0.1", steps=50_000)
+    assert [acting(s) for s in plan.sides] == [(False, 0.01), (True, 0.0), (True, 0.0), (False, 0.1)]
+
+
+def test_a_value_learner_whose_recipe_samples_lends_its_last_epsilon_to_all() -> None:
+    own = Run(env="CartPole-v1", agent=DQNConfig(epsilon=Ramp(1.0, 0.07, 100)), steps=2000, eval_sample=True)
+    assert [acting(s) for s in make_plan(own, "dqn,sb3:dqn").sides] == [(False, 0.07)] * 2
+
+
+def test_sb3_reads_boards_flat_and_that_is_said() -> None:
+    plan = make_plan("arcade_breakout_ppo", "ppo,ppo@sb3,sb3:ppo", steps=50_000)
+    assert ["flat vector" in s.note for s in plan.sides] == [False, True, True]
+    assert not any("flat vector" in s.note for s in make_plan("CartPole-v1", "sb3:ppo,ppo@sb3", steps=5000).sides)
+
+
+def test_the_continuous_lunarlander_has_the_zoos_values_for_it() -> None:
+    plan = make_plan("lunarlander_continuous_ppo", "zoo:a2c,a2c@zoo", steps=50_000)
+    assert plan.sides[0].job["peer"]["settings"]["use_sde"] is True and plan.sides[0].job["peer"]["n_envs"] == 4
+    assert run_of(plan.sides[1]).agent.policy.deviation == "gsde"
+    discrete = make_plan("LunarLander-v3", "zoo:a2c", steps=50_000).sides[0]
+    assert discrete.job["peer"]["n_envs"] == 8 and "use_sde" not in discrete.job["peer"]["settings"]
 
 
 def test_ours_with_the_zoos_hyperparameters() -> None:
@@ -125,3 +185,25 @@ def test_a_trained_run_is_evaluated_on_its_own_task(tmp_path: Path) -> None:
     assert found.note == "trained before, 60 steps instead of 100"
     with pytest.raises(InputError, match="was trained on CartPole-v1, this task is Acrobot-v1"):
         make_plan("Acrobot-v1", f"run:{tmp_path / 'run'}", steps=100)
+
+
+def test_a_trained_run_is_evaluated_as_the_task_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runs import train, worker
+
+    settings = ["learning_starts=20", "eval_epsilon=0.3", "eval_episodes=1"]
+    train("CartPole-v1", agent="dqn", steps=60, settings=settings, out=tmp_path / "run")
+    name = f"run:{tmp_path / 'run'}"
+    assert acting(make_plan("CartPole-v1", f"{name},sb3:dqn", steps=100).sides[1]) == (False, 0.3), "it leads"
+    found = side(make_plan("cartpole_dqn", f"dqn,{name}"), name)
+    assert acting(found) == (False, 0.0) and found.config["evaluation"] == "greedy"
+    played = []
+
+    def play_games(agent: Any, run: Run, **options: Any) -> Any:
+        played.append((agent.draws(options["sample"]), options["sample"]))
+        return original(agent, run, **options)
+
+    module = sys.modules["runs.evaluate"]
+    original = module.play_games  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "play_games", play_games)
+    worker.work({**found.job, "contender": name, "seed": 0, "eval_episodes": 2})
+    assert played == [(False, False)]
