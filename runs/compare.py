@@ -277,9 +277,10 @@ def _random_side(task: Task) -> Side:
 def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
     """A result that `rl record` left for the very same recipe: its evaluation is of the same games.
 
-    Its times count only where it was recorded on this machine.
+    Its times count only where it was recorded on this machine, and says that no other work shared it.
     """
     from runs.record import RESULTS, fingerprint, machine
+    from runs.worker import SHARED
 
     recipe = _recipe_of(side)
     if recipe is None:
@@ -288,8 +289,9 @@ def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
         r = read_json(path)
         if r.get("status") != "ok":
             continue
-        where = r.get("machine", {})
-        alone = where.get("jobs") == 1 and all(where.get(k) == v for k, v in machine().items() if k != "python")
+        where, others = r.get("machine", {}), r.get("others")
+        here = all(where.get(k) == v for k, v in machine().items() if k != "python")
+        alone = here and where.get("jobs") == 1 and others is not None and others < SHARED
         return {
             "contender": side.contender.text,
             "task": side.task.env,
@@ -305,6 +307,7 @@ def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
             "steps_per_second": r["steps_per_second"] if alone else None,
             "peak_memory": r.get("peak_memory_bytes") if alone else None,
             "alone": alone,
+            "others": others,
             "fingerprint": side.fingerprint,
             "machine": r.get("machine"),
             "recorded": str(path.relative_to(RESULTS)),

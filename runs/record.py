@@ -24,6 +24,7 @@ from runs.folder import read_jsonl
 from runs.recipe import RECIPES, Run, describe, recipe_names
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import to_json
+from runs.worker import Meter
 
 RESULTS = Path(__file__).parent / "results"
 TREES = Path("runs/out/record")
@@ -126,8 +127,9 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
         command += ["--set", f"save_every={run.save_every or max(run.steps // 10, 1)}"]
     # the thread count is the recipe's; libraries beside PyTorch must not add theirs
     env = {**os.environ, "OMP_NUM_THREADS": str(run.threads or os.cpu_count() or 1), "PYTHONPATH": str(tree)}
-    begun = time.time()
+    begun, meter = time.time(), Meter()
     done = subprocess.run([*command, "--json"], cwd=tree, env=env, capture_output=True, text=True)
+    _, others = meter.read()
     result: dict[str, Any] = {
         "schema": 1,
         "recipe": recipe,
@@ -137,6 +139,8 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
         "run": describe(run) | {"seed": seed},
         "commit": (tree / ".commit").read_text().strip(),
         "machine": {**machine(), "jobs": jobs},
+        # cores that work outside this `rl record` kept busy; nobody knows it of a training's first part
+        "others": None if saved else round(others, 3),
         "recorded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
     }
     if done.returncode in (130, 143):
@@ -194,8 +198,9 @@ _INTRODUCTION = """# Recorded results
 
 Written by `rl record`; do not edit. A score is the mean return of whole games with the final policy, raw and
 undiscounted, of seeds 0, 1, 2, ... in order; a failed seed stays in the table. IQM is over the seeds. Minutes are the
-median of training alone, with the number of trainings that ran side by side as jobs. Fingerprints: how many versions of
-the recipe have results; one that is not the recipe's present one is marked stale.
+median of the training itself, with the number of trainings that ran side by side as jobs; a file's `others` says how
+many cores work outside `rl record` kept busy meanwhile. Fingerprints: how many versions of the recipe have results; one
+that is not the recipe's present one is marked stale.
 """
 
 

@@ -103,10 +103,10 @@ class Meter:
         return own, max(0.0, busy - own) / max(time.monotonic() - self._begun, 1e-9)
 
     def _cpu(self) -> float:
-        times = self._process.cpu_times()
-        children = [c.cpu_times() for c in self._process.children(recursive=True)]
-        total = times.user + times.system + sum(c.user + c.system for c in children)
-        return float(total + getattr(times, "children_user", 0) + getattr(times, "children_system", 0))
+        living = [c.cpu_times() for c in self._process.children(recursive=True)]
+        t = os.times()  # those of its ended children too, which psutil has on Linux only
+        ended = t.children_user + t.children_system
+        return t.user + t.system + ended + sum(c.user + c.system for c in living)
 
     @staticmethod
     def _busy() -> float:

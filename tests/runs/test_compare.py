@@ -115,6 +115,7 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     place.mkdir(parents=True)
     kept = {"status": "ok", "score": {"mean": 499.0, "returns": [499.0]}, "steps": recipe.steps, "seconds": 20.0}
     kept |= {"steps_per_second": 2500.0, "machine": {**record.machine(), "jobs": 1}, "evaluations": []}
+    kept |= {"others": 0.05}
     (place / "seed-1.json").write_text(json.dumps(kept))
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
@@ -124,6 +125,11 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     (place / "seed-1.json").write_text(json.dumps({**kept, "machine": {"processor": "another", "jobs": 1}}))
     elsewhere = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert elsewhere.results["dqn", "CartPole-v1", 1]["seconds"] is None, "times of another machine do not count"
+    for others in (None, 0.5):  # from before it was measured, and from a machine that did other things too
+        (place / "seed-1.json").write_text(json.dumps({**kept, "others": others}))
+        shared = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+        found = shared.results["dqn", "CartPole-v1", 1]
+        assert (found["score"], found["seconds"], found["alone"]) == (499.0, None, False)
     changed = Comparison(make_plan("cartpole_dqn", "dqn:gamma=0.9"), tmp_path / "d", 3, videos=False)
     assert changed.results == {}
 
