@@ -1,8 +1,9 @@
 """`rl bench`: speed and memory beside Stable-Baselines3, in one run on one machine.
 
 Training speed is measured end to end: SB3 as its documentation shows it, on its own environments and wrappers; ours
-with the same hyperparameters, in float32, on as many threads. The two take turns, five times after a warm-up, and every
-repeat is reported. A name that ends in `_fastest` is ours in its fastest setting, and says so.
+with the same hyperparameters, in float32, with as many threads for PyTorch. The environments are each side's own, and
+so are their threads: see `ATARI`. The two take turns, five times after a warm-up, and every repeat is reported. A name
+that ends in `_fastest` is ours in its fastest setting, and says so.
 """
 
 from __future__ import annotations
@@ -25,6 +26,13 @@ REPEATS = 5
 GAMES = ("Pong", "Breakout", "SpaceInvaders", "Seaquest", "Qbert", "MsPacman", "Enduro", "MontezumaRevenge")
 
 
+ATARI = (
+    "PyTorch has {threads} threads on both sides; besides, each of our consoles steps in a C++ thread of its own, and "
+    "coming games start in the background, while SB3's DummyVecEnv steps its consoles in turn in the main thread"
+)
+"""What stands beside a speed on Atari: only part of the ratio is the learner's."""
+
+
 @dataclass(frozen=True)
 class Duel:
     """A training that both sides do."""
@@ -38,6 +46,7 @@ class Duel:
     settings: tuple[str, ...] = ()
     """Fields of ours that differ, for the fastest setting."""
     threads: int = 1
+    """PyTorch's, on both sides."""
 
 
 TRAINING: dict[str, Duel] = {
@@ -54,7 +63,8 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     """Measures what is named, or everything: a list `results` of name, unit, ours, peer, ratio, repeats.
 
     `ours` and `peer` are medians, `ratio` is how many times better ours is (the median of the pairs), `repeats` holds
-    every pair. Where SB3 has nothing to measure against, peer and ratio are None.
+    every pair. Where SB3 has nothing to measure against, peer and ratio are None. A training also has `settings` and a
+    `note`, empty where the two differ in nothing but the library.
     """
     everything: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         **{name: lambda d=duel, n=name: _training(n, d, repeats) for name, duel in TRAINING.items()},  # type: ignore[misc]
@@ -75,7 +85,8 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
 
 def _line(r: dict[str, Any]) -> str:
     beside = "" if r["peer"] is None else f", SB3 {r['peer']:,.4g}: {r['ratio']:.2f}x"
-    return f"{r['name']}: {r['ours']:,.4g} {r['unit']}{beside}"
+    note = f" ({r['note']})" if r.get("note") else ""
+    return f"{r['name']}: {r['ours']:,.4g} {r['unit']}{beside}{note}"
 
 
 def _machine() -> dict[str, Any]:
@@ -86,7 +97,8 @@ def _machine() -> dict[str, Any]:
 
 
 def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
-    from runs.peers import sb3_speed
+    import envs
+    from runs.peers import is_atari, sb3_speed
 
     pairs = []
     for repeat in range(repeats + 1):  # the first is the warm-up
@@ -104,6 +116,7 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
         "ratio": statistics.median(p["ours"] / p["peer"] for p in pairs),
         "repeats": pairs,
         "settings": {"hyperparameters": duel.source, "threads": duel.threads, "ours": list(duel.settings)},
+        "note": ATARI.format(threads=duel.threads) if is_atari(envs.spec(duel.env)) else "",
     }
 
 
