@@ -1,9 +1,9 @@
-"""DQN drives MountainCar up the hill in about 100 steps, within 120,000 steps.
+"""DQN drives MountainCar up the hill within 120,000 steps; the aim is -110 or better.
 
 Up against Stable-Baselines3's RL Zoo, -107 +- 4 over 3 to 5 seeds, with the Zoo's hyperparameters: the high constant
 learning rate is what finds the hill. With one that falls, with LayerNorm or with long returns the car stays below.
 
-No result is recorded yet: what stands here is the aim, not a claim.
+Recorded with one seed: -112.2; 7.0 minutes of one core.
 """
 
 from agents.dqn import DQNConfig
