@@ -205,9 +205,9 @@ import os, sys, time
 from runs.folder import RunFolder
 folder = RunFolder.open(sys.argv[1])
 if hasattr(os, "fork") and os.fork() == 0:
-    print("worker", os.getpid(), flush=True)
+    os.write(1, f"worker {os.getpid()}\\n".encode())  # in one piece, whoever else writes
     time.sleep(60)
-print("held by", os.getpid(), flush=True)
+os.write(1, f"held by {os.getpid()}\\n".encode())
 time.sleep(60)
 """
 
