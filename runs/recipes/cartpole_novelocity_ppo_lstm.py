@@ -3,7 +3,7 @@
 Up against Stable-Baselines3's RL Zoo, 500 (one seed), with the Zoo's hyperparameters. Without memory (net.core=none)
 the same agent stays below 200; `cartpole_novelocity_ppo_stack` sees four frames instead.
 
-Recorded with one seed: 493.5; 1.7 minutes of one core.
+Recorded with three seeds: 493.5, 407.9, 500.0; 1.2 minutes of one core.
 """
 
 from agents.ppo import PPOConfig
