@@ -50,8 +50,7 @@ class C51(ValueAgent):
         return self.config.atoms
 
     def read(self, head: Tensor) -> Q:
-        logits = head.float()
-        return Q(logits.softmax(-1) @ self.support, logits=logits)
+        return Q(head.softmax(-1) @ self.support, logits=head)
 
     def loss(self, batch: Batch) -> Loss:
         with torch.no_grad():

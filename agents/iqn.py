@@ -59,7 +59,7 @@ class QuantileNetwork(ValueNetwork):
     def quantiles(self, features: Tensor, taus: Tensor) -> Tensor:
         """Quantiles [B, A, N] at `taus`, [N] or [B, N], of features [B, F]."""
         out = in_float32(self.head, self.embedding(features, taus))  # [B, N, A]
-        return out.float().transpose(-1, -2)
+        return out.transpose(-1, -2)
 
 
 class IQN(ValueAgent):

@@ -165,7 +165,7 @@ class PQN(ValuePlayer):
     def _greedy(self, q_values: Tensor, mask: np.ndarray | None) -> Tensor:
         """The value of the best allowed action, float32 [N]."""
         allowed = None if mask is None else torch.from_numpy(mask).to(self.device)
-        return forbid(q_values, allowed).amax(-1).float()
+        return forbid(q_values, allowed).amax(-1)
 
     def update(self) -> Metrics | None:
         if self.replay.count - 1 - self._begun < self.config.rollout:
@@ -207,7 +207,7 @@ class PQN(ValuePlayer):
         for batch in self.batches(rows):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._autocast):
                 out: Q = self.network(batch.obs, *((batch.state, batch.first) if self.state_size else ()))
-            q = take(out.q_values.float(), batch.action)
+            q = take(out.q_values, batch.action)
             loss = torch.where(batch.valid, squared(q - batch.target), 0.0).sum() / batch.valid.sum()
             try:
                 norm = self.optimizer.step(loss, lr)

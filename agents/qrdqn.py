@@ -46,7 +46,7 @@ class QRDQN(ValueAgent):
         return self.config.quantiles
 
     def read(self, head: Tensor) -> Q:
-        quantiles = (head.unsqueeze(-1) if self.outputs == 1 else head).float()
+        quantiles = head.unsqueeze(-1) if self.outputs == 1 else head
         return Q(quantiles.mean(-1), quantiles=quantiles)
 
     def loss(self, batch: Batch) -> Loss:

@@ -139,10 +139,9 @@ class R2D2(ValueAgent):
         with torch.no_grad():
             after: Q = self.target(rows.obs, self._warm(self.target, batch), rows.first)
         out: Q = self.network(rows.obs, self._warm(self.network, batch), rows.first)
-        values = out.q_values.float()
         with torch.no_grad():
-            target = self._target(rows, values, after.q_values.float())
-        q = take(values[:-1], rows.action[1:])
+            target = self._target(rows, out.q_values, after.q_values)
+        q = take(out.q_values[:-1], rows.action[1:])
         error = q - target
         valid = ~rows.first[1:]
         count = valid.sum(0).clamp(min=1)

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -172,16 +172,19 @@ class ValueNetwork(nn.Module):
     def forward(self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None) -> Q:
         """Leaves [B, ...]; with a memory [T, B, ...], from `state` on, restarted at `first`."""
         features, state = self.torso(obs, state, first)
-        out = self.read(in_float32(self.head, features))
+        out = in_float32(lambda x: self.read(self.head(x)), features)
         return out if state is None else out._replace(state=state)
 
 
-def in_float32(head: nn.Module, features: Tensor) -> Tensor:
-    """The head's numbers outside of bf16, which cannot tell 6.00 from 6.01: actions are chosen by such differences."""
+T = TypeVar("T")
+
+
+def in_float32(head: Callable[[Tensor], T], features: Tensor) -> T:
+    """What a head makes of features, outside of bf16, which cannot tell 6.00 from 6.01: actions are chosen by less."""
     if features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type):
-        return head(features)  # type: ignore[no-any-return]
+        return head(features)
     with torch.autocast(features.device.type, enabled=False):
-        return head(features.float())  # type: ignore[no-any-return]
+        return head(features.float())
 
 
 class ValuePlayer(Agent):

@@ -249,7 +249,10 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _reach(runs: Sequence[Mapping[str, Any]], goal: float | None) -> dict[str, Any] | None:
-    """How many runs came to `goal`, and the median run's steps and seconds (None where that one never did)."""
+    """How many runs came to `goal`, and the median run's steps and seconds.
+
+    None where that one never did, and for the steps where a run was evaluated at its end only.
+    """
     if goal is None or not runs:
         return None
     steps = [st.first_reach(r["steps"], r["scores"], goal) for r in runs]
@@ -257,7 +260,7 @@ def _reach(runs: Sequence[Mapping[str, Any]], goal: float | None) -> dict[str, A
     return {
         "runs": sum(s is not None for s in steps),
         "of": len(runs),
-        "steps": _median_reached(steps),
+        "steps": _median_reached(steps) if all(len(r["steps"]) > 1 for r in runs) else None,
         "seconds": _median_reached(clock) if all(r["alone"] for r in runs) else None,
     }
 

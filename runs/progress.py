@@ -32,11 +32,11 @@ class Progress:
                 BarColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[speed]} steps/s"),
-                TextColumn("return {task.fields[latest]}"),
+                TextColumn("{task.fields[latest]}"),
                 console=Console(stderr=True),
             )
             self._bar.start()
-            self._task = self._bar.add_task("", total=self.total, completed=self.start, speed="-", latest="-")
+            self._task = self._bar.add_task("", total=self.total, completed=self.start, speed="-", latest="")
         return self
 
     def update(self, step: int, latest: float | None) -> None:
@@ -47,7 +47,7 @@ class Progress:
         speed = (step - self.start) / max(now - self._begun, 1e-9)
         shown = "-" if latest is None else f"{latest:.1f}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, speed=f"{speed:,.0f}", latest=shown)
+            self._bar.update(self._task, completed=step, speed=f"{speed:,.0f}", latest=f"return {shown}")
         elif now - self._shown >= self.every_seconds or (step >= self.total and step != self._last):
             self._shown, self._last = now, step
             left = (self.total - step) / max(speed, 1e-9)

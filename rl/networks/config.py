@@ -61,6 +61,8 @@ class NetConfig:
         _at_least("core_span", self.core_span, 0)
         if 0 < self.core_span < 3:
             raise InputError(f"core_span must be 0 (off) or at least 3 rows, got {self.core_span}")
+        if self.core_span and self.core == "none":
+            raise InputError(f"core_span {self.core_span} needs a core: set core to lstm or gru, or core_span to 0")
         _at_least("width", self.width, 1)
         _at_least("max_pool", self.max_pool, 0)
 

@@ -1,6 +1,6 @@
 """DQN swings Acrobot up within 100,000 steps; the aim is under 80 steps a swing.
 
-Up against Stable-Baselines3's RL Zoo, -74 +- 2 over 3 to 5 seeds at the same budget. A minute or two on a laptop.
+Up against Stable-Baselines3's RL Zoo, -74 +- 2 over 3 to 5 seeds at the same budget.
 
 Recorded with one seed: -78.6; 2.4 minutes of one core.
 """

@@ -4,7 +4,7 @@ Published: Tianshou's DQN, 20 after about 1.5M steps and 30 minutes on a GPU. Wh
 the small network of Mnih et al. 2013, four-step returns and prioritized replay; no double Q-learning: its third forward
 pass is a fifth of the update, and a game of points between -1 and 1 leaves little to overestimate. Eight games side by
 side. Orthogonal weights: from PyTorch's defaults every unit of the first layer died in one run, and in another it took
-75,000 updates to tell states apart as well as here after 1,000.
+75,000 updates to tell states apart as well as here after 4,000.
 
 Protocol `nature`: no sticky actions, up to 30 no-ops, whole games of 21 points.
 

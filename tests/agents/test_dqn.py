@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import agents
 from agents.dqn import DQN, DQNConfig
 from agents.value import epsilon_greedy
 from rl.errors import InputError, NonFiniteError
@@ -282,3 +283,20 @@ def test_the_weights_depend_on_the_seed_alone() -> None:
     b = make(net=NetConfig()).optimizer.flat
     assert torch.equal(a, b) and torch.equal(state, torch.random.get_rng_state())
     assert ACTIONS == 3
+
+
+@pytest.mark.parametrize("name", ["dqn", "c51", "qrdqn"])
+def test_heads_keep_float32_where_the_rest_is_bf16(name: str) -> None:
+    """bf16 knows no number between 6.00 and 6.03; with one-hot features only the head computes here."""
+    agent = agents.build(agents.config(name), TABLE, num_envs=1, seed=0)
+    agent.network.torso.encoder.mlp = torch.nn.Sequential()  # the one-hot features as they are
+    agent.network.head = torch.nn.Linear(4, 3 * agent.outputs)
+    agent.network.head.weight.data.uniform_(5.9, 6.1)
+    if agent.outputs > 1:
+        agent.network.head = torch.nn.Sequential(agent.network.head, torch.nn.Unflatten(-1, (3, agent.outputs)))
+    obs = {"obs": torch.arange(4).unsqueeze(1)}
+    exact = agent.network(obs).q_values
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = agent.network(obs).q_values
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, exact)

@@ -147,3 +147,5 @@ def test_a_spans_biases_are_those_of_the_paper() -> None:
 def test_a_span_too_short_is_refused() -> None:
     with pytest.raises(InputError, match="core_span must be 0 .off. or at least 3 rows, got 2"):
         NetConfig(core="gru", core_span=2)
+    with pytest.raises(InputError, match="core_span 52 needs a core"):
+        NetConfig(core_span=52)

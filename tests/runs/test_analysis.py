@@ -206,3 +206,10 @@ def test_sentences_say_what_is_needed() -> None:
     assert say({**pair, "verdict": "equivalent within the margin"}).startswith(
         "dqn and sb3:dqn are equivalent within the margin of 5"
     )
+
+
+def test_a_run_evaluated_at_its_end_only_does_not_say_when_it_came_to_the_goal() -> None:
+    whole = {"steps": [10, 20], "seconds": [], "scores": [500.0, 500.0], "alone": False}
+    last = whole | {"steps": [20], "scores": [500.0]}
+    assert analysis._reach([whole, whole], 475.0) == {"runs": 2, "of": 2, "steps": 10.0, "seconds": None}
+    assert analysis._reach([whole, last], 475.0) == {"runs": 2, "of": 2, "steps": None, "seconds": None}

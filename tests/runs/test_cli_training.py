@@ -378,3 +378,28 @@ def test_the_agent_in_readme_is_whole(here, capfd, monkeypatch):
     assert cli.main([*words, "--steps", "60", "--out", "a", "--track", "off", "--quiet"]) == 0
     assert json.loads(Path("a/run.json").read_text())["recipe"]["agent"]["power"] == 2.0
     sys.modules.pop("mine", None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_final_evaluation_can_be_stopped_and_the_training_is_kept(number, status, here, capfd):
+    """A poor policy's games may last for hours; the last checkpoint is written before they begin."""
+    out = here / "a"
+    words = ["train", "CartPole-v1", "--out", str(out), "--steps", "60", "--set", "learning_starts=20"]
+    words += ["--set", "eval_episodes=1000000", "--track", "off"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "runs", *words], cwd=here, env=child_env(), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.time() + 60
+    while not (out / "checkpoints" / "step-000000060").exists():
+        assert child.poll() is None, child.stderr.read()
+        assert time.time() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    child.send_signal(number)
+    _, err = child.communicate(timeout=30)
+    assert child.returncode == status, err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("rl: ")
+    assert cli.main(["evaluate", str(out), "--episodes", "1", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["step"] == 60
