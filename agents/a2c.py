@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss
+import numpy as np
+
+from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Said, Slopes
 from rl.optim import OptimizerName
 from rl.schedules import Ramp, value_at
 
@@ -39,3 +41,10 @@ class A2C(PolicyAgent):
         error = (value - batch.target).square()
         loss = -gain + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
         return PolicyLoss(loss, {"policy_loss": -gain, "value_loss": error, "entropy": entropy})
+
+    def slopes(self, batch: PolicyBatch, said: Said) -> Slopes:
+        advantage, cost = batch.advantage.numpy(), np.float32(self.config.value_cost)
+        error = said.value - batch.target.numpy()
+        metrics = {"policy_loss": -said.log_prob * advantage, "value_loss": error * error, "entropy": said.entropy}
+        loss = metrics["policy_loss"] + cost * metrics["value_loss"]
+        return Slopes(loss, metrics, log_prob=-advantage, value=2 * cost * error)

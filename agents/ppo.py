@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from agents.policy import (
@@ -13,6 +14,8 @@ from agents.policy import (
     PolicyLearnerConfig,
     PolicyLoss,
     Rollout,
+    Said,
+    Slopes,
     average,
     check_schedule,
 )
@@ -84,6 +87,26 @@ class PPO(PolicyAgent):
             metrics["approx_kl"] = ratio - 1 - log_ratio  # Schulman's estimator, never negative
             metrics["clip_fraction"] = ((ratio - 1).abs() > clip).float()
         return PolicyLoss(loss, metrics)
+
+    def slopes(self, batch: PolicyBatch, said: Said) -> Slopes | None:
+        c = self.config
+        if c.value_clip is not None:
+            return None
+        clip, advantage = value_at(c.clip, self.step), batch.advantage.numpy()
+        log_ratio = said.log_prob - batch.log_prob.numpy()
+        ratio = np.exp(log_ratio)
+        gain, held = ratio * advantage, np.clip(ratio, 1 - clip, 1 + clip) * advantage
+        error = said.value - batch.target.numpy()
+        metrics = {
+            "policy_loss": -np.minimum(gain, held),
+            "value_loss": error * error,
+            "entropy": said.entropy,
+            "approx_kl": ratio - 1 - log_ratio,
+            "clip_fraction": (np.abs(ratio - 1) > clip).astype(np.float32),
+        }
+        loss = metrics["policy_loss"] + np.float32(c.value_cost) * metrics["value_loss"]
+        log_prob = np.where(gain <= held, -gain, np.float32(0))  # d ratio / d log_prob = ratio
+        return Slopes(loss, metrics, log_prob=log_prob, value=error * np.float32(2 * c.value_cost))
 
     def enough(self, out: PolicyLoss, batch: PolicyBatch) -> bool:
         limit = self.config.target_kl

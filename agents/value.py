@@ -22,12 +22,15 @@ from rl.device import fast_bf16
 from rl.errors import InputError, NonFiniteError
 from rl.frames import predict_bytes
 from rl.losses import forbid, munchausen_bonus, take
-from rl.networks import NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
+from rl.networks import Dense, NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
 from rl.optim import FlatOptimizer, OptimizerName, flatten_parameters
 from rl.replay import Replay, Windows
 from rl.schedules import Ramp, crossed, value_at
 from rl.seeding import derive_seed, generator
 from rl.types import EnvSpec, TimeStep
+
+LOWEST = np.finfo(np.float32).min
+"""The value of an action that is not allowed."""
 
 
 class Q(NamedTuple):
@@ -55,7 +58,7 @@ class Batch(NamedTuple):
 class Loss(NamedTuple):
     """What a sibling's `loss` returns."""
 
-    loss: Tensor  # [B]
+    loss: Tensor  # [B]; of `gradient` their mean, a scalar
     priority: Tensor  # [B], non-negative
     metrics: Metrics
 
@@ -175,6 +178,11 @@ class ValueNetwork(nn.Module):
         out = in_float32(lambda x: self.read(self.head(x)), features)
         return out if state is None else out._replace(state=state)
 
+    def dense(self) -> Dense | None:
+        """The network by NumPy where it is nothing but plain layers and one value for each action, else None."""
+        head = self.head
+        return Dense.of(self.torso, head.advantage) if isinstance(head, ValueHead) and head.plain else None
+
 
 T = TypeVar("T")
 
@@ -191,6 +199,8 @@ class ValuePlayer(Agent):
     """The acting half of a value learner: greedy in the values, at random with probability epsilon."""
 
     network: nn.Module
+    dense: Dense | None = None
+    """The network by NumPy, where it is small and plain enough."""
     noisy: bool = False
     """Whether the network has noisy layers, which are silent outside training."""
 
@@ -201,8 +211,10 @@ class ValuePlayer(Agent):
         out = self._evaluate(actor, obs, ts)
         if quiet:
             set_noise(self.network, True)
-        mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
-        action = forbid(out.q_values, mask).argmax(-1).cpu().numpy()
+        values = out.q_values.cpu().numpy()
+        if ts.mask is not None:
+            values = np.where(ts.mask, values, LOWEST)
+        action = values.argmax(-1)
         epsilon = self.epsilon(actor.mode)
         if epsilon > 0:
             action = epsilon_greedy(action, epsilon, self.spec.action.nvec[0], ts.mask, actor.rng)
@@ -210,6 +222,8 @@ class ValuePlayer(Agent):
 
     def _evaluate(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Q:
         """The network's output for one row; moves the actor's memory on, where there is one."""
+        if self.dense is not None and not torch.is_grad_enabled():  # a watcher may ask for gradients
+            return Q(torch.from_numpy(self.dense(next(iter(obs.values())).numpy())))
         if not self.state_size:
             return self.network(obs)  # type: ignore[no-any-return]
         first = torch.tensor(ts.first).to(self.device)
@@ -273,6 +287,8 @@ class ValueAgent(ValuePlayer):
             self.network, config.optimizer, config.adam_eps, config.weight_decay, config.max_grad_norm
         )
         self._target_flat = flatten_parameters(self.target)
+        if not self._wants_bf16():
+            self.dense, self.dense_target = self.network.dense(), self.target.dense()
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._replay: Replay | None = None
@@ -417,15 +433,10 @@ class ValueAgent(ValuePlayer):
         if c.noisy:
             resample_noise(self.network, self._noise)
             resample_noise(self.target, self._noise)
-        with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
-            out = self.loss(batch)
-        loss = out.loss.float()
-        if c.prioritized:
-            loss = loss * torch.from_numpy(windows.weight).to(self.device)
-        mean = loss.mean()
-        lr = value_at(c.lr, self.step)
+        out = self.gradient(batch, windows.weight if c.prioritized else None)
+        mean = out.loss.detach()
         try:
-            norm = self.optimizer.step(mean, lr)
+            norm = self.optimizer.apply(mean, value_at(c.lr, self.step))
         except NonFiniteError as error:
             raise NonFiniteError(f"{self.name}, update {self.updates + 1}, step {self.step}: {error}") from None
         self.updates += 1
@@ -434,7 +445,18 @@ class ValueAgent(ValuePlayer):
             self.replay.set_priorities(windows.rows, (priority + 1e-6) ** c.priority_exponent)
         if self.updates % c.target_every == 0:
             self.sync_target()
-        return {"loss": mean.detach(), "grad_norm": norm, **out.metrics}
+        return {"loss": mean, "grad_norm": norm, **out.metrics}
+
+    def gradient(self, batch: Batch, weight: np.ndarray | None) -> Loss:
+        """Sets the gradient of the batch's mean loss, rows weighted by `weight` [B] where given; that mean as loss."""
+        with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
+            out = self.loss(batch)
+        loss = out.loss.float()
+        if weight is not None:
+            loss = loss * torch.from_numpy(weight).to(self.device)
+        out = out._replace(loss=loss.mean())
+        self.optimizer.backward(out.loss)
+        return out
 
     def sync_target(self) -> None:
         """Moves the target network towards the online one by `target_tau`."""

@@ -8,6 +8,7 @@ import sys
 import time
 
 import torch
+from threadpoolctl import ThreadpoolController
 from torch.nn import functional as F
 
 
@@ -49,3 +50,9 @@ def keep_freed_memory() -> bool:
         return False
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # malloc.h; the last can be at most 32 MiB
     return all([mallopt(mmap_threshold, 32 << 20), mallopt(trim_threshold, 256 << 20), mallopt(top_pad, 16 << 20)])
+
+
+@functools.cache
+def one_blas_thread() -> None:
+    """Keeps NumPy's OpenBLAS to one thread: for matrices of a small network waking others costs more than they do."""
+    ThreadpoolController().select(internal_api="openblas").limit(limits=1)

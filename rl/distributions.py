@@ -286,7 +286,10 @@ class DiscreteHead(PolicyHead):
         self.logits = _output(features, action.size if self.kind == "multibinary" else action.logits, config)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Distribution:
-        logits = self.logits(features)
+        return self.read(self.logits(features), mask)
+
+    def read(self, logits: Tensor, mask: Tensor | None = None) -> Distribution:
+        """The distribution that `logits` [..., sum(nvec)], or [..., K] of bits, stand for."""
         if self.kind == "discrete":
             return Categorical(logits, mask)
         if self.kind == "multibinary":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rl.networks.config import NetConfig as NetConfig
     from rl.networks.cores import Core as Core
+    from rl.networks.dense import Dense as Dense
     from rl.networks.heads import CosineEmbedding as CosineEmbedding
     from rl.networks.heads import NoisyLinear as NoisyLinear
     from rl.networks.heads import ValueHead as ValueHead
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOME = {
     "NetConfig": "config",
     "Core": "cores",
+    "Dense": "dense",
     "CosineEmbedding": "heads",
     "NoisyLinear": "heads",
     "ValueHead": "heads",

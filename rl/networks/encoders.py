@@ -48,20 +48,22 @@ class MLP(nn.Sequential):
 
     def __init__(self, features: int, hidden: tuple[int, ...], config: NetConfig) -> None:
         super().__init__()
-        self._steps = []
+        self.activation = config.activation
+        self.layers: list[tuple[nn.Linear, nn.LayerNorm | None]] = []
+        self._act = _IN_PLACE[config.activation]
         for size in hidden:
             linear = nn.Linear(features, size)
             norm = nn.LayerNorm(size) if config.layer_norm else None
-            self._steps.append((linear, norm, _IN_PLACE[config.activation]))
+            self.layers.append((linear, norm))
             self.extend(filter(None, (linear, norm, activation(config))))
             features = size
 
     def forward(self, x: Tensor) -> Tensor:
-        for linear, norm, act in self._steps:
+        for linear, norm in self.layers:
             x = call_linear(linear, x)
             if norm is not None:
                 x = norm(x)
-            x = act(x)
+            x = self._act(x)
         return x
 
 

@@ -99,10 +99,11 @@ class ValueHead(nn.Module):
         self.outputs = outputs
         self.advantage = stream(actions * outputs)
         self.value = stream(outputs) if dueling else None
-        self._plain = outputs == 1 and not dueling and isinstance(self.advantage, nn.Linear)
+        self.plain = outputs == 1 and not dueling and isinstance(self.advantage, nn.Linear)
+        """Whether the values are one linear layer of the features."""
 
     def forward(self, features: Tensor) -> Tensor:
-        if self._plain:
+        if self.plain:
             return call_linear(self.advantage, features)  # type: ignore[arg-type]
         q: Tensor = self.advantage(features)
         if self.outputs == 1:

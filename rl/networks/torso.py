@@ -60,7 +60,7 @@ class Torso(nn.Module):
         self._dims = {name: len(leaf.shape) + (stack > 1) for name, leaf in spec.obs.items()}
         # One plain vector needs no stem and no reshaping: its MLP takes any leading dimensions.
         plain = len(spec.obs) == 1 and leaf.kind == "vector" and leaf.dtype == "float32" and len(leaf.shape) == 1
-        self._plain = encoder.mlp.forward if plain and stack == 1 and isinstance(encoder, Encoder) else None
+        self.plain_mlp = encoder.mlp if plain and stack == 1 and isinstance(encoder, Encoder) else None
 
     def forward(
         self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None
@@ -76,8 +76,8 @@ class Torso(nn.Module):
 
     def encode(self, obs: dict[str, Tensor]) -> Tensor:
         """The encoder alone, for any leading dimensions."""
-        if self._plain is not None:
-            return self._plain(obs[self._name])
+        if self.plain_mlp is not None:
+            return self.plain_mlp.forward(obs[self._name])
         x = obs[self._name]
         lead = x.shape[: x.ndim - self._dims[self._name]]
         if len(lead) == 1:

@@ -93,15 +93,18 @@ def test_the_ratio_is_1_in_the_first_minibatch_of_every_rollout(name: str, monke
     env, config = RATIO[name]
     config = PPOConfig(**{**vars(config), "rollout": 12, "epochs": 2, "minibatch_size": 16, "lr": 0.01})
     ratios: list[list[float]] = []
-    loss = PPO.loss
+    gradient = PPO.gradient
 
     def watched(self: PPO, rows: PolicyBatch) -> Any:
         log_prob, _, value = self.evaluate_actions(rows)
+        if self.dense is not None and rows.mask is None:  # what NumPy says is what counts
+            said = self.dense.forward(rows.obs, rows.action.numpy())
+            log_prob, value = torch.from_numpy(said.log_prob), torch.from_numpy(said.value)
         new = (log_prob - rows.log_prob).exp() - 1
         ratios[-1].append(float(torch.where(rows.valid, new, 0.0).detach().abs().max()))
         if len(ratios[-1]) == 1:
             assert torch.where(rows.valid, value - rows.value, 0.0).detach().abs().max() < 1e-5
-        return loss(self, rows)
+        return gradient(self, rows)
 
     learn = PPO.learn
 
@@ -109,7 +112,7 @@ def test_the_ratio_is_1_in_the_first_minibatch_of_every_rollout(name: str, monke
         ratios.append([])
         return learn(self, rollout)
 
-    monkeypatch.setattr(PPO, "loss", watched)
+    monkeypatch.setattr(PPO, "gradient", watched)
     monkeypatch.setattr(PPO, "learn", begin)
     train(config, env, 150, num_envs=3)
     assert len(ratios) >= 3
