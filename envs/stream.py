@@ -448,6 +448,10 @@ class Stream:
             raise InputError(f"{self.spec.id} was made without pictures: pass render=True")
         return self._vector.render()
 
+    def glide(self, part: float) -> list[np.ndarray] | None:
+        """The pictures `part` (0 to 1) of the way from the row before to the newest; None where things only jump."""
+        return self._vector.glide(part) if self._pictures else None
+
     def close(self) -> None:
         """Ends worker processes and windows. Closing twice is fine."""
         self._vector.close()

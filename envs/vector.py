@@ -89,6 +89,10 @@ class Vector(ABC):
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment."""
 
+    def glide(self, part: float) -> list[np.ndarray] | None:
+        """The pictures `part` (0 to 1) of the way from the slot before; None where things only jump."""
+        return None
+
     @abstractmethod
     def close(self) -> None: ...
 
@@ -447,6 +451,10 @@ class Native(Vector):
 
     def render(self) -> list[np.ndarray]:
         return [_picture(frame) for frame in self._vec.render() or [None]]
+
+    def glide(self, part: float) -> list[np.ndarray] | None:
+        glides = getattr(self._vec, "glide", None)
+        return None if glides is None else list(glides(part))
 
     def close(self) -> None:
         self._vec.close()

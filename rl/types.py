@@ -120,4 +120,7 @@ class Env(Protocol):
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment."""
 
+    def glide(self, part: float) -> list[np.ndarray] | None:
+        """The pictures `part` (0 to 1) of the way from the row before; None where things only jump."""
+
     def close(self) -> None: ...

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -28,7 +31,10 @@ class Follower:
         self._current = ""
         self._looked = 0.0
         self._curve: tuple[np.ndarray, np.ndarray] | None = None
-        self._size = -1
+        self._episodes: list[tuple[float, float]] = []
+        self._read = 0
+        """Bytes of episodes.jsonl that have been taken in."""
+        self._read_at = -math.inf
 
     def wait(self, seconds: float = math.inf) -> None:
         """Until there is a checkpoint. Says once that it waits. Raises `InputError` when `seconds` are over."""
@@ -78,16 +84,32 @@ class Follower:
     @property
     def curve(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps and returns of the training so far: running means of its episodes, at most 400 points."""
-        from runs.folder import read_jsonl
         from runs.picture import smoothed
 
-        path = self.path / "episodes.jsonl"
-        size = path.stat().st_size if path.exists() else 0
-        if size != self._size and size:
-            self._size = size
-            lines = [line for line in read_jsonl(path) if line.get("return") is not None]
-            steps, values = np.array([[line["step"], line["return"]] for line in lines], float).reshape(-1, 2).T
-            steps, values = smoothed(steps, values, max(1, min(100, len(values) // 10)))
-            keep = np.unique(np.linspace(0, max(0, len(steps) - 1), min(400, len(steps))).astype(int))
-            self._curve = steps[keep], values[keep]
+        if time.monotonic() - self._read_at >= POLL:
+            self._read_at = time.monotonic()
+            if self._read_episodes():
+                steps, values = np.array(self._episodes, float).reshape(-1, 2).T
+                steps, values = smoothed(steps, values, max(1, min(100, len(values) // 10)))
+                keep = np.unique(np.linspace(0, max(0, len(steps) - 1), min(400, len(steps))).astype(int))
+                self._curve = steps[keep], values[keep]
         return self._curve
+
+    def _read_episodes(self) -> bool:
+        """Takes in the whole lines that episodes.jsonl has gained, for a long training has many. True where it had."""
+        path = self.path / "episodes.jsonl"
+        try:
+            with open(path, "rb") as file:
+                if file.seek(0, os.SEEK_END) < self._read:  # cut by a resume
+                    self._read, self._episodes = 0, []
+                file.seek(self._read)
+                data = file.read()
+        except OSError:  # none yet
+            return False
+        data = data[: data.rfind(b"\n") + 1]
+        self._read += len(data)
+        for text in data.splitlines():
+            with contextlib.suppress(ValueError, KeyError, TypeError):
+                line = json.loads(text)
+                self._episodes.append((float(line["step"]), float(line["return"])))
+        return bool(data)

@@ -18,7 +18,7 @@ import envs
 from envs import EnvConfig
 from rl.errors import InputError
 from rl.types import TimeStep
-from runs.player import Player, first_pictures
+from runs.player import GLIDE, Camera, Player
 from runs.rows import RowWriter
 from runs.scores import Scores
 
@@ -88,7 +88,8 @@ class Person:
         except InputError as error:
             self.env.close()
             raise InputError(f"{env} cannot be played: {error}") from None
-        self.picture = first_pictures(self.env, env)[0]
+        self.camera = Camera(self.env, env)
+        self.picture = self.camera.pictures[0]
         self.spec = self.env.spec
         self.score, self.steps = 0.0, 0
         self.action: int | np.ndarray | None = None
@@ -132,8 +133,11 @@ class Person:
             self.rows.add(ts)
         if self._advisor is not None:
             self.advice = self._advisor.act(ts)
-        self.picture = self.env.render()[0]
         return ts
+
+    def look(self, part: float = 1.0) -> None:
+        """Fetches the picture (see `Camera.look`)."""
+        self.picture = self.camera.look(self.ts, part)[0]
 
     def close(self) -> None:
         if self.rows is not None:
@@ -162,7 +166,8 @@ class Table:
         self._note_until = 0.0
         self._tapped: set[str] = set()
         self._counted = False
-        self._ended = 0.0
+        self._moved = self._ended = 0.0
+        """When the newest step was made, and when the game ended."""
         # Atari's pixels are not square; half a window has no room for their true shape
         self._stretch = 4 / 3 if person.spec.protocol and rival is None else None
         best = scores.best(person.spec.id)
@@ -183,12 +188,14 @@ class Table:
             elif now >= due:
                 self.advance()
                 due = max(due + 1 / fps, now)
-            self.draw(self.window.canvas)
+            way = GLIDE / fps if fps else 0.0
+            self.draw(self.window.canvas, (time.perf_counter() - self._moved) / way if way > 1 / 30 else 1.0)
             self.window.show(fps=60)
 
     def advance(self) -> None:
         """One step for everybody whose game is not over."""
         person, rival = self.person, self.rival
+        self._moved = time.perf_counter()
         keys = self.window.held | self._tapped if person.controls.fps else set(self._tapped)
         self._tapped.clear()
         if not person.over:
@@ -198,7 +205,6 @@ class Table:
                 person.step(keys)
         if rival is not None and not rival.ts.last[0]:
             rival.step()
-            rival.look()
         if person.over and not self._counted and (rival is None or rival.ts.last[0]):
             self._count()
 
@@ -226,7 +232,6 @@ class Table:
         self.person.restart()
         if self.rival is not None:
             self.rival.restart()
-            self.rival.look()
         self._counted, self.verdict, self.paused = False, "", False
 
     def _events(self) -> bool:
@@ -274,12 +279,15 @@ class Table:
 
     # drawing
 
-    def draw(self, canvas: Canvas) -> None:
-        """Paints the whole frame."""
+    def draw(self, canvas: Canvas, part: float = 1.0) -> None:
+        """Paints the whole frame; below 1, things are that far on their way, in games that can be shown so."""
         from envs import drawing
         from runs.panels import draw_help, draw_note, unit_of
 
         person, rival = self.person, self.rival
+        person.look(part)
+        if rival is not None:
+            rival.look(part)
         unit = unit_of(canvas)
         bar = unit * 2.3
         canvas.fill(drawing.INK)
@@ -292,14 +300,14 @@ class Table:
         across = len(seats) if width >= height else 1
         wide, high = width / across, height / (len(seats) // across)
         for k, (name, score, picture, over) in enumerate(seats):
-            part = canvas.part(k % across * wide, bar + k // across * high, wide, high)
+            seat = canvas.part(k % across * wide, bar + k // across * high, wide, high)
             top = unit * 2.2 if rival is not None else 0.0
-            box = part.picture(picture, 4, top + 2, part.width - 8, part.height - top - 6, self._stretch)
+            box = seat.picture(picture, 4, top + 2, seat.width - 8, seat.height - top - 6, self._stretch)
             if rival is not None:
-                part.text(name, unit, top / 2, unit * 1.1, (drawing.CYAN, drawing.VIOLET)[k])
-                part.text(f"{score:g}", wide - unit, top / 2, unit * 1.4, drawing.YELLOW, "right")
+                seat.text(name, unit, top / 2, unit * 1.1, (drawing.CYAN, drawing.VIOLET)[k])
+                seat.text(f"{score:g}", wide - unit, top / 2, unit * 1.4, drawing.YELLOW, "right")
                 if over:
-                    part.rect(*box, (*drawing.INK, 140))
+                    seat.rect(*box, (*drawing.INK, 140))
         if self.verdict:
             middle = bar + height * 0.5
             canvas.rect(0, middle - unit * 2.6, width, unit * 5.2, (*drawing.INK, 225))

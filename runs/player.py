@@ -22,13 +22,39 @@ if TYPE_CHECKING:
     from runs.saliency import Saliency
 
 
-def first_pictures(env: Env, id: str) -> list[np.ndarray]:
-    """The pictures of an environment that has just been reset. Closes it and raises `InputError` where it has none."""
-    try:
-        return env.render()
-    except (InputError, NotImplementedError) as error:
-        env.close()
-        raise InputError(f"{id} cannot be shown: {str(error) or 'it has no render_mode rgb_array'}") from None
+GLIDE = 0.6
+"""Part of a step for which things glide when a person plays, who sees for the rest where they are."""
+
+
+class Camera:
+    """The pictures of an environment that has just been reset, fetched again only where they have changed.
+
+    Closes the environment and raises `InputError` where it has none.
+    """
+
+    def __init__(self, env: Env, id: str) -> None:
+        self._env = env
+        self._row: TimeStep | None = None
+        self.gliding = False
+        """Whether the newest pictures show things on their way."""
+        try:
+            self.pictures = env.render()
+        except (InputError, NotImplementedError) as error:
+            env.close()
+            raise InputError(f"{id} cannot be shown: {str(error) or 'it has no render_mode rgb_array'}") from None
+
+    def look(self, ts: TimeStep, part: float = 1.0) -> list[np.ndarray]:
+        """uint8 [H, W, 3] of each environment at its newest row, `ts`.
+
+        Below 1, things are that far on their way from the row before, in environments that can be shown so.
+        """
+        glide = self._env.glide(part) if part < 1 else None
+        self.gliding = glide is not None
+        if glide is not None:
+            self.pictures, self._row = glide, None
+        elif self._row is not ts:
+            self.pictures, self._row = self._env.render(), ts
+        return self.pictures
 
 
 class Player:
@@ -62,7 +88,8 @@ class Player:
         self.env = envs.make(
             run.env, num_envs=num_envs, seed=seed, stream=stream, config=config, render=True, games=games
         )
-        self.pictures = first_pictures(self.env, run.env)
+        self.camera = Camera(self.env, run.env)
+        self.pictures = self.camera.pictures
         self.num_envs = num_envs
         self.names = action_names(agent.spec)
         try:
@@ -174,9 +201,9 @@ class Player:
             stretch=self.stretch,
         )
 
-    def look(self) -> None:
-        """Fetches the pictures of the newest row: only frames that are shown are paid for."""
-        self.pictures = self.env.render()
+    def look(self, part: float = 1.0) -> None:
+        """Fetches the pictures of the newest row (see `Camera.look`): only frames that are shown are paid for."""
+        self.pictures = self.camera.look(self.ts, part)
 
     def refresh(self) -> bool:
         """Takes over a newer checkpoint of a training that is followed. True when the weights changed."""

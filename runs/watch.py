@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rl.errors import InputError
 from runs.follow import Follower
-from runs.player import Player
+from runs.player import GLIDE, Player
 from runs.video import VideoWriter, check_ending
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ LONGEST = 27_000
 """Steps after which a video leaves a game that has no end of its own: half an hour of Atari."""
 END = 0.8
 """Seconds for which a window shows the end of a game."""
+AT_REST = 1.0
+"""Seconds between two frames of a window that is paused and where nothing happens."""
 
 
 def watch(
@@ -45,6 +47,7 @@ def watch(
     seed: int = 0,
     sample: bool | None = None,
     follow: bool = False,
+    paused: bool = False,
     size: tuple[int, int] = SIZE,
 ) -> dict[str, Any]:
     """Shows a trained agent at play.
@@ -52,7 +55,7 @@ def watch(
     video: write .webm, .mp4 or .gif instead of opening a window; `episodes` games of it, 1 (or `grid`) unless given.
     grid: so many games at once. sample: draw actions instead of taking the best; None: as the recipe evaluates.
     episodes: leave off after so many games, which are those of an evaluation with this seed.
-    follow: attach to a running training and always play its newest good checkpoint.
+    follow: attach to a running training and always play its newest good checkpoint. paused: begin paused.
     Returns `run`, `video`, and `returns` and `lengths` of the finished games. Raises `InputError` in one line where
     there is no display, no checkpoint, no picture, or another file ending.
     """
@@ -70,7 +73,7 @@ def watch(
 
     require_display()
     with _player(run, seed, count, sample, follow, episodes) as player:
-        _show(player, episodes, size)
+        _show(player, episodes, size, paused)
         return {"run": str(run), "video": None, **player.results}
 
 
@@ -94,12 +97,15 @@ def film(
     return Path(path)
 
 
-def open_viewer(run: str | Path) -> subprocess.Popen[bytes]:
+def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes]:
     """Starts `rl watch RUN --follow` as a process of its own, at low priority, and returns it."""
     here = str(Path(__file__).parent.parent)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    words = ["-m", "runs", "watch", str(run), "--follow"]
+    if paused:
+        words = ["-c", f"from runs.watch import watch; watch({str(run)!r}, follow=True, paused=True)"]
     viewer = subprocess.Popen(
-        [sys.executable, "-m", "runs", "watch", str(run), "--follow"],
+        [sys.executable, *words],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -118,7 +124,14 @@ def _player(run: str | Path, seed: int, count: int, sample: bool | None, follow:
     source = Follower(run) if follow else None
     if source is not None:
         source.wait()
-    agent, recipe = load_run(run, device="cpu")
+    for patience in reversed(range(10)):
+        try:
+            agent, recipe = load_run(run, device="cpu")
+            break
+        except InputError:
+            if source is None or not patience:
+                raise
+            time.sleep(0.1)  # a training removes a checkpoint as soon as a newer one is whole
     return Player(agent, recipe, seed=seed, num_envs=count, sample=sample, games=games, follower=source)
 
 
@@ -162,12 +175,13 @@ def _draw(canvas: Canvas, player: Player) -> None:
 # a window
 
 
-def _show(player: Player, episodes: int | None, size: tuple[int, int]) -> None:
+def _show(player: Player, episodes: int | None, size: tuple[int, int], paused: bool = False) -> None:
     """Plays in a window until it is closed, or until `episodes` games are over."""
     from envs.drawing import Window
 
     with Window(f"rl watch {player.run.env}", *size) as window:
         desk = Desk(player, window)
+        desk.paused = paused
         for _ in desk.frames():
             if episodes is not None and len(player.finished) >= episodes:
                 break
@@ -187,6 +201,9 @@ class Desk:
         self._recorder: VideoWriter | None = None
         self._once = False
         self._tapped: set[str] = set()
+        self._moved = self._drawn = -math.inf
+        """When the newest step was made, and the newest frame drawn."""
+        self._typed = False
 
     def frames(self) -> Iterator[int]:
         """One turn for each frame that is shown, until the window closes."""
@@ -196,6 +213,10 @@ class Desk:
             while self._keys():
                 now = time.perf_counter()
                 period = 1.0 / (_frames_per_second(self.player) * self.speed)
+                if self._still(now):
+                    time.sleep(1 / 60)
+                    yield count
+                    continue
                 if self.paused and not self._once:
                     due = now + period
                 elif self._once:
@@ -209,18 +230,24 @@ class Desk:
                         if self.player.ts.last[0] and self.speed <= 2:
                             due = now + END / self.speed
                         now = time.perf_counter()
-                self._frame()
+                self._frame(period)
                 count += 1
                 yield count
-                if math.isfinite(self.speed) and not self.paused:
+                if math.isfinite(self.speed) and not self.paused and not self.player.camera.gliding:
                     rest = due - time.perf_counter()
                     if rest > 1 / 60:
                         time.sleep(min(rest, 1 / 30) - 1 / 120)
         finally:
             self._stop_recording()
 
+    def _still(self, now: float) -> bool:
+        """Whether a paused window may stay as it is: a watcher at rest costs the training beside it nothing."""
+        busy = self._typed or self._once or self.player.camera.gliding or self._recorder is not None
+        return self.paused and not busy and now - self._drawn < AT_REST
+
     def _advance(self) -> None:
         player = self.player
+        self._moved = time.perf_counter()
         player.human = None
         if self.human and player.controls is not None:
             player.human = player.controls.action(self.window.held | self._tapped, player.thoughts[0].action)
@@ -229,11 +256,14 @@ class Desk:
             self._say(player.follower.note if player.follower else "")
         player.step()
 
-    def _frame(self) -> None:
+    def _frame(self, period: float) -> None:
+        """Draws the newest row, or where there is time for it the way there, `period` seconds long."""
         from runs.panels import draw_grid, draw_view
 
         player, canvas = self.player, self.window.canvas
-        player.look()
+        self._drawn = time.perf_counter()
+        way = period * (GLIDE if self.human else 1.0)
+        player.look((self._drawn - self._moved) / way if way > 1 / 30 else 1.0)
         views = [player.view(i) for i in range(player.num_envs)]
         for view in views:
             view.speed, view.paused, view.panels, view.help = self.speed, self.paused, self.panels, self.help
@@ -253,7 +283,9 @@ class Desk:
 
     def _keys(self) -> bool:
         """Handles what was typed. False when the window was closed."""
-        for event in self.window.events():
+        events = self.window.events()
+        self._typed = bool(events)
+        for event in events:
             if event.kind == "close":
                 return False
             if event.kind == "press" and not self._press(event.key):

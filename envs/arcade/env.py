@@ -185,6 +185,7 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._everyone = np.ones(self.num_envs, bool)
         self._view: Any = None
+        self._before: np.ndarray | None = None
         self._started = False
 
     def reset(
@@ -215,6 +216,8 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
                 f"actions must be whole numbers of shape ({self.num_envs},), got {chosen.dtype} {chosen.shape}"
             )
         chosen = chosen.astype(np.int64, copy=False)
+        if self.render_mode is not None:
+            self._before = self.games.rows.copy()
         autoreset = self.autoreset_mode == AutoresetMode.NEXT_STEP
         bad, obs, reward, terminated, truncated = self.games.advance(chosen, autoreset)
         if bad >= 0:
@@ -243,6 +246,10 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """`rgb_array`: one picture, uint8 [H, W, 3], of each environment."""
+        return self.glide(1.0)
+
+    def glide(self, part: float) -> tuple[np.ndarray, ...] | None:
+        """As `render`, with everything that moved still on its way: 0 where it was one step ago, 1 where it is."""
         self._check_open()
         if self.render_mode is None:
             return None
@@ -252,7 +259,8 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             from envs.arcade.view import View
 
             self._view = View(self.games.game.NAME)
-        return tuple(self._view.picture(row) for row in self.games.rows)
+        before = [None] * self.num_envs if self._before is None else self._before
+        return tuple(self._view.picture(*rows, part) for rows in zip(self.games.rows, before))
 
     def close_extras(self, **kwargs: Any) -> None:
         if self._view is not None:
@@ -271,7 +279,7 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Continues exactly where `get_state` was called. Returns the observation; `InputError` if it is not ours."""
         self._check_open()
         self.games.set_state(state)
-        self._started = True
+        self._started, self._before = True, None
         return self.games.observe(self._everyone)
 
     def _seeds(self, seed: Any) -> list[int | None]:

@@ -52,7 +52,7 @@ def draw(canvas: Canvas, scene: Scene, part: float = 1.0) -> None:
     if scene.oxygen is not None or scene.carried is not None:
         _gauges(board, scene, cell_w, cell_h)
     _score_line(canvas, scene, left, board_w, bar)
-    if scene.over:
+    if scene.over and not behind:
         board.rect(0, 0, board_w, board_h, (*NIGHT, 150))
         letters, middle = board_h * 0.11, board_h * 0.48
         board.text("GAME OVER", board_w / 2, middle, letters, drawing.TEXT, "centre")

@@ -56,7 +56,7 @@ class Scene:
 
 
 def scene(game: str, state: State, before: State | None = None) -> Scene:
-    """The scene of a state row. `before`, the row one step earlier, tells how the player and the swarm moved.
+    """The scene of a state row. `before`, the row one step earlier, tells what moved; without it a part is guessed.
 
     Raises `InputError` for an unknown game.
     """
@@ -91,7 +91,10 @@ def _breakout(s: State, before: State | None, _: dict[str, Any]) -> Iterator[Spr
 
 
 def _asterix(s: State, before: State | None, _: dict[str, Any]) -> Iterator[Sprite]:
-    crossed = s["move_timer"] >= s["move_period"] - 1 and s["elapsed"] > 0  # the lanes moved by the last step
+    if before is not None:  # the lanes moved by the last step
+        crossed = before["move_timer"] == 0
+    else:
+        crossed = s["move_timer"] >= s["move_period"] - 1 and s["elapsed"] > 0
     for lane, (kind, x, heading) in enumerate(zip(s["kind"], s["lane_x"], s["heading"], strict=True)):
         if kind:  # EMPTY, ENEMY, GOLD
             way = (float(heading), 0.0)
@@ -119,10 +122,14 @@ def _seaquest(s: State, before: State | None, numbers: dict[str, Any]) -> Iterat
         ("diver", "divers", "num_divers"),
     ):
         period = 5 if kind == "diver" else s["move_period"]
+        # Whose countdown had run out has moved on; a period that has just changed would tell less surely.
+        ready = None if before is None else {tuple(t[:3].tolist()) for t in before[rows][: before[count]] if t[3] == 0}
         for thing in s[rows][: int(s[count])]:
             x, y, right, move = (int(v) for v in thing[:4])
-            way = (1.0 if right else -1.0, 0.0)
-            yield Sprite(kind, x, y, int(way[0]), way, way if move >= period else (0.0, 0.0))
+            facing = 1 if right else -1
+            swam = move >= period if ready is None else (x - facing, y, right) in ready
+            way = (float(facing), 0.0)
+            yield Sprite(kind, x, y, facing, way, way if swam else (0.0, 0.0))
     for kind, rows, count in (("torpedo", "shots", "num_shots"), ("enemy_torpedo", "bombs", "num_bombs")):
         for x, y, right in s[rows][: int(s[count])]:
             yield Sprite(kind, int(x), int(y), 1 if right else -1, moved=(1.0 if right else -1.0, 0.0))
@@ -147,7 +154,9 @@ def _space_invaders(s: State, before: State | None, _: dict[str, Any]) -> Iterat
         for y, bits in enumerate(s[field]):
             for x in range(10):
                 if (int(bits) >> x) & 1:
-                    yield Sprite(kind, x, y, trail=(0.0, dy), moved=(0.0, dy))
+                    # A bomb appears below its alien without a move.
+                    fell = kind == "shot" or before is None or (y > 0 and (int(before[field][y - 1]) >> x) & 1)
+                    yield Sprite(kind, x, y, trail=(0.0, dy), moved=(0.0, dy) if fell else (0.0, 0.0))
     (dx,) = _change(s, before, "x")
     yield Sprite("cannon", int(s["x"]), 9, moved=(dx, 0))
 

@@ -23,9 +23,9 @@ class View:
         self._window = Window(game, *size) if window else None
         self._before: State | None = None
 
-    def picture(self, state: State) -> np.ndarray:
-        """The state as uint8 [H, W, 3]."""
-        draw(self._canvas, scene(self.game, state))
+    def picture(self, state: State, before: State | None = None, part: float = 1.0) -> np.ndarray:
+        """The state as uint8 [H, W, 3], or things `part` of the way there from `before`, the state one step ago."""
+        draw(self._canvas, scene(self.game, state, before), part)
         return self._canvas.array()
 
     def show(self, state: State) -> None:

@@ -102,6 +102,35 @@ def test_gliding_starts_at_the_last_cell_and_ends_at_this_one():
     assert np.allclose(centres, [(5, 7), (5.5, 6.5), (6, 6)], atol=0.1)
 
 
+@pytest.mark.parametrize("game", ["Breakout", "Asterix", "Freeway", "Seaquest", "SpaceInvaders"])
+def test_what_glides_comes_from_where_it_was(game):
+    """Over random play: a sprite that moved was where the glide begins, one that did not was where it is, or is new."""
+    from envs.arcade import ArcadeEnv
+
+    env, rng = ArcadeEnv(game), np.random.default_rng(0)
+    env.reset(seed=0)
+    moves = 0
+    for _ in range(1500):
+        before = env.state.copy()
+        *_, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
+        if terminated or truncated:
+            env.reset()
+            continue
+        then = {(s.kind, s.x, s.y) for s in scene(game, before).sprites}
+        places = {place[1:] for place in then}
+        for s in scene(game, env.state, before).sprites:
+            came = (s.x - s.moved[0], s.y - s.moved[1])
+            if s.moved != (0, 0):
+                moves += 1
+                fired = s.kind in ("shot", "torpedo", "enemy_torpedo") and came in places | {(float(before["x"]), 9.0)}
+                entered = s.kind in ("car", "enemy", "gold") and came[0] in (-1, 0, 9, 10)
+                assert (s.kind, *came) in then or fired or entered, s
+            elif s.kind not in ("hero", "chicken", "submarine", "brick", "alien"):  # may jump, or be built anew
+                new = s.kind == "enemy_shot" or s.x in (0, 9)
+                assert (s.kind, s.x, s.y) in then or new, s
+    assert moves > 300
+
+
 def test_sixty_frames_a_second_at_800_by_600():
     canvas = Canvas(800, 600)
     from envs.arcade.look import draw

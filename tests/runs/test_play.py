@@ -74,6 +74,20 @@ def test_a_key_is_the_action_of_the_next_step_even_when_tapped_between_two():
         assert names[seat.turn().action[0]] == "noop"
 
 
+def test_gliding_delays_no_key():
+    with Seat("Arcade/Breakout-v1") as seat:
+        names, canvas = seat.person.controls.names, Canvas(320, 240)
+        for key in ("left", "right", "left"):
+            seat.table.advance()
+            shown = []
+            for part in (0.2, 0.6, 1.0):
+                seat.table.draw(canvas, part)
+                shown.append(canvas.array())
+            assert (shown[0] != shown[1]).any() and (shown[1] != shown[2]).any()
+            seat.table.draw(canvas, 0.5)
+            assert names[seat.turn(key).action[0]] == key  # typed while things were on their way
+
+
 def test_a_held_key_goes_on():
     with Seat("Arcade/Breakout-v1") as seat:
         seat.window.press("left")
