@@ -1,4 +1,4 @@
-"""PQN on the arcade's Breakout, 10 million steps on two cores.
+"""PQN on the arcade's Breakout, 10 million steps on one core.
 
 Up against the DQN of the ARQ paper, 27. Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps.
 
@@ -28,5 +28,5 @@ run = Run(
     num_envs=128,
     eval_episodes=100,
     log_every=100_000,
-    threads=2,
+    threads=1,
 )
