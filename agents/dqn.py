@@ -53,7 +53,7 @@ class DQN(ValueAgent):
         q_values, steps = self.dense.forward(obs)
         q = q_values[rows, action]
         error = q - target
-        slope = np.clip(error, -1, 1) if c.huber else error  # of 0.5 e^2 within 1, of |e| - 0.5 beyond
+        slope = error.clip(-1, 1) if c.huber else error  # of 0.5 e^2 within 1, of |e| - 0.5 beyond
         loss = slope * (error - 0.5 * slope)
         if weight is not None:
             loss, slope = loss * weight, slope * weight

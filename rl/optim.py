@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 from rl.errors import NonFiniteError
 
@@ -129,22 +128,22 @@ class FlatOptimizer:
 
     def _adam(self, lr: float, eps: float) -> None:
         state = self.state
-        adam(
+        state["step"] += 1
+        kernel = torch._fused_adamw_ if self.name == "adamw" else torch._fused_adam_
+        kernel(
             [self.flat],
             [self.grad],
             [state["exp_avg"]],
             [state["exp_avg_sq"]],
             [],
             [state["step"]],
-            fused=True,
             amsgrad=False,
+            lr=lr,
             beta1=BETA1,
             beta2=BETA2,
-            lr=lr,
             weight_decay=self.weight_decay,
             eps=eps,
             maximize=False,
-            decoupled_weight_decay=self.name == "adamw",
         )
 
     def state_dict(self) -> dict[str, Any]:
