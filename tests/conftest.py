@@ -1,8 +1,15 @@
 """What every test shares: property tests that neither flake on a busy machine nor change from run to run."""
 
 import os
+import platform
 import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -11,3 +18,32 @@ settings.load_profile("suite")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--summary", type=Path, help="Markdown file for the outcomes of tests marked full")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Writes the summary that `make test-full` leaves in docs/test-full.md."""
+    path: Path | None = config.getoption("--summary")
+    if path is None:
+        return
+    ended = {name: terminalreporter.stats.get(name, []) for name in ("passed", "failed", "error", "skipped")}
+    counts = Counter({name: len(reports) for name, reports in ended.items()})
+    full = [(r.nodeid, name, r.duration) for name, reports in ended.items() for r in reports if "full" in r.keywords]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    lines = [
+        "# The full tests, as last run",
+        "",
+        f"`make test-full` on {time.strftime('%Y-%m-%d')}, commit {commit or 'unknown'}, {os.cpu_count()} cores, "
+        f"{platform.system()}, Python {platform.python_version()}: "
+        + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        + ". The stated numbers are those of the tests below; the quick ones of `make test` are not listed.",
+        "",
+        "| test | outcome | seconds |",
+        "|---|---|---|",
+        *(f"| {node} | {name} | {seconds:.0f} |" for node, name, seconds in sorted(full)),
+    ]
+    path.write_text("\n".join(lines) + "\n")
