@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agents.base import unchanged
 from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Said, Slopes
 from rl.optim import OptimizerName
 from rl.schedules import Ramp, value_at
@@ -42,7 +43,9 @@ class A2C(PolicyAgent):
         loss = -gain + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
         return PolicyLoss(loss, {"policy_loss": -gain, "value_loss": error, "entropy": entropy})
 
-    def slopes(self, batch: PolicyBatch, said: Said) -> Slopes:
+    def slopes(self, batch: PolicyBatch, said: Said) -> Slopes | None:
+        if not unchanged(self, A2C, "loss", "evaluate_actions"):
+            return None
         advantage, cost = batch.advantage.numpy(), np.float32(self.config.value_cost)
         error = said.value - batch.target.numpy()
         metrics = {"policy_loss": -said.log_prob * advantage, "value_loss": error * error, "entropy": said.entropy}

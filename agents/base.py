@@ -253,6 +253,11 @@ class Actor:
         self.extra = dict(state["extra"])
 
 
+def unchanged(agent: Agent, home: type[Agent], *methods: str) -> bool:
+    """Whether `agent` has these methods from `home`, so that what is written by hand beside them holds for it too."""
+    return all(getattr(type(agent), name) is getattr(home, name) for name in methods)
+
+
 def as_tensors(arrays: Obs, device: torch.device) -> dict[str, Tensor]:
     """The arrays as tensors on `device`; on the CPU they share memory."""
     if device.type == "cpu":

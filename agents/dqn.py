@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.base import unchanged
 from agents.value import LOWEST, Batch, Loss, Q, ValueAgent, ValueConfig
 from rl.losses import bootstrap, forbid, regression, soft_value, take
 
@@ -40,7 +41,8 @@ class DQN(ValueAgent):
     def gradient(self, batch: Batch, weight: np.ndarray | None) -> Loss:
         """As the base, by NumPy where the network and the target are plain: the same, in half of the time."""
         c = self.config
-        if self.dense is None or self.dense_target is None or c.munchausen:
+        by_hand = unchanged(self, DQN, "loss", "regression_target", "next_action") and not c.munchausen
+        if self.dense is None or self.dense_target is None or not by_hand:
             return super().gradient(batch, weight)
         (obs,), (next_obs,) = ([x.numpy() for x in leaves.values()] for leaves in (batch.obs, batch.next_obs))
         action, reward, discount = batch.action.numpy(), batch.reward.numpy(), batch.discount.numpy()

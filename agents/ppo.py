@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from agents.base import unchanged
 from agents.policy import (
     PolicyAgent,
     PolicyBatch,
@@ -90,7 +91,7 @@ class PPO(PolicyAgent):
 
     def slopes(self, batch: PolicyBatch, said: Said) -> Slopes | None:
         c = self.config
-        if c.value_clip is not None:
+        if c.value_clip is not None or not unchanged(self, PPO, "loss", "evaluate_actions"):
             return None
         clip, advantage = value_at(c.clip, self.step), batch.advantage.numpy()
         log_ratio = said.log_prob - batch.log_prob.numpy()

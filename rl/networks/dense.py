@@ -68,7 +68,11 @@ class Dense:
         mlp = torso.plain_mlp
         if mlp is None or torso.core is not None or mlp.activation not in ("relu", "tanh"):
             return None
-        if not isinstance(head, nn.Linear) or head.weight.device.type != "cpu":
+        linears = [linear for linear, _ in mlp.layers] + [head]
+        if any(type(layer) is not nn.Linear for layer in linears):  # a subclass or a parametrization is more
+            return None
+        assert isinstance(head, nn.Linear)
+        if head.weight.device.type != "cpu":
             return None
         if sum(p.numel() for part in (mlp, head) for p in part.parameters()) > LARGEST:
             return None

@@ -11,7 +11,7 @@ import torch
 
 import agents
 from agents.dqn import DQN, DQNConfig
-from agents.value import Batch, epsilon_greedy
+from agents.value import Batch, Loss, epsilon_greedy
 from rl.errors import InputError, NonFiniteError
 from rl.networks import NetConfig
 from rl.schedules import Ramp
@@ -341,3 +341,20 @@ def test_numpys_gradient_is_autograds(fields: dict[str, Any], masked: bool) -> N
     assert by_hand.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
     assert torch.allclose(by_hand.priority, expected.priority, atol=1e-5)
     assert by_hand.metrics["q_mean"].item() == pytest.approx(expected.metrics["q_mean"].item(), abs=1e-6)
+
+
+def test_a_subclass_with_a_loss_of_its_own_learns_by_it() -> None:  # and not by what is written by hand for DQN's
+    class Halved(DQN):
+        name = "halved"
+
+        def loss(self, batch: Batch) -> Loss:
+            out = super().loss(batch)
+            return out._replace(loss=0.5 * out.loss)
+
+    spec = EnvSpec("Vector-v0", {"obs": ObsLeaf((2,), "float32", "vector")}, ActionSpec("discrete", (2,)))
+    plain, halved = (kind(spec, DQNConfig(net=NetConfig(hidden=(4,))), num_envs=1, seed=0) for kind in (DQN, Halved))
+    obs = {"obs": torch.ones(1, 2)}
+    batch = Batch(obs, None, torch.tensor([1]), torch.tensor([3.0]), torch.tensor([0.0]), obs, None)
+    assert plain.dense is not None
+    assert halved.gradient(batch, None).loss.item() == pytest.approx(0.5 * plain.gradient(batch, None).loss.item())
+    assert torch.allclose(halved.optimizer.grad, 0.5 * plain.optimizer.grad)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import envs
 from agents.a2c import A2CConfig
 from agents.dqn import DQNConfig
 from agents.policy import PolicyBatch, Rollout
@@ -227,3 +228,21 @@ def test_the_value_falls_short_where_a_time_limit_counts_as_death(monkeypatch: p
 
 def test_the_table_is_what_the_tests_say() -> None:
     assert [sum(p) for p in PROBABILITIES] == pytest.approx([1.0] * 4)
+
+
+def test_a_subclass_with_a_loss_of_its_own_learns_by_it() -> None:  # and not by what is written by hand for PPO's
+    class Halved(PPO):
+        name = "halved"
+
+        def loss(self, batch: PolicyBatch) -> Any:
+            out = super().loss(batch)
+            return out._replace(loss=0.5 * out.loss)
+
+    def gradient(kind: type[PPO]) -> torch.Tensor:
+        agent = kind(envs.spec("CartPole-v1"), PPOConfig(net=NET), num_envs=1, seed=0)
+        assert agent.dense is not None
+        rows = batch([0, 0], [0, 1], [1.0, -2.0], [1.0, 2.0])
+        agent.gradient(rows._replace(obs={"obs": torch.ones(2, 4)}))
+        return agent.optimizer.grad
+
+    assert torch.allclose(gradient(Halved), 0.5 * gradient(PPO))
