@@ -2,7 +2,7 @@
 
 Up against Stable-Baselines3's QR-DQN, 168 at the same budget (SB3-contrib). A few minutes on a laptop.
 
-Recorded with one seed: 12.8; 3.4 minutes of one core.
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.qrdqn import QRDQNConfig
@@ -14,19 +14,19 @@ run = Run(
     env="LunarLander-v3",
     agent=QRDQNConfig(
         quantiles=50,
-        net=NetConfig(hidden=(128, 128)),
+        net=NetConfig(hidden=(128, 128), layer_norm=True),
         gamma=0.99,
-        lr=Ramp(1e-3, 1e-5, 100_000),
+        lr=Ramp(1e-3, 2e-5, 100_000),
         adam_eps=1e-5,
         batch_size=64,
         buffer_size=100_000,
         learning_starts=2_000,
-        replay_ratio=0.5,
+        replay_ratio=1.0,
         update_every=4,
-        target_every=200,
+        target_every=250,
         n_step=3,
         double=True,
-        epsilon=Ramp(1.0, 0.02, 25_000),
+        epsilon=Ramp(1.0, 0.1, 20_000),
     ),
     steps=100_000,
     num_envs=4,
