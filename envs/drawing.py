@@ -333,10 +333,18 @@ NO_DISPLAY = "no display to open a window on: use --video FILE to write a video 
 
 
 def require_display() -> None:
-    """Raises `InputError` where no window could be opened, as far as that is known without trying."""
+    """Raises `InputError` where no window could be opened, before anything else is done for it."""
     if sys.platform.startswith("linux") and not os.environ.get("SDL_VIDEODRIVER"):
-        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        if os.environ.get("WAYLAND_DISPLAY"):
+            return
+        if not os.environ.get("DISPLAY"):
             raise InputError(NO_DISPLAY)  # SDL would quietly draw into nowhere
+        os.environ["SDL_VIDEODRIVER"] = "x11"  # where X fails, SDL would try Wayland next, and complain
+        try:
+            pygame.display.init()
+        except pygame.error as error:
+            del os.environ["SDL_VIDEODRIVER"]
+            raise InputError(f"{NO_DISPLAY} ({error})") from error
 
 
 class Window:
@@ -351,7 +359,10 @@ class Window:
             raise InputError("a window is already open: close it first")
         require_display()
         try:
-            pygame.display.quit()  # an environment may have opened another driver
+            wanted = os.environ.get("SDL_VIDEODRIVER")
+            driver = pygame.display.get_driver() if pygame.display.get_init() else None
+            if driver != wanted if wanted else driver in ("dummy", "offscreen"):
+                pygame.display.quit()  # an environment opened another one
             pygame.display.init()
             self._screen = pygame.display.set_mode((width, height), pygame.RESIZABLE)
         except pygame.error as error:

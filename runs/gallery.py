@@ -71,14 +71,14 @@ def card() -> np.ndarray:
 
 def viewer(run: str | Path, steps: int = 120) -> np.ndarray:
     """`rl watch` as it looks after `steps` steps of play."""
-    from envs.drawing import Canvas
+    from envs.drawing import Canvas, no_display
     from runs.evaluate import load_run
     from runs.panels import draw_view
     from runs.player import Player
 
     agent, recipe = load_run(run, device="cpu")
     canvas = Canvas(800, 600)
-    with Player(agent, recipe) as player:
+    with no_display(), Player(agent, recipe) as player:
         for _ in range(steps):
             player.step()
             while player.ts.last[0] or len(player.episodes[0].trace.values) < 2:

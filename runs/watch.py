@@ -89,10 +89,13 @@ def film(
 ) -> Path:
     """Writes a video of an agent at hand, one in training too: it acts on a stream of its own. Returns `path`.
 
-    A game is left after `longest` steps, since a training waits meanwhile.
+    Makes its folder. A game is left after `longest` steps, since a training waits meanwhile.
     """
+    from envs.drawing import no_display
+
     check_ending(path)
-    with Player(agent, run, seed=seed, games=episodes) as player:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with no_display(), Player(agent, run, seed=seed, games=episodes) as player:
         _film(player, Path(path), episodes, size, longest)
     return Path(path)
 

@@ -75,10 +75,34 @@ def test_watching_a_live_agent_leaves_its_weights_and_generators_alone(cartpole,
     agent, run = load_run(cartpole, device="cpu")
     before = {k: v.clone() for k, v in agent.network.state_dict().items()}
     state = torch.get_rng_state()
-    film(agent, run, tmp_path / "during.webm", size=(160, 120), longest=5)
-    assert len(frames(tmp_path / "during.webm")) == 6 + 50 - 1
+    film(agent, run, tmp_path / "videos" / "during.webm", size=(160, 120), longest=5)
+    assert len(frames(tmp_path / "videos" / "during.webm")) == 6 + 50 - 1
     assert all(torch.equal(before[k], v) for k, v in agent.network.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_training_films_itself_at_its_rhythm(tmp_path):
+    words = [
+        "train",
+        "CartPole-v1",
+        "--agent",
+        "dqn",
+        "--steps",
+        "250",
+        "--out",
+        str(tmp_path / "run"),
+        "--track",
+        "off",
+    ]
+    settings = [word for setting in (*SMALL, "video_every=100") for word in ("--set", setting)]
+    env = {name: value for name, value in os.environ.items() if name not in ("SDL_VIDEODRIVER", "XDG_RUNTIME_DIR")}
+    command = [sys.executable, "-m", "runs", *words, *settings, "--quiet"]
+    ended = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert (ended.returncode, ended.stderr) == (0, "")  # SDL looks for no display, and complains of none
+    assert sorted(p.name for p in (tmp_path / "run" / "videos").iterdir()) == [
+        "step-000000100.webm",
+        "step-000000200.webm",
+    ]
 
 
 def test_the_viewer_shows_what_the_network_says(cartpole):
@@ -354,6 +378,7 @@ def test_following_takes_each_newer_checkpoint_and_no_damaged_one(cartpole, tmp_
 
 
 def test_bad_input_is_one_line(cartpole, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     for words, line in (
         (["watch", str(tmp_path / "nothing")], "no run at"),
         (["watch", str(cartpole), "--video", "a.avi"], "its ending must be .webm, .mp4 or .gif"),
@@ -368,6 +393,11 @@ def test_bad_input_is_one_line(cartpole, tmp_path, capsys, monkeypatch):
     if sys.platform.startswith("linux"):
         assert cli.main(["watch", str(cartpole)]) == 2
         assert "--video FILE" in capsys.readouterr().err
+        monkeypatch.setenv("DISPLAY", ":977")
+        words = [sys.executable, "-m", "runs", "watch", str(cartpole)]
+        ended = subprocess.run(words, capture_output=True, text=True)  # a process of its own: SDL writes past Python
+        assert ended.returncode == 2
+        assert "--video FILE" in ended.stderr and ended.stderr.count("\n") == 1
 
 
 def test_the_viewer_beside_a_training_is_a_process_of_its_own(tmp_path, monkeypatch):
