@@ -3,17 +3,19 @@
 Training speed is measured end to end: SB3 as its documentation shows it, on its own environments and wrappers; ours
 with the same hyperparameters, in float32, with as many threads for PyTorch. The environments are each side's own, and
 so are their threads: see `ATARI`. The two take turns, five times after a warm-up, and every repeat is reported. A name
-that ends in `_fastest` is ours in its fastest setting, and says so.
+that begins with `solved_` is the time our recipe and the RL Zoo's values in SB3 take to reach a score.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +61,26 @@ TRAINING: dict[str, Duel] = {
 }
 
 
+@dataclass(frozen=True)
+class Race:
+    """Our recipe against the RL Zoo's values in SB3: seconds of training until an environment is solved."""
+
+    recipe: str
+    agent: str
+    passed: float
+    """Mean of 20 greedy games that counts as solved, twice in a row."""
+    steps: int | None = None
+    """Budget of both sides, the recipe's if left out."""
+    every: int = 2_500
+    """Steps between evaluations, whose time is left out."""
+
+
+RACES: dict[str, Race] = {
+    "solved_cartpole": Race("cartpole_dqn", "dqn", 475.0),
+    "solved_lunarlander": Race("lunarlander_dqn", "dqn", 200.0),
+}
+
+
 def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: bool = True) -> dict[str, Any]:
     """Measures what is named, or everything: a list `results` of name, unit, ours, peer, ratio, repeats.
 
@@ -68,6 +90,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     """
     everything: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         **{name: lambda d=duel, n=name: _training(n, d, repeats) for name, duel in TRAINING.items()},  # type: ignore[misc]
+        **{name: lambda r=race, n=name: _race(n, r, repeats) for name, race in RACES.items()},  # type: ignore[misc]
         "replay": _replay,
         "arcade": _arcade,
     }
@@ -84,7 +107,9 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
 
 
 def _line(r: dict[str, Any]) -> str:
-    beside = "" if r["peer"] is None else f", SB3 {r['peer']:,.4g}: {r['ratio']:.2f}x"
+    if r["ours"] is None:
+        return f"{r['name']}: never, SB3 {r['peer'] or 'never'}"
+    beside = "" if r["ratio"] is None else f", SB3 {r['peer']:,.4g}: {r['ratio']:.2f}x"
     note = f" ({r['note']})" if r.get("note") else ""
     return f"{r['name']}: {r['ours']:,.4g} {r['unit']}{beside}{note}"
 
@@ -142,6 +167,71 @@ def matched_run(duel: Duel) -> Any:
     config, _ = apply_fields(agents.config(duel.agent), {**fields, "precision": "fp32"})
     run = Run(env=duel.env, agent=config, steps=duel.steps, eval_episodes=1, eval_max_steps=1, threads=duel.threads)
     return dataclasses.replace(run, **run_fields)
+
+
+def _race(name: str, race: Race, seeds: int) -> Iterator[dict[str, Any]]:
+    """Both sides with the recipe's budget, the same seeds and our evaluator, one after the other."""
+    pairs = [
+        (solved(our_curve(race, seed), race.passed), solved(peer_curve(race, seed), race.passed))
+        for seed in range(seeds)
+    ]
+    ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
+    yield {
+        "name": name,
+        "unit": "s until solved",
+        "ours": _or_never(ours),
+        "peer": _or_never(theirs),
+        "ratio": None if math.inf in (ours, theirs) else theirs / ours,
+        "repeats": [{"ours": _or_never(a), "peer": _or_never(b)} for a, b in pairs],
+        "settings": {"recipe": race.recipe, "hyperparameters": "zoo", "passed": race.passed, "every": race.every},
+        "note": "null is a seed that was not solved within the recipe's budget; medians count it as never",
+    }
+
+
+def solved(curve: Iterable[tuple[float, float]], passed: float) -> float:
+    """The seconds at which a curve of (seconds, score) is at `passed` or above for the second time in a row, or inf."""
+    before = False
+    for seconds, score in curve:
+        if before and score >= passed:
+            return round(seconds, 1)
+        before = score >= passed
+    return math.inf
+
+
+def _or_never(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None
+
+
+def our_curve(race: Race, seed: int) -> list[tuple[float, float]]:
+    """(seconds, score) of our recipe's evaluations."""
+    from runs.train import train
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        settings = (f"eval_every={race.every}", "eval_episodes=20", "threads=1", "precision=fp32")
+        result = train(race.recipe, steps=race.steps, seed=seed, settings=settings, out=out, device="cpu")
+        lines = [json.loads(line) for line in (out / "evaluations.jsonl").read_text().splitlines()]
+    return [(line["seconds"], line["mean"]) for line in lines if line["step"] < result["steps"]] + [
+        (result["seconds"], result["mean"])
+    ]
+
+
+def peer_curve(race: Race, seed: int) -> list[tuple[float, float]]:
+    """(seconds, score) of the peer's evaluations, on the recipe's environment and budget."""
+    import envs
+    from runs.evaluate import play_games
+    from runs.peers import build_peer, train_peer
+    from runs.recipe import resolve
+
+    run = resolve(race.recipe)
+
+    def play(agent: Any) -> float:
+        return float(play_games(agent, run, episodes=20, seed=seed).mean)
+
+    peer = build_peer("zoo", race.agent, envs.spec(run.env, run.env_config))
+    steps = race.steps or run.steps
+    done = train_peer(peer, run.env, run.env_config, steps, seed, evaluate=play, eval_every=race.every)
+    return [(seconds, score) for _, seconds, score in done.curve] + [(done.seconds, play(done.agent))]
 
 
 def _replay() -> Iterator[dict[str, Any]]:

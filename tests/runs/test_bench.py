@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -18,3 +19,29 @@ def test_a_speed_on_atari_says_that_our_consoles_have_threads_of_their_own(
     assert cartpole["note"] == "" and cartpole["ratio"] == 2.5
     first, second = capsys.readouterr().err.splitlines()
     assert pong["note"] in first and second == "cartpole_ppo_zoo: 250 steps/s, SB3 100: 2.50x"
+
+
+def test_solved_is_the_second_pass_in_a_row() -> None:
+    assert bench.solved([(1.0, 480.0), (2.0, 400.0), (3.0, 475.0), (4.26, 500.0)], 475.0) == 4.3
+    assert bench.solved([(1.0, 480.0), (2.0, 400.0), (3.0, 475.0)], 475.0) == math.inf
+
+
+def test_a_race_counts_an_unsolved_seed_as_never(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    ours = {0: [(1.0, 500.0), (2.0, 500.0)], 1: [(1.0, 0.0)], 2: [(3.0, 500.0), (4.0, 500.0)]}
+    monkeypatch.setattr(bench, "our_curve", lambda race, seed: ours[seed])
+    monkeypatch.setattr(bench, "peer_curve", lambda race, seed: [(6.0, 500.0), (12.0, 500.0)])
+    (result,) = bench.bench(["solved_cartpole"], repeats=3, quiet=False)["results"]
+    assert (result["ours"], result["peer"], result["ratio"]) == (4.0, 12.0, 3.0)
+    assert result["repeats"][1] == {"ours": None, "peer": 12.0}
+    (result,) = bench.bench(["solved_cartpole"], repeats=2, quiet=False)["results"]  # half of them never
+    assert result["ours"] is None and result["ratio"] is None
+    assert "never" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("curve", [bench.our_curve, bench.peer_curve])
+def test_a_race_runs_both_sides_for_real(curve: Any) -> None:
+    points = curve(bench.Race("cartpole_dqn", "dqn", 475.0, every=500, steps=1_250), 0)
+    assert len(points) == 3  # after 500, 1,000 and 1,250 steps
+    seconds = [s for s, _ in points]
+    assert 0 < seconds[0] < seconds[1] < seconds[2]
+    assert all(score >= 8 for _, score in points)
