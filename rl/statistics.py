@@ -22,7 +22,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
@@ -362,9 +362,19 @@ def compare_all(
     margin: float,
     statistic: Statistic = iqm,
     alpha: float = 0.05,
+    noise: Sequence[float] | None = None,
 ) -> list[Verdict]:
-    """Verdicts for `pairs` of (x, y, paired), together wrong with probability at most about `alpha` (Holm 1979)."""
+    """Verdicts for `pairs` of (x, y, paired), together wrong with probability at most about `alpha` (Holm 1979).
+
+    `noise` is the least standard error that each pair's difference can have, since scores are means over few games:
+    two or three seeds may happen to agree better than that.
+    """
     found = [difference(x, y, rng, statistic, paired) for x, y, paired in pairs]
+    if noise is not None:
+        found = [
+            d if d.error is None else replace(d, error=max(d.error, least))
+            for d, least in zip(found, noise, strict=True)
+        ]
     levels = holm_levels([d.p_value for d in found], alpha)
     return [verdict(d, margin, level) for d, level in zip(found, levels, strict=True)]
 

@@ -4,6 +4,7 @@ A comparison is a folder with `comparison.json`, one JSON object that depends on
 
     schema        1
     kind          "comparison"
+    title         of the page, or ""
     command       the command line that makes it again
     created       ISO time          commit    git commit or null
     machine       {"processor", "cores", "memory", "system", ...}         versions  {"torch": "2.13.0", ...}
@@ -95,14 +96,16 @@ def _finite(x: Any) -> bool:
 def analyse(comparison: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
     """Estimates, intervals and verdicts of a comparison, as plain JSON. `seed` draws the bootstrap's resamples.
 
-    `tasks` (each with `contenders` and `pairs`) and, over several tasks, `aggregate`; `headline` is one sentence,
-    `warnings` what the reader must know before believing it.
+    `tasks` (each with `contenders` and `pairs`) and, over several tasks, `aggregate`; among three or more of ours alone
+    `suits`, who leads on which task; `headline` is one sentence, `warnings` what the reader must know before believing
+    it.
     """
     check_comparison(comparison)
     points = POINTS if len(comparison["tasks"]) <= 6 else FEW_POINTS
     tasks = [_task(comparison, task, seed, points) for task in comparison["tasks"]]
     aggregate = _aggregate(comparison, tasks, seed) if len(tasks) > 1 else None
     found: dict[str, Any] = {"schema": SCHEMA, "tasks": tasks, "aggregate": aggregate}
+    found["suits"] = [_suits(task) for task in tasks] if _only_ours(comparison) else []
     found["headline"] = _headline(found)
     found["warnings"] = _warnings(comparison, found)
     return found
@@ -296,7 +299,7 @@ def _pairs(
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
     together = {frozenset(pair) for pair in comparison.get("paired", [])}
-    sides, names = [], []
+    sides, names, noise = [], [], []
     for a, b in pairs_of(comparison["contenders"]):
         x, y = _known(scores[a]), _known(scores[b])
         if not x or not y:
@@ -304,11 +307,18 @@ def _pairs(
         same = [r["seed"] for r in results[a]] == [r["seed"] for r in results[b]] and len(x) == len(y)
         sides.append((x, y, same and frozenset((a, b)) in together))
         names.append((a, b))
-    verdicts = st.compare_all(sides, rng, margin)
+        noise.append(math.hypot(_noise(results[a]), _noise(results[b])))
+    verdicts = st.compare_all(sides, rng, margin, noise=noise)
     return [
         _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), min(len(x), len(y)))
         for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
     ]
+
+
+def _noise(results: Sequence[Mapping[str, Any]]) -> float:
+    """Standard error of the mean score that playing so few games alone would give, were all seeds equally good."""
+    games = [r["returns"] for r in results if len(r.get("returns") or ()) > 1]
+    return math.sqrt(sum(np.var(g, ddof=1) / len(g) for g in games)) / len(games) if games else 0.0
 
 
 def _known(scores: Sequence[Any]) -> list[float]:
@@ -330,6 +340,30 @@ def _pair(a: str, b: str, v: st.Verdict, paired: bool, p: st.Estimate, runs: int
         "more_seeds": v.more_seeds,
         "improvement": [p.point, p.low, p.high],
     }
+
+
+def _only_ours(comparison: Mapping[str, Any]) -> bool:
+    """Whether three or more of ours were held against each other, each against each, and no peer."""
+    sources = [c.get("source", "ours") for c in comparison["contenders"] if c["name"] != "random"]
+    return len(sources) > 2 and not {"sb3", "zoo"} & set(sources)
+
+
+def _suits(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Who leads on a task, and by the verdicts of the pairs who is worse than it, as good, or not told apart."""
+    ranked = [c for c in task["contenders"] if c["iqm"] is not None and c["name"] != "random"]
+    ranked.sort(key=lambda c: (-c["iqm"], -c["mean"]))
+    out: dict[str, Any] = {"env": task["env"], "best": None, "worse": [], "equivalent": [], "open": []}
+    if not ranked:
+        return out
+    best = out["best"] = ranked[0]["name"]
+    out["iqm"], out["seeds"] = ranked[0]["iqm"], min(len(c["seeds"]) for c in ranked)
+    for pair in task["pairs"]:
+        if best in (pair["a"], pair["b"]):
+            other = pair["b"] if pair["a"] == best else pair["a"]
+            # whoever leads by IQM is not worse than anybody: if the two differ, it is the other
+            kind = {"better": "worse", "worse": "worse", "equivalent": "equivalent"}
+            out[kind.get(pair["verdict"].split()[0], "open")].append(other)
+    return out
 
 
 # Several tasks
@@ -451,6 +485,20 @@ def say(pair: Mapping[str, Any], scale: str = "", more: bool = True) -> str:
     return f"{a} and {b} are not distinguishable with this many seeds ({inside}).{advice}"
 
 
+def say_suits(lead: Mapping[str, Any]) -> str:
+    """Who leads on a task, in words."""
+    if lead["best"] is None:
+        return f"{lead['env']}: no training has finished yet."
+    seeds = f"{lead['seeds']} seed{'s' if lead['seeds'] != 1 else ''}"
+    kinds = (
+        ("worse", "Worse"),
+        ("equivalent", "Equivalent within the margin"),
+        ("open", f"Not told apart with {seeds}"),
+    )
+    others = "".join(f" {words}: {', '.join(lead[kind])}." for kind, words in kinds if lead[kind])
+    return f"{lead['env']}: {lead['best']} scored highest (IQM {number(lead['iqm'])}).{others}"
+
+
 def _signed(x: float, shown: Callable[[float], str] = number) -> str:
     return ("+" if x > 0 else "") + shown(x)
 
@@ -466,7 +514,16 @@ def _more(more: int | None) -> str:
 
 
 def _headline(found: Mapping[str, Any]) -> str:
-    """The first pair with a peer in it, over all tasks where there are several."""
+    """Who leads on which task, where only ours play; else the first pair with a peer in it, over all tasks."""
+    leads = [lead for lead in found["suits"] if lead["best"] is not None]
+    if leads:
+        others = [sum(len(lead[kind]) for kind in ("worse", "equivalent", "open")) for lead in leads]
+        return "Highest score: {}.".format(
+            "; ".join(
+                f"{lead['best']} on {lead['env']}, better than {len(lead['worse'])} of the {count} others"
+                for lead, count in zip(leads, others, strict=True)
+            )
+        )
     if found["aggregate"] and found["aggregate"]["pairs"]:
         pair = found["aggregate"]["pairs"][0]
         count = len(found["aggregate"]["tasks"])

@@ -13,6 +13,7 @@ import difflib
 import importlib
 import json
 import os
+import shlex
 import signal
 import sys
 import textwrap
@@ -178,7 +179,11 @@ class _Parser(argparse.ArgumentParser):
     """Raises `InputError` where argparse would print the usage and exit."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, **kwargs)
+        super().__init__(allow_abbrev=False, fromfile_prefix_chars="@", **kwargs)
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        """The words of one line of an `@FILE`, as a shell reads them: quotes hold together, `#` begins a comment."""
+        return shlex.split(arg_line, comments=True)
 
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").replace("the following arguments are required: ", "missing: ")
@@ -222,7 +227,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         description="Train game-playing agents, watch them think, and compare them with Stable-Baselines3.",
         epilog="RECIPE is a recipe's name, a .py file, a run.json or an environment id (CartPole-v1, ALE/Pong-v5, "
         "module:Id). RUN is a run folder or one of its checkpoints. `rl list` shows what there is; `rl VERB --help` "
-        "the options.",
+        "the options. @FILE stands for the words in a file.",
     )
     parser.add_argument("--version", action="version", version=f"rl {rl.__version__}")
     commands = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
@@ -287,15 +292,26 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
     p.add_argument(
         "--agents",
+        action="append",
         metavar="A,B,...",
         required=True,
-        help="[sb3|zoo|run]:name[@preset][:field=value]..., comma-separated",
+        help="[label=][sb3|zoo|run]:name[@preset][:field=value]..., comma-separated",
     )
-    p.add_argument("--tasks", metavar="A,B|SUITE", help="several tasks, or a suite: classic, arcade, atari5, atari26")
+    p.add_argument(
+        "--tasks",
+        action="append",
+        metavar="A,B|SUITE",
+        help="environments, recipes or a suite (classic, arcade, atari5, atari26), each with @STEPS for its own budget",
+    )
     p.add_argument("--steps", type=count, metavar="N")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
     p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
     p.add_argument("--on", type=_one_of("ray"), metavar="ray", help="send each training to a Ray cluster")
+    p.add_argument(
+        "--match-parameters", action="store_true", help="make our networks as large as the first one's, by their widths"
+    )
+    p.add_argument("--evaluations", type=count, metavar="N", help="points of a curve (20, on Atari 10)")
+    p.add_argument("--title", help="of the page")
     p.add_argument("--out", metavar="DIR", help="the comparison's folder; an interrupted one continues")
     _add_json(p)
 
@@ -427,12 +443,15 @@ def _compare(a: argparse.Namespace) -> Result:
     return _call(
         "runs.compare.compare",
         a.recipe,
-        a.agents,
-        tasks=a.tasks,
+        ",".join(a.agents),
+        tasks=",".join(a.tasks) if a.tasks else None,
         steps=a.steps,
         seeds=a.seeds,
         jobs=a.jobs,
         on=a.on,
+        match_parameters=a.match_parameters or None,
+        evaluations=a.evaluations,
+        title=a.title,
         out=a.out,
         quiet=a.quiet,
     )

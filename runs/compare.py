@@ -47,6 +47,9 @@ def compare(
     seeds: int = 10,
     jobs: int = 1,
     on: str | None = None,
+    match_parameters: bool = False,
+    evaluations: int | None = None,
+    title: str = "",
     out: str | Path | None = None,
     videos: bool = True,
     quiet: bool = True,
@@ -54,7 +57,9 @@ def compare(
     """Trains every contender with the seeds 0 .. seeds-1 on every task and says which is better.
 
     Times, speed and memory are taken only from trainings that had the machine to themselves, so never with `jobs`
-    above 1. `on` "ray" sends each training to the Ray cluster of RAY_ADDRESS, or a local one.
+    above 1. `on` "ray" sends each training to the Ray cluster of RAY_ADDRESS, or a local one. `match_parameters` makes
+    the networks of our contenders as large as the first one's. A curve has `evaluations` points, 20 unless given and on
+    Atari 10. `title` is the page's.
 
     Returns `contenders` (per-seed scores, IQM, 95% interval, speed), `pairs` (difference, interval, verdict),
     `headline`, `warnings`, `report` and `out`. Raises `InputError` before anything is started; a training that fails
@@ -62,12 +67,12 @@ def compare(
     """
     if seeds < 1 or jobs < 1:
         raise InputError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
-    plan = make_plan(recipe, agents, tasks, steps)
+    plan = make_plan(recipe, agents, tasks, steps, match_parameters, evaluations)
     send = _sender(on, plan)
     folder = Path(out) if out is not None else _default_folder(plan)
     _check_folder(folder)
     with _locked(folder):
-        comparison = Comparison(plan, folder, seeds, videos)
+        comparison = Comparison(plan, folder, seeds, videos, title, match_parameters)
         for side in [] if quiet else plan.sides:
             print(f"{side.contender.text} on {side.task.env}: {side.note or 'no training'}", file=sys.stderr)
         try:
@@ -116,8 +121,11 @@ def _locked(folder: Path) -> Iterator[None]:
 class Comparison:
     """The state of one comparison in its folder."""
 
-    def __init__(self, plan: Plan, folder: Path, seeds: int, videos: bool) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, seeds: int, videos: bool, title: str = "", matched: bool = False
+    ) -> None:
         self.plan, self.folder, self.videos = plan, folder, videos
+        self.title, self.matched = title, matched
         self.seeds = range(seeds)
         self.random = {task.env: _random_side(task) for task in plan.tasks}
         self.results: dict[tuple[str, str, int], dict[str, Any]] = {}
@@ -238,6 +246,7 @@ class Comparison:
         return {
             "schema": SCHEMA,
             "kind": "comparison",
+            "title": self.title,
             "command": shlex.join(["rl", *redact_command(sys.argv)[1:]]) if _is_rl() else self._command(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "commit": git_commit(),
@@ -254,10 +263,10 @@ class Comparison:
         return min(seed for c, e, seed in self.results if (c, e) == (contender, env))
 
     def _command(self) -> str:
-        words = ["rl", "compare", "--tasks", ",".join(t.env for t in self.plan.tasks)]
-        words += ["--agents", ",".join(c.text for c in self.plan.contenders), "--seeds", str(len(self.seeds))]
-        budgets = {t.steps for t in self.plan.tasks}
-        return shlex.join(words + (["--steps", str(budgets.pop())] if len(budgets) == 1 else []))
+        words = ["rl", "compare", "--tasks", ",".join(f"{t.env}@{t.steps}" for t in self.plan.tasks)]
+        words += ["--agents", ",".join(map(str, self.plan.contenders)), "--seeds", str(len(self.seeds))]
+        words += ["--match-parameters"] if self.matched else []
+        return shlex.join(words + (["--title", self.title] if self.title else []))
 
 
 def _is_rl() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +15,7 @@ class Contender:
     """One side of a comparison, as it was written."""
 
     text: str
-    """The whole contender, its label in every table."""
+    """Its name in every table: its label, else the whole contender."""
     source: Literal["ours", "sb3", "zoo", "run"]
     """Whose agent: ours, SB3's with its defaults, SB3's with the RL Zoo's tuned values, or a trained run folder."""
     name: str
@@ -22,10 +24,15 @@ class Contender:
     """`default`, `sb3`, `zoo` or an agent's own preset; empty for the recipe of the task."""
     settings: tuple[str, ...] = ()
     """`field=value` as for `--set`."""
+    written: str = ""
+    """The whole contender, its label included; empty where that is `text`."""
+
+    def __str__(self) -> str:
+        return self.written or self.text
 
 
 def parse_contenders(text: str) -> list[Contender]:
-    """`[sb3|zoo|run]:name[@preset][:field=value]...`, separated by commas. Raises `InputError` otherwise.
+    """`[label=][sb3|zoo|run]:name[@preset][:field=value]...`, separated by commas. Raises `InputError` otherwise.
 
     A colon inside a value (`exploration=1.0:0.05:20000`) or a name (`module:Class`, `run:C:\\out\\a`) belongs to it.
     """
@@ -40,6 +47,12 @@ def _contender(text: str) -> Contender:
         raise InputError("an empty contender in --agents: write them as dqn,sb3:dqn, with one comma between")
     source: Any = "ours"
     parts = text.split(":")
+    label, equals, first = parts[0].partition("=")
+    if equals and label and first:
+        if not re.fullmatch(r"[\w .+-]+", label):
+            raise InputError(f"contender {text!r}: a label has letters, digits, spaces and .+-_, got {label!r}")
+        unlabelled = _contender(":".join([first, *parts[1:]]))
+        return dataclasses.replace(unlabelled, text=label, written=text)
     if parts[0] in ("sb3", "zoo", "run"):
         source, parts = parts[0], parts[1:]
     names: list[str] = []

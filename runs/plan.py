@@ -19,7 +19,7 @@ from rl.storage import read_json
 from rl.types import EnvSpec
 from runs import peers
 from runs.contenders import Contender, parse_contenders
-from runs.recipe import Run, agent_name, default_run, describe, recipe_names
+from runs.recipe import Run, agent_name, default_run, describe, recipe_names, stretched
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import apply_settings, from_json, to_json
 
@@ -40,7 +40,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     ),
 }
 EVALUATIONS, ATARI_EVALUATIONS = 20, 10
-"""Evaluations in a curve."""
+"""Evaluations in a curve, unless the command says."""
 RANDOM_GAMES = 100
 
 
@@ -129,23 +129,34 @@ def make_plan(
     contenders: str | Sequence[str],
     tasks: str | Sequence[str] | None = None,
     steps: int | None = None,
+    match_parameters: bool = False,
+    evaluations: int | None = None,
 ) -> Plan:
-    """Everything that is to be trained. Raises `InputError` for whatever cannot be, before anything starts."""
+    """Everything that is to be trained. Raises `InputError` for whatever cannot be, before anything starts.
+
+    A task is an environment, a recipe (its environment, and what a contender of that agent trains with) or a suite,
+    each with a budget of its own where it ends in `@STEPS`. A curve has `evaluations` points. `match_parameters` gives
+    the networks of all our contenders but the first the widths at which they have as many parameters as that one's.
+    """
     parsed = parse_contenders(contenders if isinstance(contenders, str) else ",".join(contenders))
     twice = {c.text for c in parsed if sum(d.text == c.text for d in parsed) > 1}
     if twice:
         raise InputError(f"contender {sorted(twice)[0]!r} is named twice in --agents")
     base = resolve_recipe(recipe) if recipe is not None else None
     named = isinstance(recipe, Run) or (recipe is not None and not envs_id(str(recipe)))
-    wanted = _tasks(tasks) if tasks else [base.env] if base is not None else []
+    wanted = _tasks(tasks) if tasks else [(base.env, None, None)] if base is not None else []
     if not wanted:
         raise InputError("compare: name a recipe, an environment or --tasks")
     plan = Plan([], parsed, [], [])
-    for env in wanted:
-        own = base if base is not None and base.env == env else None
-        task = _task(env, parsed, own, named, steps)
+    for env, given, budget in wanted:
+        own = given or (base if named and base is not None and base.env == env else None)
+        task = _task(env, parsed, own, budget or steps, evaluations)
         plan.tasks.append(task)
-        plan.sides.extend(_side(c, task, own if named else None) for c in parsed)
+        like = None
+        for c in parsed:
+            side = _side(c, task, own, like if match_parameters else None)
+            plan.sides.append(side)
+            like = like or side.config.get("parameters")
     ours = [c for c in parsed if c.source == "ours" and c.name != "random"]
     plan.paired.extend((a.text, b.text) for k, a in enumerate(ours) for b in ours[k + 1 :] if a.name == b.name)
     return plan
@@ -156,34 +167,40 @@ def envs_id(text: str) -> bool:
     return text not in recipe_names() and not text.endswith((".py", ".json")) and not Path(text).is_dir()
 
 
-def _tasks(tasks: str | Sequence[str]) -> list[str]:
-    names = [t.strip() for t in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
-    found: list[str] = []
-    for name in names:
-        if name in SUITES:
-            found += SUITES[name]
-        elif "/" not in name and "-v" not in name and ":" not in name:
-            raise unknown("task or suite", name, [*SUITES, *envs.ids()])
-        else:
-            found.append(name)
-    return list(dict.fromkeys(found))
+def _tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None]]:
+    """(environment, recipe, budget) of each task, the latter two where they are given; each environment once."""
+    words = [t.strip() for t in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
+    found: dict[str, tuple[str, Run | None, int | None]] = {}
+    for word in words:
+        name, at, number = word.partition("@")
+        steps = int(number) if number.isdecimal() else 0
+        if at and steps < 1:
+            raise InputError(f"--tasks {word}: write the budget as a whole number of steps, such as {name}@50000")
+        own = resolve_recipe(name) if name in recipe_names() or name.endswith(".py") else None
+        if own is None and name not in SUITES and "/" not in name and "-v" not in name and ":" not in name:
+            raise unknown("task or suite", name, [*SUITES, *recipe_names(), *envs.ids()])
+        for env in SUITES.get(name, (own.env if own else name,)):
+            found.setdefault(env, (env, own, steps or None))
+    return list(found.values())
 
 
-def _task(env: str, contenders: Sequence[Contender], own: Run | None, named: bool, steps: int | None) -> Task:
-    runs = [r for c in contenders if c.source == "ours" if (r := recipe_for(c.name, env, own if named else None))]
-    first = own if own is not None and named else runs[0] if runs else None
+def _task(
+    env: str, contenders: Sequence[Contender], own: Run | None, steps: int | None, evaluations: int | None
+) -> Task:
+    runs = [r for c in contenders if c.source == "ours" if (r := recipe_for(c.name, env, own))]
+    first = own if own is not None else runs[0] if runs else None
     config = first.env_config if first is not None else EnvConfig()
     spec = envs.spec(env, config)
     if steps is None:
         steps = first.steps if first is not None else _zoo_budget(contenders, spec)
-    named_first = [own] if own is not None and named else []
-    eval_sample, eval_epsilon = _evaluation(spec, [*named_first, *runs, *_trained(contenders, env)])
+    named = [own] if own is not None else []
+    eval_sample, eval_epsilon = _evaluation(spec, [*named, *runs, *_trained(contenders, env)])
     return Task(
         env=env,
         steps=steps,
         env_config=config,
         spec=spec,
-        eval_every=max(1, steps // (ATARI_EVALUATIONS if spec.protocol else EVALUATIONS)),
+        eval_every=max(1, steps // (evaluations or (ATARI_EVALUATIONS if spec.protocol else EVALUATIONS))),
         eval_episodes=first.eval_episodes if first is not None else 20,
         eval_max_steps=first.eval_max_steps if first is not None else None,
         threads=first.threads if first is not None else 1,
@@ -240,7 +257,8 @@ def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
     return None
 
 
-def _side(c: Contender, task: Task, own: Run | None) -> Side:
+def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:
+    """What `c` does on `task`; a network of ours gets as many `parameters` where that is given."""
     shared = {
         "steps": task.steps,
         "env": task.env,
@@ -266,10 +284,12 @@ def _side(c: Contender, task: Task, own: Run | None) -> Side:
         config = {"evaluation": manner(**acting)} | peers.full_config(peer, task.steps)
         return Side(c, task, job, config, note)
     run, note, unmapped = _ours(c, task, own)
-    _check(c, run, task.spec)
+    count = _parameters(c, run, task.spec)
+    if parameters:
+        run, count = _matched(c, run, task.spec, count, parameters)
     job = {"kind": "ours", **shared, "run": {k: v for k, v in describe(run).items() if k != "seed"}}
     mode = manner(run.eval_sample, getattr(run.agent, "eval_epsilon", 0.0))
-    own_fields = {"num_envs": run.num_envs, "evaluation": mode}
+    own_fields = {"parameters": count, "num_envs": run.num_envs, "evaluation": mode}
     return Side(c, task, job, own_fields | describe(run)["agent"], note, unmapped)
 
 
@@ -299,7 +319,7 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
             raise unknown(f"preset of {c.name}", c.preset, ["default", "sb3", "zoo", *agents.PRESETS])
         run, note = default_run(task.env, c.preset), f"preset {c.preset}"
     acting = task.acting(learns_values(run))
-    agent = run.agent
+    agent, usual = run.agent, run
     if learns_values(run):
         agent = dataclasses.replace(agent, eval_epsilon=acting["eval_epsilon"])
     run = dataclasses.replace(
@@ -317,8 +337,9 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
         save_every=0,
         video_every=0,
     )
+    note += f"; {', '.join(c.settings)}" if c.settings else ""
     try:
-        return apply_settings(run, [f"steps={task.steps}", *c.settings]), note, unmapped
+        return stretched(apply_settings(run, [f"steps={task.steps}", *c.settings]), usual), note, unmapped
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
 
@@ -337,12 +358,50 @@ def _algorithm(c: Contender, spec: EnvSpec) -> str:
     return c.name
 
 
-def _check(c: Contender, run: Run, spec: EnvSpec) -> None:
-    """Builds the agent once, so that what does not fit is said before hours of training."""
+def _parameters(c: Contender, run: Run, spec: EnvSpec) -> int:
+    """How many the agent's network has. It is built, so that what does not fit is said before hours of training."""
     try:
-        agents.build(run.agent, spec, num_envs=run.num_envs, seed=0)
+        agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=0)
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
+    return sum(p.numel() for p in agent.network.parameters())
+
+
+TOLERANCE = 0.1
+"""Share of the parameters by which networks that are called matched may differ."""
+
+
+def _matched(c: Contender, run: Run, spec: EnvSpec, count: int, target: int) -> tuple[Run, int]:
+    """The run whose layers and core are all wider or narrower by one factor, such that it has about `target`."""
+    net = getattr(run.agent, "net", None)
+    if net is None or net.hidden is None:
+        raise InputError(f"contender {c.text!r}: to match its parameters its widths must be said: net.hidden=64x64")
+    found, low, high = {1.0: count}, 0.0, 0.0  # factors known to be too small, and too large
+    factor = 1.0
+    for _ in range(20):
+        if abs(found[factor] - target) < target / 100:
+            break
+        if found[factor] < target:
+            low = factor
+        else:
+            high = factor
+        factor = (low + high) / 2 if high else 2 * low
+        found[factor] = _parameters(c, _scaled(run, factor), spec)
+    best = min(found, key=lambda f: abs(found[f] - target))
+    if abs(found[best] - target) > TOLERANCE * target:
+        raise InputError(
+            f"contender {c.text!r}: on {spec.id} no width has about {target:,} parameters, the nearest has "
+            f"{found[best]:,}: make the first contender's larger"
+        )
+    return _scaled(run, best), found[best]
+
+
+def _scaled(run: Run, factor: float) -> Run:
+    net = run.agent.net
+    hidden = tuple(max(1, round(factor * width)) for width in net.hidden)
+    core = {"core_size": max(1, round(factor * net.core_size))} if net.core != "none" else {}
+    net = dataclasses.replace(net, hidden=hidden, **core)
+    return dataclasses.replace(run, agent=dataclasses.replace(run.agent, net=net))
 
 
 def _run_folder(c: Contender) -> tuple[Path, int, dict[str, Any]]:

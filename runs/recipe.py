@@ -100,10 +100,10 @@ def resolve(
         run = _replace_agent(run, changes["agent"], with_settings)
         with_settings = []
     changed = apply_settings(run, [*with_settings, *settings])
-    return changed if isinstance(recipe, Run) or "agent" in changes else _stretched(changed, run)
+    return changed if isinstance(recipe, Run) or "agent" in changes else stretched(changed, run)
 
 
-def _stretched(changed: Run, run: Run) -> Run:
+def stretched(changed: Run, run: Run) -> Run:
     """`changed` with the agent's schedules that last as long as `run` does made as long as its new budget.
 
     A learning rate that falls to zero over the recipe's budget would else stay there for the rest of a longer one.

@@ -22,7 +22,7 @@ import numpy as np
 from rl import statistics as st
 from rl.errors import InputError
 from rl.storage import read_json, write_atomic
-from runs.analysis import analyse, number, read_comparison, say, share
+from runs.analysis import analyse, number, read_comparison, say, say_suits, share
 from runs.charts import COLOURS, DASHES, duration, embed, line_chart, strip_chart
 from runs.folder import read_jsonl
 
@@ -354,10 +354,12 @@ def comparison_page(comparison: Mapping[str, Any], found: Mapping[str, Any], fol
         envs[0] if len(envs) == 1 else f"{len(envs)} tasks"
     )
     data = _slim(comparison)
-    page = Page(title, found["headline"], data)
+    page = Page(comparison.get("title") or title, found["headline"], data)
     if found["warnings"]:
         page.blocks.append(Items(found["warnings"], "warnings"))
     page.blocks.append(Legend(names, runs=len(envs) <= 6))
+    if found["suits"]:
+        page.blocks += _suits_blocks(found, comparison)
     if found["aggregate"]:
         page.blocks += _aggregate_blocks(found["aggregate"], names)
     for task in found["tasks"]:
@@ -386,6 +388,31 @@ def _thin(points: Sequence[Any], count: int) -> list[Any]:
     if len(points) <= count:
         return list(points)
     return [points[round(k * (len(points) - 1) / (count - 1))] for k in range(count)]
+
+
+def _suits_blocks(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> list[Any]:
+    """Who leads where: a row for each task, a column for each contender, and the same in words."""
+    names = [c["name"] for c in comparison["contenders"] if c["name"] != "random"]
+    rows: list[list[str | Cell]] = []
+    for task, lead in zip(found["tasks"], found["suits"], strict=True):
+        css = {lead["best"]: "better", **dict.fromkeys(lead["worse"], "worse")}
+        by_name = {c["name"]: c for c in task["contenders"]}
+        cells = [Cell(_point(by_name[n]["iqm"], by_name[n]["interval"]), css.get(n, "")) for n in names]
+        rows.append([f"{task['env']}, {task['steps']:,} steps", *cells])
+    sides = [c.get("tasks", {}) for c in comparison["contenders"] if c["name"] in names]
+    counts = {
+        task["env"]: [side.get(task["env"], {}).get("config", {}).get("parameters") for side in sides]
+        for task in found["tasks"]
+    }
+    blocks = [
+        Heading("Which suits which task"),
+        Items([say_suits(lead) for lead in found["suits"]]),
+        Table(["", *names], rows, "IQM over seeds with its 95% interval; marked: the highest and those worse than it."),
+    ]
+    if all(isinstance(count, int) for row in counts.values() for count in row):
+        sizes = [[env, *(f"{count:,}" for count in row)] for env, row in counts.items()]
+        blocks.append(Table(["", *names], sizes, "Parameters of the whole network."))
+    return blocks
 
 
 def _aggregate_blocks(a: Mapping[str, Any], names: Sequence[str]) -> list[Any]:

@@ -5,7 +5,7 @@ import pytest
 
 from rl.errors import InputError
 from runs import analysis
-from runs.analysis import analyse, number, say
+from runs.analysis import analyse, number, say, say_suits
 from tests.runs.made_up import FOUR, TWO, comparison, fail
 
 
@@ -79,6 +79,41 @@ def test_pairs_hold_ours_against_peers_first_and_correct_over_them() -> None:
     with_random = [{"name": "random", "source": "random"}, {"name": "dqn", "source": "ours"}]
     assert analysis.pairs_of(with_random) == [("dqn", "random")]
     assert analysis.pairs_of([*with_random, *peers]) == [("dqn", "sb3:dqn"), ("dqn", "zoo:dqn")]
+
+
+VARIANTS = (("mlp", "ours"), ("cnn", "ours"), ("lstm", "ours"), ("random", "random"))
+
+
+def test_among_our_own_it_is_said_who_leads_on_which_task_and_who_is_worse() -> None:
+    data = comparison(VARIANTS, tasks=("CartPole-v1", "Acrobot-v1"), gap=0.2, spread=0.01)
+    for r in data["results"]:  # on the second task mlp and cnn change places
+        if r["task"] == "Acrobot-v1" and r["contender"] in ("mlp", "cnn"):
+            r["contender"] = {"mlp": "cnn", "cnn": "mlp"}[r["contender"]]
+    found = analyse(data)
+    first, second = found["suits"]
+    assert (first["best"], sorted(first["worse"]), second["best"]) == ("mlp", ["cnn", "lstm"], "cnn")
+    assert say_suits(first) == f"CartPole-v1: mlp scored highest (IQM {number(first['iqm'])}). Worse: cnn, lstm."
+    leads = [
+        f"{who} on {task}, better than 2 of the 2 others"
+        for who, task in (("mlp", "CartPole-v1"), ("cnn", "Acrobot-v1"))
+    ]
+    assert found["headline"] == f"Highest score: {'; '.join(leads)}."
+    assert analyse(comparison(FOUR))["suits"] == [], "peers are not held against each other"
+
+
+def test_a_lead_that_the_seeds_do_not_support_is_no_lead() -> None:
+    few = analyse(comparison(VARIANTS, gap=0.01, spread=0.3, seeds=3))
+    (lead,) = few["suits"]
+    assert lead["worse"] == [] and len(lead["open"]) == 2
+    assert "Not told apart with 3 seeds: " in say_suits(lead)
+    assert "better than 0 of the 2 others" in few["headline"]
+    same = analyse(comparison(VARIANTS, gap=0.0, spread=0.001))["suits"][0]
+    assert len(same["equivalent"]) == 2 and "Equivalent within the margin: " in say_suits(same)
+    one = analyse(comparison(VARIANTS, gap=0.5, seeds=1))["suits"][0]
+    assert one["worse"] == [] and "with 1 seed:" in say_suits(one)
+    data = comparison(VARIANTS)
+    data["results"] = []
+    assert say_suits(analyse(data)["suits"][0]) == "CartPole-v1: no training has finished yet."
 
 
 def test_only_declared_variants_with_the_same_seeds_are_paired() -> None:
@@ -213,3 +248,18 @@ def test_a_run_evaluated_at_its_end_only_does_not_say_when_it_came_to_the_goal()
     last = whole | {"steps": [20], "scores": [500.0]}
     assert analysis._reach([whole, whole], 475.0) == {"runs": 2, "of": 2, "steps": 10.0, "seconds": None}
     assert analysis._reach([whole, last], 475.0) == {"runs": 2, "of": 2, "steps": None, "seconds": None}
+
+
+def test_seeds_that_agree_by_chance_are_not_more_certain_than_their_games_allow() -> None:
+    data = comparison((("mlp", "ours"), ("gru", "ours")), seeds=2)
+    for r in data["results"]:  # guessers: right 55 and 45 times of 100 games, twice each
+        right = {"mlp": 55, "gru": 45}[r["contender"]]
+        r.update(score=right / 100, returns=[1.0] * right + [0.0] * (100 - right))
+    data["tasks"][0]["random"] = 0.5
+    (pair,) = analyse(data)["tasks"][0]["pairs"]
+    error = (2 * 0.55 * 0.45 / 99 / 2) ** 0.5  # two means over 2 x 100 games
+    assert pair["interval"][1] - pair["interval"][0] == pytest.approx(2 * 4.302653 * error, rel=1e-4), "t, 2 degrees"
+    assert pair["verdict"] == "not distinguishable with this many seeds"
+    for r in data["results"]:
+        r["returns"] = [r["score"]] * 100
+    assert analyse(data)["tasks"][0]["pairs"][0]["verdict"] == "better", "games that are all the same leave no doubt"

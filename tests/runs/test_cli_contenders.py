@@ -29,6 +29,8 @@ from runs.contenders import Contender, parse_contenders
         ),
         ("sb3:ppo:n_steps=64", Contender("sb3:ppo:n_steps=64", "sb3", "ppo", "", ("n_steps=64",))),
         ("my.mod:Agent:lr=1", Contender("my.mod:Agent:lr=1", "ours", "my.mod:Agent", "", ("lr=1",))),
+        ("lstm=ppo:net.core=lstm", Contender("lstm", "ours", "ppo", "", ("net.core=lstm",), "lstm=ppo:net.core=lstm")),
+        ("their own=sb3:ppo", Contender("their own", "sb3", "ppo", "", (), "their own=sb3:ppo")),
         ("run:runs/out/a", Contender("run:runs/out/a", "run", "runs/out/a")),
         (r"run:C:\out\a=b@c", Contender(r"run:C:\out\a=b@c", "run", r"C:\out\a=b@c")),
     ],
@@ -53,6 +55,8 @@ def test_commas_separate_contenders_and_spaces_do_not_matter():
         ("random:lr=1", "random has no fields"),
         ("dqn:=1", "write field=value"),
         ("dqn:lr=", "write field=value"),
+        ("a/b=dqn", "a label has letters, digits"),
+        ("a=sb3:", "a name is missing"),
     ],
 )
 def test_a_contender_that_does_not_read_is_one_line(text, message):

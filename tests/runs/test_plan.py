@@ -1,12 +1,15 @@
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import agents
 from agents.dqn import DQNConfig
 from rl.errors import InputError
 from rl.schedules import Ramp
+from runs import cli
 from runs.plan import SUITES, make_plan, slug
 from runs.recipe import Run
 from runs.recipe import resolve as resolve_recipe
@@ -26,7 +29,8 @@ def test_a_bare_contender_is_the_recipe_of_its_task_and_default_is_not() -> None
     plan = make_plan("CartPole-v1", "dqn,dqn@default", steps=3000)
     recipe = resolve_recipe("cartpole_dqn")
     assert side(plan, "dqn").note == "recipe cartpole_dqn"
-    assert run_of(side(plan, "dqn")).agent.lr == recipe.agent.lr
+    own = run_of(side(plan, "dqn")).agent
+    assert (own.net, own.lr) == (recipe.agent.net, dataclasses.replace(recipe.agent.lr, steps=3000))
     assert side(plan, "dqn@default").note == "dqn's defaults"
     assert run_of(side(plan, "dqn@default")).agent == type(recipe.agent)()
     other = make_plan("Taxi-v4", "dqn", steps=3000)
@@ -132,6 +136,72 @@ def test_tasks_and_suites() -> None:
         make_plan(None, "dqn", tasks="clasic")
 
 
+def test_a_task_may_be_a_recipe_and_have_its_own_budget() -> None:
+    plan = make_plan(
+        None, "ppo", tasks="cartpole_novelocity_ppo_stack@20000, runs/studies/space_invaders.py,Taxi-v4@900"
+    )
+    assert [(t.env, t.steps) for t in plan.tasks] == [
+        ("CartPole-NoVelocity-v1", 20_000),
+        ("Arcade/SpaceInvaders-v1", 100_000),
+        ("Taxi-v4", 900),
+    ]
+    assert [run_of(s).agent.stack for s in plan.sides] == [4, 1, 1], "the recipe that was named, not the first"
+    assert plan.tasks[1].eval_every == 5_000
+    assert make_plan("CartPole-v1", "ppo", evaluations=4, steps=1000).tasks[0].eval_every == 250
+
+
+def test_schedules_as_long_as_the_recipe_are_as_long_as_the_budget_here() -> None:
+    plan = make_plan("CartPole-v1", "ppo,ppo:lr=1e-3:0:90000,ppo@zoo", steps=20_000)
+    assert [run_of(s).agent.lr.steps for s in plan.sides] == [20_000, 90_000, 20_000]
+
+
+def count(found: Any) -> int:
+    """Parameters, counted without the code under test."""
+    import envs
+
+    run = run_of(found)
+    network = agents.build(run.agent, envs.spec(run.env, run.env_config), num_envs=1, seed=0).network
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_matched_networks_have_as_many_parameters_as_the_first() -> None:
+    names = (
+        "random,wide=ppo:net.hidden=64x64,narrow=ppo:net.hidden=4,lstm=ppo:net.hidden=8:net.core=lstm:net.core_size=16"
+    )
+    plan = make_plan("CartPole-v1", names, steps=1000, match_parameters=True)
+    wide, narrow, lstm = (side(plan, name) for name in ("wide", "narrow", "lstm"))
+    counts = [count(s) for s in (wide, narrow, lstm)]
+    assert [s.config["parameters"] for s in (wide, narrow, lstm)] == counts
+    assert counts[0] == 2 * (4 * 64 + 64 + 64 * 64 + 64) + 64 * 3 + 3, "policy and value, with their heads"
+    assert all(abs(n / counts[0] - 1) < 0.05 for n in counts)
+    net = run_of(lstm).agent.net
+    assert net.core_size == pytest.approx(2 * net.hidden[0], abs=1), "all widths by one factor"
+    assert run_of(wide).agent.net.hidden == (64, 64)
+    free = make_plan("CartPole-v1", names, steps=1000)
+    assert side(free, "narrow").config["parameters"] == count(side(free, "narrow")) < 200
+
+
+@pytest.mark.parametrize(
+    ("agents", "words"),
+    [
+        ("ppo:net.hidden=8,ppo", "contender 'ppo': to match its parameters its widths must be said"),
+        ("ppo:net.hidden=1,ppo:stack=99:net.hidden=2", "no width has about"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused(agents: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make_plan("CartPole-v1", agents, steps=1000, match_parameters=True)
+
+
+def test_the_study_of_networks_compares_five_on_four_problems_within_three_percent() -> None:
+    args = cli._parse(["compare", "@runs/studies/networks.args"])
+    plan = make_plan(None, args.agents, args.tasks, match_parameters=args.match_parameters)
+    assert (len(plan.tasks), len(plan.contenders), args.seeds) == (4, 5, 3)
+    for task in plan.tasks:
+        counts = [s.config["parameters"] for s in plan.sides if s.task is task]
+        assert max(counts) < 1.03 * min(counts), task.env
+
+
 def test_the_fingerprint_is_of_what_the_training_depends_on() -> None:
     a = make_plan("CartPole-v1", "dqn,sb3:dqn", steps=3000).sides
     b = make_plan("CartPole-v1", "sb3:dqn,dqn", steps=3000).sides
@@ -155,6 +225,14 @@ def test_names_of_contenders_become_names_of_folders() -> None:
         ("CartPole-v1", "dqn,dqn", {}, "contender 'dqn' is named twice"),
         ("CartPole-v1", "dqm", {}, "unknown agent 'dqm': did you mean 'dqn'"),
         ("CartPole-v1", "dqn:lrr=3", {}, "contender 'dqn:lrr=3': unknown field 'lrr'"),
+        (
+            None,
+            "dqn",
+            {"tasks": "CartPole-v1@many"},
+            "write the budget as a whole number of steps, such as CartPole-v1@50000",
+        ),
+        (None, "dqn", {"tasks": "cartpole_dqm"}, "did you mean 'cartpole_dqn'"),
+        (None, "dqn", {"tasks": "nowhere.py"}, "there is no recipe file nowhere.py"),
         ("CartPole-v1", "dqn", {"steps": 200}, "learning_starts 1000 is not below the budget of 200"),
         ("CartPole-v1", "dqn@zo", {}, "unknown preset of dqn 'zo': did you mean 'zoo'"),
         ("CartPole-v1", "sb3:dqn:bufer_size=3", {}, "did you mean 'buffer_size'"),
