@@ -77,7 +77,8 @@ def track(
     state: Mapping[str, Any] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Tracker:
-    """The tracker for `mode`. `auto` is WANDB_MODE where set, else online where a key exists, else off with a hint.
+    """The tracker for `mode`. `auto` is WANDB_MODE where set, else online where a key exists, else off, with a hint
+    where no other run lies beside `folder`.
 
     `folder` takes W&B's own files (WANDB_DIR overrides). `config`: the resolved run with versions and commit; secrets
     are taken out of it and of `command`. `state`: that of the run that is resumed, which is then continued. `say` takes
@@ -103,7 +104,8 @@ def track(
         return Tracker()
     if wanted == "auto":
         if not may_have_key():
-            say(_HINT)
+            if _first_run(folder):
+                say(_HINT)
             return Tracker()
         wanted = "online"
     own_tags = os.environ.get("WANDB_TAGS", "").split(",")
@@ -277,7 +279,8 @@ class WandbTracker(Tracker):
         wandb.setup(wandb.Settings(silent=True, mode=self._kind))
         if self.mode == "online" and not wandb.login(prompt=False, verify=False):
             self.mode = "off"
-            self._say(_NO_KEY if self._demanded else _HINT)
+            if self._demanded or _first_run(self._folder):
+                self._say(_NO_KEY if self._demanded else _HINT)
             return None, wandb
         settings = wandb.Settings(
             silent=True,
@@ -316,6 +319,11 @@ def may_have_key() -> bool:
         return any(place.exists() for place in places)
     except (OSError, RuntimeError):  # no home, or one that may not be looked into
         return True
+
+
+def _first_run(folder: Path) -> bool:
+    """Whether no other run lies beside `folder`: whoever has trained before knows the hint."""
+    return all(info.parent == Path(folder) for info in Path(folder).parent.glob("*/run.json"))
 
 
 def _clean(text: str) -> str:

@@ -13,6 +13,7 @@ import difflib
 import importlib
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -20,6 +21,7 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rl.errors import InputError, NonFiniteError, RunError, unknown
@@ -380,7 +382,17 @@ def _call(where: str, *args: Any, **options: Any) -> Any:
     return implementation(*args, **{name: value for name, value in options.items() if value is not None})
 
 
+def _check_recipe(word: str | None) -> None:
+    """Says that a recipe is misspelt before anything heavy is imported; the ids of environments look different."""
+    if word is None or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", word) or os.path.isdir(word):
+        return
+    names = sorted(path.stem for path in Path(__file__).parent.glob("recipes/[!_]*.py"))
+    if word not in names:
+        raise unknown("recipe", word, names)
+
+
 def _train(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
     return _call(
         "runs.train.train",
         a.recipe,
@@ -440,6 +452,7 @@ def _play(a: argparse.Namespace) -> Result:
 def _compare(a: argparse.Namespace) -> Result:
     if a.recipe is None and a.tasks is None:
         raise InputError("compare: name a RECIPE or --tasks; see rl compare --help")
+    _check_recipe(a.recipe)
     return _call(
         "runs.compare.compare",
         a.recipe,
@@ -462,6 +475,7 @@ def _report(a: argparse.Namespace) -> Result:
 
 
 def _record(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
     say = (lambda line: None) if a.quiet else None
     return {"results": _call("runs.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, say=say)}
 
@@ -471,6 +485,7 @@ def _bench(a: argparse.Namespace) -> Result:
 
 
 def _inspect(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
     return _call("runs.inspect.inspect", a.recipe, agent=a.agent, settings=a.set or None)
 
 

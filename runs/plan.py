@@ -247,14 +247,15 @@ def _zoo_budget(contenders: Sequence[Contender], spec: EnvSpec) -> int:
 
 
 def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
-    """The recipe that a bare contender stands for: the one that was named, else the first of this agent and task."""
+    """The recipe that a bare contender stands for: the one that was named, else the first of this agent and task.
+
+    One whose options make another environment of it, such as the continuous LunarLander, stands behind the others.
+    """
     if own is not None and agent_name(own.agent) == agent:
         return own
-    for name in recipe_names():
-        run = resolve_recipe(name)
-        if run.env == env and agent_name(run.agent) == agent:
-            return run
-    return None
+    runs = map(resolve_recipe, recipe_names())
+    fitting = [run for run in runs if run.env == env and agent_name(run.agent) == agent]
+    return min(fitting, key=lambda run: bool(run.env_config.options), default=None)
 
 
 def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:

@@ -55,8 +55,19 @@ def record(
                 write_json(folder / f"seed-{result['seed']}.json", result)
                 score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
                 say(f"{recipe} seed {result['seed']}: {score}")
-                write_table(results)
+                _write_table(results, say)
+    else:
+        _write_table(results, say)
     return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
+
+
+def _write_table(results: Path, say: Callable[[str], None]) -> None:
+    """The table, which reads every recipe as it stands now. A training's result is written, whatever became of them."""
+    try:
+        write_table(results)
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}"
+        say(f"the table {results / 'README.md'} could not be written ({line}); the results are: `rl record` mends it")
 
 
 def fingerprint(run: Run) -> str:

@@ -174,6 +174,11 @@ def test_auto_without_a_key_is_one_hint_and_does_not_import_wandb(tmp_path: Path
     told = program("off", tmp_path / "run")  # asked, and still none
     assert says(told) == [hint]
     assert told[-1]["mode"] == "off"
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "run.json").write_text("{}")
+    assert says(program("off", tmp_path / "run")) == [], "whoever has trained before knows it"
+    (tmp_path / "home" / "netrc").unlink()
+    assert says(program("off", tmp_path / "run")) == []
 
 
 def test_online_without_a_key_is_one_line_and_off(tmp_path: Path) -> None:

@@ -170,6 +170,24 @@ def test_a_failure_under_json_leaves_standard_output_empty(monkeypatch, capfd):
     assert err.endswith("rl: broke\n")
 
 
+@pytest.mark.parametrize("words", [["train"], ["inspect"], ["record"], ["compare", "--agents", "dqn"]])
+def test_a_misspelt_recipe_is_said_without_loading_anything_heavy(words, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_call", lambda *args, **options: pytest.fail("a verb's module was imported"))
+    assert cli.main([words[0], "cartpol_dqn", *words[1:]]) == 2
+    assert capsys.readouterr().err == "rl: unknown recipe 'cartpol_dqn': did you mean 'cartpole_dqn'?\n"
+
+
+def test_words_in_a_file_stand_for_themselves(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine.args").write_text('--agents "a b=dqn"  # one\n\n# two\n--agents ppo --seeds 3\n--tasks classic\n')
+    given = []
+    monkeypatch.setattr(cli, "_call", lambda *args, **options: given.append((args, options)))
+    assert cli.main(["compare", f"@{tmp_path / 'mine.args'}", "--seeds", "4"]) == 0
+    ((_, recipe, agents), options) = given[0]
+    assert (recipe, agents, options["tasks"], options["seeds"]) == (None, "a b=dqn,ppo", "classic", 4)
+    assert cli.main(["compare", "@nowhere.args"]) == 2
+    assert "nowhere.args" in capsys.readouterr().err
+
+
 def test_the_module_form_is_the_command():
     done = rl("--version")
     assert (done.returncode, done.stderr) == (0, "")

@@ -107,6 +107,12 @@ def test_the_continuous_lunarlander_has_the_zoos_values_for_it() -> None:
     assert discrete.job["peer"]["n_envs"] == 8 and "use_sde" not in discrete.job["peer"]["settings"]
 
 
+def test_a_bare_environment_is_not_a_recipes_variant_of_it() -> None:
+    plan = make_plan("LunarLander-v3", "ppo", steps=50_000)
+    assert plan.sides[0].note == "recipe lunarlander_ppo" and plan.tasks[0].spec.action.kind == "discrete"
+    assert make_plan("Memory/RememberCue-v0", "ppo", steps=50_000).sides[0].note.startswith("recipe remember_cue_ppo")
+
+
 def test_ours_with_the_zoos_hyperparameters() -> None:
     found = side(make_plan("CartPole-v1", "dqn@zoo", steps=50_000), "dqn@zoo")
     agent = run_of(found).agent
