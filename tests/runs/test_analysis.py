@@ -1,11 +1,13 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 
 from rl.errors import InputError
 from runs import analysis
 from runs.analysis import analyse, number, say, say_suits
+from runs.record import RESULTS
 from tests.runs.made_up import FOUR, TWO, comparison, fail
 
 
@@ -263,3 +265,17 @@ def test_seeds_that_agree_by_chance_are_not_more_certain_than_their_games_allow(
     for r in data["results"]:
         r["returns"] = [r["score"]] * 100
     assert analyse(data)["tasks"][0]["pairs"][0]["verdict"] == "better", "games that are all the same leave no doubt"
+
+
+def test_twenty_comparisons_of_a_recorded_agent_with_itself_find_at_most_two_differences() -> None:
+    rng, words = np.random.default_rng(0), []
+    for recipe in ("cartpole_dqn", "cartpole_ppo"):
+        newest = max(RESULTS.glob(f"{recipe}/*"), key=lambda mark: len(list(mark.glob("seed-*.json"))))
+        scores = [json.loads(path.read_text())["score"] for path in sorted(newest.glob("seed-*.json"))]
+        assert len(scores) == 10
+        for _ in range(10):  # five of its seeds against the other five
+            data = comparison((("one half", "ours"), ("the other", "ours")), seeds=5)
+            for r, k in zip(data["results"], rng.permutation(10), strict=True):
+                r.update(score=scores[k]["mean"], returns=scores[k]["returns"])
+            words.append(analyse(data)["tasks"][0]["pairs"][0]["verdict"])
+    assert len(words) == 20 and sum(word in ("better", "worse") for word in words) <= 2
