@@ -69,22 +69,24 @@ def card() -> np.ndarray:
     return canvas.array()
 
 
-def viewer(run: str | Path, steps: int = 120) -> np.ndarray:
-    """`rl watch` as it looks after `steps` steps of play."""
+def viewer(run: str | Path, steps: int = 1_000, known: int = 120) -> np.ndarray:
+    """`rl watch` at the best moment of `steps` steps of play: when much is known of what followed, and much is won."""
     from envs.drawing import Canvas, no_display
     from runs.evaluate import load_run
     from runs.panels import draw_view
     from runs.player import Player
 
     agent, recipe = load_run(run, device="cpu")
-    canvas = Canvas(800, 600)
+    canvas, best = Canvas(800, 600), (-1, 0.0)
     with no_display(), Player(agent, recipe) as player:
         for _ in range(steps):
             player.step()
-            while player.ts.last[0] or len(player.episodes[0].trace.values) < 2:
-                player.step()
-        player.look()
-        draw_view(canvas, player.view())
+            trace = player.episodes[0].trace
+            moment = (min(trace.known, known), trace.returns[-1])
+            if moment > best and not player.ts.last[0]:
+                best = moment
+                player.look()
+                draw_view(canvas, player.view())
     return canvas.array()
 
 

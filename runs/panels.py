@@ -16,6 +16,8 @@ from envs import drawing
 from envs.drawing import Canvas, Colour, faded, mix
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, math.inf)
+NEWEST = 240
+"""Rows that a plot shows."""
 HELP = (
     ("SPACE", "pause and go on"),
     ("RIGHT", "one step, when paused"),
@@ -405,7 +407,8 @@ def _value_plot(canvas: Canvas, trace: Trace, unit: float) -> None:
     followed = np.asarray(trace.followed, float).copy()
     followed[trace.known :] = np.nan
     lines = [(followed, drawing.GREEN), (np.asarray(trace.values, float), drawing.CYAN)]
-    _plot(canvas, "value", lines, unit)
+    behind = min(len(trace.values) - trace.known, 4 * NEWEST)  # what is not known yet, beside as much that is
+    _plot(canvas, "value", lines, unit, newest=NEWEST + behind)
     x = canvas.width - unit * 0.6
     for words, colour in (("what followed", drawing.GREEN), ("estimate", drawing.CYAN)):
         x -= canvas.text(words, x, unit * 0.85, unit * 0.78, colour, "right") + unit * 0.6
@@ -417,7 +420,7 @@ def _plot(
     lines: Sequence[tuple[np.ndarray, Colour]],
     unit: float,
     last: str = "",
-    newest: int = 240,
+    newest: int = NEWEST,
 ) -> None:
     """The newest part of some series over one axis; NaN is left out."""
     _card(canvas, unit, title)

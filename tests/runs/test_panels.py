@@ -70,6 +70,16 @@ def test_each_part_of_the_view_can_be_seen():
         assert (painted(view(**{field: value})) != plain).any(), field
 
 
+def test_what_followed_stays_in_sight_of_a_long_game():
+    """With gamma 0.99 a row counts as known after 299 more: the plot reaches back to some that are."""
+    rows = 900
+    long = Trace([1.0] * rows, [0.0] * rows, np.full(rows, 0.5), rows - 299)
+    shown = painted(view(trace=long)).astype(int)
+    without = painted(view(trace=Trace(long.values, long.returns, long.followed, 0))).astype(int)
+    rows, columns = np.nonzero((shown != without).any(axis=2))
+    assert columns.max() - columns.min() > 40
+
+
 def test_the_chosen_action_is_marked():
     left, right = painted(view()), painted(view(thought=Thought(2, np.array([0.1, 0.9, -0.3]), value=0.9)))
     assert (left != right).any()
