@@ -700,6 +700,8 @@ def _method() -> list[Any]:
                 "contender. Equivalent: the whole interval of the difference lies inside it. Better or worse: the "
                 "interval excludes 0, and does not lie inside the margin. All else: not distinguishable with this many "
                 "seeds.",
+                "An interval of a difference is never narrower than the games played allow: few seeds may agree by "
+                "chance.",
                 "Over several pairs, Holm's correction widens the intervals so that all verdicts of a table together "
                 "are wrong with a probability of about 5%.",
                 "P(improvement): how likely a run of the first beats a run of the second, ties counted half.",
