@@ -6,7 +6,8 @@ import ast
 
 import pytest
 
-from runs.recipe import RECIPES, recipe_names, resolve
+from envs.arcade import GAMES
+from runs.recipe import RECIPES, agent_name, recipe_names, resolve
 from runs.record import RESULTS, fingerprint
 from runs.settings import from_json, to_json
 
@@ -25,6 +26,13 @@ def test_a_recipe_without_a_recorded_result_says_that_it_claims_nothing(name: st
     said = ast.get_docstring(ast.parse((RECIPES / f"{name}.py").read_text())) or ""
     recorded = any((RESULTS / name).glob("*/seed-*.json"))
     assert (AIM in said) is not recorded
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_every_arcade_game_has_a_dqn_and_a_ppo_recipe(game: str) -> None:
+    for agent in ("dqn", "ppo"):
+        run = resolve(f"arcade_{GAMES[game]}_{agent}")
+        assert (run.env, agent_name(run.agent)) == (f"Arcade/{game}-v1", agent)
 
 
 def test_a_schedule_as_long_as_the_run_stays_so_when_the_budget_changes():

@@ -1,0 +1,33 @@
+"""PPO on the arcade's Freeway, 10 million steps on two cores, in gymnax's setting.
+
+Up against gymnax's PPO checkpoint, 58. No sticky actions, games of at most 2,500 steps (in the 1,000 of
+gymnax's other games nobody crosses more than 37 times); actions are drawn in evaluation too.
+
+No result is recorded yet: what stands here is the aim, not a claim.
+"""
+
+from agents.ppo import PPOConfig
+from envs import EnvConfig
+from rl.networks import NetConfig
+from rl.schedules import Ramp
+from runs.recipe import Run
+
+run = Run(
+    env="Arcade/Freeway-v1",
+    env_config=EnvConfig(max_steps=2_500, options={"sticky_action_prob": 0.0}),
+    agent=PPOConfig(
+        net=NetConfig(orthogonal=True),
+        gamma=0.99,
+        rollout=128,
+        minibatch_size=512,
+        epochs=4,
+        lr=Ramp(1e-3, 0.0, 10_000_000),
+        entropy_cost=0.01,
+    ),
+    steps=10_000_000,
+    num_envs=64,
+    eval_episodes=100,
+    eval_sample=True,
+    log_every=100_000,
+    threads=2,
+)
