@@ -15,6 +15,7 @@ import os
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rl.errors import unknown
+from rl.errors import RunError, unknown
 
 REPEATS = 5
 GAMES = ("Pong", "Breakout", "SpaceInvaders", "Seaquest", "Qbert", "MsPacman", "Enduro", "MontezumaRevenge")
@@ -93,6 +94,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
         **{name: lambda r=race, n=name: _race(n, r, repeats) for name, race in RACES.items()},  # type: ignore[misc]
         "replay": _replay,
         "arcade": _arcade,
+        "watcher": lambda: _watcher(repeats),
     }
     for name in names or ():
         if name not in everything:
@@ -109,7 +111,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
 def _line(r: dict[str, Any]) -> str:
     if r["ours"] is None:
         return f"{r['name']}: never, SB3 {r['peer'] or 'never'}"
-    beside = "" if r["ratio"] is None else f", SB3 {r['peer']:,.4g}: {r['ratio']:.2f}x"
+    beside = "" if r["ratio"] is None else f", {r.get('against', 'SB3')} {r['peer']:,.4g}: {r['ratio']:.2f}x"
     note = f" ({r['note']})" if r.get("note") else ""
     return f"{r['name']}: {r['ours']:,.4g} {r['unit']}{beside}{note}"
 
@@ -269,3 +271,69 @@ def _arcade() -> Iterator[dict[str, Any]]:
             "ratio": None,
             "repeats": [round(s) for s in speeds],
         }
+
+
+def _watcher(repeats: int) -> Iterator[dict[str, Any]]:
+    """A training with a viewer that follows it, paused and playing, beside the same training alone, in turns."""
+    rows = [{how: _watched(how, seed) for how in ("alone", "paused", "playing")} for seed in range(repeats)]
+    for how in ("paused", "playing"):
+        pairs = [
+            {
+                "ours": round(row[how]["speed"], 1),
+                "peer": round(row["alone"]["speed"], 1),
+                "cpu_ratio": round(row["alone"]["cpu"] / row[how]["cpu"], 4),
+                "watcher_core": row[how]["watcher"],
+            }
+            for row in rows
+        ]
+        yield {
+            "name": f"watcher_{how}",
+            "unit": "steps/s",
+            "ours": statistics.median(p["ours"] for p in pairs),
+            "peer": statistics.median(p["peer"] for p in pairs),
+            "ratio": statistics.median(p["ours"] / p["peer"] for p in pairs),
+            "cpu_ratio": statistics.median(p["cpu_ratio"] for p in pairs),
+            "watcher_core": statistics.median(p["watcher_core"] for p in pairs),
+            "repeats": pairs,
+            "against": "alone",
+            "note": "the second half of cartpole_dqn's 50,000 steps, one thread; cpu_ratio: the training's processor "
+            "time alone over that with the watcher; watcher_core: the part of a core that the watcher takes; "
+            f"{_cores()} cores",
+        }
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _watched(how: str, seed: int) -> dict[str, float]:
+    """Steps a second of the second half of a training, its processor seconds, and the watcher's part of a core."""
+    import psutil
+
+    from envs.drawing import no_display
+    from runs.folder import read_jsonl
+    from runs.train import train
+    from runs.watch import open_viewer
+
+    settings = ["threads=1", "log_every=1000", "save_every=5000", "eval_every=0", "eval_episodes=1", "eval_max_steps=1"]
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        with no_display():
+            viewer = None if how == "alone" else open_viewer(run, paused=how == "paused")
+        try:
+            begun = time.process_time()
+            result = train("cartpole_dqn", seed=seed, settings=settings, out=run, device="cpu")
+            cpu = time.process_time() - begun
+            watcher = 0.0
+            if viewer is not None:
+                if viewer.poll() is not None:
+                    raise RunError(f"the watcher ended with status {viewer.returncode}: nothing was measured")
+                watcher = psutil.Process(viewer.pid).cpu_percent(3.0) / 100
+        finally:
+            if viewer is not None:
+                viewer.terminate()
+                viewer.wait()
+        lines = [line for line in read_jsonl(run / "metrics.jsonl") if line["step"] >= result["steps"] / 2]
+    seconds = lines[-1]["seconds"] - lines[0]["seconds"]
+    return {"speed": (lines[-1]["step"] - lines[0]["step"]) / seconds, "cpu": cpu, "watcher": watcher}

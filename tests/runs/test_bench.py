@@ -45,3 +45,19 @@ def test_a_race_runs_both_sides_for_real(curve: Any) -> None:
     seconds = [s for s, _ in points]
     assert 0 < seconds[0] < seconds[1] < seconds[2]
     assert all(score >= 8 for _, score in points)
+
+
+def test_a_watchers_cost_is_measured_in_turns_with_the_training_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = []
+
+    def watched(how: str, seed: int) -> dict[str, float]:
+        turns.append((how, seed))
+        return {"speed": {"alone": 200.0, "paused": 198.0, "playing": 180.0}[how], "cpu": 10.0, "watcher": 0.01}
+
+    monkeypatch.setattr(bench, "_watched", watched)
+    paused, playing = bench.bench(["watcher"], repeats=2, quiet=False)["results"]
+    assert turns == [(how, seed) for seed in (0, 1) for how in ("alone", "paused", "playing")]
+    assert (paused["ratio"], playing["ratio"], paused["cpu_ratio"], paused["watcher_core"]) == (0.99, 0.9, 1.0, 0.01)
+    assert capsys.readouterr().err.startswith("watcher_paused: 198 steps/s, alone 200: 0.99x (")
