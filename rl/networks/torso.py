@@ -60,7 +60,12 @@ class Torso(nn.Module):
         self._dims = {name: len(leaf.shape) + (stack > 1) for name, leaf in spec.obs.items()}
         # One plain vector needs no stem and no reshaping: its MLP takes any leading dimensions.
         plain = len(spec.obs) == 1 and leaf.kind == "vector" and leaf.dtype == "float32" and len(leaf.shape) == 1
-        self.plain_mlp = encoder.mlp if plain and stack == 1 and isinstance(encoder, Encoder) else None
+        self._plain = plain and stack == 1 and isinstance(encoder, Encoder)
+
+    @property
+    def plain_mlp(self) -> MLP | None:
+        """The MLP that is the whole encoder, where the observation is one plain vector."""
+        return self.encoder.mlp if self._plain else None  # type: ignore[union-attr, return-value]
 
     def forward(
         self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None
@@ -76,8 +81,8 @@ class Torso(nn.Module):
 
     def encode(self, obs: dict[str, Tensor]) -> Tensor:
         """The encoder alone, for any leading dimensions."""
-        if self.plain_mlp is not None:
-            return self.plain_mlp.forward(obs[self._name])
+        if self._plain:
+            return self.encoder.mlp.forward(obs[self._name])  # type: ignore[union-attr, operator, no-any-return]
         x = obs[self._name]
         lead = x.shape[: x.ndim - self._dims[self._name]]
         if len(lead) == 1:

@@ -89,3 +89,8 @@ def test_what_is_more_than_plain_layers_stays_with_autograd() -> None:
 def test_log_softmax_holds_for_large_logits() -> None:
     logits = torch.tensor([[1000.0, 0.0, -1000.0], [0.1, 0.2, 0.3]])
     assert np.allclose(log_softmax(logits.numpy()), F.log_softmax(logits, -1).numpy(), atol=1e-5)
+
+
+def test_a_shortcut_adds_no_name_to_the_weights() -> None:  # else no checkpoint written before it could be loaded
+    names = {name.split(".")[0] for name in Net(NetConfig()).torso.state_dict()}
+    assert names == {"encoder"}
