@@ -48,8 +48,8 @@ class Kernels(NamedTuple):
 
 def load_game(name: str) -> Any:
     """The module with the rules of game `name`, a key of `GAMES`."""
-    if name not in GAMES:
-        raise unknown("arcade game", name, GAMES)
+    if not isinstance(name, str) or name not in GAMES:
+        raise unknown("arcade game", str(name), GAMES)
     return importlib.import_module(f"envs.arcade.{GAMES[name]}")
 
 
@@ -167,7 +167,8 @@ class Games:
     ) -> None:
         if not _is_int(num) or num < 1:
             raise InputError(f"num_envs must be a whole number of at least 1, got {num!r}")
-        if not isinstance(sticky_action_prob, float | int) or not 0 <= sticky_action_prob <= 1:
+        number = isinstance(sticky_action_prob, float | int) and not isinstance(sticky_action_prob, bool)
+        if not number or not 0 <= sticky_action_prob <= 1:
             raise InputError(f"sticky_action_prob must be between 0 and 1, got {sticky_action_prob!r}")
         if not isinstance(difficulty_ramping, bool | np.bool_):
             raise InputError(f"difficulty_ramping must be True or False, got {difficulty_ramping!r}")
@@ -249,11 +250,11 @@ class Games:
             raise InputError(
                 f"the saved state is of version {state['version']!r}, {self.game.NAME} is {self.version!r}"
             )
-        fields = {field: np.asarray(value) for field, value in state["rows"].items()}
-        blank = np.zeros(self.num, self.game.STATE)
-        if set(fields) != set(blank.dtype.names or ()):
+        fields, blank = state["rows"], np.zeros(self.num, self.game.STATE)
+        if not isinstance(fields, dict) or set(fields) != set(blank.dtype.names or ()):
             raise InputError(f"the saved state of {self.game.NAME} lacks fields or has unknown ones: it was altered")
-        for field, value in fields.items():
+        for field, saved in fields.items():
+            value = as_array(saved)
             if value.shape != blank[field].shape or value.dtype != blank[field].dtype:
                 raise InputError(
                     f"field {field!r} of the saved state is {value.dtype} {value.shape}, here it is "
@@ -265,6 +266,14 @@ class Games:
     @property
     def version(self) -> str:
         return f"{FORMAT}.{self.game.VERSION}"
+
+
+def as_array(value: Any) -> np.ndarray:
+    """`np.asarray`, where lists of unequal lengths become an array of objects, which every check of a dtype refuses."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return np.asarray(value, object)
 
 
 def _is_int(value: Any) -> bool:

@@ -6,6 +6,7 @@ it takes the same course as any member of a batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -14,7 +15,7 @@ from gymnasium.error import ClosedEnvironmentError, InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from envs.arcade.engine import Games
+from envs.arcade.engine import Games, as_array
 from rl.errors import InputError, unknown
 
 RENDER_FPS = 15
@@ -73,8 +74,8 @@ class ArcadeEnv(gym.Env[np.ndarray, np.int64]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         self._check_open()
-        for name in options or {}:
-            raise unknown("reset option", name, ())
+        if options:
+            raise InputError(f"a single game has no reset options, got {options!r}")
         super().reset(seed=_check_seed(seed))
         self.games.seed([seed], self._everyone)
         self.games.begin(self._everyone)
@@ -86,7 +87,7 @@ class ArcadeEnv(gym.Env[np.ndarray, np.int64]):
         self._check_open()
         if not self._started:
             raise ResetNeeded("call reset() before step()")
-        actions = np.asarray(action)
+        actions = as_array(action)
         if actions.shape != () or actions.dtype.kind not in "iu":
             raise InvalidAction(f"an action must be a whole number in [0, {self.action_space.n}), got {action!r}")
         bad, obs, reward, terminated, truncated = self.games.advance(actions.astype(np.int64).reshape(1), False)
@@ -193,6 +194,8 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         self._check_open()
         mask = self._everyone
+        if not isinstance(options, dict | None):
+            raise InputError(f"options must be None or a dictionary with reset_mask, got {options!r}")
         for name, value in (options or {}).items():
             if name != "reset_mask":
                 raise unknown("reset option", name, ("reset_mask",))
@@ -210,7 +213,7 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._check_open()
         if not self._started:
             raise ResetNeeded("call reset() before step()")
-        chosen = np.asarray(actions)
+        chosen = as_array(actions)
         if chosen.shape != (self.num_envs,) or chosen.dtype.kind not in "iu":
             raise InvalidAction(
                 f"actions must be whole numbers of shape ({self.num_envs},), got {chosen.dtype} {chosen.shape}"
@@ -288,6 +291,8 @@ class ArcadeVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         if isinstance(seed, int | np.integer):
             first = _check_seed(seed) or 0
             return [first + i for i in range(self.num_envs)]
+        if not isinstance(seed, Sequence | np.ndarray):
+            raise gym.error.Error(f"seed must be None, a whole number or a list of them, got {seed!r}")
         seeds = [_check_seed(one) for one in seed]
         if len(seeds) != self.num_envs:
             raise InputError(f"seeds must be one for each of the {self.num_envs} environments, got {len(seeds)}")

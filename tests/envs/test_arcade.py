@@ -220,6 +220,8 @@ def test_a_state_of_another_game_version_or_size_is_refused_in_one_line() -> Non
         (breakout, {**state, "version": "0.9"}, "of version '0.9'"),
         (ArcadeVectorEnv("Breakout", 3), state, "as many environments as were saved"),
         (breakout, {**state, "rows": {}}, "was altered"),
+        (breakout, {**state, "rows": None}, "was altered"),
+        (breakout, {**state, "rows": {**state["rows"], "paddle": [[1], [1, 2]]}}, "'paddle' of the saved"),
         (breakout, {"rows": {}}, "use what get_state returned"),
     ):
         with pytest.raises(InputError, match=words) as error:
@@ -263,7 +265,7 @@ def test_without_ramping_the_game_never_becomes_harder() -> None:
         assert (levels > 0) == harder
 
 
-@pytest.mark.parametrize("action", [3, -1, 1.0, "left", None, [1], np.array([0, 1]), True])
+@pytest.mark.parametrize("action", [3, -1, 1.0, "left", None, [1], [[0], [1, 2]], np.array([0, 1]), True])
 def test_a_wrong_action_is_refused_and_changes_nothing(action: Any) -> None:
     env = ArcadeEnv("Breakout")
     env.reset(seed=0)
@@ -275,7 +277,9 @@ def test_a_wrong_action_is_refused_and_changes_nothing(action: Any) -> None:
     assert all(np.array_equal(after["rows"][name], before["rows"][name]) for name in before["rows"])
 
 
-@pytest.mark.parametrize("actions", [[0, 1, 3], [0, -1, 0], [0, 1], [[0, 1, 2]], [0.0, 1.0, 2.0], 1, "abc"])
+@pytest.mark.parametrize(
+    "actions", [[0, 1, 3], [0, -1, 0], [0, 1], [[0, 1, 2]], [[0], [1, 2]], [0.0, 1.0, 2.0], 1, "abc"]
+)
 def test_wrong_actions_of_a_batch_are_refused_and_change_nothing(actions: Any) -> None:
     env = ArcadeVectorEnv("Breakout", 3)
     env.reset(seed=0)
@@ -316,6 +320,7 @@ def test_out_of_order_calls_raise_what_gymnasium_users_expect() -> None:
         ({"sticky": 0.1}, "unknown option 'sticky'"),
         ({"sticky_action_prob": 1.5}, "between 0 and 1, got 1.5"),
         ({"sticky_action_prob": "often"}, "between 0 and 1"),
+        ({"sticky_action_prob": True}, "between 0 and 1, got True"),
         ({"difficulty_ramping": 2}, "True or False, got 2"),
         ({"render_mode": "ansi"}, "'rgb_array' or 'human', got 'ansi'"),
     ],
@@ -336,6 +341,8 @@ def test_wrong_values_of_vector_options_and_resets_are_refused() -> None:
         ArcadeVectorEnv("Breakout", 1, autoreset_mode="never")
     with pytest.raises(InputError, match="unknown arcade game 'Pong'"):
         ArcadeEnv("Pong")
+    with pytest.raises(InputError, match="unknown arcade game '3'"):
+        ArcadeEnv(3)  # type: ignore[arg-type]
     env = ArcadeVectorEnv("Breakout", 2)
     for seed in (-1, [0, -1], [0.5, 1]):
         with pytest.raises(gym.error.Error, match="a seed must be a whole number of at least 0"):
@@ -345,8 +352,16 @@ def test_wrong_values_of_vector_options_and_resets_are_refused() -> None:
     for mask in ([True, False], np.array([1, 0]), np.array([True]), np.zeros(2, bool)):
         with pytest.raises(InputError, match="reset_mask must"):
             env.reset(options={"reset_mask": mask})
+    for seed in (1.5, object()):
+        with pytest.raises(gym.error.Error, match="seed must be None, a whole number or a list of them"):
+            env.reset(seed=seed)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="unknown reset option 'mask'"):
         env.reset(options={"mask": 1})
+    with pytest.raises(InputError, match="options must be None or a dictionary with reset_mask"):
+        env.reset(options=["reset_mask"])  # type: ignore[arg-type]
+    for options in ({"mask": 1}, ["mask"]):
+        with pytest.raises(InputError, match="a single game has no reset options"):
+            ArcadeEnv("Breakout").reset(options=options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("game", GAMES)
