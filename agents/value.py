@@ -211,7 +211,7 @@ class ValuePlayer(Agent):
         out = self._evaluate(actor, obs, ts)
         if quiet:
             set_noise(self.network, True)
-        values = out.q_values.cpu().numpy()
+        values = out.q_values.detach().cpu().numpy()
         if ts.mask is not None:
             values = np.where(ts.mask, values, LOWEST)
         action = values.argmax(-1)

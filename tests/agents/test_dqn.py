@@ -358,3 +358,16 @@ def test_a_subclass_with_a_loss_of_its_own_learns_by_it() -> None:  # and not by
     assert plain.dense is not None
     assert halved.gradient(batch, None).loss.item() == pytest.approx(0.5 * plain.gradient(batch, None).loss.item())
     assert torch.allclose(halved.optimizer.grad, 0.5 * plain.optimizer.grad)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "dense"),
+    [(ObsLeaf((4,), "float32", "vector"), True), (ObsLeaf((8, 8, 2), "float32", "image", layout="HWC"), False)],
+)
+def test_watchers_may_ask_what_a_value_depends_on(leaf: ObsLeaf, dense: bool) -> None:
+    spec = EnvSpec("Any-v0", {"obs": leaf}, ActionSpec("discrete", (3,)))
+    agent = DQN(spec, DQNConfig(net=NetConfig(hidden=(8,))), num_envs=1, seed=0)
+    obs = torch.rand(1, *leaf.shape, requires_grad=True)
+    out = agent.look(agent.actor(1, 0), {"obs": obs}, row(0)).output
+    assert (agent.dense is not None) == dense
+    assert torch.autograd.grad(out.q_values[0, 0], obs)[0].abs().sum() > 0
