@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from envs.arcade import GAMES
+from envs.arcade import bench as arcade
 from runs import bench, peers
 
 
@@ -61,3 +63,32 @@ def test_a_watchers_cost_is_measured_in_turns_with_the_training_alone(
     assert turns == [(how, seed) for seed in (0, 1) for how in ("alone", "paused", "playing")]
     assert (paused["ratio"], playing["ratio"], paused["cpu_ratio"], paused["watcher_core"]) == (0.99, 0.9, 1.0, 0.01)
     assert capsys.readouterr().err.startswith("watcher_paused: 198 steps/s, alone 200: 0.99x (")
+
+
+def test_arcade_games_race_minatar_in_turns_and_say_how_long_their_first_use_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns: list[str] = []
+    monkeypatch.setattr(arcade, "benchmark", lambda game, seconds: turns.append("ours") or 6e6)
+    monkeypatch.setattr(bench, "minatar_speed", lambda game: turns.append("peer") or 60_000)
+    monkeypatch.setattr(arcade, "first_uses", lambda game: (7.0, 0.2))
+    results = {r["name"]: r for r in bench.bench(["arcade"], repeats=2, quiet=False)["results"]}
+    assert turns == ["ours", "peer"] * 2 * len(GAMES)
+    assert results["arcade_Seaquest"]["ratio"] == 100.0
+    assert results["arcade_Seaquest_first_use"]["ours"] == 7.0
+    assert results["arcade_Seaquest_later_use"]["ours"] == 0.2
+    assert len(results) == 3 * len(GAMES)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("arcade_Breakout: 6e+06 steps/s of one core, minatar 6e+04: 100.00x (random play")
+    monkeypatch.setattr(bench, "minatar_speed", lambda game: None)
+    alone = bench.bench(["arcade"], repeats=2)["results"][0]
+    assert (alone["ours"], alone["peer"], alone["ratio"]) == (6e6, None, None)
+
+
+def test_minatar_is_measured_as_a_black_box() -> None:
+    assert 1_000 < (bench.minatar_speed("Freeway", seconds=0.05) or 0) < 1_000_000
+
+
+def test_a_later_use_of_a_game_takes_the_compiled_code_of_the_first() -> None:
+    first, later = arcade.first_uses("Breakout")
+    assert later < first / 3
