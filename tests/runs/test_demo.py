@@ -15,7 +15,7 @@ from runs import demo
 def test_the_demo_leaves_a_video_and_a_learning_curve_and_says_where(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    words = ["--steps", "1500", "--set", "learning_starts=200", "--set", "eval_episodes=2", "--track", "off", "--quiet"]
+    words = ["--steps", "1500", "--num-envs", "4", "--set", "eval_episodes=2", "--track", "off", "--quiet"]
     monkeypatch.setattr(sys, "argv", ["demo", *words])
     assert demo.main() == 0
     said = dict(
