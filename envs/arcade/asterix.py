@@ -32,6 +32,7 @@ STATE = state_row(
     ("lane_x", np.int8, (8,)),
     ("heading", np.int8, (8,)),
 )
+RANGES = {"x": (0, 9), "y": (1, 8), "lane_x": (0, 9), "kind": (0, 2), "heading": (-1, 1)}
 EMPTY, ENEMY, GOLD = range(3)
 
 

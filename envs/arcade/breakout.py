@@ -29,6 +29,7 @@ STATE = state_row(
     ("striking", np.bool_),
     ("bricks", np.int16, (3,)),
 )
+RANGES = dict.fromkeys(("paddle", "ball_x", "ball_y", "trail_x", "trail_y"), (0, 9)) | {"dx": (-1, 1), "dy": (-1, 1)}
 FULL_ROW = 0b1111111111
 
 

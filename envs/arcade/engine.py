@@ -261,7 +261,19 @@ class Games:
                     f"{blank[field].dtype} {blank[field].shape}: restore into as many environments as were saved"
                 )
             blank[field] = value
+        self._check_ranges(blank)
         self.rows = blank
+
+    def _check_ranges(self, rows: np.ndarray) -> None:
+        """Compiled rules check no index: a place off the board would be written outside of it."""
+        for field, (low, high) in self.game.RANGES.items():
+            if not ((rows[field] >= low) & (rows[field] <= high)).all():
+                raise InputError(f"field {field!r} of the saved state is not within {low} to {high}: it was altered")
+        for field in getattr(self.game, "LISTS", ()):
+            things = rows[field]
+            used = np.arange(things.shape[1]) < rows[f"num_{field}"][:, None]
+            if not ((things[..., :2] >= 0) & (things[..., :2] < 10))[used].all():
+                raise InputError(f"field {field!r} of the saved state has something off the board: it was altered")
 
     @property
     def version(self) -> str:

@@ -28,6 +28,7 @@ STATE = state_row(
     ("car_timer", np.int8, (8,)),
     ("car_speed", np.int8, (8,)),
 )
+RANGES = {"y": (0, 9), "car_x": (0, 9), "car_speed": (-5, 5)}
 COLUMN = 4
 
 

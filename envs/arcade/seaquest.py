@@ -79,6 +79,9 @@ STATE = state_row(
     ("subs", np.int8, (40, 5)),
     ("divers", np.int8, (8, 4)),
 )
+RANGES = {"x": (0, 9), "y": (0, 8), "num_shots": (0, 4), "num_bombs": (0, 64)}
+RANGES |= {"num_fish": (0, 40), "num_subs": (0, 40), "num_divers": (0, 8)}
+LISTS = ("shots", "bombs", "fish", "subs", "divers")
 X, Y, HEADS_RIGHT, MOVE, SHOOT = range(5)
 FULL_TANK = 200
 

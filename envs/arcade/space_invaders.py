@@ -31,6 +31,7 @@ STATE = state_row(
     ("shots", np.int16, (10,)),
     ("bombs", np.int16, (10,)),
 )
+RANGES = {"x": (0, 9), "heading": (-1, 1)}
 SWARM_ROW = 0b0011111100
 LEFT_EDGE, RIGHT_EDGE = 1 << 0, 1 << 9
 

@@ -201,6 +201,26 @@ def test_a_restored_state_continues_exactly(game: str) -> None:
     assert np.array_equal(alone.set_state(one), obs[0])
 
 
+@pytest.mark.parametrize("game", GAMES)
+def test_every_state_of_play_can_be_restored_and_none_off_the_board(game: str) -> None:
+    env = ArcadeVectorEnv(game, 64, max_episode_steps=500)
+    env.reset(seed=2)
+    for action in random_actions(game, 1_000, 64):
+        env.step(action)
+        env.set_state(env.get_state())
+    saved = env.get_state()
+    rules = env.games.game
+    for field, (low, high) in rules.RANGES.items():
+        for value in (low - 1, high + 1):
+            with pytest.raises(InputError, match=f"field '{field}' of the saved state is not within {low} to {high}"):
+                env.set_state({**saved, "rows": {**saved["rows"], field: np.full_like(saved["rows"][field], value)}})
+    for field in getattr(rules, "LISTS", ()):
+        rows = {**saved["rows"], f"num_{field}": np.full(64, 1, np.int8)}
+        rows[field] = np.full_like(rows[field], 10)
+        with pytest.raises(InputError, match=f"field '{field}' of the saved state has something off the board"):
+            env.set_state({**saved, "rows": rows})
+
+
 def test_a_deep_copy_goes_its_own_way() -> None:
     env = ArcadeEnv("Asterix")
     env.reset(seed=0)
