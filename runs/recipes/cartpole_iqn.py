@@ -1,4 +1,4 @@
-"""IQN balances CartPole in 50,000 steps.
+"""IQN on CartPole, 50,000 steps: it balances for some 300 of 500.
 
 No published figure at this budget; our DQN is the bar. A minute or two on a laptop.
 

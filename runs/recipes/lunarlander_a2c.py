@@ -1,4 +1,4 @@
-"""A2C learns to land LunarLander in 200,000 steps, with the hyperparameters of Stable-Baselines3's RL Zoo.
+"""A2C on LunarLander, 200,000 steps, with the hyperparameters of Stable-Baselines3's RL Zoo: it lands now and then.
 
 Short rollouts and one update on each make it weak here: compare `lunarlander_ppo`.
 
