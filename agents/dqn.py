@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from agents.base import unchanged
-from agents.value import LOWEST, Batch, Loss, Q, ValueAgent, ValueConfig
+from agents.value import LOWEST, Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
 from rl.losses import bootstrap, forbid, regression, soft_value, take
+from rl.types import EnvSpec
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class DQN(ValueAgent):
     Config = DQNConfig
     config: DQNConfig
 
+    def __init__(self, spec: EnvSpec, config: DQNConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
+        super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
+        network, target = self.network, self.target
+        ours = unchanged(self, DQN, "read") and not self._wants_bf16()  # else the network says more than its head
+        if ours and type(network) is ValueNetwork and type(target) is ValueNetwork:
+            self.dense, self.dense_target = network.dense(), target.dense()
+
     def read(self, head: Tensor) -> Q:
         return Q(head)
 
@@ -42,7 +50,7 @@ class DQN(ValueAgent):
         """As the base, by NumPy where the network and the target are plain: the same, in half of the time."""
         c = self.config
         by_hand = unchanged(self, DQN, "loss", "regression_target", "next_action") and not c.munchausen
-        if self.dense is None or self.dense_target is None or not by_hand:
+        if self.dense is None or self.dense_target is None or not by_hand or not self.dense.learns:
             return super().gradient(batch, weight)
         (obs,), (next_obs,) = ([x.numpy() for x in leaves.values()] for leaves in (batch.obs, batch.next_obs))
         action, reward, discount = batch.action.numpy(), batch.reward.numpy(), batch.discount.numpy()

@@ -253,6 +253,11 @@ class DensePolicy:
             return None
         return cls(network, head, actor, critic)
 
+    @property
+    def learns(self) -> bool:
+        """Whether no parameter is frozen."""
+        return self.actor.learns and self.critic.learns
+
     def __call__(self, obs: dict[str, Tensor], state: Tensor, mask: Tensor | None) -> Policy:
         """What the network would say."""
         x = self._leaf(obs)
@@ -330,7 +335,7 @@ class PolicyAgent(Agent):
 
     def gradient(self, batch: PolicyBatch) -> PolicyLoss:
         """Sets the gradient of the mean loss over the batch's valid rows; that mean, detached, as loss."""
-        if self.dense is not None and batch.mask is None:  # the same numbers by NumPy in less than half of the time
+        if self.dense is not None and self.dense.learns and batch.mask is None:  # the same numbers in half of the time
             action = batch.action.numpy()
             said = self.dense.forward(batch.obs, action)
             slopes = self.slopes(batch, said)

@@ -106,7 +106,7 @@ class PPO(PolicyAgent):
             "clip_fraction": (np.abs(ratio - 1) > clip).astype(np.float32),
         }
         loss = metrics["policy_loss"] + np.float32(c.value_cost) * metrics["value_loss"]
-        log_prob = np.where(gain <= held, -gain, np.float32(0))  # d ratio / d log_prob = ratio
+        log_prob = np.where(gain > held, np.float32(0), -gain)  # d ratio / d log_prob = ratio; NaN stays NaN
         return Slopes(loss, metrics, log_prob=log_prob, value=error * np.float32(2 * c.value_cost))
 
     def enough(self, out: PolicyLoss, batch: PolicyBatch) -> bool:

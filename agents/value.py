@@ -268,6 +268,8 @@ class ValueAgent(ValuePlayer):
     """Learns action values from sampled windows of the shared replay."""
 
     config: ValueConfig
+    dense_target: Dense | None = None
+    """The target network by NumPy; both are set by the sibling whose values are the head's own numbers."""
     memory: ClassVar[bool] = False
     """Whether the sibling can learn a recurrent network."""
 
@@ -287,8 +289,6 @@ class ValueAgent(ValuePlayer):
             self.network, config.optimizer, config.adam_eps, config.weight_decay, config.max_grad_norm
         )
         self._target_flat = flatten_parameters(self.target)
-        if not self._wants_bf16():
-            self.dense, self.dense_target = self.network.dense(), self.target.dense()
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._replay: Replay | None = None

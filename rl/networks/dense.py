@@ -57,6 +57,12 @@ class Dense:
     def __init__(self, mlp: MLP, head: nn.Linear) -> None:
         self._relu = mlp.activation == "relu"
         self._layers = [_layer(linear, norm) for linear, norm in [*mlp.layers, (head, None)]]
+        self._parameters = [p for part in (mlp, head) for p in part.parameters()]
+
+    @property
+    def learns(self) -> bool:
+        """Whether no parameter is frozen: `backward` sets the gradients of all."""
+        return all(p.requires_grad for p in self._parameters)
 
     @classmethod
     def of(cls, torso: Torso, head: nn.Module) -> Dense | None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
+import agents
+import envs
 from agents.a2c import A2CConfig
 from agents.c51 import C51Config
 from agents.dqn import DQNConfig
@@ -97,3 +100,24 @@ def test_policy_agents_keep_the_contract_on_pendulum(name: str) -> None:
 @pytest.mark.parametrize("name", ["dqn all fields", "c51 all fields", "iqn all fields", "ppo all fields"])
 def test_agents_keep_the_contract_on_categories(name: str) -> None:
     check_agent(AGENTS[name] if name != "ppo all fields" else PPOConfig(**SHORT, epochs=2, stack=2), "Taxi-v4")
+
+
+@pytest.mark.parametrize("name", ["dqn", "c51", "qrdqn", "iqn", "pqn", "ppo", "a2c", "reinforce"])
+def test_acting_says_what_the_network_says(name: str) -> None:  # also where a small network acts by NumPy
+    agent = agents.build(agents.config(name), envs.spec("CartPole-v1"), num_envs=2, seed=0)
+    with torch.no_grad():
+        for p in agent.network.parameters():
+            p.normal_(0, 0.5)
+    obs = {"obs": torch.randn(2, 4)}
+    ts = envs.make("CartPole-v1", num_envs=2).reset()
+    with torch.inference_mode():
+        said = agent.look(agent.actor(2, 0), obs, ts).output
+        if hasattr(said, "dist"):
+            out = agent.network(obs, torch.zeros(2, 0))
+            assert torch.allclose(said.dist.log_probs, out.dist.log_probs, atol=1e-5)
+            assert torch.allclose(said.value, out.value, atol=1e-5)
+        else:
+            out = agent.network(obs)
+            assert [x is None for x in said] == [x is None for x in out]
+            if out.taus is None:  # IQN draws its fractions anew
+                assert torch.allclose(said.q_values, out.q_values, atol=1e-5)
