@@ -79,7 +79,7 @@ class FlatOptimizer:
     def apply(self, loss: Tensor, lr: float) -> Tensor:
         """Clips the gradient, set as that of `loss`, and takes a step. Returns its norm before, a detached scalar.
 
-        Raises NonFiniteError, with the parameters as they were, where the loss or its gradient is not finite.
+        Raises NonFiniteError, with the parameters as they were, where the gradient is not finite.
         """
         norm = torch.linalg.vector_norm(self.grad)
         size = norm.item()  # one number, read once: the check and the clip need no tensors of their own

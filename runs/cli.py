@@ -21,7 +21,6 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from rl.errors import InputError, NonFiniteError, RunError, unknown
@@ -386,9 +385,10 @@ def _check_recipe(word: str | None) -> None:
     """Says that a recipe is misspelt before anything heavy is imported; the ids of environments look different."""
     if word is None or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", word) or os.path.isdir(word):
         return
-    names = sorted(path.stem for path in Path(__file__).parent.glob("recipes/[!_]*.py"))
-    if word not in names:
-        raise unknown("recipe", word, names)
+    from runs.listing import recipe_names
+
+    if word not in recipe_names():
+        raise unknown("recipe", word, recipe_names())
 
 
 def _train(a: argparse.Namespace) -> Result:

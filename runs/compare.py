@@ -328,7 +328,7 @@ def _recipe_of(side: Side) -> Run | None:
     """The recipe that a side trains, but for how often it looks on."""
     if side.job["kind"] != "ours":
         return None
-    from runs.recipe import recipe_names
+    from runs.listing import recipe_names
     from runs.recipe import resolve as resolve_recipe
     from runs.settings import from_json
 

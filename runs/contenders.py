@@ -52,6 +52,8 @@ def _contender(text: str) -> Contender:
         if not re.fullmatch(r"[\w .+-]+", label):
             raise InputError(f"contender {text!r}: a label has letters, digits, spaces and .+-_, got {label!r}")
         unlabelled = _contender(":".join([first, *parts[1:]]))
+        if "random" in (label, unlabelled.text):
+            raise InputError(f"contender {text!r}: random is the random policy's name, its own and nobody else's")
         return dataclasses.replace(unlabelled, text=label, written=text)
     if parts[0] in ("sb3", "zoo", "run"):
         source, parts = parts[0], parts[1:]

@@ -33,6 +33,7 @@ from rl.checkpoint import newest_good, sweep, verify
 from rl.errors import InputError
 from rl.secrets import redact
 from rl.storage import failed_write, plain, read_json, write_json
+from runs.listing import recipe_names
 
 log = logging.getLogger(__name__)
 
@@ -248,7 +249,7 @@ def resolve(run: Path | str, replay: bool = False) -> Located:
         names = [p.name for p in OUT.iterdir() if p.is_dir()] if OUT.is_dir() else []
         near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
         mend = f"did you mean {OUT / near[0]}?" if near else "no such folder"
-        if (Path(__file__).parent / "recipes" / f"{run}.py").exists():
+        if str(run) in recipe_names():
             mend = f"that is a recipe, `rl train {run}` makes a run of it"
         raise InputError(f"no run at {run}: {mend}")
     if (path / "manifest.json").exists():

@@ -20,10 +20,15 @@ def listing(what: str | None = None) -> dict[str, Any]:
     return {kind: find() for kind, find in kinds.items() if what in (None, kind)}
 
 
+def recipe_names() -> list[str]:
+    """The recipes that come with the suite."""
+    return sorted(path.stem for path in RECIPES.glob("[!_]*.py"))
+
+
 def recipes() -> dict[str, str]:
     """Recipe name -> the first line of its docstring, called an aim where no result is recorded."""
-    files = sorted(path for path in RECIPES.glob("*.py") if not path.name.startswith("_"))
-    return {path.stem: ("" if (RESULTS / path.stem).exists() else "aim: ") + _words(path) for path in files}
+    words = {name: _words(RECIPES / f"{name}.py") for name in recipe_names()}
+    return {name: ("" if (RESULTS / name).exists() else "aim: ") + said for name, said in words.items()}
 
 
 def agents() -> dict[str, str]:

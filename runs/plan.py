@@ -19,7 +19,8 @@ from rl.storage import read_json
 from rl.types import EnvSpec
 from runs import peers
 from runs.contenders import Contender, parse_contenders
-from runs.recipe import Run, agent_name, default_run, describe, recipe_names, stretched
+from runs.listing import recipe_names
+from runs.recipe import Run, agent_name, default_run, describe, stretched
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import apply_settings, from_json, to_json
 
@@ -180,7 +181,11 @@ def _tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None
         if own is None and name not in SUITES and "/" not in name and "-v" not in name and ":" not in name:
             raise unknown("task or suite", name, [*SUITES, *recipe_names(), *envs.ids()])
         for env in SUITES.get(name, (own.env if own else name,)):
-            found.setdefault(env, (env, own, steps or None))
+            task = (env, own, steps or None)
+            if found.setdefault(env, task) != task:
+                raise InputError(
+                    f"--tasks {word}: {env} is a task already, with another recipe or budget: name it once"
+                )
     return list(found.values())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,8 @@ import envs
 from envs import EnvConfig
 from rl.errors import InputError, unknown
 from rl.schedules import Ramp
+from runs.listing import RECIPES, recipe_names
 from runs.settings import apply_settings, from_json, to_json
-
-RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
@@ -69,11 +67,6 @@ class Run:
                 f"learning_starts {starts} is not below the budget of {self.steps} steps, so that nothing is learned: "
                 f"give more --steps, or --set learning_starts={self.steps // 10}"
             )
-
-
-def recipe_names() -> list[str]:
-    """The recipes that come with the suite."""
-    return sorted(m.name for m in pkgutil.iter_modules([str(RECIPES)]) if not m.name.startswith("_"))
 
 
 def resolve(

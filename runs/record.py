@@ -21,7 +21,8 @@ import numpy as np
 from rl.errors import InputError, RunError
 from rl.storage import write_json
 from runs.folder import read_jsonl
-from runs.recipe import RECIPES, Run, describe, recipe_names
+from runs.listing import RECIPES, recipe_names
+from runs.recipe import Run, describe
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import to_json
 from runs.worker import Meter

@@ -291,3 +291,12 @@ def test_a_trained_run_is_evaluated_as_the_task_says(tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "play_games", play_games)
     worker.work({**found.job, "contender": name, "seed": 0, "eval_episodes": 2})
     assert played == [(False, False)]
+
+
+def test_a_task_is_named_once_and_random_is_nobody_elses_name() -> None:
+    with pytest.raises(InputError, match="CartPole-v1 is a task already"):
+        make_plan(None, "dqn", "CartPole-v1@3000,CartPole-v1@5000", None)
+    assert len(make_plan(None, "dqn", "CartPole-v1@3000,CartPole-v1@3000", None).tasks) == 1
+    for text in ("random=dqn", "chance=random"):
+        with pytest.raises(InputError, match="random is the random policy's name"):
+            make_plan(None, text, "CartPole-v1@3000", None)

@@ -7,7 +7,8 @@ import ast
 import pytest
 
 from envs.arcade import GAMES
-from runs.recipe import RECIPES, agent_name, recipe_names, resolve
+from runs.listing import RECIPES, recipe_names
+from runs.recipe import agent_name, resolve
 from runs.record import RESULTS, fingerprint
 from runs.settings import from_json, to_json
 
