@@ -1,4 +1,4 @@
-"""PPO on the arcade's Freeway, 10 million steps on two cores, in gymnax's setting.
+"""PPO on the arcade's Freeway, 10 million steps on one core, in gymnax's setting.
 
 Up against gymnax's PPO checkpoint, 58. No sticky actions, games of at most 2,500 steps (in the 1,000 of
 gymnax's other games nobody crosses more than 37 times); actions are drawn in evaluation too.
@@ -20,7 +20,7 @@ run = Run(
         gamma=0.99,
         rollout=128,
         minibatch_size=512,
-        epochs=4,
+        epochs=3,
         lr=Ramp(1e-3, 0.0, 10_000_000),
         entropy_cost=0.01,
     ),
@@ -29,5 +29,5 @@ run = Run(
     eval_episodes=100,
     eval_sample=True,
     log_every=100_000,
-    threads=2,
+    threads=1,
 )

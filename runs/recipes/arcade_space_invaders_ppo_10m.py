@@ -1,4 +1,4 @@
-"""PPO on the arcade's Space Invaders, 10 million steps on two cores, in gymnax's setting.
+"""PPO on the arcade's Space Invaders, 10 million steps on one core, in gymnax's setting.
 
 Up against gymnax's PPO checkpoint, 131. No sticky actions, difficulty ramping, games of at most 1,000 steps; actions
 are drawn in evaluation too.
@@ -20,7 +20,7 @@ run = Run(
         gamma=0.99,
         rollout=128,
         minibatch_size=512,
-        epochs=4,
+        epochs=3,
         lr=Ramp(1e-3, 0.0, 10_000_000),
         entropy_cost=0.01,
     ),
@@ -29,5 +29,5 @@ run = Run(
     eval_episodes=100,
     eval_sample=True,
     log_every=100_000,
-    threads=2,
+    threads=1,
 )

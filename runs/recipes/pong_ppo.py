@@ -1,4 +1,4 @@
-"""PPO learns real Atari Pong from pixels on two CPU cores: at least 18 over 20 games in two million steps.
+"""PPO learns real Atari Pong from pixels on one CPU core: at least 18 over 20 games in two million steps.
 
 Published: rl_games' PPO, 20 after 1.47M steps; Stable-Baselines3's RL Zoo, 21 after 10M (one seed). The small network
 of Mnih et al. 2013 costs a third of the usual one. Protocol `nature`, as for `pong_dqn`.
@@ -29,7 +29,7 @@ run = Run(
     steps=2_000_000,
     num_envs=8,
     eval_sample=True,
-    threads=2,
+    threads=1,
     save_every=200_000,
     eval_every=200_000,
     log_every=4_096,
