@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agents.base import unchanged
 from agents.value import LOWEST, Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
 from rl.losses import bootstrap, forbid, regression, soft_value, take
-from rl.types import EnvSpec
+from rl.networks import Dense
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,18 @@ class DQN(ValueAgent):
     Config = DQNConfig
     config: DQNConfig
 
-    def __init__(self, spec: EnvSpec, config: DQNConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
-        super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
-        network, target = self.network, self.target
+    @cached_property
+    def dense(self) -> Dense | None:
+        return self._by_numpy(self.network)
+
+    @cached_property
+    def dense_target(self) -> Dense | None:
+        """The target network by NumPy."""
+        return self._by_numpy(self.target)
+
+    def _by_numpy(self, network: nn.Module) -> Dense | None:
         ours = unchanged(self, DQN, "read") and not self._wants_bf16()  # else the network says more than its head
-        if ours and type(network) is ValueNetwork and type(target) is ValueNetwork:
-            self.dense, self.dense_target = network.dense(), target.dense()
+        return network.dense() if ours and type(network) is ValueNetwork else None
 
     def read(self, head: Tensor) -> Q:
         return Q(head)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -311,8 +312,6 @@ class PolicyAgent(Agent):
         self.optimizer = FlatOptimizer(
             self.network, config.optimizer, config.adam_eps, max_grad_norm=config.max_grad_norm
         )
-        self.dense = DensePolicy.of(self.network)
-        """The network by NumPy, where it is small and plain enough."""
         self.ended = 0
         """Episodes that ended since the last update, as the `first` row after each tells."""
         self.returns = RunningMoments(()).to(self.device)
@@ -322,6 +321,14 @@ class PolicyAgent(Agent):
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._begun = 0  # time of the first row that no update has used
         self._replay: Replay | None = None
+
+    @cached_property
+    def dense(self) -> DensePolicy | None:
+        """The network by NumPy, where it is small and plain enough.
+
+        Made at the first use: until then a subclass may put another network or optimizer in place.
+        """
+        return DensePolicy.of(self.network)
 
     # what a sibling says
 

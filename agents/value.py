@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -92,7 +93,7 @@ class ValueConfig:
     replay_ratio: float = 0.25
     """Gradient updates for each counted step."""
     update_every: int = 4
-    """Counted steps between bursts of updates."""
+    """Counted steps between bursts of updates, each `replay_ratio` times as many updates."""
     target_every: int = 500
     """Gradient updates between updates of the target network."""
     target_tau: float = 1.0
@@ -199,10 +200,16 @@ class ValuePlayer(Agent):
     """The acting half of a value learner: greedy in the values, at random with probability epsilon."""
 
     network: nn.Module
-    dense: Dense | None = None
-    """The network by NumPy, where it is small and plain enough."""
     noisy: bool = False
     """Whether the network has noisy layers, which are silent outside training."""
+
+    @cached_property
+    def dense(self) -> Dense | None:
+        """The network by NumPy, for a sibling whose values are the head's own numbers and where it is small and plain.
+
+        Made at the first use: until then a subclass may put another network or optimizer in place.
+        """
+        return None
 
     def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         quiet = self.noisy and actor.mode != "explore"
@@ -268,8 +275,6 @@ class ValueAgent(ValuePlayer):
     """Learns action values from sampled windows of the shared replay."""
 
     config: ValueConfig
-    dense_target: Dense | None = None
-    """The target network by NumPy; both are set by the sibling whose values are the head's own numbers."""
     memory: ClassVar[bool] = False
     """Whether the sibling can learn a recurrent network."""
 
@@ -404,9 +409,9 @@ class ValueAgent(ValuePlayer):
         c = self.config
         if self.step < c.learning_starts or not crossed(self._before, self.step, c.update_every):
             return None
-        counted = self.step // c.update_every * c.update_every - c.learning_starts
+        counted = self.step // c.update_every - c.learning_starts // c.update_every  # whole bursts, the first one too
         metrics = None
-        for _ in range(int(c.replay_ratio * max(counted, 0)) - self.updates):
+        for _ in range(int(c.replay_ratio * c.update_every * counted) - self.updates):
             sampled = self.sample()
             if sampled is None:
                 break

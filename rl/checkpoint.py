@@ -55,6 +55,7 @@ __all__ = [
     "discard_after",
     "load_tree",
     "newest_good",
+    "putting_back",
     "save_tree",
     "sweep",
     "verify",
@@ -147,6 +148,23 @@ def load_tree(folder: Path, name: str) -> Tree:
         if file in files:
             _check(folder / file, files[file])
     return storage.load_tree(folder, name)
+
+
+@contextlib.contextmanager
+def putting_back(folder: Path) -> Iterator[None]:
+    """Around the loading of a checkpoint's trees: where they do not fit, a `CheckpointError` of one line.
+
+    The files are whole, so it was written by another version of this code, or by code of the user's that changed.
+    """
+    try:
+        yield
+    except (KeyError, RuntimeError) as error:
+        if isinstance(error, RunError):
+            raise
+        what = f"has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{folder} does not fit: {what}; go on with the version that wrote it, run.json names its commit"
+        ) from error
 
 
 def verify(folder: Path, replay: Literal["skip", "size", "hash"] = "hash") -> dict[str, Any]:

@@ -79,13 +79,15 @@ class FlatOptimizer:
     def apply(self, loss: Tensor, lr: float) -> Tensor:
         """Clips the gradient, set as that of `loss`, and takes a step. Returns its norm before, a detached scalar.
 
-        Raises NonFiniteError, with the parameters as they were, where the gradient is not finite.
+        Raises NonFiniteError, with the parameters as they were, where the loss or its gradient is not finite: a clipped
+        slope hides an infinite loss.
         """
         norm = torch.linalg.vector_norm(self.grad)
-        size = norm.item()  # one number, read once: the check and the clip need no tensors of their own
+        size, height = norm.item(), loss.item()  # read once: the checks and the clip need no tensors of their own
+        if not math.isfinite(height):
+            raise NonFiniteError(f"the loss is {height}")
         if not math.isfinite(size):
-            source = "gradient" if torch.isfinite(loss) else "loss"
-            raise NonFiniteError(f"the {source} is {loss.item() if source == 'loss' else size}")
+            raise NonFiniteError(f"the gradient is {size}")
         if self.max_grad_norm is not None and size > self.max_grad_norm:
             self.grad.mul_(self.max_grad_norm / (size + 1e-6))
         self._move(lr)

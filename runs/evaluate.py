@@ -61,7 +61,8 @@ def load_run(path: str | Path, *, device: str = "auto") -> tuple[Agent, Run]:
     run = from_json(Run, found.manifest["extra"]["recipe"])
     spec = envs.spec(run.env, run.env_config)
     agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
-    agent.load_agent_state(checkpoint.load_tree(found.checkpoint, "agent"))
+    with checkpoint.putting_back(found.checkpoint):
+        agent.load_agent_state(checkpoint.load_tree(found.checkpoint, "agent"))
     return agent, run
 
 

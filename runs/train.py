@@ -286,15 +286,12 @@ class Session:
         self.segments = SegmentStore(self.folder.path, manifest["segments"])
         for start, stop, rows in self.segments:
             self.agent.replay.restore(start, stop, rows)
-        try:
+        with checkpoint.putting_back(saved):
             self.step, self.seconds, self.metrics = session["step"], session["seconds"], session["metrics"]
             self.agent.load_agent_state(checkpoint.load_tree(saved, "agent"))
             self.agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
             self.episodes.load_state_dict(session["episodes"])
             self.ts = self.env.load_state_dict(session["env"])
-        except KeyError as error:  # its files are whole, so another version wrote it
-            commit = self.folder.read_info().get("commit")
-            raise RunError(f"{saved} has no {error}: go on with the version that wrote it, commit {commit}") from error
 
     def _film(self) -> None:
         """One evaluation game as a video in the run folder, made from the checkpoint's own agent in this process."""

@@ -14,6 +14,7 @@ from agents.dqn import DQN, DQNConfig
 from agents.value import Batch, Loss, epsilon_greedy
 from rl.errors import InputError, NonFiniteError
 from rl.networks import NetConfig
+from rl.optim import FlatOptimizer
 from rl.schedules import Ramp
 from rl.types import ActionSpec, EnvSpec, ObsLeaf
 from tests.agents.worlds import ACTIONS, MASKED_TABLE, TABLE, TABLE_NET, row, set_table
@@ -217,6 +218,20 @@ def test_updates_and_target_syncs_keep_their_schedule_for_every_number_of_enviro
     assert agent.updates == 108 and syncs == list(range(10, 109, 10))
 
 
+def test_the_first_burst_is_a_whole_one() -> None:  # else every later burst, and the target, is shifted against SB3's
+    sizes = dict(learning_starts=10, replay_ratio=0.5, update_every=8, target_every=4, batch_size=4, buffer_size=512)
+    agent = DQN(TABLE, DQNConfig(net=TABLE_NET, **sizes), num_envs=1, seed=0)
+    agent.observe(row(0, first=True))
+    bursts = {}
+    while agent.step < 32:
+        agent.observe(row(agent.step % 4, reward=1.0))
+        before = agent.updates
+        agent.update()
+        if agent.updates > before:
+            bursts[agent.step] = agent.updates - before
+    assert bursts == {16: 4, 24: 4, 32: 4}
+
+
 def test_soft_target_moves_by_tau() -> None:
     agent = make(target_tau=0.25, target_every=1)
     before, online = agent._target_flat.clone(), agent.optimizer.flat.detach().clone()
@@ -358,6 +373,37 @@ def test_a_subclass_with_a_loss_of_its_own_learns_by_it() -> None:  # and not by
     assert plain.dense is not None
     assert halved.gradient(batch, None).loss.item() == pytest.approx(0.5 * plain.gradient(batch, None).loss.item())
     assert torch.allclose(halved.optimizer.grad, 0.5 * plain.optimizer.grad)
+
+
+def test_a_network_that_a_subclass_puts_in_place_is_the_one_that_acts_and_learns() -> None:
+    class Zeroed(DQN):
+        name = "zeroed"
+
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.network = self.build_network()
+            self.optimizer = FlatOptimizer(self.network)
+            self.optimizer.flat.zero_()
+
+    spec = EnvSpec("Vector-v0", {"obs": ObsLeaf((2,), "float32", "vector")}, ActionSpec("discrete", (2,)))
+    agent = Zeroed(spec, DQNConfig(net=NetConfig(hidden=(4,))), num_envs=1, seed=0)
+    obs = {"obs": torch.ones(1, 2)}
+    with torch.inference_mode():
+        assert agent.look(agent.actor(1, 0), obs, row(0)).output.q_values.tolist() == [[0.0, 0.0]]
+    agent.gradient(Batch(obs, None, torch.tensor([1]), torch.tensor([3.0]), torch.tensor([0.0]), obs, None), None)
+    assert agent.dense is not None and agent.optimizer.grad.abs().sum() > 0
+
+
+def test_an_infinite_loss_whose_slope_is_clipped_stops_the_update() -> None:
+    spec = EnvSpec("Vector-v0", {"obs": ObsLeaf((2,), "float32", "vector")}, ActionSpec("discrete", (2,)))
+    agent = DQN(spec, DQNConfig(net=NetConfig(hidden=(4,))), num_envs=1, seed=0)
+    obs, inf = {"obs": torch.ones(1, 2)}, torch.tensor([float("inf")])
+    out = agent.gradient(Batch(obs, None, torch.tensor([1]), inf, torch.tensor([0.0]), obs, None), None)
+    before = agent.optimizer.flat.clone()
+    assert torch.isfinite(agent.optimizer.grad).all()
+    with pytest.raises(NonFiniteError, match="the loss is inf"):
+        agent.optimizer.apply(out.loss, 1e-3)
+    assert torch.equal(agent.optimizer.flat, before)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import pytest
 
 from agents.dqn import DQNConfig
 from rl import checkpoint
-from rl.errors import RunError
+from rl.checkpoint import CheckpointError
 from rl.networks import NetConfig
 from rl.schedules import Ramp
-from runs import resume, train
+from runs import load, resume, train
 from runs.folder import read_jsonl
 from runs.recipe import Run
 
@@ -159,5 +159,22 @@ def test_a_checkpoint_of_another_version_names_that_version(tmp_path, monkeypatc
         return {k: v for k, v in tree.items() if k != "before"}
 
     monkeypatch.setattr(checkpoint, "load_tree", older)
-    with pytest.raises(RunError, match="has no 'before': go on with the version that wrote it, commit [0-9a-f]{40}"):
+    with pytest.raises(CheckpointError, match="does not fit: has no 'before'; go on with the version that wrote it"):
         resume(tmp_path / "run", steps=80)
+
+
+def test_weights_of_another_version_s_network_are_one_line(tmp_path, monkeypatch):
+    train(run_of("CartPole-v1", 1, steps=60), out=tmp_path / "run")
+    whole = checkpoint.load_tree
+
+    def other(saved: Path, name: str) -> Any:
+        tree = whole(saved, name)
+        if name == "agent":
+            tree["network"]["torso.renamed"] = tree["network"].popitem()[1]
+        return tree
+
+    monkeypatch.setattr(checkpoint, "load_tree", other)
+    for verb in (lambda: resume(tmp_path / "run", steps=80), lambda: load(tmp_path / "run")):
+        with pytest.raises(CheckpointError, match=r"step-000000060 does not fit: .*torso\.renamed") as raised:
+            verb()
+        assert "\n" not in str(raised.value)
