@@ -2,7 +2,7 @@
 
 Up against Stable-Baselines3's RL Zoo, 242 (one seed), with the Zoo's hyperparameters.
 
-Recorded with one seed: 253.8; 4.4 minutes of one core.
+Recorded with three seeds: 253.8, 237.3, 239.0; 2.9 minutes of one core.
 """
 
 from agents.ppo import PPOConfig
