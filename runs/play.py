@@ -159,6 +159,8 @@ class Table:
         self.speed, self.paused, self.help = 1.0, False, False
         self.autopilot = False
         """The agent holds the person's controls (TAB)."""
+        self._helped = False
+        """Whether it held them for a step of this game: then the score is not the person's."""
         self.finished: list[float] = []
         self.wins, self.losses = 0, 0
         self.verdict = ""
@@ -201,6 +203,7 @@ class Table:
         if not person.over:
             if self.autopilot:
                 person.follow_advice()
+                self._helped = True
             else:
                 person.step(keys)
         if rival is not None and not rival.ts.last[0]:
@@ -213,12 +216,14 @@ class Table:
         person, rival = self.person, self.rival
         self._counted, self._ended = True, time.perf_counter()
         self.finished.append(person.score)
-        place = None if self.autopilot else self.scores.add(person.spec.id, person.score, person.steps)
+        place = None if self._helped else self.scores.add(person.spec.id, person.score, person.steps)
         if rival is not None:
             theirs = rival.episodes[0].trace.returns[-1]
-            self.wins += person.score > theirs
-            self.losses += person.score < theirs
-            won = "You win" if person.score > theirs else "The agent wins" if person.score < theirs else "A draw"
+            if not self._helped:
+                self.wins += person.score > theirs
+                self.losses += person.score < theirs
+            you = "With its help you win" if self._helped else "You win"
+            won = you if person.score > theirs else "The agent wins" if person.score < theirs else "A draw"
             self.verdict = f"{won}, {person.score:g} to {theirs:g}"
         else:
             self.verdict = "A new best!" if place == 1 and self.best is not None else "Game over"
@@ -232,7 +237,7 @@ class Table:
         self.person.restart()
         if self.rival is not None:
             self.rival.restart()
-        self._counted, self.verdict, self.paused = False, "", False
+        self._counted, self._helped, self.verdict, self.paused = False, False, "", False
 
     def _events(self) -> bool:
         """Handles what was typed. False when the window was closed."""

@@ -108,8 +108,9 @@ class Player:
         """Return and length of each finished game, by its number and environment."""
         gamma = float(getattr(agent.config, "gamma", 0.99))
         clip = getattr(agent.config, "reward_clip", None)
-        # A value in the learner's own scale has nothing here to be compared with.
-        comparable = not any(getattr(agent.config, name, False) for name in ("normalize_return", "rescale"))
+        # A value in the learner's own scale, or of a return with a bonus, has nothing here to be compared with.
+        own = ("normalize_return", "rescale", "munchausen")
+        comparable = not any(getattr(agent.config, name, False) for name in own)
         self.episodes = [Episode(gamma, clip, comparable) for _ in range(num_envs)]
         self.thoughts: list[Thought] = []
         self.human: int | np.ndarray | None = None

@@ -1,6 +1,8 @@
-"""A2C balances CartPole: 500 of 500 in 500,000 steps for the one recorded seed.
+"""A2C balances CartPole: 500 of 500 in 500,000 steps for eight seeds of ten.
 
 Up against Stable-Baselines3's RL Zoo, 500 (one seed), with the Zoo's hyperparameters and a learning rate that falls.
+
+Recorded with ten seeds: 500.0, 181.6, 500.0, 500.0, 500.0, 40.2, 500.0, 500.0, 500.0, 500.0; 0.6 minutes of one core.
 """
 
 from agents.a2c import A2CConfig

@@ -179,6 +179,23 @@ def test_tab_hands_the_controls_to_the_agent_and_back(cartpole):
         assert seat.turn("left").action[0] == 0
 
 
+def test_a_game_that_the_agent_helped_with_is_not_the_persons_score(cartpole):
+    rival = play_module._rival("CartPole-v1", cartpole, 3)
+    with rival, Seat("CartPole-v1", seed=3, rival=rival) as seat:
+        for helped in (True, False):
+            if helped:
+                seat.tap("tab")  # taps are no steps: the agent plays the next turn
+                seat.turn("left")
+                seat.tap("tab")
+            while not (seat.person.over and rival.ts.last[0]):
+                seat.turn("left")
+            entered = [row["score"] for row in Scores().best("CartPole-v1")]
+            assert entered == ([] if helped else [seat.person.score])
+            theirs = rival.episodes[0].trace.returns[-1]
+            assert seat.table.wins + seat.table.losses == (not helped and seat.person.score != theirs)
+            seat.tap("return")
+
+
 def test_recorded_games_load_into_the_replay(tmp_path):
     with Seat("Arcade/Breakout-v1", record=tmp_path / "games") as seat:
         rows = 1
