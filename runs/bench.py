@@ -92,6 +92,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     everything: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         **{name: lambda d=duel, n=name: _training(n, d, repeats) for name, duel in TRAINING.items()},  # type: ignore[misc]
         **{name: lambda r=race, n=name: _race(n, r, repeats) for name, race in RACES.items()},  # type: ignore[misc]
+        "updates": lambda: _updates(repeats),
         "replay": _replay,
         "arcade": lambda: _arcade(repeats),
         "watcher": lambda: _watcher(repeats),
@@ -234,6 +235,51 @@ def peer_curve(race: Race, seed: int) -> list[tuple[float, float]]:
     steps = race.steps or run.steps
     done = train_peer(peer, run.env, run.env_config, steps, seed, evaluate=play, eval_every=race.every)
     return [(seconds, score) for _, seconds, score in done.curve] + [(done.seconds, play(done.agent))]
+
+
+def _updates(repeats: int) -> Iterator[dict[str, Any]]:
+    """Milliseconds of one sample-and-learn of DQN's siblings beside DQN's own, in turns, with one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    names = ("dqn", "c51", "qrdqn", "iqn", "rainbow")
+    agents = {name: _learner(name) for name in names}
+    for agent in agents.values():
+        _update_ms(agent)  # the warm-up
+    rounds = [{name: round(_update_ms(agent), 3) for name, agent in agents.items()} for _ in range(repeats)]
+    for name in names:
+        peers = {} if name == "dqn" else {"against": "DQN"}
+        yield {
+            "name": f"update_{name}",
+            "unit": "ms an update",
+            "ours": statistics.median(r[name] for r in rounds),
+            "peer": statistics.median(r["dqn"] for r in rounds) if peers else None,
+            "ratio": statistics.median(r["dqn"] / r[name] for r in rounds) if peers else None,
+            "repeats": [{"ours": r[name], "peer": r["dqn"]} for r in rounds],
+            **peers,
+            "note": "sampling and learning a batch of 32 on the arcade's Space Invaders, defaults of each agent",
+        }
+
+
+def _learner(name: str) -> Any:
+    """An agent with a replay of random play on the arcade's Space Invaders."""
+    import agents
+    import envs
+    from rl.loop import interact
+
+    env = envs.make("Arcade/SpaceInvaders-v1", num_envs=4, seed=0, stream="train")
+    config = dataclasses.replace(agents.config(name), buffer_size=10_000, learning_starts=100_000, batch_size=32)
+    agent = agents.build(config, env.spec, num_envs=4, seed=0)
+    for _ in interact(env, agent, 8_000):
+        pass
+    return agent
+
+
+def _update_ms(agent: Any, updates: int = 100) -> float:
+    begun = time.perf_counter()
+    for _ in range(updates):
+        agent.learn(agent.sample())
+    return (time.perf_counter() - begun) / updates * 1e3
 
 
 def _replay() -> Iterator[dict[str, Any]]:

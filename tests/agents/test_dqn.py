@@ -219,8 +219,10 @@ def test_updates_and_target_syncs_keep_their_schedule_for_every_number_of_enviro
 
 
 def test_the_first_burst_is_a_whole_one() -> None:  # else every later burst, and the target, is shifted against SB3's
-    sizes = dict(learning_starts=10, replay_ratio=0.5, update_every=8, target_every=4, batch_size=4, buffer_size=512)
-    agent = DQN(TABLE, DQNConfig(net=TABLE_NET, **sizes), num_envs=1, seed=0)
+    config = DQNConfig(
+        net=TABLE_NET, learning_starts=10, replay_ratio=0.5, update_every=8, batch_size=4, buffer_size=512
+    )
+    agent = DQN(TABLE, config, num_envs=1, seed=0)
     agent.observe(row(0, first=True))
     bursts = {}
     while agent.step < 32:

@@ -92,3 +92,18 @@ def test_minatar_is_measured_as_a_black_box() -> None:
 def test_a_later_use_of_a_game_takes_the_compiled_code_of_the_first() -> None:
     first, later = arcade.first_uses("Breakout")
     assert later < first / 3
+
+
+def test_an_update_is_measured_beside_dqns(monkeypatch: pytest.MonkeyPatch) -> None:
+    cost = {"dqn": 2.0, "c51": 2.5, "qrdqn": 2.5, "iqn": 4.0, "rainbow": 8.0}
+    monkeypatch.setattr(bench, "_learner", lambda name: name)
+    monkeypatch.setattr(bench, "_update_ms", cost.__getitem__)
+    results = {r["name"]: r for r in bench.bench(["updates"], repeats=3)["results"]}
+    assert results["update_dqn"]["ours"] == 2.0 and results["update_dqn"]["ratio"] is None
+    assert (results["update_iqn"]["ours"], results["update_iqn"]["peer"], results["update_iqn"]["ratio"]) == (4, 2, 0.5)
+    assert len(results["update_rainbow"]["repeats"]) == 3
+
+
+def test_an_update_that_is_measured_samples_and_learns() -> None:
+    agent = bench._learner("c51")
+    assert bench._update_ms(agent, updates=2) > 0 and agent.updates == 2
