@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from rl.errors import InputError, RunError
-from rl.storage import write_json
+from rl.storage import read_json, write_json
 from runs.folder import read_jsonl
 from runs.listing import RECIPES, recipe_names
 from runs.recipe import Run, describe
@@ -49,10 +49,12 @@ def record(
     wanted = [s for s in range(seeds) if not (folder / f"seed-{s}.json").exists()]
     if wanted:
         tree = export_tree()
+        _hold_against(tree, recipe, run)
+        trees = [_tree_of(TREES / f"{recipe}-{mark}" / f"seed-{s}", run.steps, tree) for s in wanted]
         folder.mkdir(parents=True, exist_ok=True)
         say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {jobs} at a time")
         with ThreadPoolExecutor(jobs) as pool:
-            for result in pool.map(lambda s: _train_seed(recipe, run, mark, s, tree, jobs), wanted):
+            for result in pool.map(lambda s, its: _train_seed(recipe, run, mark, s, its, jobs), wanted, trees):
                 write_json(folder / f"seed-{result['seed']}.json", result)
                 score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
                 say(f"{recipe} seed {result['seed']}: {score}")
@@ -97,29 +99,62 @@ def chosen(config: Any) -> dict[str, Any]:
     return out
 
 
-def export_tree() -> Path:
+def export_tree(wanted: str = "HEAD") -> Path:
     """A copy of the committed tree under runs/out, so that nothing edited meanwhile reaches a running training."""
     here = Path(__file__).parent.parent
     try:
         commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+            ["git", "rev-parse", "--verify", f"{wanted}^{{commit}}"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         marked = here / ".commit"
-        if marked.exists():  # already an exported tree
+        if marked.exists() and wanted in ("HEAD", marked.read_text().strip()):  # already an exported tree
             return here
-        raise InputError(f"{here} is no git checkout: results are recorded from a commit") from error
+        raise InputError(f"git has no commit {wanted} in {here}: results are recorded from a commit") from error
     tree = (TREES / commit[:12]).absolute()
     if not (tree / ".commit").exists():
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
-        archive = subprocess.run(["git", "archive", "HEAD"], cwd=here, capture_output=True, check=True).stdout
+        archive = subprocess.run(["git", "archive", commit], cwd=here, capture_output=True, check=True).stdout
         subprocess.run([sys.executable, "-c", _UNPACK], cwd=tree, input=archive, check=True)
         (tree / ".commit").write_text(commit + "\n")
     return tree
 
 
 _UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('.', filter='data')"
+
+
+def _hold_against(tree: Path, recipe: str, run: Run) -> None:
+    """Raises InputError where the tree's recipe, which is what trains, is not the one that the result would name."""
+    path = tree / "runs" / "recipes" / f"{recipe}.py"
+    if recipe in recipe_names() and (not path.exists() or resolve_recipe(str(path)) != run):
+        raise InputError(f"commit runs/recipes/{recipe}.py first: a result is of a commit, which has another")
+
+
+def _tree_of(out: Path, steps: int, tree: Path) -> Path:
+    """The tree that trains the seed whose folder is `out`: that of the commit it began with, for weights have one.
+
+    A finished training of another commit that left no result was withdrawn, or cut: it is moved aside.
+    """
+    if not (out / "checkpoints").exists():
+        return tree
+    begun = str(read_json(out / "run.json").get("commit"))
+    if begun == _commit_of(tree):
+        return tree
+    if not _finished(out, steps):
+        return export_tree(begun)
+    aside = out.with_name(f".{out.name}-{begun[:12]}")
+    shutil.rmtree(aside, ignore_errors=True)
+    out.rename(aside)
+    return tree
+
+
+def _commit_of(tree: Path) -> str:
+    return (tree / ".commit").read_text().strip()
 
 
 def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: int) -> dict[str, Any]:
@@ -149,7 +184,7 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
         "seed": seed,
         "status": "ok" if done.returncode == 0 else "failed",
         "run": describe(run) | {"seed": seed},
-        "commit": (tree / ".commit").read_text().strip(),
+        "commit": _commit_of(tree),
         "machine": {**machine(), "jobs": jobs},
         # cores that work outside this `rl record` kept busy; nobody knows it of a training's first part
         "others": None if saved else round(others, 3),
@@ -166,10 +201,12 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
         k: said[k] for k in ("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample")
     }
     result["steps"] = run.steps
-    result["seconds"] = lines[-1]["seconds"] if lines else None
-    result["steps_per_second"] = lines[-1]["time/sps"] if lines else None
+    last = lines[-1] if lines else {}
+    result["seconds"] = said.get("seconds", last.get("seconds"))  # an evaluation alone says none
+    result["steps_per_second"] = said.get("steps_per_second", last.get("time/sps"))
     result["peak_memory_bytes"] = said.get("peak_memory_bytes")
     result["curve"] = thin([(x["step"], x["seconds"], x["train/return"]) for x in lines])
+    result["versions"] = read_json(out / "run.json")["versions"]
     result["evaluations"] = [(x["step"], x["mean"]) for x in read_jsonl(out / "evaluations.jsonl")]
     return result
 
@@ -237,7 +274,8 @@ def write_table(results: Path = RESULTS) -> Path:
         recorded = sum(1 for name, _ in groups if name == recipe)
         stale = "" if current.get(recipe) == mark else " (stale)"
         value = f"{float(iqm([r['score']['mean'] for r in good])):.1f}" if good else "-"
-        minutes = f"{float(np.median([r['seconds'] for r in good])) / 60:.1f}" if good else "-"
+        seconds = [r["seconds"] for r in good if r["seconds"] is not None]
+        minutes = f"{float(np.median(seconds)) / 60:.1f}" if seconds else "-"
         first = good[0]["score"] if good else {}
         lines.append(
             f"| {recipe}{stale} | {run['env']} | {first.get('protocol') or '-'} | {run['steps']:,} "

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rl.errors import InputError
 from runs import record, worker
 from runs.recipe import resolve as resolve_recipe
 
@@ -32,6 +33,7 @@ def test_a_recorded_result_says_how_busy_others_kept_the_machine(
     monkeypatch.setattr(record, "Meter", Busy)
     monkeypatch.setattr(record, "read_jsonl", lambda path: [])
     monkeypatch.setattr(record.subprocess, "run", ran)
+    monkeypatch.setattr(record, "read_json", lambda path: {"versions": {"torch": "2"}})
     (tmp_path / ".commit").write_text("abc")
     run = resolve_recipe("cartpole_dqn")
     assert record._train_seed("cartpole_dqn", run, "mark", 0, tmp_path, 1)["others"] == 0.712
@@ -54,7 +56,8 @@ def test_a_table_that_cannot_be_written_costs_no_result(tmp_path: Path, monkeypa
         raise ImportError("agents/ is being edited")
 
     monkeypatch.setattr(record, "write_table", broken)
-    monkeypatch.setattr(record, "export_tree", lambda: tmp_path)
+    monkeypatch.setattr(record, "export_tree", lambda: Path(record.__file__).parent.parent)
+    monkeypatch.setattr(record, "TREES", tmp_path)
     monkeypatch.setattr(record, "_train_seed", lambda recipe, run, mark, seed, *rest: {"seed": seed, **FAILED})
     said: list[str] = []
     results = record.record("cartpole_dqn", seeds=2, results=tmp_path / "results", say=said.append)
@@ -63,3 +66,84 @@ def test_a_table_that_cannot_be_written_costs_no_result(tmp_path: Path, monkeypa
     monkeypatch.setattr(record, "write_table", lambda results: said.append("written") or results)
     record.record("cartpole_dqn", seeds=2, results=tmp_path / "results", say=said.append)
     assert said[-1] == "written", "nothing to train, the table is mended"
+
+
+def test_a_recipe_that_is_not_committed_as_it_stands_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipes = tmp_path / "runs" / "recipes"
+    recipes.mkdir(parents=True)
+    text = (record.RECIPES / "cartpole_dqn.py").read_text()
+    (recipes / "cartpole_dqn.py").write_text(text.replace('"""', '"""Said otherwise: ', 1))
+    monkeypatch.setattr(record, "TREES", tmp_path)
+    monkeypatch.setattr(record, "export_tree", lambda: tmp_path)
+    monkeypatch.setattr(record, "write_table", lambda results: results)
+    monkeypatch.setattr(record, "_train_seed", lambda recipe, run, mark, seed, *rest: {"seed": seed, **FAILED})
+    record.record("cartpole_dqn", results=tmp_path / "same", say=print)
+    run = resolve_recipe("cartpole_dqn")
+    monkeypatch.setattr(record, "resolve_recipe", lambda name: run if name == "cartpole_dqn" else resolve_recipe(name))
+    run = resolve_recipe("cartpole_dqn", steps=run.steps + 1)
+    for name in ("cartpole_dqn", "cartpole_ppo"):  # another recipe, and one that HEAD has not
+        with pytest.raises(InputError, match=f"commit runs/recipes/{name}.py first"):
+            record.record(name, results=tmp_path / "results", say=print)
+    assert not (tmp_path / "results").exists()
+
+
+def folder_of(seed: Path, commit: str, step: int) -> None:
+    """What a training leaves behind."""
+    (seed / "checkpoints" / f"step-{step:09d}").mkdir(parents=True)
+    (seed / "run.json").write_text(json.dumps({"commit": commit}))
+
+
+def test_a_training_ends_in_the_tree_of_the_commit_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree, older = tmp_path / "tree", tmp_path / "older"
+    tree.mkdir()
+    (tree / ".commit").write_text("new\n")
+    monkeypatch.setattr(record, "export_tree", lambda commit: older if commit == "old" else None)
+    assert record._tree_of(tmp_path / "none", 100, tree) == tree
+    folder_of(tmp_path / "seed-0", "new", 100)
+    assert record._tree_of(tmp_path / "seed-0", 100, tree) == tree, "only its evaluation is missing"
+    folder_of(tmp_path / "seed-1", "old", 50)
+    assert record._tree_of(tmp_path / "seed-1", 100, tree) == older
+    folder_of(tmp_path / "seed-2", "old", 100)
+    assert record._tree_of(tmp_path / "seed-2", 100, tree) == tree
+    assert not (tmp_path / "seed-2").exists(), "whether it was withdrawn nobody knows: trained afresh"
+    assert (tmp_path / ".seed-2-old" / "checkpoints" / "step-000000100").exists()
+
+
+def test_an_older_commit_is_exported_and_one_that_is_not_there_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-C", str(Path(record.__file__).parent), "rev-parse", "HEAD~1"]
+    done = subprocess.run(git, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("no git checkout")
+    monkeypatch.setattr(record, "TREES", tmp_path)
+    tree = record.export_tree(done.stdout.strip())
+    assert (tree / ".commit").read_text() == done.stdout and (tree / "runs" / "record.py").exists()
+    with pytest.raises(InputError, match="git has no commit None"):
+        record.export_tree("None")
+
+
+def test_a_training_without_a_line_of_metrics_leaves_the_table_whole(tmp_path: Path) -> None:
+    recipe, mark = "cartpole_dqn", "mark"
+    for seed, seconds in enumerate((None, 90.0)):
+        result = {"recipe": recipe, "fingerprint": mark, "seed": seed, "status": "ok", "seconds": seconds}
+        result |= {"score": SCORE, "run": {"env": "CartPole-v1", "steps": 10}, "machine": {"jobs": 1}, "commit": "abc"}
+        (tmp_path / recipe / mark).mkdir(parents=True, exist_ok=True)
+        (tmp_path / recipe / mark / f"seed-{seed}.json").write_text(json.dumps(result))
+    assert "| 1.5 |" in record.write_table(tmp_path).read_text()
+
+
+def test_seconds_are_those_that_the_training_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {**SCORE, "seconds": 1.25, "steps_per_second": 80.0}
+    ran = lambda command, **options: subprocess.CompletedProcess(command, 0, json.dumps(said), "")  # noqa: E731
+    monkeypatch.setattr(record, "TREES", tmp_path)
+    monkeypatch.setattr(record, "read_json", lambda path: {"versions": {"torch": "2"}})
+    monkeypatch.setattr(record.subprocess, "run", ran)
+    (tmp_path / ".commit").write_text("abc")
+    result = record._train_seed("cartpole_dqn", resolve_recipe("cartpole_dqn"), "mark", 0, tmp_path, 1)
+    assert (result["seconds"], result["steps_per_second"]) == (1.25, 80.0), "fewer steps than `log_every`"
+    assert (result["commit"], result["versions"]) == ("abc", {"torch": "2"})
