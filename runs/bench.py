@@ -95,6 +95,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
         "updates": lambda: _updates(repeats),
         "replay": _replay,
         "arcade": lambda: _arcade(repeats),
+        "viewer": lambda: _viewer(repeats),
         "watcher": lambda: _watcher(repeats),
     }
     for name in names or ():
@@ -349,6 +350,65 @@ def minatar_speed(game: str, seconds: float = 0.5) -> int | None:
             env.state()
         steps += len(actions)
     return round(steps / elapsed)
+
+
+VIEWS = {"arcade": "arcade_space_invaders_rainbow", "ale_saliency": "pong_dqn"}
+"""Recipes whose games are drawn, the second with the saliency overlay."""
+
+
+def _viewer(repeats: int) -> Iterator[dict[str, Any]]:
+    """Frames a second with all panels at 800x600: stepping, thinking, drawing; and seconds to a first frame."""
+    import torch
+
+    from envs.drawing import Canvas, no_display
+    from runs.watch import SIZE
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder, no_display():
+        for name, recipe in VIEWS.items():
+            run = _untrained(recipe, Path(folder) / name)
+            canvas = Canvas(*SIZE)
+            looks = [_look_on(run, canvas, saliency="saliency" in name) for _ in range(repeats)]
+            none: dict[str, Any] = {"peer": None, "ratio": None}
+            note = f"{recipe}, untrained, all panels at {SIZE[0]}x{SIZE[1]}, one thread, no window"
+            for what, unit, i in (("frames", "frames/s", 0), ("first_frame", "s to the first frame", 1)):
+                rows = [{"ours": round(look[i], 2)} for look in looks]
+                median = statistics.median(row["ours"] for row in rows)
+                yield {
+                    "name": f"viewer_{name}_{what}",
+                    "unit": unit,
+                    "ours": median,
+                    **none,
+                    "repeats": rows,
+                    "note": note,
+                }
+
+
+def _untrained(recipe: str, out: Path) -> Path:
+    """A run folder of the recipe with a checkpoint after hardly any step."""
+    from runs.train import train
+
+    settings = ("agent.learning_starts=50", "eval_every=0", "eval_episodes=1", "eval_max_steps=1", "threads=1")
+    train(recipe, steps=64, settings=settings, out=out, device="cpu", track="off")
+    return out
+
+
+def _look_on(run: Path, canvas: Any, saliency: bool, frames: int = 200) -> tuple[float, float]:
+    """(frames a second, seconds from the call to the first frame, imports left out where they are done)."""
+    from runs.watch import draw, open_player
+
+    begun = time.perf_counter()
+    with open_player(run) as player:
+        player.show_saliency = saliency and player.can_show_saliency()
+        player.look()
+        draw(canvas, player)
+        first = time.perf_counter() - begun
+        begun = time.perf_counter()
+        for _ in range(frames):
+            player.step()
+            player.look()
+            draw(canvas, player)
+        return frames / (time.perf_counter() - begun), first
 
 
 def _watcher(repeats: int) -> Iterator[dict[str, Any]]:

@@ -66,13 +66,13 @@ def watch(
         from envs.drawing import no_display
 
         episodes = episodes or count
-        with no_display(), _player(run, seed, count, sample, follow, episodes) as player:
+        with no_display(), open_player(run, seed, count, sample, follow, episodes) as player:
             _film(player, Path(video), episodes, size)
             return {"run": str(run), "video": str(video), **player.results}
     from envs.drawing import require_display
 
     require_display()
-    with _player(run, seed, count, sample, follow, episodes) as player:
+    with open_player(run, seed, count, sample, follow, episodes) as player:
         _show(player, episodes, size, paused)
         return {"run": str(run), "video": None, **player.results}
 
@@ -120,7 +120,14 @@ def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes
     return viewer
 
 
-def _player(run: str | Path, seed: int, count: int, sample: bool | None, follow: bool, games: int | None) -> Player:
+def open_player(
+    run: str | Path,
+    seed: int = 0,
+    count: int = 1,
+    sample: bool | None = None,
+    follow: bool = False,
+    games: int | None = None,
+) -> Player:
     """The loaded agent on `count` environments; waits for the first checkpoint where a training is followed."""
     from runs.evaluate import load_run
 
@@ -153,7 +160,7 @@ def _film(player: Player, path: Path, episodes: int, size: tuple[int, int], long
         held = round(fps)  # the end of the last game stays for a second
         while held > 0:
             player.look()
-            _draw(canvas, player)
+            draw(canvas, player)
             out.write(canvas.array())
             if len(player.finished) >= episodes or len(player.episodes[0].trace.values) > end:
                 held -= 1
@@ -166,7 +173,8 @@ def _frames_per_second(player: Player) -> float:
     return (player.controls.fps if player.controls is not None else 0.0) or 4.0
 
 
-def _draw(canvas: Canvas, player: Player) -> None:
+def draw(canvas: Canvas, player: Player) -> None:
+    """One frame: the game and what the agent thinks, or all games of a grid."""
     from runs.panels import draw_grid, draw_view
 
     if player.num_envs == 1:

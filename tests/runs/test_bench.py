@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,3 +108,13 @@ def test_an_update_is_measured_beside_dqns(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_update_that_is_measured_samples_and_learns() -> None:
     agent = bench._learner("c51")
     assert bench._update_ms(agent, updates=2) > 0 and agent.updates == 2
+
+
+def test_the_viewers_frames_are_counted(tmp_path: Path) -> None:
+    from envs.drawing import Canvas, no_display
+
+    run = bench._untrained("arcade_space_invaders_rainbow", tmp_path / "run")
+    with no_display():
+        canvas = Canvas(800, 600)
+        speed, first = bench._look_on(run, canvas, saliency=True, frames=3)
+    assert speed > 0 and first > 0 and canvas.array().std() > 5  # something was drawn
