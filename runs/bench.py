@@ -168,6 +168,8 @@ def matched_run(duel: Duel) -> Any:
 
     peer = build_peer(duel.source, duel.agent, envs.spec(duel.env))
     fields, run_fields, _ = ours_like(peer, duel.steps)
+    if "learning_starts" in fields:  # a duel that is shorter has a setting for it
+        fields["learning_starts"] = min(fields["learning_starts"], duel.steps - 1)
     config, _ = apply_fields(agents.config(duel.agent), {**fields, "precision": "fp32"})
     run = Run(env=duel.env, agent=config, steps=duel.steps, eval_episodes=1, eval_max_steps=1, threads=duel.threads)
     return dataclasses.replace(run, **run_fields)
@@ -388,7 +390,7 @@ def _untrained(recipe: str, out: Path) -> Path:
     """A run folder of the recipe with a checkpoint after hardly any step."""
     from runs.train import train
 
-    settings = ("agent.learning_starts=50", "eval_every=0", "eval_episodes=1", "eval_max_steps=1", "threads=1")
+    settings = ("agent.learning_starts=50", "eval_every=0", "eval_episodes=1", "eval_max_steps=500", "threads=1")
     train(recipe, steps=64, settings=settings, out=out, device="cpu", track="off")
     return out
 
