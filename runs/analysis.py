@@ -20,7 +20,8 @@ A comparison is a folder with `comparison.json`, one JSON object that depends on
                     "curve": [[step, seconds, score], ...],    evaluations; seconds of training alone
                     "steps", "seconds", "cpu_seconds", "steps_per_second", "peak_memory" (bytes),
                     "alone": whether the machine did nothing else; where not, the five above may be null,
-                    "fingerprint", "versions", "machine", "run": folder or null}]
+                    "others": cores that other work kept busy, "jobs": trainings side by side,
+                    "fingerprint", "commit", "versions", "machine", "run": folder or null}]
     videos        [{"contender", "task", "seed", "file": path in the folder}]
 
 Fields after `results` and everything that is null may be missing. `analyse` turns it into plain JSON with the
@@ -43,6 +44,8 @@ from rl.seeding import generator
 from rl.storage import read_json
 
 SCHEMA = 1
+SHARED = 0.15
+"""Cores that other work may keep busy during a training whose times are still taken."""
 POINTS, FEW_POINTS = 101, 41
 """Grid points of a curve's band, on up to six tasks and on more."""
 
@@ -235,7 +238,7 @@ def _curve(result: Mapping[str, Any]) -> dict[str, Any]:
 def _band(
     curves: Sequence[Mapping[str, Any]], axis: str, rng: np.random.Generator, points: int
 ) -> dict[str, Any] | None:
-    curves = [c for c in curves if c[axis]]
+    curves = [c for c in curves if len(c[axis]) > 1] or [c for c in curves if c[axis]]  # an end is no course
     if not curves:
         return None
     b = st.band([(c[axis], c["scores"]) for c in curves], rng, points, between="linear" if axis == "steps" else "hold")
@@ -254,16 +257,16 @@ def _rounded(values: np.ndarray) -> list[float]:
 def _reach(runs: Sequence[Mapping[str, Any]], goal: float | None) -> dict[str, Any] | None:
     """How many runs came to `goal`, and the median run's steps and seconds.
 
-    None where that one never did, and for the steps where a run was evaluated at its end only.
+    These are None where that one never did; all is where a run was evaluated at its end only.
     """
-    if goal is None or not runs:
+    if goal is None or not runs or any(len(r["steps"]) < 2 for r in runs):
         return None
     steps = [st.first_reach(r["steps"], r["scores"], goal) for r in runs]
     clock = [st.first_reach(r["seconds"], r["scores"], goal) if r["seconds"] and r["alone"] else None for r in runs]
     return {
         "runs": sum(s is not None for s in steps),
         "of": len(runs),
-        "steps": _median_reached(steps) if all(len(r["steps"]) > 1 for r in runs) else None,
+        "steps": _median_reached(steps),
         "seconds": _median_reached(clock) if all(r["alone"] for r in runs) else None,
     }
 
@@ -545,6 +548,11 @@ def _headline(found: Mapping[str, Any]) -> str:
     return "; ".join(scores) + "." if scores else "No training has finished yet."
 
 
+def short_commit(commit: str) -> str:
+    """Seven digits, and the + of a tree that was changed since."""
+    return commit[:7] + "+" * commit.endswith("+")
+
+
 def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     warnings = []
     counts = [len(c["seeds"]) for t in found["tasks"] for c in t["contenders"] if c["name"] != "random" and c["seeds"]]
@@ -570,12 +578,35 @@ def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
         warnings.append(f"No result yet: {', '.join(missing)}.")
     if len(set(counts)) > 1:
         warnings.append(f"The contenders have different numbers of seeds, {min(counts)} to {max(counts)}.")
-    shared = sum(not r.get("alone", False) for r in comparison["results"])
+    ends = [
+        f"{c['name']} on {t['env']}: {short} of {len(c['runs'])}"
+        for t in found["tasks"]
+        for c in t["contenders"]
+        if 0 < (short := sum(len(r["steps"]) < 2 for r in c["runs"])) < len(c["runs"])
+    ]
+    if ends:
+        warnings.append(f"Evaluated at their end only, and so left out of the curves: {'; '.join(ends)}.")
+    idle = {c["name"] for c in comparison["contenders"] if c.get("source") in ("run", "random")}
+    trained = [r for r in comparison["results"] if r["contender"] not in idle and r["status"] == "ok"]
+    untimed = [r for r in trained if not r.get("alone", False)]
+    shared = sum((r.get("others") or 0) >= SHARED or (r.get("jobs") or 1) > 1 for r in untimed)
     if shared:
         warnings.append(
-            f"{shared} of {len(comparison['results'])} trainings shared the machine with other work: their times, "
-            "speed and memory are left blank."
+            f"{shared} of {len(trained)} trainings shared the machine with other work: their times, speed and memory "
+            "are left blank."
         )
+    if len(untimed) > shared:
+        warnings.append(
+            f"{len(untimed) - shared} of {len(trained)} trainings: times unknown, for they were interrupted, recorded "
+            "on another machine, or nothing says how busy this one was."
+        )
+    commits: dict[str, set[str]] = {}
+    for r in trained:
+        if r.get("commit"):
+            commits.setdefault(r["contender"], set()).add(short_commit(r["commit"]))
+    mixed = [f"{name} by {', '.join(sorted(of))}" for name, of in commits.items() if len(of) > 1]
+    if mixed:
+        warnings.append(f"Trained by more than one commit: {'; '.join(mixed)}.")
     stale = {str(r.get("versions")) for r in comparison["results"] if r.get("versions")}
     if len(stale) > 1:
         warnings.append("The trainings ran with different versions of the libraries; see the raw data.")

@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from rl.errors import InputError, RunError
 from rl.secrets import redact_command
 from rl.storage import read_json, write_json
 from runs import plan as planning
-from runs.analysis import SCHEMA, analyse, flat, number
+from runs.analysis import SCHEMA, SHARED, analyse, flat, number, short_commit
 from runs.folder import OUT, FileLock
 from runs.plan import Plan, Side, Task, make_plan, slug
 from runs.recipe import Run
@@ -233,7 +234,7 @@ class Comparison:
         for c in self.plan.contenders:
             sides = {s.task.env: s for s in self.plan.sides if s.contender is c}
             on = {
-                env: {"config": s.config, "unmapped": s.unmapped, "note": s.note, "fingerprint": s.fingerprint}
+                env: {"config": s.config, "unmapped": s.unmapped, "note": self.note(s), "fingerprint": s.fingerprint}
                 for env, s in sides.items()
             }
             source = "random" if c.name == "random" and c.source == "ours" else c.source
@@ -259,6 +260,15 @@ class Comparison:
             "videos": sorted(films, key=lambda f: (f["task"], names.index(f["contender"]))),
         }
 
+    def note(self, side: Side) -> str:
+        """What the page says of a side: where its hyperparameters are from, and which seeds were trained before."""
+        seeds: dict[str, list[int]] = {}
+        for (name, env, seed), r in sorted(self.results.items()):
+            if (name, env) == (side.contender.text, side.task.env) and r.get("recorded"):
+                seeds.setdefault(short_commit(str(r.get("commit"))), []).append(seed)
+        recorded = [f"seed{'s' * (len(s) > 1)} {_spans(s)} recorded at {commit}" for commit, s in seeds.items()]
+        return "; ".join([side.note, *recorded])
+
     def _first_seed(self, contender: str, env: str) -> int:
         return min(seed for c, e, seed in self.results if (c, e) == (contender, env))
 
@@ -267,6 +277,12 @@ class Comparison:
         words += ["--agents", ",".join(map(str, self.plan.contenders)), "--seeds", str(len(self.seeds))]
         words += ["--match-parameters"] if self.matched else []
         return shlex.join(words + (["--title", self.title] if self.title else []))
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """`0-2, 5` for 0, 1, 2, 5."""
+    runs = [[n for _, n in group] for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _is_rl() -> bool:
@@ -284,23 +300,30 @@ def _random_side(task: Task) -> Side:
 
 
 def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
-    """A result that `rl record` left for the very same recipe: its evaluation is of the same games.
+    """A result that `rl record` left for the very same recipe, a failed one too: its evaluation is of the same games.
 
     Its times count only where it was recorded on this machine, and says that no other work shared it.
     """
     from runs.record import RESULTS, fingerprint, machine
-    from runs.worker import SHARED
 
     recipe = _recipe_of(side)
     if recipe is None:
         return None
     for path in RESULTS.glob(f"*/{fingerprint(recipe)}/seed-{seed}.json"):
         r = read_json(path)
-        if r.get("status") != "ok":
-            continue
         where, others = r.get("machine", {}), r.get("others")
         here = all(where.get(k) == v for k, v in machine().items() if k != "python")
         alone = here and where.get("jobs") == 1 and others is not None and others < SHARED
+        origin = {
+            "fingerprint": side.fingerprint,
+            "machine": r.get("machine"),
+            "versions": r.get("versions"),
+            "commit": r.get("commit"),
+            "recorded": str(path.relative_to(RESULTS)),
+        }
+        who = {"contender": side.contender.text, "env": side.task.env, "seed": seed}
+        if r["status"] != "ok":
+            return failed(who, r["error"]) | origin
         return {
             "contender": side.contender.text,
             "task": side.task.env,
@@ -317,9 +340,8 @@ def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
             "peak_memory": r.get("peak_memory_bytes") if alone else None,
             "alone": alone,
             "others": others,
-            "fingerprint": side.fingerprint,
-            "machine": r.get("machine"),
-            "recorded": str(path.relative_to(RESULTS)),
+            "jobs": where.get("jobs"),
+            **origin,
         }
     return None
 

@@ -563,13 +563,13 @@ def generators_kept(model: Any) -> Any:
     import torch
 
     space = model.action_space.np_random.bit_generator
-    kept = np.random.get_state(), torch.get_rng_state(), space.state  # noqa: NPY002
+    kept = np.random.get_state(), space.state  # noqa: NPY002
     try:
-        yield
+        with torch.random.fork_rng(range(torch.cuda.device_count())):  # the CPU's, and every GPU's
+            yield
     finally:
         np.random.set_state(kept[0])  # noqa: NPY002
-        torch.set_rng_state(kept[1])
-        space.state = kept[2]
+        space.state = kept[1]
 
 
 def model_arguments(peer: Peer, steps: int) -> dict[str, Any]:
@@ -640,8 +640,9 @@ def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], l
             "optimizer": "adam",
             "adam_eps": 1e-8 if peer.algorithm == "dqn" else 0.01 / given["batch_size"],
             "batch_size": given["batch_size"],
-            "buffer_size": min(given["buffer_size"], steps),
-            "learning_starts": min(given["learning_starts"], steps - 1),
+            # never full, as SB3's: every second row at most starts a game, which SB3 does not store
+            "buffer_size": min(given["buffer_size"], 2 * (steps + peer.n_envs)),
+            "learning_starts": given["learning_starts"],
             "update_every": every,
             "replay_ratio": updates / every,
             "target_every": target,
@@ -664,6 +665,12 @@ def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], l
         if given.get("optimize_memory_usage"):
             lost.append("optimize_memory_usage: frames are never stored twice here")
     else:
+        lost.append(f"n_steps={given['n_steps']}: rows that start a game count in our rollouts, and are no steps")
+        if peer.normalize:
+            lost.append(
+                "normalize: our moments of observations and returns move after each rollout, VecNormalize's at every "
+                "step; the first rollout's observations are raw here"
+            )
         fields |= {
             "rollout": given["n_steps"],
             "gae_lambda": given["gae_lambda"],

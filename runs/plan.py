@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -287,9 +287,11 @@ def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = No
             raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")
         note = f"values from {peers.zoo_source()}" if c.source == "zoo" else "the algorithm's defaults"
         note += _FLAT if peers.reads_flat(task.spec) else ""
+        _refuse_idle(c, peers.ours_like(peer, task.steps)[0], peer.n_envs, task.steps)
         config = {"evaluation": manner(**acting)} | peers.full_config(peer, task.steps)
         return Side(c, task, job, config, note)
     run, note, unmapped = _ours(c, task, own)
+    _refuse_idle(c, describe(run)["agent"], run.num_envs, task.steps)
     count = _parameters(c, run, task.spec)
     if parameters:
         run, count = _matched(c, run, task.spec, count, parameters)
@@ -297,6 +299,22 @@ def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = No
     mode = manner(run.eval_sample, getattr(run.agent, "eval_epsilon", 0.0))
     own_fields = {"parameters": count, "num_envs": run.num_envs, "evaluation": mode}
     return Side(c, task, job, own_fields | describe(run)["agent"], note, unmapped)
+
+
+def _refuse_idle(c: Contender, fields: Mapping[str, Any], num_envs: int, steps: int) -> None:
+    """Raises InputError where the budget ends before the first update. `fields` are an agent's, by our names."""
+    rows = fields.get("rollout", 0) * num_envs
+    if rows > steps and "episodes" not in fields:  # an update after whole episodes need not wait for the rollout
+        raise InputError(
+            f"contender {c.text!r} learns nothing within {steps:,} steps, its rollout takes {rows:,}: give more --steps"
+        )
+    starts, every = fields.get("learning_starts", 0), fields.get("update_every", 1)
+    first = (starts // every + 1) * every
+    if first > steps:
+        raise InputError(
+            f"contender {c.text!r} learns nothing within {steps:,} steps, its first update is due at {first:,} "
+            f"(learning_starts {starts:,}, every {every:,}): give more --steps"
+        )
 
 
 _FLAT = "; SB3's policy reads the board as one flat vector"
@@ -316,7 +334,8 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
         peer = peers.build_peer(c.preset, algorithm, task.spec)  # type: ignore[arg-type]
         fields, changes, unmapped = peers.ours_like(peer, task.steps)
         config, missing = peers.apply_fields(agents.config(c.name), fields)
-        run = Run(env=task.env, agent=config, steps=task.steps, num_envs=changes["num_envs"])
+        long = max(task.steps, fields.get("learning_starts", 0) + 1)  # the contender's own settings may lower that
+        run = Run(env=task.env, agent=config, steps=long, num_envs=changes["num_envs"])
         unmapped = unmapped + missing
         note = f"the hyperparameters of {c.preset}:{algorithm}"
         note += "; as SB3's, its network reads the board as one flat vector" if peers.reads_flat(task.spec) else ""
@@ -425,6 +444,13 @@ def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
     folder, steps, recipe = _run_folder(c)
     if recipe.get("env") != task.env:
         raise InputError(f"{c.text} was trained on {recipe.get('env')}, this task is {task.env}")
+    own, here = (  # `vector` changes only the speed
+        {**to_json(config), "vector": "auto", "protocol": config.protocol or "nature"}
+        for config in (from_json(EnvConfig, recipe.get("env_config", {})), task.env_config)
+    )
+    for name in own:
+        if own[name] != here[name]:
+            raise InputError(f"{c.text} was trained with env_config.{name}={own[name]}, this task has {here[name]}")
     acting = task.acting("eval_epsilon" in recipe.get("agent", {}))
     job = {"kind": "run", **shared, "folder": str(folder.resolve()), "checkpoint": steps, **acting}
     note = f"trained before, {steps:,} steps" + ("" if steps == task.steps else f" instead of {task.steps:,}")

@@ -22,7 +22,7 @@ import numpy as np
 from rl import statistics as st
 from rl.errors import InputError
 from rl.storage import read_json, write_atomic
-from runs.analysis import analyse, number, read_comparison, say, say_suits, share
+from runs.analysis import analyse, number, read_comparison, say, say_suits, share, short_commit
 from runs.charts import COLOURS, DASHES, duration, embed, line_chart, strip_chart
 from runs.folder import read_jsonl
 
@@ -584,7 +584,7 @@ def _costs(task: Mapping[str, Any], colour: Mapping[str, int]) -> list[Any]:
         "contender",
         "steps/s",
         "training",
-        "CPU",
+        "CPU in all",
         "peak memory",
         "reached goal",
         "steps to goal",
@@ -599,7 +599,8 @@ def _costs(task: Mapping[str, Any], colour: Mapping[str, int]) -> list[Any]:
         Table(
             [columns[k] for k in filled],
             [[row[k] for k in filled] for row in rows],
-            f"Medians over seeds{memory}; reached: seeds that came to {goal} at any evaluation.",
+            f"Medians over seeds{memory}; CPU in all: of the whole process, evaluations and film too; reached: seeds "
+            f"that came to {goal} at any evaluation.",
         ),
     ]
 
@@ -667,6 +668,8 @@ def _videos(comparison: Mapping[str, Any], folder: Path) -> list[Any]:
 
 def _provenance(comparison: Mapping[str, Any]) -> list[Any]:
     facts = [(key, comparison.get(key)) for key in ("created", "commit")]
+    trained = {short_commit(r["commit"]) for r in comparison["results"] if r.get("commit")}
+    facts += [("trained by", ", ".join(sorted(trained)) or None)]
     facts += [(f"machine: {k}", v) for k, v in (comparison.get("machine") or {}).items()]
     facts += [(f"{k}", v) for k, v in (comparison.get("versions") or {}).items()]
     rows = [[key, _value(value)] for key, value in facts if value is not None]

@@ -19,6 +19,7 @@ from envs import EnvConfig
 from rl.errors import InputError
 from rl.storage import read_json, write_json
 from rl.types import EnvSpec, TimeStep
+from runs.analysis import SHARED
 from runs.recipe import Run
 from runs.settings import from_json
 
@@ -54,7 +55,7 @@ def _end_with_parent(parent: int) -> None:
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """Trains and evaluates what `job` says; returns a result as runs/analysis.py describes it."""
     from runs.record import machine
-    from runs.train import peak_memory, versions
+    from runs.train import git_commit, peak_memory, versions
 
     meter = Meter()
     kind = {"ours": _ours, "peer": _peer, "run": _run, "random": _random}[job["kind"]]
@@ -79,13 +80,11 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
         **(measured if alone else dict.fromkeys(measured)),
         "alone": alone,
         "others": round(others, 3),
+        "jobs": job.get("jobs", 1),
         "machine": machine(),
         "versions": versions(),
+        "commit": git_commit(),
     }
-
-
-SHARED = 0.15
-"""Cores that other work may keep busy during a training whose times are still taken."""
 
 
 class Meter:
@@ -207,10 +206,12 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     from runs.folder import read_jsonl
 
     folder = Path(job["folder"])
-    agent, own = load_run(folder)
+    agent, _ = load_run(folder)
     if hasattr(agent.config, "eval_epsilon"):  # the task's, as for all others
         agent.config = dataclasses.replace(agent.config, eval_epsilon=job["eval_epsilon"])
-    score = play_games(agent, own, episodes=job["eval_episodes"], seed=job["seed"], sample=job["eval_sample"])
+    score = play_games(
+        agent, _eval_run(job), episodes=job["eval_episodes"], seed=job["seed"], sample=job["eval_sample"]
+    )
     if job.get("video"):
         film(agent, job, Path(job["video"]))
     lines = read_jsonl(folder / "evaluations.jsonl")

@@ -48,6 +48,7 @@ def comparison(
                         "steps_per_second": 2500.0 - 400 * k if alone else None,
                         "peak_memory": 300 * 2**20 if alone else None,
                         "alone": alone,
+                        "others": 0.0 if alone else 0.5,
                     }
                 )
     config = {"lr": 2.3e-3, "hidden": [256, 256], "exploration": {"start": 1.0, "end": 0.04}}

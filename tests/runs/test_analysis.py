@@ -249,7 +249,48 @@ def test_a_run_evaluated_at_its_end_only_does_not_say_when_it_came_to_the_goal()
     whole = {"steps": [10, 20], "seconds": [], "scores": [500.0, 500.0], "alone": False}
     last = whole | {"steps": [20], "scores": [500.0]}
     assert analysis._reach([whole, whole], 475.0) == {"runs": 2, "of": 2, "steps": 10.0, "seconds": None}
-    assert analysis._reach([whole, last], 475.0) == {"runs": 2, "of": 2, "steps": None, "seconds": None}
+    assert analysis._reach([whole, last], 475.0) is None, "it may have been there before, and not any more"
+
+
+def test_a_run_evaluated_at_its_end_only_is_left_out_of_the_curve_and_that_is_said() -> None:
+    data = comparison()
+    whole = analyse(data)["tasks"][0]["contenders"][0]
+    for r in data["results"][:4]:
+        r["curve"] = [[50_000, r["curve"][-1][1], 20.0]]
+    found = analyse(data)
+    c = found["tasks"][0]["contenders"][0]
+    assert c["curve"]["x"] == whole["curve"]["x"], "from the first evaluation on, not the end alone"
+    assert min(c["curve"]["low"]) > 20 and c["reach"] is None and c["iqm"] == whole["iqm"]
+    (said,) = found["warnings"]
+    assert said == "Evaluated at their end only, and so left out of the curves: dqn on CartPole-v1: 4 of 10."
+    for r in data["results"][:10]:
+        r["curve"] = r["curve"][-1:]
+    found = analyse(data)
+    assert found["tasks"][0]["contenders"][0]["curve"]["x"][0] == 50_000 and found["warnings"] == [], "a point is all"
+
+
+def test_only_trainings_that_are_known_to_have_shared_the_machine_are_said_to_have() -> None:
+    data = comparison((*TWO, ("run:a", "run"), ("random", "random")))
+    for r in data["results"]:
+        evaluated = r["contender"] in ("run:a", "random")
+        r.update(alone=not evaluated, others=0.5 if evaluated else 0.0)
+    assert analyse(data)["warnings"] == [], "an evaluation has no times to leave blank"
+    ours = [r for r in data["results"] if r["contender"] == "dqn"]
+    ours[0].update(alone=False, others=0.2)
+    ours[1].update(alone=False, others=0.0, jobs=2)
+    ours[2].update(alone=False, others=None, jobs=1)
+    shared, unknown = analyse(data)["warnings"]
+    assert shared.startswith("2 of 20 trainings shared the machine with other work")
+    assert unknown.startswith("1 of 20 trainings: times unknown")
+
+
+def test_trainings_by_more_than_one_commit_are_named() -> None:
+    data = comparison()
+    for r in data["results"]:
+        r["commit"] = "a" * 40
+    assert analyse(data)["warnings"] == []
+    data["results"][0]["commit"] = "b" * 40 + "+"
+    assert analyse(data)["warnings"] == ["Trained by more than one commit: dqn by aaaaaaa, bbbbbbb+."]
 
 
 def test_seeds_that_agree_by_chance_are_not_more_certain_than_their_games_allow() -> None:

@@ -7,6 +7,7 @@ import pytest
 from envs.arcade import GAMES
 from envs.arcade import bench as arcade
 from runs import bench, peers
+from runs.recipe import resolve
 
 
 def test_a_speed_on_atari_says_that_our_consoles_have_threads_of_their_own(
@@ -118,3 +119,9 @@ def test_the_viewers_frames_are_counted(tmp_path: Path) -> None:
         canvas = Canvas(800, 600)
         speed, first = bench._look_on(run, canvas, saliency=True, frames=3)
     assert speed > 0 and first > 0 and canvas.array().std() > 5  # something was drawn
+
+
+def test_every_duel_has_a_run_of_ours_that_its_settings_fit() -> None:
+    for duel in bench.TRAINING.values():
+        run = resolve(bench.matched_run(duel), settings=duel.settings)
+        assert getattr(run.agent, "learning_starts", 0) < run.steps == duel.steps

@@ -10,8 +10,9 @@ import pytest
 import agents
 import runs.worker as worker
 from rl.errors import InputError
-from runs.compare import Comparison, compare, failed, run_job
+from runs.compare import Comparison, _spans, compare, failed, run_job
 from runs.plan import make_plan
+from runs.train import git_commit
 
 QUICK = "dqn@default:learning_starts=50,sb3:dqn:learning_starts=50"
 
@@ -64,12 +65,13 @@ def test_the_same_seed_gives_the_same_result(tmp_path: Path, kind: str) -> None:
     for k in range(2):
         comparison = Comparison(found, tmp_path / str(k), 1, videos=False)
         results.append(worker.work(comparison.job(found.sides[0], 0, jobs=1)))
+    assert results[0]["commit"] == git_commit() and results[0]["jobs"] == 1
     a, b = ({k: r[k] for k in ("score", "returns", "steps")} for r in results)
     assert a == b and results[0]["curve"][0][2] == results[1]["curve"][0][2]
 
 
 def test_seeds_take_turns_and_so_do_the_contenders(tmp_path: Path) -> None:
-    comparison = Comparison(plan("dqn,sb3:dqn,sb3:ppo", steps=2000), tmp_path, 3, videos=False)
+    comparison = Comparison(plan("dqn,sb3:dqn,sb3:ppo", steps=3000), tmp_path, 3, videos=False)
     order = [(s.contender.text, seed) for s, seed in comparison.missing()]
     assert order == [
         ("reference", 0),
@@ -115,13 +117,21 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     place.mkdir(parents=True)
     kept = {"status": "ok", "score": {"mean": 499.0, "returns": [499.0]}, "steps": recipe.steps, "seconds": 20.0}
     kept |= {"steps_per_second": 2500.0, "machine": {**record.machine(), "jobs": 1}, "evaluations": []}
-    kept |= {"others": 0.05}
+    kept |= {"others": 0.05, "commit": "c" * 40, "versions": {"torch": "2.0"}}
     (place / "seed-1.json").write_text(json.dumps(kept))
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results")
     comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert [seed for s, seed in comparison.missing() if s.contender.text == "dqn"] == [0, 2]
     reused = comparison.results["dqn", "CartPole-v1", 1]
     assert (reused["score"], reused["seconds"], reused["alone"]) == (499.0, 20.0, True)
+    assert (reused["commit"], reused["versions"]) == ("c" * 40, {"torch": "2.0"})
+    (on,) = comparison.to_json()["contenders"][0]["tasks"].values()
+    assert on["note"] == "recipe cartpole_dqn; seed 1 recorded at ccccccc"
+    (place / "seed-2.json").write_text(json.dumps({"status": "failed", "error": "boom", "commit": "d" * 40}))
+    comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+    assert [seed for s, seed in comparison.missing() if s.contender.text == "dqn"] == [0]
+    lost = comparison.results["dqn", "CartPole-v1", 2]
+    assert (lost["status"], lost["error"], lost["score"], lost["commit"]) == ("failed", "boom", None, "d" * 40)
     (place / "seed-1.json").write_text(json.dumps({**kept, "machine": {"processor": "another", "jobs": 1}}))
     elsewhere = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert elsewhere.results["dqn", "CartPole-v1", 1]["seconds"] is None, "times of another machine do not count"
@@ -132,6 +142,10 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
         assert (found["score"], found["seconds"], found["alone"]) == (499.0, None, False)
     changed = Comparison(make_plan("cartpole_dqn", "dqn:gamma=0.9"), tmp_path / "d", 3, videos=False)
     assert changed.results == {}
+
+
+def test_seeds_are_named_by_spans() -> None:
+    assert _spans([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8"
 
 
 def test_a_failed_seed_is_kept_marked_and_not_tried_again(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import dataclasses
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import envs
 from agents.base import FrameStack as OurStack
 from envs import EnvConfig
 from rl.errors import InputError
-from rl.loop import keep
+from rl.loop import interact, keep
 from runs import peers
 from runs.evaluate import play_games
 from runs.peers import Peer, Reader, build_peer, row_env_class, train_peer
@@ -194,13 +196,13 @@ def test_rhythms_are_translated_to_gradient_updates() -> None:
     assert (fields["update_every"], fields["replay_ratio"]) == (256, 0.5)
     assert fields["target_every"] == 128, "a copy every 10 steps is one after each burst of 128 updates"
     assert fields["epsilon"] == {"start": 1.0, "end": 0.04, "steps": 8000}
-    assert fields["net.hidden"] == (256, 256) and fields["buffer_size"] == 50_000
+    assert fields["net.hidden"] == (256, 256) and fields["buffer_size"] == 100_000
     fields, _, _ = peers.ours_like(build_peer("zoo", "dqn", spec_of("MountainCar-v0")), 120_000)
     assert (fields["replay_ratio"], fields["target_every"]) == (0.5, 300)
     fields, _, _ = peers.ours_like(build_peer("zoo", "dqn", spec_of("LunarLander-v3")), 100_000)
     assert (fields["replay_ratio"], fields["target_every"], fields["learning_starts"]) == (1.0, 250, 0)
     fields, run, lost = peers.ours_like(build_peer("zoo", "ppo", spec_of("Pendulum-v1")), 100_000)
-    assert run == {"num_envs": 4} and lost == []
+    assert run == {"num_envs": 4} and [line.split(":")[0] for line in lost] == ["n_steps=1024"]
     assert (fields["policy.deviation"], fields["noise_every"], fields["policy.log_std"]) == ("gsde", 4, 0.0)
     fields, _, _ = peers.ours_like(build_peer("zoo", "ppo", spec_of("CartPole-v1")), 100_000)
     assert fields["lr"] == {"start": 1e-3, "end": 0.0, "steps": 100_000} and fields["clip"]["start"] == 0.2
@@ -224,6 +226,82 @@ def test_with_sb3s_values_our_network_is_sb3s(algorithm: str, env: str) -> None:
     assert shapes(ours) == shapes(theirs.q_net if algorithm == "dqn" else theirs)
 
 
+def test_our_bursts_and_copies_are_sb3s(monkeypatch: pytest.MonkeyPatch) -> None:
+    peer, spec, steps = build_peer("zoo", "dqn", spec_of("CartPole-v1")), spec_of("CartPole-v1"), 2000
+    fields, run, _ = peers.ours_like(peer, steps)
+    ours: Any = agents.build(peers.apply_fields(agents.config("dqn"), fields)[0], spec, seed=0, **run)
+    updates: list[int] = []  # the step of each
+    ours_copied: list[int] = []  # after how many updates
+
+    def learn(sampled: Any) -> dict[str, Any]:
+        ours.updates += 1
+        updates.append(ours.step)
+        if ours.updates % ours.config.target_every == 0:
+            ours_copied.append(ours.updates)
+        return {}
+
+    monkeypatch.setattr(ours, "learn", learn)
+    stream = envs.make("CartPole-v1", num_envs=1, seed=0, stream="train")
+    for _ in interact(stream, ours, steps):
+        pass
+    stream.close()
+    theirs, theirs_copied = [], []
+    learner = peers.algorithm_class("dqn")
+    count = learner._on_step
+
+    def train(self: Any, gradient_steps: int, batch_size: int) -> None:
+        self._n_updates += gradient_steps
+        theirs.extend([self.num_timesteps] * gradient_steps)
+
+    def on_step(self: Any) -> None:
+        count(self)
+        if self._n_calls % self.target_update_interval == 0 and self._n_updates not in [0, *theirs_copied]:
+            theirs_copied.append(self._n_updates)
+
+    monkeypatch.setattr(learner, "train", train)
+    monkeypatch.setattr(learner, "_on_step", on_step)
+    train_peer(peer, "CartPole-v1", EnvConfig(), steps, 0)
+    assert updates == theirs and len(updates) == 512, "bursts of 128 at 1,024, 1,280, 1,536 and 1,792"
+    assert ours_copied == theirs_copied == [128, 256, 384, 512]
+
+
+def test_a_replay_cut_to_the_budget_never_forgets() -> None:
+    peer, spec = build_peer("sb3", "dqn", spec_of("Probe/OneStep-v0")), spec_of("Probe/OneStep-v0")
+    fields, run, _ = peers.ours_like(peer, 200)
+    config, _ = peers.apply_fields(agents.config("dqn"), fields)
+    agent: Any = agents.build(config, spec, seed=0, **run)
+    stream = envs.make(spec.id, num_envs=1, seed=0, stream="train")
+    for _ in interact(stream, agent, 200):
+        pass
+    stream.close()
+    assert agent.replay.count == 400 and agent.replay.oldest == 0, "every other row starts a game"
+
+
+def test_what_a_normaliser_does_otherwise_in_sb3_is_said() -> None:
+    lost = peers.ours_like(build_peer("zoo", "ppo", spec_of("MountainCar-v0")), 100_000)[2]
+    assert any("VecNormalize's at every step; the first rollout's observations are raw here" in line for line in lost)
+    assert any("rows that start a game count in our rollouts" in line for line in lost)
+    plain = peers.ours_like(build_peer("sb3", "a2c", spec_of("Taxi-v4")), 100_000)[2]
+    assert not any("VecNormalize" in line for line in plain)
+
+
+def test_every_gpus_generator_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    asked: list[Any] = []
+
+    @contextmanager
+    def fork_rng(devices: Any) -> Any:
+        asked.append(list(devices))
+        yield
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.random, "fork_rng", fork_rng)
+    with peers.generators_kept(SimpleNamespace(action_space=peers.action_space(spec_of("CartPole-v1")))):
+        pass
+    assert asked == [[0, 1]]
+
+
 def test_what_a_memory_does_otherwise_in_sb3_is_said() -> None:
     _, _, lost = peers.ours_like(build_peer("zoo", "recurrent_ppo", spec_of("CartPole-NoVelocity-v1")), 10_000)
     assert any("observation, LSTM, net_arch, head in SB3" in line for line in lost)
@@ -237,7 +315,8 @@ def test_ours_take_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
         config, missing = peers.apply_fields(agents.config(algorithm), fields)
         assert missing == [], task
         assert config.gamma == fields["gamma"] and config.net.hidden == fields["net.hidden"]
-        assert all("RMSpropTFLike" in line or "optimize_memory" in line for line in lost), (task, lost)
+        known = ("RMSpropTFLike", "optimize_memory", "rows that start a game", "normalize: ")
+        assert all(any(words in line for words in known) for line in lost), (task, lost)
 
 
 # Training

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def acting(found: Any) -> tuple[bool, float]:
 def test_both_sides_are_evaluated_the_same_way(
     recipe: str, contenders: str, expected: tuple[bool, float], words: str
 ) -> None:
-    plan = make_plan(recipe, contenders, steps=50_000)
+    plan = make_plan(recipe, contenders, steps=150_000)
     assert {s.contender.text: acting(s) for s in plan.sides} == dict.fromkeys(contenders.split(","), expected)
     assert {s.config["evaluation"] for s in plan.sides} == {words}
     assert words in plan.tasks[0].evaluation
@@ -135,7 +136,7 @@ def test_the_budget_without_steps_is_the_recipes_then_the_zoos() -> None:
 
 def test_tasks_and_suites() -> None:
     assert [len(SUITES[name]) for name in ("classic", "arcade", "atari5", "atari26")] == [4, 5, 5, 26]
-    plan = make_plan(None, "sb3:ppo,random", tasks="classic,CartPole-v1", steps=1000)
+    plan = make_plan(None, "sb3:ppo,random", tasks="classic,CartPole-v1", steps=3000)
     assert [t.env for t in plan.tasks] == list(SUITES["classic"])
     assert len(plan.sides) == 8
     with pytest.raises(InputError, match="did you mean 'classic'"):
@@ -248,6 +249,16 @@ def test_names_of_contenders_become_names_of_folders() -> None:
         ("CartPole-v1", "reinforce@zoo", {}, "SB3 has no reinforce"),
         ("CartPole-v1", "zoo:ppo", {"steps": 4}, "8 environments are more than the 4 steps"),
         ("CartPole-v1", "run:/nowhere", {}, "nowhere"),
+        (
+            "CartPole-v1",
+            "sb3:ppo",
+            {"steps": 2000},
+            "'sb3:ppo' learns nothing within 2,000 steps, its rollout takes 2,048",
+        ),
+        ("CartPole-v1", "ppo@default:rollout=999", {"steps": 900}, "its rollout takes 999: give more --steps"),
+        ("CartPole-v1", "sb3:dqn", {"steps": 100}, "its first update is due at 104 \\(learning_starts 100, every 4\\)"),
+        ("CartPole-v1", "dqn@zoo:learning_starts=0", {"steps": 200}, "its first update is due at 256"),
+        ("ALE/Pong-v5", "dqn@zoo", {"steps": 50_000}, "'dqn@zoo': learning_starts 100000 is not below the budget"),
         ("CartPole-v9", "dqn", {}, "CartPole-v9"),
         (None, "dqn", {}, "name a recipe, an environment or --tasks"),
     ],
@@ -277,20 +288,44 @@ def test_a_trained_run_is_evaluated_as_the_task_says(tmp_path: Path, monkeypatch
     settings = ["learning_starts=20", "eval_epsilon=0.3", "eval_episodes=1"]
     train("CartPole-v1", agent="dqn", steps=60, settings=settings, out=tmp_path / "run")
     name = f"run:{tmp_path / 'run'}"
-    assert acting(make_plan("CartPole-v1", f"{name},sb3:dqn", steps=100).sides[1]) == (False, 0.3), "it leads"
-    found = side(make_plan("cartpole_dqn", f"dqn,{name}"), name)
+    assert acting(make_plan("CartPole-v1", f"{name},sb3:dqn", steps=200).sides[1]) == (False, 0.3), "it leads"
+    own = dataclasses.replace(resolve_recipe("cartpole_dqn"), eval_max_steps=7)
+    found = side(make_plan(own, f"dqn,{name}"), name)
     assert acting(found) == (False, 0.0) and found.config["evaluation"] == "greedy"
-    played = []
+    played: list[Any] = []
 
     def play_games(agent: Any, run: Run, **options: Any) -> Any:
-        played.append((agent.draws(options["sample"]), options["sample"]))
+        played.append((agent.draws(options["sample"]), options["sample"], run.eval_max_steps))
         return original(agent, run, **options)
 
     module = sys.modules["runs.evaluate"]
     original = module.play_games  # type: ignore[attr-defined]
     monkeypatch.setattr(module, "play_games", play_games)
     worker.work({**found.job, "contender": name, "seed": 0, "eval_episodes": 2})
-    assert played == [(False, False)]
+    assert played == [(False, False, 7)]
+
+
+def test_a_trained_run_of_another_environment_config_is_refused(tmp_path: Path) -> None:
+    from runs import train
+
+    settings = ["learning_starts=20", "eval_episodes=1", "env.vector=sync"]
+    train("CartPole-v1", agent="dqn", steps=60, settings=settings, out=tmp_path / "run")
+    make_plan("CartPole-v1", f"run:{tmp_path / 'run'}", steps=100)
+    path = tmp_path / "run" / "run.json"
+    info = json.loads(path.read_text())
+    info["recipe"]["env_config"]["max_steps"] = 30
+    path.write_text(json.dumps(info))
+    with pytest.raises(InputError, match="was trained with env_config.max_steps=30, this task has None"):
+        make_plan("CartPole-v1", f"run:{tmp_path / 'run'}", steps=100)
+
+
+def test_whole_episodes_are_learned_from_before_the_longest_rollout_is_full() -> None:
+    assert run_of(make_plan("CartPole-v1", "reinforce@default", steps=900).sides[0]).agent.rollout > 900
+
+
+def test_a_contenders_own_settings_may_bring_its_first_update_into_the_budget() -> None:
+    found = make_plan("ALE/Pong-v5", "dqn@zoo:learning_starts=100", steps=1000).sides[0]
+    assert (run_of(found).steps, run_of(found).agent.learning_starts) == (1000, 100)
 
 
 def test_a_task_is_named_once_and_random_is_nobody_elses_name() -> None:

@@ -117,6 +117,16 @@ def test_blank_times_leave_no_empty_columns(tmp_path: Path) -> None:
     assert "steps/s" not in md and "their times, speed and memory are left blank" in md
 
 
+def test_the_page_says_what_its_cpu_seconds_hold_and_which_commits_trained(tmp_path: Path) -> None:
+    data = comparison()
+    for r in data["results"]:
+        r["commit"] = ("a" if r["seed"] else "b") * 40
+    rp.report(write(tmp_path, data))
+    md = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "CPU in all: of the whole process, evaluations and film too" in md
+    assert "| trained by | aaaaaaa, bbbbbbb |" in md
+
+
 def test_a_comparison_without_results_has_a_page(tmp_path: Path) -> None:
     data = comparison()
     data["results"] = []
