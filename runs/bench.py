@@ -46,6 +46,8 @@ class Duel:
     """Of one repeat; enough that updates are most of it."""
     source: Literal["sb3", "zoo"] = "sb3"
     """Whose hyperparameters: SB3's defaults or the RL Zoo's."""
+    shared: tuple[str, ...] = ()
+    """Hyperparameters that differ from the source's, on both sides."""
     settings: tuple[str, ...] = ()
     """Fields of ours that differ, for the fastest setting."""
     threads: int = 1
@@ -57,8 +59,8 @@ TRAINING: dict[str, Duel] = {
     "cartpole_dqn_zoo": Duel("dqn", "CartPole-v1", 10_000, "zoo"),
     "cartpole_ppo_zoo": Duel("ppo", "CartPole-v1", 20_000, "zoo"),
     "cartpole_a2c_zoo": Duel("a2c", "CartPole-v1", 20_000, "zoo"),
-    "pong_dqn": Duel("dqn", "ALE/Pong-v5", 1_000, "zoo", ("learning_starts=200",), 2),
-    "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", (), 2),
+    "pong_dqn": Duel("dqn", "ALE/Pong-v5", 1_000, "zoo", ("learning_starts=200",), threads=2),
+    "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", threads=2),
 }
 
 
@@ -131,9 +133,8 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
 
     pairs = []
     for repeat in range(repeats + 1):  # the first is the warm-up
-        theirs = sb3_speed(duel.agent, duel.env, duel.steps, source=duel.source, seed=repeat, threads=duel.threads)[
-            "steps_per_second"
-        ]
+        same: dict[str, Any] = {"source": duel.source, "settings": duel.shared, "threads": duel.threads}
+        theirs = sb3_speed(duel.agent, duel.env, duel.steps, seed=repeat, **same)["steps_per_second"]
         ours = our_speed(duel, seed=repeat)
         if repeat:
             pairs.append({"ours": round(ours, 1), "peer": round(theirs, 1)})
@@ -144,7 +145,12 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
         "peer": statistics.median(p["peer"] for p in pairs),
         "ratio": statistics.median(p["ours"] / p["peer"] for p in pairs),
         "repeats": pairs,
-        "settings": {"hyperparameters": duel.source, "threads": duel.threads, "ours": list(duel.settings)},
+        "settings": {
+            "hyperparameters": duel.source,
+            "both": list(duel.shared),
+            "ours": list(duel.settings),
+            "threads": duel.threads,
+        },
         "note": ATARI.format(threads=duel.threads) if is_atari(envs.spec(duel.env)) else "",
     }
 
@@ -166,10 +172,8 @@ def matched_run(duel: Duel) -> Any:
     from runs.peers import apply_fields, build_peer, ours_like
     from runs.recipe import Run
 
-    peer = build_peer(duel.source, duel.agent, envs.spec(duel.env))
+    peer = build_peer(duel.source, duel.agent, envs.spec(duel.env), duel.shared)
     fields, run_fields, _ = ours_like(peer, duel.steps)
-    if "learning_starts" in fields:  # a duel that is shorter has a setting for it
-        fields["learning_starts"] = min(fields["learning_starts"], duel.steps - 1)
     config, _ = apply_fields(agents.config(duel.agent), {**fields, "precision": "fp32"})
     run = Run(env=duel.env, agent=config, steps=duel.steps, eval_episodes=1, eval_max_steps=1, threads=duel.threads)
     return dataclasses.replace(run, **run_fields)

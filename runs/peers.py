@@ -743,7 +743,14 @@ def _ramp(value: Any, steps: int) -> Any:
 
 
 def sb3_speed(
-    algorithm: str, env: str, steps: int, *, source: Literal["sb3", "zoo"] = "sb3", seed: int = 0, threads: int = 1
+    algorithm: str,
+    env: str,
+    steps: int,
+    *,
+    source: Literal["sb3", "zoo"] = "sb3",
+    settings: Sequence[str] = (),
+    seed: int = 0,
+    threads: int = 1,
 ) -> dict[str, Any]:
     """Trains SB3 as its documentation shows, on its own environments and wrappers, and measures that.
 
@@ -755,7 +762,7 @@ def sb3_speed(
 
     torch.set_num_threads(threads)
     spec = envs.spec(env)
-    peer = build_peer(source, algorithm, spec)
+    peer = build_peer(source, algorithm, spec, settings)
     if is_atari(spec):
         import ale_py
         import gymnasium
