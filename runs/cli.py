@@ -269,7 +269,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("run", metavar="RUN")
     p.add_argument("--episodes", type=count, metavar="N", help="games to play (default: the recipe's)")
     p.add_argument("--seed", type=seed, metavar="S", help="seed of the games")
-    p.add_argument("--sample", action="store_true", help="sample actions instead of taking the best one")
+    _add_policy(p)
     _add_device(p)
     _add_json(p)
 
@@ -282,6 +282,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument(
         "--follow", action="store_true", help="attach to a training that is running: always its newest checkpoint"
     )
+    _add_policy(p)
 
     p = verb("play", _play, "play a game yourself, alone or against an agent")
     p.add_argument("env", metavar="ENV")
@@ -360,6 +361,14 @@ def _add_track(p: argparse.ArgumentParser) -> None:
     p.add_argument("--track", type=_one_of(*modes), metavar="|".join(modes), help="Weights & Biases")
 
 
+def _add_policy(p: argparse.ArgumentParser) -> None:
+    how = p.add_mutually_exclusive_group()
+    how.add_argument("--sample", action="store_true", default=None, help="draw actions instead of taking the best one")
+    how.add_argument(
+        "--greedy", action="store_false", dest="sample", help="take the best action where the recipe draws"
+    )
+
+
 def _add_device(p: argparse.ArgumentParser) -> None:
     devices = ("auto", "cpu", "cuda")
     p.add_argument("--device", type=_one_of(*devices), metavar="|".join(devices))
@@ -426,7 +435,7 @@ def _evaluate(a: argparse.Namespace) -> Result:
         a.run,
         episodes=a.episodes,
         seed=a.seed,
-        sample=a.sample or None,
+        sample=a.sample,
         device=a.device,
     )
 
@@ -441,6 +450,7 @@ def _watch(a: argparse.Namespace) -> Result:
         episodes=a.episodes,
         grid=a.grid,
         seed=a.seed,
+        sample=a.sample,
         follow=a.follow or None,
     )
 

@@ -1,8 +1,8 @@
 """PPO on the arcade's Breakout, two million steps; Stable-Baselines3's PPO reached 21.1 (three seeds, 18 minutes).
 
-Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; actions are drawn in evaluation too.
+Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; evaluated greedily, as SB3's `evaluate_policy` does.
 
-Recorded with one seed: 19.4; 5.7 minutes of one core.
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig
@@ -26,6 +26,5 @@ run = Run(
     steps=2_000_000,
     num_envs=64,
     eval_episodes=100,
-    eval_sample=True,
     log_every=50_000,
 )

@@ -258,8 +258,8 @@ def test_every_verb_of_the_design_has_its_options():
     design = {
         "train": "--agent --steps --seed --num-envs --set --out --track --device --watch --json",
         "resume": "--steps",
-        "evaluate": "--episodes --seed --sample --json",
-        "watch": "--video --episodes --grid --seed --follow",
+        "evaluate": "--episodes --seed --sample --greedy --json",
+        "watch": "--video --episodes --grid --seed --follow --sample --greedy",
         "play": "--vs --record",
         "compare": "--agents --tasks --steps --seeds --jobs --on --out --json",
         "report": "",
