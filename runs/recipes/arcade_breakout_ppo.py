@@ -1,6 +1,6 @@
 """PPO on the arcade's Breakout, two million steps; Stable-Baselines3's PPO reached 21.1 (three seeds, 18 minutes).
 
-Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; evaluated greedily, as SB3's `evaluate_policy` does.
+Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; played greedily in evaluation, as by SB3's own.
 
 No result is recorded yet: what stands here is the aim, not a claim.
 """
