@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -131,6 +132,11 @@ class Agent(ABC):
             single = array.size == int(np.prod(leaf.shape)) and array.ndim <= (0 if bare else len(leaf.shape))
             leaves[name] = array.reshape(-1, *leaf.shape)
         return leaves, single
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: what is made at the first use reads the original's weights, and is made anew."""
+        made = {name for kind in type(self).__mro__ for name, x in vars(kind).items() if isinstance(x, cached_property)}
+        return {name: value for name, value in vars(self).items() if name not in made}
 
     # for those who look on
 

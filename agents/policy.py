@@ -247,7 +247,9 @@ class DensePolicy:
     def of(cls, network: ActorCritic) -> DensePolicy | None:
         """`network` by NumPy, or None where it is more than that. Call it when the gradients have their place."""
         head = network.policy
-        if network.critic_torso is None or network.bf16 or not isinstance(head, DiscreteHead):
+        if type(network) is not ActorCritic or type(head) is not DiscreteHead:  # a subclass may say something else
+            return None
+        if network.critic_torso is None or network.bf16:
             return None
         actor, critic = Dense.of(network.torso, head.logits), Dense.of(network.critic_torso, network.value)
         if actor is None or critic is None or head.kind != "discrete":

@@ -43,8 +43,9 @@ class R2D2Config(ValueConfig):
     """Its eps."""
     priority_mix: float = 0.9
     """Eta: a sequence's priority is eta times its largest absolute error plus 1 - eta times the mean."""
-    huber: bool = True
-    """Huber loss with delta 1; else squared error."""
+    huber: bool = False
+    """Huber loss with delta 1; else squared error, as in the paper. Beyond delta it regresses on the median: where
+    games are short and values large, most targets are a bootstrap, and without `rescale` the values run away."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

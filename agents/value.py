@@ -182,7 +182,7 @@ class ValueNetwork(nn.Module):
     def dense(self) -> Dense | None:
         """The network by NumPy where it is nothing but plain layers and one value for each action, else None."""
         head = self.head
-        return Dense.of(self.torso, head.advantage) if isinstance(head, ValueHead) and head.plain else None
+        return Dense.of(self.torso, head.advantage) if type(head) is ValueHead and head.plain else None
 
 
 T = TypeVar("T")

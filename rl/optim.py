@@ -153,4 +153,4 @@ class FlatOptimizer:
         return dict(self.state)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.state = {k: v.to(self.flat.device) if isinstance(v, Tensor) and v.dim() else v for k, v in state.items()}
+        self.state = {k: v.to(self.flat.device) if isinstance(v, Tensor) else v for k, v in state.items()}

@@ -72,7 +72,7 @@ class Dense:
         parameters.
         """
         mlp = torso.plain_mlp
-        if mlp is None or torso.core is not None or mlp.activation not in ("relu", "tanh"):
+        if type(torso) is not Torso or mlp is None or torso.core is not None or mlp.activation not in ("relu", "tanh"):
             return None
         linears = [linear for linear, _ in mlp.layers] + [head]
         if any(type(layer) is not nn.Linear for layer in linears):  # a subclass or a parametrization is more

@@ -43,7 +43,7 @@ class MLP(nn.Sequential):
     """Linear, (LayerNorm,) activation for each width in `hidden`; [..., features] to [..., hidden[-1]].
 
     A step of a small network is mostly Python, so layers are applied without a module call each (measured: half the
-    time for one observation and 64-64). Hooks on a linear layer still fire.
+    time for one observation and 64-64). Hooks on a linear layer still fire, but where `rl.networks.dense` stands in.
     """
 
     def __init__(self, features: int, hidden: tuple[int, ...], config: NetConfig) -> None:

@@ -58,9 +58,9 @@ class Torso(nn.Module):
         self.state_size = core.state_size if core else 0
         self._name, leaf = next(iter(spec.obs.items()))
         self._dims = {name: len(leaf.shape) + (stack > 1) for name, leaf in spec.obs.items()}
-        # One plain vector needs no stem and no reshaping: its MLP takes any leading dimensions.
+        # One plain vector needs no stem and no reshaping: its MLP takes any leading dimensions. A subclass may be more.
         plain = len(spec.obs) == 1 and leaf.kind == "vector" and leaf.dtype == "float32" and len(leaf.shape) == 1
-        self._plain = plain and stack == 1 and isinstance(encoder, Encoder)
+        self._plain = plain and stack == 1 and type(encoder) is Encoder and type(encoder.mlp) is MLP
 
     @property
     def plain_mlp(self) -> MLP | None:
