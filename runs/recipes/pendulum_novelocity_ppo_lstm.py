@@ -3,12 +3,13 @@
 Up against Stable-Baselines3's RL Zoo, -218 (one seed), with the Zoo's hyperparameters, but for minibatches: ours are
 whole environments, of which shorter rollouts make more. `pendulum_novelocity_ppo_stack` sees four frames instead.
 
-Recorded with five seeds: -260.9, -481.9, -272.6, -310.3, -193.0; 0.9 minutes of one core.
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig
 from rl.distributions import PolicyConfig
 from rl.networks import NetConfig
+from rl.schedules import Ramp
 from runs.recipe import Run
 
 run = Run(
@@ -22,7 +23,7 @@ run = Run(
         rollout=128,
         minibatch_size=128,
         epochs=10,
-        lr=1e-3,
+        lr=Ramp(1e-3, 0.0, 100_000),
         normalize_obs=True,
         normalize_return=True,
     ),
