@@ -1,7 +1,8 @@
 """PPO with an LSTM swings up Pendulum without seeing its velocity: an average of -200 or better in 100,000 steps.
 
-Up against Stable-Baselines3's RL Zoo, -218 (one seed), with the Zoo's hyperparameters, but for minibatches: ours are
-whole environments, of which shorter rollouts make more. `pendulum_novelocity_ppo_stack` sees four frames instead.
+Up against Stable-Baselines3's RL Zoo, -218 (one seed), with the Zoo's hyperparameters, but for a learning rate that
+falls, and minibatches: ours are whole environments, of which shorter rollouts make more.
+`pendulum_novelocity_ppo_stack` sees four frames instead.
 
 No result is recorded yet: what stands here is the aim, not a claim.
 """
