@@ -3,7 +3,7 @@
 Published: rl_games' PPO, 20 after 1.47M steps; Stable-Baselines3's RL Zoo, 21 after 10M (one seed). The small network
 of Mnih et al. 2013 costs a third of the usual one. Protocol `nature`, as for `pong_dqn`.
 
-No result is recorded yet: what stands here is the aim, not a claim.
+Recorded with one seed: 2.7; 97.3 minutes of one core.
 """
 
 from agents.ppo import PPOConfig
