@@ -61,7 +61,7 @@ def acting(found: Any) -> tuple[bool, float]:
 @pytest.mark.parametrize(
     ("recipe", "contenders", "expected", "words"),
     [
-        ("arcade_breakout_ppo", "ppo,ppo@default,ppo@sb3,a2c,sb3:ppo,sb3:a2c", (True, 0.0), "sampled"),
+        ("arcade_space_invaders_ppo", "ppo,ppo@default,ppo@sb3,a2c,sb3:ppo,sb3:a2c", (True, 0.0), "sampled"),
         (
             "pong_dqn",
             "dqn,dqn@default,dqn@zoo,rainbow,sb3:dqn,zoo:qrdqn",
@@ -83,7 +83,7 @@ def test_both_sides_are_evaluated_the_same_way(
 
 
 def test_policies_and_value_learners_each_go_by_their_own_first_recipe() -> None:
-    plan = make_plan("arcade_breakout_ppo", "dqn,ppo,sb3:dqn,sb3:ppo", steps=50_000)
+    plan = make_plan("arcade_space_invaders_ppo", "dqn,ppo,sb3:dqn,sb3:ppo", steps=50_000)
     assert [acting(s) for s in plan.sides] == [(False, 0.0), (True, 0.0)] * 2
     plan = make_plan("pong_dqn", "dqn,ppo,sb3:ppo:n_steps=64,dqn:eval_epsilon=0.1", steps=50_000)
     assert [acting(s) for s in plan.sides] == [(False, 0.01), (True, 0.0), (True, 0.0), (False, 0.1)]
@@ -95,7 +95,7 @@ def test_a_value_learner_whose_recipe_samples_lends_its_last_epsilon_to_all() ->
 
 
 def test_sb3_reads_boards_flat_and_that_is_said() -> None:
-    plan = make_plan("arcade_breakout_ppo", "ppo,ppo@sb3,sb3:ppo", steps=50_000)
+    plan = make_plan("arcade_space_invaders_ppo", "ppo,ppo@sb3,sb3:ppo", steps=50_000)
     assert ["flat vector" in s.note for s in plan.sides] == [False, True, True]
     assert not any("flat vector" in s.note for s in make_plan("CartPole-v1", "sb3:ppo,ppo@sb3", steps=5000).sides)
 
