@@ -329,22 +329,23 @@ class Event:
 
 
 _window_open = False
-NO_DISPLAY = "no display to open a window on: use --video FILE to write a video instead"
+NO_DISPLAY = "no display to open a window on"
+FILM = "use --video FILE to write a video instead"
 
 
-def require_display() -> None:
-    """Raises `InputError` where no window could be opened, before anything else is done for it."""
+def require_display(mend: str = FILM) -> None:
+    """Raises `InputError` with the `mend` where no window could be opened, before anything else is done for it."""
     if sys.platform.startswith("linux") and not os.environ.get("SDL_VIDEODRIVER"):
         if os.environ.get("WAYLAND_DISPLAY"):
             return
         if not os.environ.get("DISPLAY"):
-            raise InputError(NO_DISPLAY)  # SDL would quietly draw into nowhere
+            raise InputError(f"{NO_DISPLAY}: {mend}")  # SDL would quietly draw into nowhere
         os.environ["SDL_VIDEODRIVER"] = "x11"  # where X fails, SDL would try Wayland next, and complain
         try:
             pygame.display.init()
         except pygame.error as error:
             del os.environ["SDL_VIDEODRIVER"]
-            raise InputError(f"{NO_DISPLAY} ({error})") from error
+            raise InputError(f"{NO_DISPLAY}: {mend} ({error})") from error
 
 
 class Window:
@@ -367,10 +368,10 @@ class Window:
             self._screen = pygame.display.set_mode((width, height), pygame.RESIZABLE)
         except pygame.error as error:
             pygame.display.quit()
-            raise InputError(f"{NO_DISPLAY} ({error})") from error
+            raise InputError(f"{NO_DISPLAY}: {FILM} ({error})") from error
         if not os.environ.get("SDL_VIDEODRIVER") and pygame.display.get_driver() in ("offscreen", "dummy"):
             pygame.display.quit()
-            raise InputError(NO_DISPLAY)
+            raise InputError(f"{NO_DISPLAY}: {FILM}")
         _window_open = self._open = True
         pygame.display.set_caption(title)
         pygame.key.set_repeat()  # a held key is one press

@@ -484,7 +484,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         finally:
             with _children_lock:
                 _children.discard(child)
-        if _stopping.is_set() or child.returncode in (130, 143):
+        if _stopping.is_set() or child.returncode in (130, 143, -signal.SIGINT, -signal.SIGTERM):
             raise RunError(f"{job['contender']} seed {job['seed']} was interrupted; the same command goes on")
         if target.exists():
             result = dict(read_json(target))
@@ -492,7 +492,8 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
             lines = [line for line in said.splitlines() if line.strip()]
             reason = lines[-1].strip() if lines else f"exit status {child.returncode}"
             if child.returncode < 0:
-                reason = f"killed by {signal.Signals(-child.returncode).name}: out of memory?"
+                killer = signal.Signals(-child.returncode).name
+                reason = f"killed by {killer}" + ": out of memory?" * (killer == "SIGKILL")
             result = failed(job, reason)
         return {**result, "wall": round(time.monotonic() - begun, 3)}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).parent / "recipes"
-RESULTS = Path(__file__).parent / "results"
+AIM = "No result is recorded yet: what stands here is the aim, not a claim."
+"""What a recipe's docstring says until it has one."""
 
 EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
 """Part of an entry point -> what environments from there need beyond our dependencies."""
@@ -27,8 +28,8 @@ def recipe_names() -> list[str]:
 
 def recipes() -> dict[str, str]:
     """Recipe name -> the first line of its docstring, called an aim where no result is recorded."""
-    words = {name: _words(RECIPES / f"{name}.py") for name in recipe_names()}
-    return {name: ("" if (RESULTS / name).exists() else "aim: ") + said for name, said in words.items()}
+    said = {name: _docstring(RECIPES / f"{name}.py") for name in recipe_names()}
+    return {name: "aim: " * (AIM in words) + words.partition("\n")[0] for name, words in said.items()}
 
 
 def agents() -> dict[str, str]:
@@ -43,7 +44,8 @@ def agents() -> dict[str, str]:
         if spec is None or spec.origin is None:
             found[name] = "from an installed package"
         else:
-            found[name] = _words(Path(spec.origin), attribute if name in players.PRESETS else None)
+            words = _docstring(Path(spec.origin), attribute if name in players.PRESETS else None)
+            found[name] = words.partition("\n")[0]
     return found
 
 
@@ -70,9 +72,9 @@ def _newest(families: dict[str, str]) -> dict[str, str]:
     return {f"{stem}-v{version}": families[f"{stem}-v{version}"] for stem, version in versions.items()}
 
 
-def _words(path: Path, function: str | None = None) -> str:
-    """The first line of a file's docstring, or of a function's in it."""
+def _docstring(path: Path, function: str | None = None) -> str:
+    """A file's docstring, or that of a function in it."""
     tree: Any = ast.parse(path.read_text(encoding="utf-8"))
     if function is not None:
         tree = next((node for node in tree.body if getattr(node, "name", None) == function), tree)
-    return (ast.get_docstring(tree) or "").partition("\n")[0]
+    return ast.get_docstring(tree) or ""

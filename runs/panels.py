@@ -147,7 +147,7 @@ def draw_grid(canvas: Canvas, views: Sequence[View]) -> None:
         cell = canvas.part(k % columns * wide, bar + k // columns * high, wide, high)
         cell.picture(view.picture, 2, 2, cell.width - 4, cell.height - line - 2, view.stretch)
         total = view.trace.returns[-1] if view.trace.returns else 0.0
-        words = f"game {view.episode}   return {round(total, 1):g}   step {view.step:,}"
+        words = f"game {view.episode + 1}   return {round(total, 1):g}   step {view.step:,}"
         cell.text(words, cell.width / 2, cell.height - line / 2, line * 0.66, drawing.MUTED, "centre")
         if view.over:
             cell.rect(0, 0, cell.width, cell.height - line, (*drawing.INK, 130))

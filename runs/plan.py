@@ -148,6 +148,8 @@ def make_plan(
     wanted = _tasks(tasks) if tasks else [(base.env, None, None)] if base is not None else []
     if not wanted:
         raise InputError("compare: name a recipe, an environment or --tasks")
+    if steps and all(budget for *_, budget in wanted):
+        raise InputError(f"--steps {steps:,} has no effect: every task names its own budget, give --tasks with others")
     plan = Plan([], parsed, [], [])
     for env, given, budget in wanted:
         own = given or (base if named and base is not None and base.env == env else None)

@@ -48,7 +48,7 @@ def play(
     """
     from envs.drawing import Window, require_display
 
-    require_display()
+    require_display("playing needs one; `rl watch RUN --video FILE` films an agent without")
     seed = secrets.randbelow(2**31) if seed is None else seed
     rival = None if vs is None else _rival(env, vs, seed)
     try:

@@ -181,6 +181,10 @@ class Player:
         from runs.panels import View
 
         trace = self.episodes[i].trace
+        game = self.game(i)
+        left = game < 0  # none: the last one stays, as it ended
+        if left:
+            game = max((j for j, env in self.finished if env == i), default=0)
         step = self.agent.step
         steps = f"{step / 1e6:g}M" if step >= 1_000_000 else f"{step / 1e3:g}k" if step >= 1000 else str(step)
         return View(
@@ -190,11 +194,11 @@ class Player:
             names=self.names,
             thought=self.thoughts[i],
             trace=trace,
-            episode=max(0, self.game(i)),
+            episode=game,
             step=max(0, len(trace.values) - 1),
             sampled=self.sampled,
             human=self.human is not None,
-            over=bool(self.ts.last[i]),
+            over=left or bool(self.ts.last[i]),
             heat=self.heat if self.show_saliency and i == 0 else None,
             heat_area=self.heat_area,
             curve=None if self.follower is None else self.follower.curve,

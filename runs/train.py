@@ -291,7 +291,8 @@ class Session:
             self.agent.load_agent_state(checkpoint.load_tree(saved, "agent"))
             self.agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
             self.episodes.load_state_dict(session["episodes"])
-            self.ts = self.env.load_state_dict(session["env"])
+            games = session["env"]
+        self.ts = self.env.load_state_dict(games)  # what an environment raises is its own
 
     def _film(self) -> None:
         """One evaluation game as a video in the run folder, made from the checkpoint's own agent in this process."""

@@ -380,6 +380,18 @@ def test_the_agent_in_readme_is_whole(here, capfd, monkeypatch):
     sys.modules.pop("mine", None)
 
 
+@pytest.mark.parametrize("agent", ["dqn", "ppo"])
+def test_the_network_in_readme_is_whole(agent, here, capfd, monkeypatch):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    begin = text.index("import torch\nfrom torch import nn")
+    (here / "tinynet.py").write_text(text[begin : text.index("```", begin)], encoding="utf-8")
+    monkeypatch.syspath_prepend(here)
+    words = ["train", "CartPole-v1", "--agent", agent, "--set", "net.encoder=tinynet:Tiny", "--set", "eval_episodes=1"]
+    words += ["--set", "learning_starts=20"] if agent == "dqn" else ["--set", "rollout=16"]
+    assert cli.main([*words, "--steps", "600", "--out", agent, "--track", "off", "--quiet"]) == 0
+    sys.modules.pop("tinynet", None)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_final_evaluation_can_be_stopped_and_the_training_is_kept(number, status, here, capfd):

@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 import agents
 import runs.worker as worker
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from runs.compare import Comparison, _spans, compare, failed, run_job
 from runs.plan import make_plan
 from runs.train import git_commit
@@ -237,3 +239,25 @@ def test_a_lost_node_costs_its_training_only_which_is_sent_again(tmp_path: Path)
     assert flag.exists(), "the node was lost"
     assert [len(c["scores"]) for c in found["contenders"]] == [2] and found["contenders"][0]["failed"] == []
     ray.shutdown()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_training_that_somebody_ended_is_no_failed_seed(name: str, monkeypatch: Any) -> None:
+    """SIGTERM before the worker's handler is there ends it as a signal does; SIGKILL is the memory killer's."""
+
+    class Ended:
+        returncode = -int(signal.Signals[name])
+
+        def __init__(self, *given: Any, **named: Any) -> None: ...
+
+        def communicate(self) -> tuple[None, str]:
+            return None, ""
+
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    job = {"contender": "dqn", "env": "CartPole-v1", "seed": 0}
+    if name == "SIGTERM":
+        with pytest.raises(RunError, match="was interrupted; the same command goes on"):
+            run_job(job)
+    else:
+        assert run_job(job)["error"] == "killed by SIGKILL: out of memory?"

@@ -335,3 +335,10 @@ def test_a_task_is_named_once_and_random_is_nobody_elses_name() -> None:
     for text in ("random=dqn", "chance=random"):
         with pytest.raises(InputError, match="random is the random policy's name"):
             make_plan(None, text, "CartPole-v1@3000", None)
+
+
+def test_steps_that_no_task_would_take_are_refused() -> None:
+    with pytest.raises(InputError, match=r"--steps 600 has no effect: every task names its own budget"):
+        make_plan(None, "ppo", tasks=["CartPole-v1@50000", "Acrobot-v1@60000"], steps=600)
+    plan = make_plan(None, "ppo", tasks=["CartPole-v1@50000", "Acrobot-v1"], steps=60_000)
+    assert [t.steps for t in plan.tasks] == [50_000, 60_000]

@@ -301,7 +301,9 @@ def test_bad_input_is_one_line(cartpole, tmp_path, capsys, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     if sys.platform.startswith("linux"):
         assert cli.main(["play", "CartPole-v1"]) == 2
-        assert "no display to open a window on" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "no display to open a window on" in said
+        assert "use --video" not in said  # which play has not
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     with pytest.raises(InputError, match=r"Blind cannot be shown: it has no render_mode rgb_array"):
         play("tests.runs.test_play:Blind")

@@ -7,12 +7,10 @@ import ast
 import pytest
 
 from envs.arcade import GAMES
-from runs.listing import RECIPES, recipe_names
+from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import agent_name, resolve
 from runs.record import RESULTS, fingerprint
 from runs.settings import from_json, to_json
-
-AIM = "No result is recorded yet: what stands here is the aim, not a claim."
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -26,7 +26,7 @@ from runs.panels import draw_view
 from runs.player import Player
 from runs.recipe import resolve
 from runs.thoughts import read_thoughts
-from runs.watch import Desk, _film, film, open_viewer, watch
+from runs.watch import Desk, _film, film, open_player, open_viewer, watch
 
 av = pytest.importorskip("av")
 SMALL = ["learning_starts=60", "batch_size=8", "hidden=16", "eval_episodes=1", "eval_max_steps=30", "save_every=100"]
@@ -63,6 +63,14 @@ def test_a_video_holds_the_games_of_an_evaluation(cartpole, tmp_path):
     assert shown[0].shape == (240, 320, 3)
     assert cli.main(["watch", str(cartpole), "--video", str(tmp_path / "b.mp4"), "--episodes", "1"]) == 0
     assert (tmp_path / "b.mp4").stat().st_size > 1000
+
+
+def test_a_game_that_is_over_keeps_its_number_and_its_end(cartpole):
+    with no_display(), open_player(cartpole, count=2, games=2) as player:
+        while len(player.finished) < 2:
+            player.step()
+        ended = {env: (player.view(env).episode, player.view(env).over) for env in range(2)}
+    assert ended == {0: (0, True), 1: (1, True)}
 
 
 def test_a_grid_plays_as_many_games_at_once(cartpole, tmp_path):
