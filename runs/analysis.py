@@ -502,6 +502,14 @@ def say_suits(lead: Mapping[str, Any]) -> str:
     return f"{lead['env']}: {lead['best']} scored highest (IQM {number(lead['iqm'])}).{others}"
 
 
+def _lead(lead: Mapping[str, Any]) -> str:
+    place = f"{lead['best']} on {lead['env']}"
+    if lead["seeds"] == 1:
+        return f"{place}, with one seed, which allows no verdict"
+    others = sum(len(lead[kind]) for kind in ("worse", "equivalent", "open"))
+    return f"{place}, better than {len(lead['worse'])} of the {others} others"
+
+
 def _signed(x: float, shown: Callable[[float], str] = number) -> str:
     return ("+" if x > 0 else "") + shown(x)
 
@@ -520,13 +528,7 @@ def _headline(found: Mapping[str, Any]) -> str:
     """Who leads on which task, where only ours play; else the first pair with a peer in it, over all tasks."""
     leads = [lead for lead in found["suits"] if lead["best"] is not None]
     if leads:
-        others = [sum(len(lead[kind]) for kind in ("worse", "equivalent", "open")) for lead in leads]
-        return "Highest score: {}.".format(
-            "; ".join(
-                f"{lead['best']} on {lead['env']}, better than {len(lead['worse'])} of the {count} others"
-                for lead, count in zip(leads, others, strict=True)
-            )
-        )
+        return "Highest score: {}.".format("; ".join(map(_lead, leads)))
     if found["aggregate"] and found["aggregate"]["pairs"]:
         pair = found["aggregate"]["pairs"][0]
         count = len(found["aggregate"]["tasks"])

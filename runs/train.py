@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from rl.device import keep_freed_memory
 from rl.errors import InputError, RunError
 from rl.frames import available_memory
 from rl.loop import Slot, interact
-from rl.schedules import crossed
+from rl.schedules import Ramp, crossed
 from rl.secrets import redact_command
 from rl.tracking import Tracker
 from rl.types import Env, TimeStep
@@ -107,7 +108,9 @@ def resume(
         info, manifest = folder.read_info(), found.manifest
         run = from_run_json(found.run / "run.json")
         if steps is not None:
-            run = resolve_recipe(run, steps=steps)
+            before, run = run, resolve_recipe(run, steps=steps)
+            for line in outlasted(before, run):
+                print(line, file=sys.stderr)
         if run.steps <= manifest["step"]:
             raise InputError(
                 f"{path} has already made {manifest['step']} steps: give a larger total with --steps; "
@@ -393,6 +396,19 @@ def build(run: Run, spec: Any, device: str) -> Agent:
     """The agent of a run."""
     agent: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=device)
     return agent
+
+
+def outlasted(before: Run, run: Run) -> list[str]:
+    """One line for each schedule of the agent that was made for the budget `before` and ends within that of `run`.
+
+    A resumed run keeps its schedules, so that it equals one that had the larger budget from the start.
+    """
+    ramps = {f.name: getattr(run.agent, f.name) for f in dataclasses.fields(run.agent)}
+    return [
+        f"agent.{name} ends its schedule after {ramp.steps:,} steps and stays at {ramp.end:g}"
+        for name, ramp in ramps.items()
+        if isinstance(ramp, Ramp) and before.steps <= ramp.steps < run.steps
+    ]
 
 
 def preflight(agent: Agent) -> None:

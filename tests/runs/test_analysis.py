@@ -111,8 +111,10 @@ def test_a_lead_that_the_seeds_do_not_support_is_no_lead() -> None:
     assert "better than 0 of the 2 others" in few["headline"]
     same = analyse(comparison(VARIANTS, gap=0.0, spread=0.001))["suits"][0]
     assert len(same["equivalent"]) == 2 and "Equivalent within the margin: " in say_suits(same)
-    one = analyse(comparison(VARIANTS, gap=0.5, seeds=1))["suits"][0]
+    alone = analyse(comparison(VARIANTS, gap=0.5, seeds=1))
+    (one,) = alone["suits"]
     assert one["worse"] == [] and "with 1 seed:" in say_suits(one)
+    assert alone["headline"].endswith("with one seed, which allows no verdict.")
     data = comparison(VARIANTS)
     data["results"] = []
     assert say_suits(analyse(data)["suits"][0]) == "CartPole-v1: no training has finished yet."

@@ -209,6 +209,26 @@ def test_the_study_of_networks_compares_five_on_four_problems_within_three_perce
         assert max(counts) < 1.03 * min(counts), task.env
 
 
+def test_the_study_of_rainbow_takes_one_piece_away_at_a_time() -> None:
+    args = cli._parse(["compare", "@runs/studies/rainbow.args"])
+    whole, *rest = make_plan(None, args.agents, args.tasks).sides
+    assert "rainbow" in whole.note
+    pieces = {
+        "no multi-step returns": {"n_step"},
+        "no priorities": {"prioritized"},
+        "no noisy layers": {"noisy", "epsilon"},
+        "no dueling": {"dueling"},
+        "no double": {"double"},
+        "no distribution": {"name", "atoms", "v_min", "v_max", "huber"},
+    }
+    assert [side.contender.text for side in rest] == [*pieces, "DQN"]
+    agent = whole.job["run"]["agent"]
+    for side in rest[:-1]:
+        other = side.job["run"]["agent"]
+        changed = {k for k in agent.keys() | other.keys() if agent.get(k, "none") != other.get(k, "none")}
+        assert changed == pieces[side.contender.text]
+
+
 def test_the_fingerprint_is_of_what_the_training_depends_on() -> None:
     a = make_plan("CartPole-v1", "dqn,sb3:dqn", steps=3000).sides
     b = make_plan("CartPole-v1", "sb3:dqn,dqn", steps=3000).sides

@@ -132,11 +132,14 @@ def test_pong_cut_anywhere_equals_the_uninterrupted_run(num_envs: int, tmp_path:
         check_cut(run, int(cut), whole, tmp_path / f"cut{i}")
 
 
-def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path) -> None:
-    run = run_of("CartPole-v1", 2)
+def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path, capsys: Any) -> None:
+    agent = dataclasses.replace(SMALL, lr=Ramp(1e-3, 1e-5, 150))  # epsilon's ramp has ended before: no surprise
+    run = run_of("CartPole-v1", 2, agent=agent)
     train(run, out=tmp_path / "whole")
     train(dataclasses.replace(run, steps=150), out=tmp_path / "short")
     assert resume(tmp_path / "short", steps=300)["steps"] == 300
+    assert capsys.readouterr().err == "agent.lr ends its schedule after 150 steps and stays at 1e-05\n"
+    assert_equal(final_state(tmp_path / "short"), final_state(tmp_path / "whole"))
     assert json.loads((tmp_path / "short" / "run.json").read_text())["recipe"]["steps"] == 300
 
 
