@@ -202,11 +202,16 @@ class ActorCritic(nn.Module):
         self.bf16 = False
 
     def forward(
-        self, obs: dict[str, Tensor], state: Tensor, first: Tensor | None = None, mask: Tensor | None = None
+        self,
+        obs: dict[str, Tensor],
+        state: Tensor | None = None,
+        first: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Policy:
         """Rows with any leading dimensions.
 
-        With a memory they are [T, B] and `first` [T, B] restarts it, or one row, [B] and `first` [B].
+        With a memory they are [T, B] and `first` [T, B] restarts it, or one row, [B] and `first` [B]. `state`
+        [B, state_size] is the one before them, None stands for zeros.
         """
         if self.normaliser is not None:
             obs = self.normaliser(obs)
@@ -214,6 +219,9 @@ class ActorCritic(nn.Module):
         if row:
             assert first is not None
             obs, first = {k: v.unsqueeze(0) for k, v in obs.items()}, first.unsqueeze(0)
+        if state is None:
+            some = next(iter(obs.values()))
+            state = torch.zeros(some.shape[1 if self.state_size else 0], self.state_size, device=some.device)
         if self.bf16:
             with torch.autocast(state.device.type, torch.bfloat16):
                 actor, critic, state = self._features(obs, state, first)

@@ -2,7 +2,7 @@
 
 Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; played greedily in evaluation, as by SB3's own.
 
-Recorded with one seed: 6.1; 5.0 minutes of one core.
+Recorded with three seeds: 6.1, 6.3, 4.4; 5.0 minutes of one core.
 """
 
 from agents.ppo import PPOConfig

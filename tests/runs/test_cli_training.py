@@ -16,6 +16,7 @@ import gymnasium
 import pytest
 
 from runs import cli
+from runs.listing import recipe_names
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = ["--steps", "600", "--set", "learning_starts=100", "--set", "eval_episodes=2", "--track", "off", "--quiet"]
@@ -367,6 +368,13 @@ def test_output_piped_to_head_ends_quietly(here):
 def test_inspect_prints_the_network(here, capfd):
     assert cli.main(["inspect", "CartPole-v1", "--agent", "dqn"]) == 0
     assert "Linear" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_inspect_takes_every_recipe(recipe, here, capfd):
+    assert cli.main(["inspect", recipe, "--json"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert shown["parameters"] > 0 and shown["multiply_adds"] > 0
 
 
 def test_the_agent_in_readme_is_whole(here, capfd, monkeypatch):
