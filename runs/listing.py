@@ -14,6 +14,10 @@ AIM = "No result is recorded yet: what stands here is the aim, not a claim."
 EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
 """Part of an entry point -> what environments from there need beyond our dependencies."""
 
+FAMILIES = ("Arcade", "Gymnasium", "Memory", "ALE")
+"""In this order, before the families that packages add."""
+PROBES = "Probe: tiny, for tests, their values are known"
+
 
 def listing(what: str | None = None) -> dict[str, Any]:
     """For each kind (or for `what` alone: recipes, agents or envs) the names, each with a few words."""
@@ -59,8 +63,17 @@ def environments() -> dict[str, str]:
     for name in envs.ids():
         entry = str(spec.entry_point) if (spec := gymnasium.registry.get(name)) else ""
         extra = next((words for part, words in EXTRAS.items() if part in entry), None)
-        found[name] = extra or (name.partition("/")[0] if "/" in name else "Gymnasium")
-    return _newest({name: family for name, family in found.items() if not name.startswith(("GymV21", "GymV26"))})
+        family = name.partition("/")[0] if "/" in name else "Gymnasium"
+        found[name] = extra or (PROBES if family == "Probe" else family)
+    listed = {name: family for name, family in found.items() if not name.startswith(("GymV21", "GymV26"))}
+    return _newest(dict(sorted(listed.items(), key=lambda item: _place(item[1]))))
+
+
+def _place(family: str) -> int:
+    """Where a family stands in the list: ours and the usual first, the tests' own last."""
+    if family in FAMILIES:
+        return FAMILIES.index(family)
+    return len(FAMILIES) + (family == PROBES)
 
 
 def _newest(families: dict[str, str]) -> dict[str, str]:

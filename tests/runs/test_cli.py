@@ -275,6 +275,13 @@ def test_every_verb_of_the_design_has_its_options():
         assert set(options.split()) | {"--quiet", "--verbose"} <= has, verb
 
 
+def test_list_envs_begins_with_the_games_and_ends_with_the_tests_own():
+    done = rl("list", "envs", "--json")
+    families = list(dict.fromkeys(json.loads(done.stdout)["envs"].values()))
+    assert families[:4] == ["Arcade", "Gymnasium", "Memory", "ALE"]
+    assert families[-1].startswith("Probe: ")
+
+
 def test_list_recipes_shows_each_with_its_claim():
     done = rl("list", "recipes", "--json")
     assert done.returncode == 0, done.stderr
