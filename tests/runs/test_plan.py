@@ -220,6 +220,7 @@ def test_the_study_of_rainbow_takes_one_piece_away_at_a_time() -> None:
         "no dueling": {"dueling"},
         "no double": {"double"},
         "no distribution": {"name", "atoms", "v_min", "v_max", "huber"},
+        "support around 0": {"v_min"},
     }
     assert [side.contender.text for side in rest] == [*pieces, "DQN"]
     agent = whole.job["run"]["agent"]
