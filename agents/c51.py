@@ -12,6 +12,9 @@ from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
 from rl.errors import InputError
 from rl.losses import bootstrap, take
 
+DEPTH = 20.0
+"""Nats between the logits of `initial` and of the atom farthest from it."""
+
 
 @dataclass(frozen=True)
 class C51Config(ValueConfig):
@@ -23,6 +26,11 @@ class C51Config(ValueConfig):
     """Lowest return that can be told apart, discounted and clipped as the learner sees it."""
     v_max: float = 10.0
     """Highest return that can be told apart."""
+    initial: float | None = None
+    """Return at which an untrained network's distributions are heaped up; none as published, even over the support.
+
+    Even ones bootstrap from the support's middle, which takes as many target networks to forget as gamma is near 1.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -30,6 +38,10 @@ class C51Config(ValueConfig):
             raise InputError(f"atoms must be at least 2, got {self.atoms}")
         if not self.v_min < self.v_max:
             raise InputError(f"v_min must be below v_max, got {self.v_min} and {self.v_max}")
+        if self.initial is not None and not self.v_min <= self.initial <= self.v_max:
+            raise InputError(
+                f"initial must lie between v_min and v_max, {self.v_min} and {self.v_max}, got {self.initial}"
+            )
 
 
 class C51(ValueAgent):
@@ -43,6 +55,11 @@ class C51(ValueAgent):
         c = self.config
         self.support = torch.linspace(c.v_min, c.v_max, c.atoms, device=self.device)
         """The atoms' returns, [Z]."""
+        self.prior = torch.zeros_like(self.support)
+        """What the logits of an untrained network are about, [Z]: steps down on both sides of `initial`."""
+        if c.initial is not None:
+            away = (self.support - c.initial).abs()
+            self.prior = -DEPTH * away / away.max()
         return super().build_network()
 
     @property
@@ -50,7 +67,8 @@ class C51(ValueAgent):
         return self.config.atoms
 
     def read(self, head: Tensor) -> Q:
-        return Q(head.softmax(-1) @ self.support, logits=head)
+        logits = head + self.prior
+        return Q(logits.softmax(-1) @ self.support, logits=logits)
 
     def loss(self, batch: Batch) -> Loss:
         with torch.no_grad():

@@ -190,3 +190,27 @@ def test_priorities_follow_the_divergence() -> None:
 def test_bad_fields_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         C51Config(**fields)
+
+
+@pytest.mark.parametrize("initial", [None, 1.0])
+def test_an_untrained_network_expects_the_initial_return_and_bootstraps_from_it(initial: float | None) -> None:
+    mean = 0.0  # an even distribution's
+    if initial is not None:  # 20 nats down to -2, the atom farthest from 1
+        mass = [math.exp(-20 * abs(atom - initial) / 3) for atom in SUPPORT.tolist()]
+        mean = float(np.dot(mass, SUPPORT.tolist()) / sum(mass))
+        assert mean == pytest.approx(1.0, abs=1e-4)
+    agent = make(initial=initial)
+    for network in (agent.network, agent.target):
+        set_atoms(network, [[0] * ACTIONS] * STATES)
+        with torch.no_grad():
+            network.head.advantage.weight.zero_()
+    q = agent.network({"obs": torch.arange(STATES)}).q_values
+    assert torch.allclose(q, torch.full_like(q, mean), atol=1e-5)
+    batch = play(agent, row(0, first=True), row(1, action=1, reward=0.0))
+    assert np.dot(target(agent, batch), SUPPORT.tolist()) == pytest.approx(mean / 2, abs=1e-5), "gamma is a half"
+
+
+@pytest.mark.parametrize("initial", [-2.1, 3.0])
+def test_an_initial_return_outside_of_the_support_is_refused(initial: float) -> None:
+    with pytest.raises(InputError, match="initial must lie between v_min and v_max"):
+        C51Config(v_min=-2.0, v_max=2.0, initial=initial)
