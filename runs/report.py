@@ -451,7 +451,7 @@ def _verdict_table(pairs: Sequence[Mapping[str, Any]], shown: Any = number) -> A
             shown(p["difference"]),
             f"{shown(p['interval'][0])} to {shown(p['interval'][1])}" if p["interval"] else "none from one seed",
             f"{100 * p['level']:.3g}%",
-            _chance(p["improvement"]),
+            _chance(p["improvement"]) if p["interval"] else "–",
             {None: "–", -1: "over 1,000"}.get(p["more_seeds"], str(p["more_seeds"])),
         ]
         for p in pairs
@@ -465,6 +465,12 @@ def _verdict_table(pairs: Sequence[Mapping[str, Any]], shown: Any = number) -> A
         caption += f" Paired by seed: {'; '.join(paired)}."
     columns = ["pair", "verdict", "difference of IQM", "interval", "level", "P(improvement)", "more seeds to settle"]
     return Table(columns, rows, caption, frozenset({0, 1}))
+
+
+def _sentences(pairs: Sequence[Mapping[str, Any]]) -> Any:
+    if len(pairs) > 1 and not any(pair["interval"] for pair in pairs):
+        return Text("One seed each: no pair has an interval or a verdict.")
+    return Items([say(pair) for pair in pairs])
 
 
 def _chance(estimate: Sequence[float | None]) -> str:
@@ -491,7 +497,7 @@ def _task_blocks(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool)
         Text(f"Return of whole games, final policy, in brackets the 95% interval.{reference}{protocol}{evaluation}"),
         Table(columns + (["human-normalised"] if human else []), rows),
         _verdict_table(task["pairs"]),
-        Items([say(pair) for pair in task["pairs"]]),
+        _sentences(task["pairs"]),
     ]
     strips = [
         {

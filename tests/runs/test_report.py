@@ -377,3 +377,12 @@ def test_the_page_of_a_run_opens_too(browser: chromium.Chromium, tmp_path: Path)
     browser.open(tmp_path / "report.html")
     assert browser.js("document.querySelectorAll('figure svg path.middle').length") == 3
     assert browser.problems == []
+
+
+def test_one_seed_is_said_to_allow_no_verdict_once_not_for_each_pair(tmp_path: Path) -> None:
+    rp.report(write(tmp_path, comparison(FOUR, seeds=1)))
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("One seed each: no pair has an interval or a verdict.") == 1
+    assert text.count("one seed allows no interval and no verdict") == 1, "the headline's"
+    rows = [line for line in text.splitlines() if "none from one seed" in line]
+    assert len(rows) > 1 and all(line.endswith(" – | – |") for line in rows), "no probability of improvement either"
