@@ -18,6 +18,12 @@ DASHES = ("", "6 3", "2 3", "8 3 2 3", "12 4", "4 2 1 2", "1 4", "10 2 2 2 2 2")
 COLOURS = 8
 
 
+def dashes(contender: int) -> str:
+    """The attribute for a line's dash, of the contender of this number; where the colours start anew it is another."""
+    dash = DASHES[(contender + contender // COLOURS) % len(DASHES)]
+    return f' stroke-dasharray="{dash}"' if dash else ""
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About `count` round numbers from `low` to `high`."""
     if not high > low:
@@ -115,7 +121,7 @@ def line_chart(
         if s.get("low"):
             there, back = plane.path(s["x"], s["high"]), plane.path(s["x"][::-1], s["low"][::-1])
             parts.append(f'<path class="band" d="{there}L{back[1:]}Z"/>')
-        dash = f' stroke-dasharray="{DASHES[colour]}"' if DASHES[colour] else ""
+        dash = dashes(s["colour"])
         parts.append(f'<path class="middle"{dash} d="{plane.path(s["x"], s["middle"])}"/></g>')
     hover = {
         "x0": plane.x0,

@@ -23,7 +23,7 @@ from rl import statistics as st
 from rl.errors import InputError
 from rl.storage import read_json, write_atomic
 from runs.analysis import analyse, number, read_comparison, say, say_suits, share, short_commit
-from runs.charts import COLOURS, DASHES, duration, embed, line_chart, strip_chart
+from runs.charts import COLOURS, dashes, duration, embed, line_chart, strip_chart
 from runs.folder import read_jsonl
 
 LIMIT = 3_000_000
@@ -248,8 +248,7 @@ class Legend:
     def html(self) -> str:
         rows = []
         for k, name in enumerate(self.names):
-            dash = f' stroke-dasharray="{DASHES[k % COLOURS]}"' if DASHES[k % COLOURS] else ""
-            line = f'<svg viewBox="0 0 30 10"><path class="middle" d="M0,5H30"{dash}/></svg>'
+            line = f'<svg viewBox="0 0 30 10"><path class="middle" d="M0,5H30"{dashes(k)}/></svg>'
             rows.append(
                 f'<label class="series s{k % COLOURS}"><input type="checkbox" checked data-contender="{escape(name)}">'
                 f"{line}{escape(name)}</label>"

@@ -12,7 +12,7 @@ import pytest
 
 from rl.errors import InputError, RunError
 from runs import report as rp
-from runs.charts import embed, ticks
+from runs.charts import COLOURS, dashes, embed, ticks
 from tests.runs import chromium
 from tests.runs.made_up import FOUR, comparison, fail
 
@@ -386,3 +386,7 @@ def test_one_seed_is_said_to_allow_no_verdict_once_not_for_each_pair(tmp_path: P
     assert text.count("one seed allows no interval and no verdict") == 1, "the headline's"
     rows = [line for line in text.splitlines() if "none from one seed" in line]
     assert len(rows) > 1 and all(line.endswith(" – | – |") for line in rows), "no probability of improvement either"
+
+
+def test_no_two_of_sixty_contenders_have_the_same_colour_and_dash() -> None:
+    assert len({(k % COLOURS, dashes(k)) for k in range(60)}) == 60
