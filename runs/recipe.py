@@ -84,16 +84,14 @@ def resolve(
     Raises InputError for an unknown name (the nearest one is offered), field or value.
     """
     run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent)
-    changes: dict[str, Any] = {"steps": steps, "seed": seed, "num_envs": num_envs}
-    if agent is not None and agent_name(run.agent) != agent:
-        changes["agent"] = agents.config(agent)
+    changes = {"steps": steps, "seed": seed, "num_envs": num_envs}
     # all at once: fields that constrain each other may change together
-    with_settings = [f"{k}={v}" for k, v in changes.items() if k != "agent" and v is not None]
-    if "agent" in changes:
-        run = _replace_agent(run, changes["agent"], with_settings)
-        with_settings = []
-    changed = apply_settings(run, [*with_settings, *settings])
-    return changed if isinstance(recipe, Run) or "agent" in changes else stretched(changed, run)
+    words = [*(f"{k}={v}" for k, v in changes.items() if v is not None), *settings]
+    if agent is not None and agent_name(run.agent) != agent:
+        enough = dataclasses.replace(run, steps=max(run.steps, 10**9))  # for what the new agent starts with
+        return apply_settings(_with_agent(enough, agents.config(agent)), [f"steps={run.steps}", *words])
+    changed = apply_settings(run, words)
+    return changed if isinstance(recipe, Run) else stretched(changed, run)
 
 
 def stretched(changed: Run, run: Run) -> Run:
@@ -113,10 +111,25 @@ def stretched(changed: Run, run: Run) -> Run:
     return dataclasses.replace(changed, agent=dataclasses.replace(changed.agent, **ramps))
 
 
-def _replace_agent(run: Run, config: Any, settings: list[str]) -> Run:
-    return apply_settings(
-        dataclasses.replace(run, agent=config, steps=max(run.steps, 10**9)), [f"steps={run.steps}", *settings]
-    )
+def _with_agent(run: Run, config: Any) -> Run:
+    """`run` with another agent, and on Atari with what its protocol says of rewards and evaluation.
+
+    What `config` chooses itself stays: only fields at their default take Atari's four frames and clipped rewards.
+    """
+    learns_values = hasattr(config, "eval_epsilon")
+    sample = run.eval_sample and not learns_values
+    spec = envs.spec(run.env, run.env_config)
+    if spec.protocol in envs.PROTOCOLS:
+        protocol = envs.PROTOCOLS[spec.protocol]
+        usual = {
+            "stack": 4,
+            "reward_clip": 1.0 if protocol.reward_clip else None,
+            "eval_epsilon": protocol.eval_epsilon,
+        }
+        free = {f.name for f in dataclasses.fields(config) if getattr(config, f.name) == f.default}
+        config = dataclasses.replace(config, **{k: v for k, v in usual.items() if k in free})
+        sample = not learns_values
+    return dataclasses.replace(run, agent=config, eval_sample=sample)
 
 
 def _find(recipe: str, agent: str | None) -> Run:
@@ -133,25 +146,17 @@ def _find(recipe: str, agent: str | None) -> Run:
 
 
 def default_run(env: str, agent: str | None = None) -> Run:
-    """A run of an environment that has no recipe: the agent's defaults for 100,000 steps.
+    """A run of an environment that has no recipe: its agent's defaults, 100,000 steps or ten times `learning_starts`.
 
-    Atari takes four frames and what its protocol says of clipped rewards and of exploring in evaluation.
+    Atari takes four frames and what its protocol says of clipped rewards and of exploring in evaluation. Without a name
+    the agent is DQN, or PPO where actions are no plain choice.
     """
     spec = envs.spec(env)
     if agent is None:
-        agent = "ppo" if spec.action.kind == "box" else "dqn"
+        agent = "dqn" if spec.action.kind == "discrete" else "ppo"
     config = agents.config(agent)
-    if spec.protocol in envs.PROTOCOLS:
-        protocol = envs.PROTOCOLS[spec.protocol]
-        usual = {
-            "stack": 4,
-            "reward_clip": 1.0 if protocol.reward_clip else None,
-            "eval_epsilon": protocol.eval_epsilon,
-        }
-        known = {f.name for f in dataclasses.fields(config)}
-        config = dataclasses.replace(config, **{k: v for k, v in usual.items() if k in known})
-        return Run(env=env, agent=config, steps=100_000, eval_sample="eval_epsilon" not in known)
-    return Run(env=env, agent=config, steps=100_000)
+    steps = max(100_000, 10 * getattr(config, "learning_starts", 0))
+    return _with_agent(Run(env=env, agent=config, steps=steps), config)
 
 
 def _from_file(path: Path) -> Run:

@@ -219,7 +219,7 @@ def test_the_study_of_rainbow_takes_one_piece_away_at_a_time() -> None:
         "no noisy layers": {"noisy", "epsilon"},
         "no dueling": {"dueling"},
         "no double": {"double"},
-        "no distribution": {"name", "atoms", "v_min", "v_max", "huber"},
+        "no distribution": {"name", "atoms", "v_min", "v_max", "initial", "huber"},
         "support around 0": {"v_min"},
     }
     assert [side.contender.text for side in rest] == [*pieces, "DQN"]

@@ -7,6 +7,7 @@ import ast
 import pytest
 
 from envs.arcade import GAMES
+from rl.errors import InputError
 from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import agent_name, resolve
 from runs.record import RESULTS, fingerprint
@@ -43,3 +44,39 @@ def test_a_schedule_as_long_as_the_run_stays_so_when_the_budget_changes():
     assert resolve("cartpole_dqn", steps=1_000_000).agent.epsilon == before  # it says 8,000 steps
     run = resolve("cartpole_ppo")
     assert resolve(run, steps=1_000_000).agent == run.agent  # what `rl resume --steps` does: the past is not rewritten
+
+
+LEARNERS_OF_VALUES = ["dqn", "c51", "qrdqn", "iqn", "rainbow", "r2d2", "drqn"]
+
+
+@pytest.mark.parametrize("recipe", ["ALE/Pong-v5", "pong_dqn", "pong_ppo"])
+@pytest.mark.parametrize("agent", LEARNERS_OF_VALUES)
+def test_every_learner_of_values_sees_atari_in_four_frames_with_clipped_rewards(recipe: str, agent: str) -> None:
+    run = resolve(recipe, agent=agent)
+    assert (run.agent.stack, run.agent.reward_clip, run.eval_sample) == (4, 1.0, False)
+    assert run.agent.eval_epsilon > 0 or (recipe == "pong_dqn" and agent == "dqn")
+
+
+@pytest.mark.parametrize("recipe", ["ALE/Pong-v5", "pong_dqn"])
+@pytest.mark.parametrize("agent", ["ppo", "a2c", "reinforce"])
+def test_every_policy_sees_atari_in_four_frames_and_draws_its_actions(recipe: str, agent: str) -> None:
+    run = resolve(recipe, agent=agent)
+    assert (run.agent.stack, run.agent.reward_clip, run.eval_sample) == (4, 1.0, True)
+
+
+def test_what_a_preset_chooses_itself_stays_on_atari_and_its_start_is_within_the_default_budget() -> None:
+    run = resolve("ALE/Pong-v5", agent="btr_lite")
+    assert (run.agent.eval_epsilon, run.agent.stack, run.steps) == (0.01, 4, 2_000_000)
+    assert resolve("ALE/Pong-v5", agent="btr_lite", steps=300_000).steps == 300_000
+
+
+def test_a_preset_s_fields_change_together_with_the_budget() -> None:
+    run = resolve("CartPole-v1", agent="rainbow", steps=400, settings=["learning_starts=100", "steps=500"])
+    assert (run.steps, run.agent.learning_starts, run.agent.noisy) == (500, 100, True)
+    with pytest.raises(InputError, match="learning_starts 1000 is not below the budget of 400 steps"):
+        resolve("CartPole-v1", agent="rainbow", steps=400)
+
+
+@pytest.mark.parametrize(("env", "agent"), [("CartPole-v1", "dqn"), ("Pendulum-v1", "ppo"), ("Probe/Nested-v0", "ppo")])
+def test_an_environment_without_a_named_agent_gets_one_that_can_act_in_it(env: str, agent: str) -> None:
+    assert agent_name(resolve(env).agent) == agent
