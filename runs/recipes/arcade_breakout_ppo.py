@@ -2,7 +2,7 @@
 
 Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; played greedily in evaluation, as by SB3's own.
 
-Recorded with one seed: 21.3; 5.1 minutes of one core.
+Recorded with three seeds: 21.3, 24.9, 25.9; 5.6 minutes of one core.
 """
 
 from agents.ppo import PPOConfig
