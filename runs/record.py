@@ -10,6 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -117,11 +118,16 @@ def export_tree(wanted: str = "HEAD") -> Path:
         raise InputError(f"git has no commit {wanted} in {here}: results are recorded from a commit") from error
     tree = (TREES / commit[:12]).absolute()
     if not (tree / ".commit").exists():
-        shutil.rmtree(tree, ignore_errors=True)
-        tree.mkdir(parents=True)
+        TREES.mkdir(parents=True, exist_ok=True)
         archive = subprocess.run(["git", "archive", commit], cwd=here, capture_output=True, check=True).stdout
-        subprocess.run([sys.executable, "-c", _UNPACK], cwd=tree, input=archive, check=True)
-        (tree / ".commit").write_text(commit + "\n")
+        with tempfile.TemporaryDirectory(dir=TREES, ignore_cleanup_errors=True) as partial:
+            subprocess.run([sys.executable, "-c", _UNPACK], cwd=partial, input=archive, check=True)
+            (Path(partial) / ".commit").write_text(commit + "\n")
+            try:
+                os.rename(partial, tree)
+            except OSError:
+                if not (tree / ".commit").exists():  # else another `rl record` was first
+                    raise
     return tree
 
 

@@ -3,7 +3,10 @@
 Up against a published Rainbow, 106 (one seed), SB3's DQN, 14 to 26, and SB3's QR-DQN, 28. Sticky actions 0.1,
 difficulty ramping, games of at most 5,000 steps.
 
-Recorded with one seed: 123.5; 34.2 minutes of one core.
+An untrained network's distributions are heaped up at 0: even ones, as published, start every value at 20, which takes
+long to forget. `runs/studies/rainbow.args` compares the two.
+
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.c51 import C51Config
@@ -17,6 +20,7 @@ run = Run(
     agent=C51Config(
         v_min=0.0,
         v_max=40.0,
+        initial=0.0,
         double=True,
         dueling=True,
         noisy=True,

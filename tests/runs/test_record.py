@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,10 @@ def test_an_older_commit_is_exported_and_one_that_is_not_there_refused(
     monkeypatch.setattr(record, "TREES", tmp_path)
     tree = record.export_tree(done.stdout.strip())
     assert (tree / ".commit").read_text() == done.stdout and (tree / "runs" / "record.py").exists()
+    monkeypatch.setattr(record, "TREES", tmp_path / "two")
+    with ThreadPoolExecutor(2) as pool:  # two `rl record` begun at once
+        first, second = pool.map(record.export_tree, [done.stdout.strip()] * 2)
+    assert first == second and list((tmp_path / "two").iterdir()) == [first], "whole, and no other left behind"
     with pytest.raises(InputError, match="git has no commit None"):
         record.export_tree("None")
 
