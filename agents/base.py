@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl.errors import InputError
 from rl.replay import Replay, stack_times
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
 from rl.types import EnvSpec, Obs, TimeStep
@@ -106,21 +107,37 @@ class Agent(ABC):
         state: dict[str, Any] | None = None,
         episode_start: np.ndarray | None = None,
         deterministic: bool = False,
+        action_masks: np.ndarray | None = None,
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Stable-Baselines3's `predict`: the action for one observation or a batch, and the state to hand back in.
 
-        `state` carries the frame stack and the recurrent memory; without it a new episode begins. Boxes are clipped.
+        `state` carries the frame stack, the recurrent memory and the generator; without it a new episode begins, with
+        random numbers of its own. Boxes are clipped. `action_masks` [A] or [N, A], bool, or an observation's
+        "action_mask", say what is allowed. Raises InputError where this environment has masks and none is given.
         """
         leaves, single = self._leaves(obs)
         count = len(next(iter(leaves.values())))
-        actor = self.actor(count, self.seed, stream="predict", sample=not deterministic)
-        if state is not None:
+        mask = obs.get("action_mask", action_masks) if isinstance(obs, dict) else action_masks
+        if self.spec.masked and mask is None:
+            raise InputError(f"{self.spec.id} says which actions are allowed: hand its mask in as action_masks")
+        actor = self.actor(count, self.seed, stream=f"predict {self._begun_by_predict}", sample=not deterministic)
+        if state is None:
+            self._begun_by_predict += 1
+        else:
             actor.load_state_dict(state)
         start = np.full(count, state is None) if episode_start is None else np.broadcast_to(episode_start, (count,))
-        action = actor.act(first_row(self.spec, leaves, np.asarray(start, bool)))
+        row = first_row(self.spec, leaves, np.asarray(start, bool))
+        if self.spec.masked:
+            row = row._replace(mask=np.asarray(mask, bool).reshape(count, self.spec.action.logits))
+        action = actor.act(row)
+        if self.spec.action.start:
+            action = action + np.array(self.spec.action.start).reshape(self.spec.action.shape)
         if self.spec.action.kind == "box":
             action = np.clip(action, np.array(self.spec.action.low), np.array(self.spec.action.high)).astype(np.float32)
         return (action[0] if single else action), actor.state_dict()
+
+    _begun_by_predict = 0
+    """Episodes that `predict` has begun: each draws its own random numbers."""
 
     def _leaves(self, obs: Any) -> tuple[Obs, bool]:
         """Observation leaves [N, ...] of what a Gymnasium environment shows, and whether it was a single one."""
@@ -131,6 +148,8 @@ class Agent(ABC):
             bare = leaf.shape == (1,) and leaf.kind == "index" and not isinstance(obs, dict)  # a plain integer
             single = array.size == int(np.prod(leaf.shape)) and array.ndim <= (0 if bare else len(leaf.shape))
             leaves[name] = array.reshape(-1, *leaf.shape)
+            if leaf.start:
+                leaves[name] -= np.array(leaf.start)
         return leaves, single
 
     def __getstate__(self) -> dict[str, Any]:

@@ -116,7 +116,11 @@ class R2D2(ValueAgent):
         rest = {"action": rows.action, "reward": reward, "discount": rows.discount, "first": rows.first}
         rest |= {} if rows.mask is None else {"mask": rows.mask}
         t = as_tensors({**rest, **sampled.extra}, self.device)
-        state = t["state"] if c.stored_state else torch.zeros(len(sampled.rows), self.state_size, device=self.device)
+        shape = (len(sampled.rows), self.state_size)
+        if c.stored_state:
+            state = t["state"].reshape(-1, *shape)[0]  # with a period of 1 every row of the sequence has its own
+        else:
+            state = torch.zeros(shape, device=self.device)
         return SequenceBatch(
             as_tensors(rows.obs, self.device),
             t.get("mask"),

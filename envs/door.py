@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gymnasium
@@ -67,7 +67,7 @@ def make(
     else:
         if config.protocol:
             raise InputError(f"protocol {config.protocol!r} is for Atari games, {id!r} is none: leave it empty")
-        vector, facts = _gymnasium(id, num_envs, config, render)
+        vector, facts = _gymnasium(id, num_envs, config, render, games)
     try:
         return _stream(id, vector, facts, config, seed, stream, games, render)
     except BaseException as error:
@@ -115,6 +115,8 @@ def _stream(
     """The first reset, by which it is known whether there is a mask, the spec and the stream."""
     if games is not None and not vector.seeded:
         raise InputError("its vector environment cannot start a game from a seed: evaluate with vector='sync'")
+    if config.max_steps and not vector.capped and not vector.seeded:
+        raise InputError("its vector environment resets by itself alone, not after max_steps: set vector='sync'")
     action, to_env = action_cast(vector.action_space)
     casts, mask_cast = observation_casts(vector.observation_space, action)
     info = vector.reset(first_seeds(vector.num_envs, seed, stream, games))
@@ -161,12 +163,15 @@ def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vec
     return vector, _Facts(protocol.name, None, cap, vector.action_meanings, protocol.life_loss)
 
 
-def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vector, _Facts]:
+def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: int | None) -> tuple[Vector, _Facts]:
     target = _target(id)
     builder = _Builder(id, target, config.options, config.max_steps, render)
     native = _native(target, id, num_envs, config, render)
-    if native is not None:
+    if native is not None and (native.seeded or games is None or not getattr(target, "entry_point", None)):
         return native, _facts(target, None)
+    if native is not None:  # it starts no game from a seed; single environments do
+        native.close()
+        config = replace(config, vector="auto")
     first = builder()
     facts = _facts(target, first)
     if config.vector == "sync" or (config.vector == "auto" and num_envs == 1):

@@ -34,19 +34,17 @@ class LeafCast:
     raw_shape: tuple[int, ...]
     """Shape as the environment gives it."""
     leaf: ObsLeaf
-    start: np.ndarray | None = None
-    """What is subtracted from categories that do not count from 0, in the raw shape."""
 
     def __post_init__(self) -> None:
         self._dtype = np.dtype(self.leaf.dtype)
         self._shape = (-1, *self.leaf.shape)
+        self._start = np.array(self.leaf.start, np.int64)
         self.may_be_non_finite = self._dtype.kind == "f"
 
     def __call__(self, raw: np.ndarray) -> np.ndarray:
         """The column for a batch `raw` [N, *raw_shape]: always a new array [N, *leaf.shape] of the leaf's dtype."""
-        if self.start is not None:
-            raw = raw - self.start
-        return raw.astype(self._dtype, order="C").reshape(self._shape)
+        column = raw.astype(self._dtype, order="C").reshape(self._shape)
+        return column - self._start if self.leaf.start else column
 
     def find(self, observation: Any) -> Any:
         """This leaf's value in a (possibly nested) observation."""
@@ -87,12 +85,12 @@ def _leaves(space: spaces.Space, path: tuple[str | int, ...]) -> list[LeafCast]:
         leaf = _box_leaf(space, name)
         return [LeafCast(name, path, space.shape, leaf)]
     if isinstance(space, spaces.Discrete):
-        start = np.asarray(space.start) if space.start else None
-        return [LeafCast(name, path, (), ObsLeaf((1,), "int64", "index", nvec=(int(space.n),)), start)]
+        start = (int(space.start),) if space.start else ()
+        return [LeafCast(name, path, (), ObsLeaf((1,), "int64", "index", nvec=(int(space.n),), start=start))]
     if isinstance(space, spaces.MultiDiscrete):
         nvec = tuple(int(n) for n in space.nvec.flatten())
-        start = np.asarray(space.start) if np.any(space.start) else None
-        return [LeafCast(name, path, space.shape, ObsLeaf((len(nvec),), "int64", "index", nvec=nvec), start)]
+        start = tuple(space.start.flatten().tolist()) if np.any(space.start) else ()
+        return [LeafCast(name, path, space.shape, ObsLeaf((len(nvec),), "int64", "index", nvec=nvec, start=start))]
     if isinstance(space, spaces.MultiBinary):
         if len(space.shape) == 3:
             return [LeafCast(name, path, space.shape, _board(space.shape))]
@@ -141,16 +139,15 @@ def action_cast(space: spaces.Space) -> tuple[ActionSpec, Callable[[np.ndarray],
     for other spaces.
     """
     if isinstance(space, spaces.Discrete):
-        spec = ActionSpec("discrete", nvec=(int(space.n),))
-        if not space.start:
-            return spec, _same
         first = int(space.start)
-        return spec, lambda action: action + first
+        if not first:
+            return ActionSpec("discrete", nvec=(int(space.n),)), _same
+        return ActionSpec("discrete", nvec=(int(space.n),), start=(first,)), lambda action: action + first
     if isinstance(space, spaces.MultiDiscrete):
         nvec = tuple(int(n) for n in space.nvec.flatten())
         start, shape, dtype = np.asarray(space.start), space.shape, space.dtype
         return (
-            ActionSpec("multidiscrete", nvec=nvec),
+            ActionSpec("multidiscrete", nvec=nvec, start=tuple(start.flatten().tolist()) if start.any() else ()),
             lambda action: (action.reshape(-1, *shape) + start).astype(dtype),
         )
     if isinstance(space, spaces.MultiBinary):

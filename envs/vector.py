@@ -421,6 +421,8 @@ class Native(Vector):
         return Outcome(reward, terminated, truncated, info)
 
     def restart(self, starts: Starts) -> Info:
+        if not self.seeded:
+            raise RunError("its vector environment resets by itself alone: set vector='sync'")
         awake = {i: seed for i, seed in starts.items() if seed is not None}
         return _present(self._restart(awake), self.num_envs) if awake else {}
 

@@ -28,6 +28,8 @@ class Slot(NamedTuple):
     ts: TimeStep
     metrics: dict[str, Any] | None
     """Detached tensors of the newest update, or None where no update was due."""
+    played: TimeStep
+    """`ts` as the environments gave it: the rows that the budget's end cut off among them, for statistics only."""
 
 
 def interact(env: Env, agent: Learner, budget: int, *, step: int = 0, ts: TimeStep | None = None) -> Iterator[Slot]:
@@ -40,12 +42,13 @@ def interact(env: Env, agent: Learner, budget: int, *, step: int = 0, ts: TimeSt
     if ts is None:
         ts = env.reset()
         agent.observe(ts)
-        yield Slot(step, ts, agent.update())
+        yield Slot(step, ts, agent.update(), ts)
     while step < budget:
-        ts = keep(env.step(agent.act(ts)), budget - step)
+        played = env.step(agent.act(ts))
+        ts = keep(played, budget - step)
         step += int((~ts.first).sum())
         agent.observe(ts)
-        yield Slot(step, ts, agent.update())
+        yield Slot(step, ts, agent.update(), played)
 
 
 def keep(ts: TimeStep, room: int) -> TimeStep:

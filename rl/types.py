@@ -44,6 +44,8 @@ class ObsLeaf:
     """For `index` leaves: the number of categories of each of the `shape[0]` elements, which count from 0."""
     scale: float = 1.0
     """What an image is divided by inside the network: 255 for uint8, once."""
+    start: tuple[int, ...] = ()
+    """For `index` leaves whose categories do not count from 0: what the door subtracts from each."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class ActionSpec:
     """Choices of each element; (2,) * K for multibinary; empty for box."""
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    start: tuple[int, ...] = ()
+    """What the door adds to each element, where the environment's choices do not count from 0."""
 
     @property
     def size(self) -> int:

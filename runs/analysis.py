@@ -384,11 +384,17 @@ def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
             return None
         scale[t["env"]] = (low, high)
     matrices: dict[str, np.ndarray] = {}
+    seeds: dict[str, list[list[int]]] = {}
+    """Of each contender and task, those of the matrix's rows."""
     for k, c in enumerate(comparison["contenders"]):
         columns = [st.normalise(_known(t["contenders"][k]["scores"]), *scale[t["env"]]) for t in tasks]
         runs = min(len(column) for column in columns)
         if runs and c["name"] != "random":
             matrices[c["name"]] = np.stack([column[:runs] for column in columns], axis=1)
+            seeds[c["name"]] = [
+                [s for s, x in zip(its["seeds"], its["scores"], strict=True) if x is not None][:runs]
+                for its in (t["contenders"][k] for t in tasks)
+            ]
     if len(matrices) < 2:
         return None
     top = max(1.0, max(float(m.max()) for m in matrices.values()))
@@ -411,10 +417,7 @@ def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
         )
     names = [(a, b) for a, b in pairs_of(comparison["contenders"]) if a in matrices and b in matrices]
     together = {frozenset(pair) for pair in comparison.get("paired", [])}
-    sides = [
-        (matrices[a], matrices[b], frozenset((a, b)) in together and len(matrices[a]) == len(matrices[b]))
-        for a, b in names
-    ]
+    sides = [(matrices[a], matrices[b], frozenset((a, b)) in together and seeds[a] == seeds[b]) for a, b in names]
     rng = generator(seed, "aggregate", "pairs")
     verdicts = st.compare_all(sides, rng, st.MARGIN)
     return {

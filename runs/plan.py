@@ -289,6 +289,8 @@ def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = No
             raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")
         note = f"values from {peers.zoo_source()}" if c.source == "zoo" else "the algorithm's defaults"
         note += _FLAT if peers.reads_flat(task.spec) else ""
+        if c.source == "zoo" and task.spec.protocol:
+            note += f"; Atari by protocol {task.spec.protocol!r}, not by the Zoo's own wrappers"
         _refuse_idle(c, peers.ours_like(peer, task.steps)[0], peer.n_envs, task.steps)
         config = {"evaluation": manner(**acting)} | peers.full_config(peer, task.steps)
         return Side(c, task, job, config, note)

@@ -252,10 +252,10 @@ def read_results(results: Path = RESULTS) -> list[dict[str, Any]]:
 _INTRODUCTION = """# Recorded results
 
 Written by `rl record`; do not edit. A score is the mean return of whole games with the final policy, raw and
-undiscounted, of seeds 0, 1, 2, ... in order; a failed seed stays in the table. IQM is over the seeds. Minutes are the
-median of the training itself, with the number of trainings that ran side by side as jobs; a file's `others` says how
-many cores work outside `rl record` kept busy meanwhile. Fingerprints: how many versions of the recipe have results; one
-that is not the recipe's present one is marked stale.
+undiscounted, of seeds 0, 1, 2, ... in order; a failed seed stays in the table. IQM is over the seeds that did not fail.
+Minutes are the median of the training itself, with the number of trainings that ran side by side as jobs; a file's
+`others` says how many cores work outside `rl record` kept busy meanwhile. Fingerprints: how many versions of the recipe
+have results; one that is not the recipe's present one is marked stale.
 """
 
 
@@ -280,6 +280,7 @@ def write_table(results: Path = RESULTS) -> Path:
         recorded = sum(1 for name, _ in groups if name == recipe)
         stale = "" if current.get(recipe) == mark else " (stale)"
         value = f"{float(iqm([r['score']['mean'] for r in good])):.1f}" if good else "-"
+        value += f" (of {len(good)} of {len(group)})" if len(good) < len(group) else ""
         seconds = [r["seconds"] for r in good if r["seconds"] is not None]
         minutes = f"{float(np.median(seconds)) / 60:.1f}" if seconds else "-"
         first = good[0]["score"] if good else {}

@@ -67,6 +67,8 @@ def train(
     spec = envs.spec(run.env, run.env_config)
     learner = build(run, spec, where)
     preflight(learner)
+    if spec.options.get("vector") == "native":  # whether its games can be started from seeds, asked before the training
+        envs.make(run.env, config=run.env_config, games=1).close()
     env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
     try:
         with RunFolder.create(out, default_name(run.env, learner.name, run.seed)) as folder:
@@ -97,7 +99,9 @@ def resume(
 ) -> dict[str, Any]:
     """Continues a run from its newest good checkpoint, to its budget or to a new total of `steps`.
 
-    The result equals that of a run that was never interrupted, bit for bit, on the same machine.
+    The result equals that of a run that was never interrupted, bit for bit, on the same machine. A run that is given
+    a larger total equals one that had it from the start where its last slot was whole: of several environments up to
+    num_envs - 1 rows, beyond the old total, were played but not learnt from.
     """
     found = locate(path, replay=True)
     if found.run is None:
@@ -228,7 +232,7 @@ class Session:
         progress.update(self.step, self.episodes.mean_return)
 
     def _log_episodes(self, slot: Slot) -> None:
-        for episode in self.episodes.add(slot.ts):
+        for episode in self.episodes.add(slot.played):
             self.folder.episodes.write({"step": slot.step, **episode})
 
     def _log(self) -> None:
@@ -415,9 +419,10 @@ def preflight(agent: Agent) -> None:
     """Compares what the agent's memory will need with what is free. Raises InputError where it does not fit."""
     need, free = agent.predicted_bytes(), available_memory()
     if need > free:
+        rows = "buffer_size" if hasattr(agent.config, "buffer_size") else "rollout or num_envs"
         raise InputError(
-            f"the replay of {agent.config.buffer_size} rows needs about {need / 1e9:.2f} GB, "
-            f"{free / 1e9:.2f} GB are free: lower buffer_size or set store=compressed"
+            f"the replay needs about {need / 1e9:.2f} GB, "
+            f"{free / 1e9:.2f} GB are free: lower {rows} or set store=compressed"
         )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 
 from rl.errors import InputError
 from rl.networks.config import NetConfig
@@ -103,13 +105,14 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     """The encoder that suits `spec.obs` unless `config` says otherwise, and the core; `InputError` if they don't fit.
 
     Your own encoder (`encoder="module:Class"`) is called as Class(spec, config, stack), has `out_features`, and maps
-    a dict of leaves [B, (S,) *shape], as stored, to [B, out_features].
+    a dict of leaves [B, (S,) *shape], as stored, to [B, out_features]. It may hold no batch normalisation or dropout.
     """
     encoder = _load(config.encoder)(spec, config, stack) if ":" in config.encoder else Encoder(spec, config, stack)
     if not isinstance(getattr(encoder, "out_features", None), int):
         raise InputError(
             f"encoder {config.encoder!r} needs an integer attribute `out_features`: the width of its output"
         )
+    _require_still(encoder, config.encoder)
     core = None
     if config.core != "none":
         features: Any = encoder.out_features
@@ -120,6 +123,17 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     if core is not None and config.core_span:
         chrono_(core.rnn, config.core_span)
     return torso
+
+
+def _require_still(encoder: nn.Module, name: str) -> None:
+    """`InputError` where acting would change the encoder or draw from a generator that no checkpoint saves."""
+    for module in encoder.modules():
+        moving = isinstance(module, _NormBase) and module.track_running_stats
+        if moving or isinstance(module, _DropoutNd | nn.RReLU):
+            raise InputError(
+                f"encoder {name!r} holds a {type(module).__name__}, which acting would change or draw from: an agent's "
+                "network must give the same numbers when it acts and when it learns; use LayerNorm or GroupNorm"
+            )
 
 
 def _load(path: str) -> Any:

@@ -2,7 +2,7 @@
 
 Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps; actions are drawn in evaluation too.
 
-Recorded with one seed: 60.2; 5.3 minutes of one core.
+Recorded with three seeds: 60.2, 59.8, 60.7; 6.0 minutes of one core.
 """
 
 from agents.ppo import PPOConfig

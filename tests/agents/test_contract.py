@@ -68,6 +68,7 @@ AGENTS: dict[str, Any] = {
     "ppo lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, minibatch_size=8, normalize_obs=True),
     "ppo gru shared": PPOConfig(**{**SHORT, "net": GRU}, epochs=2, minibatch_size=8, critic="shared"),
     "r2d2": R2D2Config(**{**VALUE, "net": LSTM}, **SEQUENCES, prioritized=True, n_step=3, double=True, dueling=True),
+    "r2d2 every row": R2D2Config(**{**VALUE, "net": LSTM}, **{**SEQUENCES, "period": 1}),
     "drqn": R2D2Config(**{**VALUE, "net": GRU}, **{**SEQUENCES, "burn_in": 0}, stored_state=False, rescale=False),
     "r2d2 noisy stacked": R2D2Config(**{**VALUE, "net": GRU}, **SEQUENCES, noisy=True, stack=2),
     "pqn": PQNConfig(**SHORT, minibatches=3, dueling=True, stack=2),

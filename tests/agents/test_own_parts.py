@@ -16,6 +16,7 @@ from agents.base import Agent
 from agents.dqn import DQN, DQNConfig
 from agents.policy import ActorCritic
 from agents.ppo import PPO, PPOConfig
+from rl.errors import InputError
 from rl.networks import NetConfig, ValueHead
 from rl.networks.torso import Encoder
 from rl.optim import FlatOptimizer
@@ -28,6 +29,22 @@ class Blind(Encoder):
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
         return super().forward({name: torch.zeros_like(x) for name, x in obs.items()})
+
+
+class Forgetful(Encoder):
+    """Drops features at random."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.drop = nn.Dropout(0.5)
+
+
+class Averaging(Encoder):
+    """Standardises by the batch."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self.norm = nn.BatchNorm1d(8)
 
 
 class Negated(ValueHead):
@@ -97,3 +114,10 @@ def test_a_copy_has_weights_of_its_own(kind: Any, values: str) -> None:
     assert agent.dense is not None and other.dense is not None
     assert (getattr(said(other, obs), values) == 0).all()
     assert torch.equal(getattr(said(agent, obs), values), before) and (before != 0).any()
+
+
+@pytest.mark.parametrize(("encoder", "kind"), [(Forgetful, "Dropout"), (Averaging, "BatchNorm1d")])
+def test_an_encoder_that_acting_would_change_is_refused(encoder: type, kind: str) -> None:
+    net = NetConfig(encoder=f"{__name__}:{encoder.__name__}", hidden=(8,))
+    with pytest.raises(InputError, match=f"{encoder.__name__}' holds a {kind}, which acting would change or draw from"):
+        agents.build(DQNConfig(net=net), envs.spec("CartPole-v1"), num_envs=1, seed=0)

@@ -14,15 +14,18 @@ from gymnasium import spaces
 import agents
 import envs
 from agents.a2c import A2C, A2CConfig
+from agents.dqn import DQNConfig
 from agents.policy import PolicyAgent
 from agents.ppo import PPO, PPOConfig
 from agents.reinforce import ReinforceConfig
 from envs import EnvConfig
 from envs.probes import Probe
+from envs.spaces import action_cast, observation_casts
 from rl.distributions import PolicyConfig
 from rl.errors import InputError, NonFiniteError
 from rl.loop import interact
 from rl.networks import NetConfig
+from rl.types import EnvSpec
 from runs.testing import check_agent
 from tests.agents.policies import PROBABILITIES, VALUES, table_agent, train
 from tests.agents.worlds import TABLE, TABLE_NET, row
@@ -381,3 +384,41 @@ def test_numpys_gradient_is_autograds(config: Any) -> None:
     assert by_hand.metrics.keys() == expected.metrics.keys()
     for name, value in expected.metrics.items():
         assert torch.allclose(by_hand.metrics[name], value, atol=1e-4), name
+
+
+def test_predict_without_a_state_draws_anew_each_time() -> None:
+    agent = agents.build(PPOConfig(net=NET), envs.spec("CartPole-v1"), num_envs=1, seed=0)
+    obs = np.zeros(4, np.float32)
+    drawn = [int(agent.predict(obs)[0]) for _ in range(60)]
+    assert 15 <= sum(drawn) <= 45, "an untrained policy is near even"
+    assert len({int(agent.predict(obs, deterministic=True)[0]) for _ in range(5)}) == 1
+
+
+@pytest.mark.parametrize("config", [PPOConfig(net=NET), DQNConfig(net=NET)])
+def test_predict_honours_the_mask(config: Any) -> None:
+    spec = envs.spec("Probe/MaskDict-v0")
+    agent = agents.build(config, spec, num_envs=1, seed=0)
+    shown = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in spec.obs.items()}
+    for allowed in range(spec.action.logits):
+        mask = np.arange(spec.action.logits) == allowed
+        assert int(agent.predict({**shown, "action_mask": mask})[0]) == allowed
+        assert int(agent.predict(shown, action_masks=mask, deterministic=True)[0]) == allowed
+    with pytest.raises(InputError, match="says which actions are allowed: hand its mask in as action_masks"):
+        agent.predict(shown)
+
+
+def test_predict_speaks_the_environment_s_own_numbers() -> None:
+    space = spaces.MultiDiscrete([2, 3], start=[1, -1])
+    action, _ = action_cast(space)
+    (cast,), _ = observation_casts(space, action)
+    agent = agents.build(PPOConfig(net=NET), EnvSpec("Own-v0", {"obs": cast.leaf}, action), num_envs=1, seed=0)
+    seen: list[Any] = []
+    look = agent.look
+    agent.look = lambda actor, obs, ts: seen.append(ts.obs["obs"].tolist()) or look(actor, obs, ts)
+    drawn = np.stack([agent.predict(np.array([2, -1]))[0] for _ in range(60)])
+    assert seen[0] == [[1, 0]] and drawn.min(0).tolist() == [1, -1] and drawn.max(0).tolist() == [2, 1]
+    one = spaces.Discrete(3, start=5)
+    action, _ = action_cast(one)
+    (cast,), _ = observation_casts(one, action)
+    agent = agents.build(PPOConfig(net=NET), EnvSpec("Own-v0", {"obs": cast.leaf}, action), num_envs=1, seed=0)
+    assert {int(agent.predict(np.int64(7))[0]) for _ in range(60)} == {5, 6, 7}

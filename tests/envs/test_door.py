@@ -131,8 +131,15 @@ def test_gymnasiums_cartpole_vector_is_used_unseeded_where_asked_for():
         assert firsts > 20
         restored = env.load_state_dict(env.state_dict())
         assert restored.first.all()
+        with pytest.raises(RunError, match="its vector environment resets by itself alone: set vector='sync'"):
+            env._vector.restart({0: 1})
+    # what needs single seeds is played by single environments, or refused
+    with envs.make("CartPole-v1", num_envs=4, games=4, config=EnvConfig(vector="native")) as env:
+        assert env.spec.options["vector"] == "sync" and env.reset().info["game"].tolist() == [0, 1, 2, 3]
+    with pytest.raises(InputError, match="resets by itself alone, not after max_steps: set vector='sync'"):
+        envs.make("CartPole-v1", num_envs=4, config=EnvConfig(vector="native", max_steps=6))
     with pytest.raises(InputError, match="cannot start a game from a seed"):
-        envs.make("CartPole-v1", num_envs=4, games=4, config=EnvConfig(vector="native"))
+        envs.make(f"{HERE}:deaf", num_envs=2, games=4)
 
 
 def test_a_vector_environment_deaf_to_masks_is_refused_where_that_matters():

@@ -41,7 +41,7 @@ def leaf_of(space):
         (spaces.MultiBinary([8, 8, 2]), ObsLeaf((8, 8, 2), "bool", "board", "HWC")),
         (spaces.MultiBinary(5), ObsLeaf((5,), "float32", "vector")),
         (spaces.Discrete(7), ObsLeaf((1,), "int64", "index", nvec=(7,))),
-        (spaces.Discrete(7, start=-3), ObsLeaf((1,), "int64", "index", nvec=(7,))),
+        (spaces.Discrete(7, start=-3), ObsLeaf((1,), "int64", "index", nvec=(7,), start=(-3,))),
         (spaces.MultiDiscrete([[2, 3], [4, 5]]), ObsLeaf((4,), "int64", "index", nvec=(2, 3, 4, 5))),
     ],
 )

@@ -158,6 +158,20 @@ def test_several_tasks_are_joined_on_the_normalised_scale() -> None:
     assert analyse(comparison())["aggregate"] is None
 
 
+def test_over_several_tasks_too_only_the_same_seeds_are_paired() -> None:
+    data = comparison(FOUR, tasks=("A-v0", "B-v0"), seeds=4)
+    data["paired"] = [["dqn@zoo", "dqn"]]
+
+    def paired() -> list[bool]:
+        return [p["paired"] for p in analyse(data)["aggregate"]["pairs"] if {p["a"], p["b"]} == {"dqn", "dqn@zoo"}]
+
+    assert paired() == [True]
+    for r in data["results"]:
+        if r["contender"] == "dqn@zoo" and r["seed"] == 3 and r["task"] == data["results"][0]["task"]:
+            r["seed"] = 4
+    assert paired() == [False]
+
+
 def test_atari_is_human_normalised() -> None:
     data = comparison(TWO, tasks=("ALE/Breakout-v5", "ALE/Pong-v5"))
     found = analyse(data)

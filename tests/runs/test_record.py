@@ -152,3 +152,14 @@ def test_seconds_are_those_that_the_training_says(tmp_path: Path, monkeypatch: p
     result = record._train_seed("cartpole_dqn", resolve_recipe("cartpole_dqn"), "mark", 0, tmp_path, 1)
     assert (result["seconds"], result["steps_per_second"]) == (1.25, 80.0), "fewer steps than `log_every`"
     assert (result["commit"], result["versions"]) == ("abc", {"torch": "2"})
+
+
+def test_a_failed_seed_is_named_beside_the_mean_of_the_others(tmp_path: Path) -> None:
+    done = next(iter((record.RESULTS / "cartpole_dqn").glob("*/seed-0.json")))
+    result = json.loads(done.read_text())
+    folder = tmp_path / "cartpole_dqn" / done.parent.name
+    folder.mkdir(parents=True)
+    (folder / "seed-0.json").write_text(json.dumps(result))
+    (folder / "seed-1.json").write_text(json.dumps({**result, "seed": 1, "status": "failed", "score": None}))
+    mean = f"{result['score']['mean']:.1f}"
+    assert f"| {mean} (of 1 of 2) | {mean}, failed |" in record.write_table(tmp_path).read_text()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from agents.dqn import DQNConfig
+from envs import EnvConfig
 from rl import checkpoint
 from rl.checkpoint import CheckpointError
 from rl.networks import NetConfig
@@ -141,6 +142,15 @@ def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path, capsy
     assert capsys.readouterr().err == "agent.lr ends its schedule after 150 steps and stays at 1e-05\n"
     assert_equal(final_state(tmp_path / "short"), final_state(tmp_path / "whole"))
     assert json.loads((tmp_path / "short" / "run.json").read_text())["recipe"]["steps"] == 300
+
+
+def test_a_longer_budget_cuts_no_game_where_the_shorter_ended(tmp_path: Path) -> None:
+    config = EnvConfig(options={"length": 50})
+    run = run_of("Probe/Counting-v0", 3, env_config=config)
+    train(dataclasses.replace(run, steps=100), out=tmp_path)  # 33 whole slots and one row of three
+    resume(tmp_path, steps=300)
+    games = read_jsonl(tmp_path / "episodes.jsonl")
+    assert [(g["length"], g["return"]) for g in games] == [(50, 50 * 51 / 2)] * 6
 
 
 def test_logging_evaluating_and_saving_do_not_change_the_weights(tmp_path: Path) -> None:  # T21
