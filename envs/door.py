@@ -85,10 +85,10 @@ def spec(id: str, config: EnvConfig | None = None) -> EnvSpec:
 
 def ids() -> list[str]:
     """Every id that `make` knows without a `module:`, sorted; Atari's where ale-py is installed."""
-    names = set(gymnasium.registry)
-    with contextlib.suppress(InputError):
-        names |= {f"ALE/{title}-v5" for title in atari.games()}
-    return sorted(names)
+    names: set[str] = set()
+    with contextlib.suppress(InputError):  # ale-py, once it is imported, registers each game many times
+        names = {f"ALE/{title}-v5" for title in atari.games()}
+    return sorted(names | {id for id, found in gymnasium.registry.items() if "ale_py" not in str(found.entry_point)})
 
 
 @dataclass(frozen=True)

@@ -23,4 +23,6 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    if not near and len(known) > 100:
+        mend = "`rl list` shows those there are"
     return InputError(f"unknown {kind} {name!r}: {mend}")

@@ -458,6 +458,8 @@ def number(x: float | None) -> str:
     if x is None:
         return "–"
     size = abs(x)
+    if 0 < size < 1e-4:
+        return f"{x:.2g}".replace("-", "−")
     digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.01 or x == 0 else 4
     text = f"{x:,.{digits}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text

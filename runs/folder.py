@@ -156,7 +156,8 @@ class RunFolder:
             occupants = sorted(p.name for p in path.iterdir() if p.name != ".lock")
             if occupants:
                 lock.release(remove=True)
-                mend = f"`rl resume {path}` continues it" if "run.json" in occupants else "empty it"
+                saved = "run.json" in occupants and any((path / "checkpoints").glob("step-*"))
+                mend = f"`rl resume {path}` continues it" if saved else "empty it"
                 raise InputError(f"--out {path} is occupied (it holds {occupants[0]}): name another folder, or {mend}")
         except OSError as error:
             _remove(created)
@@ -244,6 +245,7 @@ def resolve(run: Path | str, replay: bool = False) -> Located:
     `replay`: whether the replay's rows must be good too, as `rl resume` needs. Raises `InputError` in one line.
     """
     path = Path(run)
+    path = path.parent if path.name == "run.json" else path
     look: Literal["hash", "skip"] = "hash" if replay else "skip"
     if not path.exists():
         names = [p.name for p in OUT.iterdir() if p.is_dir()] if OUT.is_dir() else []

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rl.errors import InputError
 from runs.video import grid
 
 FOLDER = Path("docs/pictures")
@@ -119,5 +120,9 @@ _POLICIES: dict[str, Policy] = {
 
 
 if __name__ == "__main__":
-    for file in gallery(sys.argv[1:]):
-        print(file)
+    try:
+        for file in gallery(sys.argv[1:]):
+            print(file)
+    except InputError as error:
+        print(f"gallery: {error}", file=sys.stderr)
+        sys.exit(2)

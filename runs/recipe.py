@@ -140,7 +140,7 @@ def _find(recipe: str, agent: str | None) -> Run:
         return from_run_json(path if path.suffix == ".json" else path / "run.json")
     if recipe in recipe_names():
         return _from_file(RECIPES / f"{recipe}.py")
-    if not any(mark in recipe for mark in ":/") and recipe not in envs.ids():
+    if not any(mark in recipe for mark in (":", "/", "NoFrameskip-v4")) and recipe not in envs.ids():
         raise unknown("recipe or environment", recipe, [*recipe_names(), *envs.ids()])
     return default_run(recipe, agent)
 

@@ -180,6 +180,8 @@ class Session:
                 with stop_requests(self):
                     self._train(progress)
                     self.save()
+                if not self.agent.updates and not self.quiet:
+                    print(f"no update was made in {self.step:,} steps: the policy is untrained", file=sys.stderr)
                 score = self._evaluate(progress)  # all is saved: a signal may end it at once
             status = "done"
         except Stopped:

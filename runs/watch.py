@@ -66,6 +66,7 @@ def watch(
         from envs.drawing import no_display
 
         episodes = episodes or count
+        count = min(count, episodes)  # a pane without a game would film nothing
         with no_display(), open_player(run, seed, count, sample, follow, episodes) as player:
             _film(player, Path(video), episodes, size)
             return {"run": str(run), "video": str(video), **player.results}

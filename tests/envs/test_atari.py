@@ -11,6 +11,7 @@ from envs.atari import PROTOCOLS, games, is_atari, protocol_for
 from envs.config import EnvConfig
 from rl.errors import InputError
 from rl.seeding import derive_seed
+from runs.recipe import resolve
 
 ale_py = pytest.importorskip("ale_py")
 
@@ -185,4 +186,7 @@ def test_a_missing_package_is_one_line(monkeypatch):
 def test_every_id_of_gymnasium_is_known_to_the_door():
     gymnasium.register_envs(ale_py)
     known = {id for id in gymnasium.registry if id.startswith("ALE/")}
-    assert known <= set(envs.ids())
+    assert known <= set(envs.ids()) and "Pong-v4" not in envs.ids()
+    with pytest.raises(InputError, match="unknown recipe or environment 'Pong-v4': did you mean 'ALE/Pong-v5'"):
+        resolve("Pong-v4")
+    assert resolve("PongNoFrameskip-v4").env == "PongNoFrameskip-v4"

@@ -336,3 +336,7 @@ def test_twenty_comparisons_of_a_recorded_agent_with_itself_find_at_most_two_dif
                 r.update(score=scores[k]["mean"], returns=scores[k]["returns"])
             words.append(analyse(data)["tasks"][0]["pairs"][0]["verdict"])
     assert len(words) == 20 and sum(word in ("better", "worse") for word in words) <= 2
+
+
+def test_a_small_number_is_not_nothing() -> None:
+    assert (number(1e-5), number(-2.5e-7), number(0.0), number(0.0003)) == ("1e−05", "−2.5e−07", "0", "0.0003")

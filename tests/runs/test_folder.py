@@ -59,6 +59,11 @@ def test_an_occupied_folder_is_refused_and_left_as_it_was(tmp_path: Path) -> Non
         RunFolder.create(run)
     one_line(caught)
     assert sorted({*(p.name for p in run.iterdir()), ".lock"}) == before
+    unsaved = tmp_path / "unsaved"
+    unsaved.mkdir()
+    (unsaved / "run.json").write_text("{}")
+    with pytest.raises(InputError, match=r"holds run.json.*: name another folder, or empty it"):
+        RunFolder.create(unsaved)
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "chapter.tex").write_text("years of work")

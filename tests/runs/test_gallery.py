@@ -1,5 +1,8 @@
 """The README's pictures can be made anew."""
 
+import subprocess
+import sys
+
 import pytest
 
 from runs.gallery import SIZE, arcade, gallery
@@ -13,3 +16,10 @@ def test_the_arcade_page_is_drawn_from_real_games(tmp_path):
     (file,) = gallery(folder=tmp_path / "pictures")
     assert file.name == "arcade.png"
     assert file.stat().st_size < 400_000
+
+
+def test_a_run_that_is_not_there_is_one_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "runs.gallery", "nothing"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "gallery: no run at nothing: no such folder\n")

@@ -77,6 +77,10 @@ def test_a_grid_plays_as_many_games_at_once(cartpole, tmp_path):
     result = watch(cartpole, video=tmp_path / "grid.webm", grid=4, size=(320, 240))
     assert result["returns"] == evaluate(cartpole, episodes=4)["returns"]
     assert len(frames(tmp_path / "grid.webm")) == max(result["lengths"]) + 50
+    one = watch(cartpole, video=tmp_path / "one.webm", episodes=1, grid=4, size=(320, 240))
+    alone = watch(cartpole, video=tmp_path / "alone.webm", episodes=1, size=(320, 240))
+    assert one["returns"] == alone["returns"]
+    assert (frames(tmp_path / "one.webm")[0] == frames(tmp_path / "alone.webm")[0]).all(), "no pane without a game"
 
 
 def test_watching_a_live_agent_leaves_its_weights_and_generators_alone(cartpole, tmp_path):
