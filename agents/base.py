@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl.errors import InputError
 from rl.replay import Replay, stack_times
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
 from rl.types import EnvSpec, Obs, TimeStep
@@ -113,13 +112,11 @@ class Agent(ABC):
 
         `state` carries the frame stack, the recurrent memory and the generator; without it a new episode begins, with
         random numbers of its own. Boxes are clipped. `action_masks` [A] or [N, A], bool, or an observation's
-        "action_mask", say what is allowed. Raises InputError where this environment has masks and none is given.
+        "action_mask", say what is allowed; without them everything is.
         """
         leaves, single = self._leaves(obs)
         count = len(next(iter(leaves.values())))
         mask = obs.get("action_mask", action_masks) if isinstance(obs, dict) else action_masks
-        if self.spec.masked and mask is None:
-            raise InputError(f"{self.spec.id} says which actions are allowed: hand its mask in as action_masks")
         actor = self.actor(count, self.seed, stream=f"predict {self._begun_by_predict}", sample=not deterministic)
         if state is None:
             self._begun_by_predict += 1
@@ -127,7 +124,7 @@ class Agent(ABC):
             actor.load_state_dict(state)
         start = np.full(count, state is None) if episode_start is None else np.broadcast_to(episode_start, (count,))
         row = first_row(self.spec, leaves, np.asarray(start, bool))
-        if self.spec.masked:
+        if mask is not None and self.spec.masked:
             row = row._replace(mask=np.asarray(mask, bool).reshape(count, self.spec.action.logits))
         action = actor.act(row)
         if self.spec.action.start:

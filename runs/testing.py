@@ -101,14 +101,18 @@ def _interrupted(config: Any, env: str, num_envs: int, steps: int, folder: Path)
 def _check_predict(agent: Agent, env: str) -> None:
     world = envs.make(env, num_envs=2, seed=3)
     ts = world.reset()
-    obs: Any = ts.obs
     state = None
+    start = np.array(agent.spec.action.start or 0, agent.spec.action.dtype)
+
+    def shown() -> dict[str, np.ndarray]:  # as the environment itself counts, not as the rows do
+        return {k: v + np.array(agent.spec.obs[k].start) if agent.spec.obs[k].start else v for k, v in ts.obs.items()}
+
     for _ in range(5):
-        action, state = agent.predict(obs, state, ts.first, deterministic=True)
+        action, state = agent.predict(shown(), state, ts.first, deterministic=True, action_masks=ts.mask)
+        action = action - start.reshape(agent.spec.action.shape) if agent.spec.action.start else action
         _check_action(agent, action, 2)
         ts = world.step(action)
-        obs = ts.obs
-    single = {k: v[0] for k, v in ts.obs.items()}
+    single = {k: v[0] for k, v in shown().items()}
     action, _ = agent.predict(single, deterministic=True)
     assert np.shape(action) == agent.spec.action.shape, f"one observation gave an action of shape {np.shape(action)}"
     world.close()

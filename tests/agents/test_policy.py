@@ -403,8 +403,7 @@ def test_predict_honours_the_mask(config: Any) -> None:
         mask = np.arange(spec.action.logits) == allowed
         assert int(agent.predict({**shown, "action_mask": mask})[0]) == allowed
         assert int(agent.predict(shown, action_masks=mask, deterministic=True)[0]) == allowed
-    with pytest.raises(InputError, match="says which actions are allowed: hand its mask in as action_masks"):
-        agent.predict(shown)
+    assert len({int(agent.predict(shown)[0]) for _ in range(60)}) > 1 or isinstance(config, DQNConfig), "all allowed"
 
 
 def test_predict_speaks_the_environment_s_own_numbers() -> None:
