@@ -374,10 +374,6 @@ class PolicyAgent(Agent):
         """The minibatches of one update; by default all rows once."""
         yield self.select(rollout)
 
-    def rate(self) -> float:
-        """The learning rate of the next update."""
-        return value_at(self.config.lr, self.step)
-
     def enough(self, out: PolicyLoss, batch: PolicyBatch) -> bool:
         """Whether to stop the passes over this rollout before the step on this minibatch."""
         return False
@@ -532,7 +528,7 @@ class PolicyAgent(Agent):
 
         Raises NonFiniteError, with the weights as they were before that update, where a loss is not finite.
         """
-        lr = self.rate()
+        lr = value_at(self.config.lr, self.step)
         names: list[str] = []
         losses, norms, said = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch in self.batches(rollout):
@@ -621,7 +617,7 @@ class PolicyAgent(Agent):
 
     def schedule(self) -> dict[str, float]:
         ramps = {k: v.at(self.step) for k, v in vars(self.config).items() if isinstance(v, Ramp)}
-        return {**ramps, "lr": self.rate()}
+        return {"lr": value_at(self.config.lr, self.step), **ramps}
 
     def choices(self) -> dict[str, Any]:
         critic = "shared" if self.network.critic_torso is None else "separate"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
-from agents.base import Metrics, unchanged
+from agents.base import unchanged
 from agents.policy import (
     PolicyAgent,
     PolicyBatch,
@@ -23,9 +22,6 @@ from agents.policy import (
 )
 from rl.errors import InputError
 from rl.schedules import Ramp, value_at
-
-LR_MAX = 1e-2
-"""Learning rate that `adaptive_kl` never passes."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +38,6 @@ class PPOConfig(PolicyLearnerConfig):
     """How far a value may move from the one acted with before its error stops counting; off by default."""
     target_kl: float | None = None
     """Stop the passes over a rollout where the policy has moved further than 1.5 times this."""
-    adaptive_kl: float | None = None
-    """How far the policy should move on average within an update; `lr` is then where the learning rate begins.
-
-    After an update that moved it twice as far the rate is divided by 1.5, after one half as far multiplied (Schulman
-    et al. 2017, section 4, of their penalty; of the learning rate in rl_games).
-    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +45,7 @@ class PPOConfig(PolicyLearnerConfig):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         check_schedule("clip", self.clip, above_0=True)
-        for name in ("value_clip", "target_kl", "adaptive_kl"):
+        for name in ("value_clip", "target_kl"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
 
@@ -66,30 +56,6 @@ class PPO(PolicyAgent):
     name = "ppo"
     Config = PPOConfig
     config: PPOConfig
-
-    pace = 1.0
-    """What `adaptive_kl` has made of the learning rate, as a factor."""
-
-    def rate(self) -> float:
-        return super().rate() * self.pace
-
-    def learn(self, rollout: Rollout) -> Metrics:
-        metrics = super().learn(rollout)
-        wanted = self.config.adaptive_kl
-        if wanted is not None:
-            moved = float(metrics["approx_kl"])
-            if moved > 2 * wanted:
-                self.pace /= 1.5
-            elif moved < wanted / 2 and self.rate() * 1.5 <= LR_MAX:
-                self.pace *= 1.5
-        return metrics
-
-    def learner_state(self) -> dict[str, Any]:
-        return {**super().learner_state(), "pace": self.pace}
-
-    def load_learner_state(self, state: dict[str, Any]) -> None:
-        super().load_learner_state(state)
-        self.pace = state.get("pace", 1.0)  # older checkpoints have none
 
     def batches(self, rollout: Rollout) -> Iterator[PolicyBatch]:
         """Each pass in a new order, cut into near-equal parts, so that none is left with a single row."""

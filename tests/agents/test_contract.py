@@ -62,7 +62,6 @@ AGENTS: dict[str, Any] = {
         normalize_obs=True,
         normalize_return=True,
         target_kl=0.01,
-        adaptive_kl=1e-4,
         value_clip=0.2,
     ),
     "ppo lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, minibatch_size=8, normalize_obs=True),

@@ -153,22 +153,6 @@ def test_target_kl_stops_the_passes_before_the_policy_moves_on() -> None:
     assert 4 <= held.updates < free.updates / 2  # the first step of a rollout is always taken
 
 
-def test_adaptive_kl_leads_the_learning_rate_to_where_the_policy_moves_that_far() -> None:
-    base: dict[str, Any] = {"net": NET, "rollout": 16, "epochs": 4, "minibatch_size": 32}
-    for lr, wanted, way in ((1e-5, 0.01, 1), (0.009, 1e-6, -1)):
-        agent = train(PPOConfig(**base, lr=lr, adaptive_kl=wanted), "CartPole-v1", 64 * 3, num_envs=4)
-        assert isinstance(agent, PPO)
-        assert agent.pace == pytest.approx(1.5 ** (3 * way)), "three updates that moved too little, or too far"
-        assert agent.rate() == agent.schedule()["lr"] == pytest.approx(lr * agent.pace)
-        assert agent.learner_state()["pace"] == agent.pace
-    for _ in range(40):  # none of these moves it far enough
-        agent.config = PPOConfig(**base, lr=lr, adaptive_kl=1e6)
-        agent.learn(agent.rollout(17))
-    assert 0.01 / 1.5 < agent.rate() <= 0.01, "never beyond LR_MAX"
-    plain = train(PPOConfig(**base, lr=0.009), "CartPole-v1", 64 * 3, num_envs=4)
-    assert plain.schedule()["lr"] == 0.009
-
-
 def test_a_rollout_of_one_row_trains() -> None:
     agent = train(PPOConfig(net=NET, rollout=1, epochs=2, normalize_return=True), "CartPole-v1", 40, num_envs=1)
     assert agent.updates == 80
@@ -183,7 +167,6 @@ def test_a_rollout_of_one_row_trains() -> None:
         ({"clip": float("nan")}, "clip must be above 0 and finite, got nan"),
         ({"clip": Ramp(0.1, -0.1, 5)}, "clip must be above 0 and finite"),
         ({"target_kl": 0.0}, "target_kl must be above 0 or none, got 0.0"),
-        ({"adaptive_kl": -1.0}, "adaptive_kl must be above 0 or none, got -1.0"),
         ({"value_clip": -1.0}, "value_clip must be above 0 or none, got -1.0"),
         ({"gamma": 1.5}, r"gamma must lie in \[0, 1\], got 1.5"),
         ({"lr": 0.0}, "lr must be above 0 and finite, got 0.0"),
