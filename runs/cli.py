@@ -268,7 +268,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p = verb("evaluate", _evaluate, "play whole games with a trained agent and report the scores", _show_scores)
     p.add_argument("run", metavar="RUN")
     p.add_argument("--episodes", type=count, metavar="N", help="games to play (default: the recipe's)")
-    p.add_argument("--seed", type=seed, metavar="S", help="seed of the games")
+    p.add_argument("--seed", type=seed, metavar="S", help="seed of the games (default: the run's)")
     _add_policy(p)
     _add_device(p)
     _add_json(p)
@@ -278,7 +278,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("--video", metavar="FILE", help="write .webm, .mp4 or .gif instead of opening a window")
     p.add_argument("--episodes", type=count, metavar="N")
     p.add_argument("--grid", type=count, metavar="N", help="N games at once")
-    p.add_argument("--seed", type=seed, metavar="S")
+    p.add_argument("--seed", type=seed, metavar="S", help="seed of the games (default: the run's)")
     p.add_argument(
         "--follow", action="store_true", help="attach to a training that is running: always its newest checkpoint"
     )

@@ -70,17 +70,20 @@ def evaluate(
     path: str | Path,
     *,
     episodes: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     sample: bool | None = None,
     device: str = "auto",
 ) -> dict[str, Any]:
-    """Plays `episodes` whole games with the policy of a run and returns the `Score` as plain JSON."""
+    """Plays `episodes` whole games with the policy of a run and returns the `Score` as plain JSON.
+
+    What is not given is the run's own: then the games, and the score, are those of its final evaluation.
+    """
     agent, run = load_run(path, device=device)
     score = play_games(
         agent,
         run,
         episodes=run.eval_episodes if episodes is None else episodes,
-        seed=seed,
+        seed=run.seed if seed is None else seed,
         sample=run.eval_sample if sample is None else sample,
     )
     return score.to_json()

@@ -6,7 +6,7 @@
         folder.metrics.write({"step": 1000, "train/loss": 0.1})
 
     with RunFolder.open(path) as folder:                # resume
-        folder.truncate_to(manifest["lengths"])
+        folder.truncate_to(manifest["lengths"], manifest["step"])
 
 run.json, metrics.jsonl, episodes.jsonl and evaluations.jsonl are strict JSON: what is not finite is null. The local
 files are the truth; W&B, the progress bar, the viewer and the report are readers of them.
@@ -196,12 +196,17 @@ class RunFolder:
         """Bytes of each jsonl file, now on the disk: for the manifest of a checkpoint."""
         return {f"{name}.jsonl": getattr(self, name).sync() for name in JSONL}
 
-    def truncate_to(self, lengths: Mapping[str, int]) -> list[str]:
-        """Takes back the lines written after a checkpoint; one line for each file that lost some before it."""
+    def truncate_to(self, lengths: Mapping[str, int], step: int) -> list[str]:
+        """Takes back the lines written after the checkpoint of `step`; one line for each file that lost some before it.
+
+        An evaluation of that very step stays: it was of the checkpoint's policy, written after it.
+        """
         remarks = []
         for name in JSONL:
             writer: JsonlWriter = getattr(self, name)
             length = lengths.get(f"{name}.jsonl", 0)
+            if name == "evaluations":
+                length += _bytes_up_to(writer.path, length, step)
             writer.truncate(length)
             if writer.length < length:
                 remarks.append(f"{writer.path} is shorter than the checkpoint says: lines are missing from it")
@@ -334,6 +339,21 @@ def _remove(folders: list[Path]) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
+
+
+def _bytes_up_to(path: Path, start: int, step: int) -> int:
+    """Bytes of the whole lines from `start` on that are not of a later step."""
+    if not path.exists():
+        return 0
+    count = 0
+    for line in path.read_bytes()[start:].splitlines(keepends=True):
+        try:
+            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                break
+        except (ValueError, KeyError, TypeError):
+            break
+        count += len(line)
+    return count
 
 
 def _whole_lines(path: Path) -> int:

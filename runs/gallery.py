@@ -1,10 +1,12 @@
-"""The pictures of the README, made anew: `python -m runs.gallery [RUN ...]` writes docs/pictures/.
+"""Pictures of the games and of the viewer: `python -m runs.gallery [--out DIR] [RUN ...]`.
 
-Without runs the arcade games; each RUN adds the viewer as it looks for that agent.
+Without runs the arcade games; each RUN adds the viewer as it looks for that agent. The README's own are made by
+`--out docs/pictures`.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from rl.errors import InputError
 from runs.video import grid
 
-FOLDER = Path("docs/pictures")
+FOLDER = Path("runs/out/pictures")
 SIZE = (480, 360)
 Policy = Callable[[Any, np.random.Generator], int]
 
@@ -120,8 +122,12 @@ _POLICIES: dict[str, Policy] = {
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="gallery", description="Draw the arcade games, and the viewer for each RUN.")
+    parser.add_argument("runs", metavar="RUN", nargs="*")
+    parser.add_argument("--out", metavar="DIR", default=FOLDER, help=f"default {FOLDER}")
+    args = parser.parse_args()
     try:
-        for file in gallery(sys.argv[1:]):
+        for file in gallery(args.runs, args.out):
             print(file)
     except InputError as error:
         print(f"gallery: {error}", file=sys.stderr)

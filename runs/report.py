@@ -800,12 +800,18 @@ def run_page(folder: Path) -> Page:
         Heading("Settings"),
         Details("Every field", [Table(["field", "value"], settings, text_columns=frozenset({0, 1}))]),
         Heading("Make it again"),
-        Code(_command(info.get("command", "")), "command"),
+        Code("\n".join(_commands(info)), "command"),
     ]
     facts = {**(info.get("choices") or {}), **(info.get("versions") or {}), "commit": info.get("commit")}
     rows = [[key, _value(value)] for key, value in facts.items() if value is not None]
     page.blocks.append(Table(["", ""], rows, text_columns=frozenset({0, 1})))
     return page
+
+
+def _commands(info: Mapping[str, Any]) -> list[str]:
+    """What made a run: its training, and each resume that gave it more steps. Others changed nothing."""
+    longer = [entry for entry in info.get("resumed", []) if "steps" in entry]
+    return [_command(entry.get("command", "")) for entry in (info, *longer)]
 
 
 def _number(value: Any) -> bool:

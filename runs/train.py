@@ -33,12 +33,14 @@ from rl.secrets import redact_command
 from rl.tracking import Tracker
 from rl.types import Env, TimeStep
 from runs.evaluate import Score, pick_device, play_games
-from runs.folder import RunFolder, default_name
+from runs.folder import RunFolder, default_name, read_jsonl
 from runs.folder import resolve as locate
 from runs.progress import Progress
 from runs.recipe import Run, describe, from_run_json
 from runs.recipe import resolve as resolve_recipe
 
+RUNS_MAIN = str(Path("runs", "__main__.py"))
+"""What `python -m runs` calls itself."""
 RECENT = 100
 """Finished training episodes that `train/return` is the mean of."""
 
@@ -75,7 +77,7 @@ def train(
             info = {
                 "schema": 1,
                 "recipe": describe(run),
-                "command": redact_command(sys.argv),
+                "command": command(),
                 "choices": {"device": where, "vector": env.spec.options.get("vector"), **learner.choices()},
                 "versions": versions(),
                 "commit": git_commit(),
@@ -101,7 +103,8 @@ def resume(
 
     The result equals that of a run that was never interrupted, bit for bit, on the same machine. A run that is given
     a larger total equals one that had it from the start where its last slot was whole: of several environments up to
-    num_envs - 1 rows, beyond the old total, were played but not learnt from.
+    num_envs - 1 rows, beyond the old total, were played but not learnt from. A run that was stopped in its final
+    evaluation plays that again, from its beginning.
     """
     found = locate(path, replay=True)
     if found.run is None:
@@ -115,7 +118,7 @@ def resume(
             before, run = run, resolve_recipe(run, steps=steps)
             for line in outlasted(before, run):
                 print(line, file=sys.stderr)
-        if run.steps <= manifest["step"]:
+        if run.steps <= manifest["step"] and (steps is not None or evaluated(found.run, manifest["step"])):
             raise InputError(
                 f"{path} has already made {manifest['step']} steps: give a larger total with --steps; "
                 f"`rl evaluate {path}` plays its games"
@@ -128,9 +131,12 @@ def resume(
             session = Session(run, learner, env, folder, tracker, quiet=quiet)
             session.load(found.checkpoint, manifest)
             checkpoint.discard_after(folder.path, manifest["step"])
-            for remark in folder.truncate_to(manifest["lengths"]):
+            for remark in folder.truncate_to(manifest["lengths"], manifest["step"]):
                 print(remark, file=sys.stderr)
-            folder.write_info({**info, "recipe": describe(run), "tracking": tracker.state})
+            again = {"step": manifest["step"], "command": command(), "commit": git_commit()}
+            again |= {"steps": run.steps} if steps is not None else {}
+            resumed = [*info.get("resumed", []), again]
+            folder.write_info({**info, "recipe": describe(run), "resumed": resumed, "tracking": tracker.state})
             return session.go()
         finally:
             env.close()
@@ -177,12 +183,17 @@ class Session:
             torch.set_num_threads(self.run.threads)
         try:
             with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
-                with stop_requests(self):
-                    self._train(progress)
-                    self.save()
+                if self.step < self.run.steps:
+                    with stop_requests(self):
+                        self._train(progress)
+                        self.save()
                 if not self.agent.updates and not self.quiet:
                     print(f"no update was made in {self.step:,} steps: the policy is untrained", file=sys.stderr)
-                score = self._evaluate(progress)  # all is saved: a signal may end it at once
+                try:
+                    score = self._evaluate(progress)  # all is saved: a signal may end it at once
+                except KeyboardInterrupt as stop:
+                    stop.args = (f"stopped in its final evaluation; `rl resume {self.folder.path}` plays it",)
+                    raise
             status = "done"
         except Stopped:
             status = "stopped"
@@ -436,6 +447,17 @@ def peak_memory() -> int | None:
         return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def evaluated(folder: Path, step: int) -> bool:
+    """Whether the policy of `step` has played its evaluation games."""
+    return any(line["step"] == step for line in read_jsonl(folder / "evaluations.jsonl"))
+
+
+def command() -> list[str]:
+    """The command line of this process as one would type it, secrets taken out."""
+    first, *words = redact_command(sys.argv)
+    return ["rl" if Path(first).name in ("rl", "rl.exe") or first.endswith(RUNS_MAIN) else first, *words]
 
 
 def versions() -> dict[str, str]:

@@ -44,7 +44,7 @@ def watch(
     video: str | Path | None = None,
     episodes: int | None = None,
     grid: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     sample: bool | None = None,
     follow: bool = False,
     paused: bool = False,
@@ -54,7 +54,7 @@ def watch(
 
     video: write .webm, .mp4 or .gif instead of opening a window; `episodes` games of it, 1 (or `grid`) unless given.
     grid: so many games at once. sample: draw actions instead of taking the best; None: as the recipe evaluates.
-    episodes: leave off after so many games, which are those of an evaluation with this seed.
+    episodes: leave off after so many games, which are those of an evaluation with this seed; None: with the run's.
     follow: attach to a running training and always play its newest good checkpoint. paused: begin paused.
     Returns `run`, `video`, and `returns` and `lengths` of the finished games. Raises `InputError` in one line where
     there is no display, no checkpoint, no picture, or another file ending.
@@ -123,7 +123,7 @@ def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes
 
 def open_player(
     run: str | Path,
-    seed: int = 0,
+    seed: int | None = None,
     count: int = 1,
     sample: bool | None = None,
     follow: bool = False,
@@ -143,6 +143,7 @@ def open_player(
             if source is None or not patience:
                 raise
             time.sleep(0.1)  # a training removes a checkpoint as soon as a newer one is whole
+    seed = recipe.seed if seed is None else seed
     return Player(agent, recipe, seed=seed, num_envs=count, sample=sample, games=games, follower=source)
 
 

@@ -420,6 +420,27 @@ def test_the_final_evaluation_can_be_stopped_and_the_training_is_kept(number, st
     _, err = child.communicate(timeout=30)
     assert child.returncode == status, err
     assert "Traceback" not in err
-    assert err.splitlines()[-1].startswith("rl: ")
-    assert cli.main(["evaluate", str(out), "--episodes", "1", "--json"]) == 0
+    assert err.splitlines()[-1] == f"rl: stopped in its final evaluation; `rl resume {out}` plays it"
+    assert cli.main(["evaluate", str(out / "run.json"), "--episodes", "1", "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["step"] == 60
+
+
+def test_a_run_says_how_it_was_made_with_what_was_added(here):
+    for words in (["train", "CartPole-v1", "--out", "a", *TINY], ["resume", "a", "--steps", "700", "--track", "off"]):
+        subprocess.run([sys.executable, "-m", "runs", *words], cwd=here, env=child_env(), check=True)
+    info = json.loads((here / "a" / "run.json").read_text())
+    assert info["command"][:3] == ["rl", "train", "CartPole-v1"]  # as one types it, not where the module lies
+    resumed = ["rl", "resume", "a", "--steps", "700", "--track", "off"]
+    assert [again["command"] for again in info["resumed"]] == [resumed]
+        ["rl", "resume", "a", "--steps", "700", "--track", "off"]
+    ]
+    assert cli.main(["report", "a"]) == 0
+    page = (here / "a" / "report.md").read_text()
+    assert "rl train CartPole-v1 --out a" in page
+    assert "rl resume a --steps 700" in page
+
+
+def test_a_training_without_one_update_says_so(here, capfd):
+    words = ["--steps", "60", "--set", "rollout=100", "--set", "eval_episodes=1", "--track", "off"]
+    assert cli.main(["train", "CartPole-v1", "--agent", "ppo", "--out", "a", *words]) == 0
+    assert "no update was made in 60 steps: the policy is untrained\n" in capfd.readouterr().err

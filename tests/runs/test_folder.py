@@ -174,15 +174,16 @@ def test_resume_takes_back_the_lines_after_the_checkpoint(tmp_path: Path) -> Non
         lengths = folder.lengths()
         assert lengths == {"metrics.jsonl": 12, "episodes.jsonl": 12, "evaluations.jsonl": 0}
         folder.metrics.write({"step": 2})
+        folder.evaluations.write({"step": 1})
         folder.evaluations.write({"step": 2})
     with RunFolder.open(path) as folder:
-        assert folder.truncate_to(lengths) == []
+        assert folder.truncate_to(lengths, step=1) == []
         folder.metrics.write({"step": 2, "again": True})
-        assert folder.lengths()["evaluations.jsonl"] == 0
+    assert read_jsonl(path / "evaluations.jsonl") == [{"step": 1}]  # of the checkpoint's own policy
     assert read_jsonl(path / "metrics.jsonl") == [{"step": 1}, {"step": 2, "again": True}]
     (path / "episodes.jsonl").write_bytes(b"")
     with RunFolder.open(path) as folder:
-        (remark,) = folder.truncate_to(lengths)
+        (remark,) = folder.truncate_to(lengths, step=1)
     assert "episodes.jsonl is shorter" in remark
 
 

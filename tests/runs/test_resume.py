@@ -14,11 +14,13 @@ from agents.dqn import DQNConfig
 from envs import EnvConfig
 from rl import checkpoint
 from rl.checkpoint import CheckpointError
+from rl.errors import InputError
 from rl.networks import NetConfig
 from rl.schedules import Ramp
-from runs import load, resume, train
+from runs import evaluate, load, resume, train
 from runs.folder import read_jsonl
 from runs.recipe import Run
+from runs.train import Session, Stopped
 
 SMALL = DQNConfig(
     net=NetConfig(hidden=(16,)),
@@ -79,8 +81,6 @@ def assert_equal(a: Any, b: Any, path: str = "") -> None:
 
 def check_cut(run: Run, cut: int, whole: dict[str, Any], out: Path) -> None:
     """Stops the training as a signal would, at the first slot at or beyond `cut`, and resumes it."""
-    from runs.train import Session, Stopped
-
     original = Session._log_episodes
 
     def stop_at(self: Session, slot: Any) -> None:
@@ -140,8 +140,37 @@ def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path, capsy
     train(dataclasses.replace(run, steps=150), out=tmp_path / "short")
     assert resume(tmp_path / "short", steps=300)["steps"] == 300
     assert capsys.readouterr().err == "agent.lr ends its schedule after 150 steps and stays at 1e-05\n"
-    assert_equal(final_state(tmp_path / "short"), final_state(tmp_path / "whole"))
-    assert json.loads((tmp_path / "short" / "run.json").read_text())["recipe"]["steps"] == 300
+    short, whole = final_state(tmp_path / "short"), final_state(tmp_path / "whole")
+    assert [line["step"] for line in short["evaluations"]] == [150, 300]  # its first end was judged too, and stays
+    assert_equal(short | {"evaluations": short["evaluations"][1:]}, whole)
+    info = json.loads((tmp_path / "short" / "run.json").read_text())
+    assert info["recipe"]["steps"] == 300
+    assert [(again["step"], again["steps"]) for again in info["resumed"]] == [(150, 300)]
+    train(tmp_path / "short" / "run.json", out=tmp_path / "again")
+    assert_equal(final_state(tmp_path / "again"), whole)
+
+
+def test_a_run_stopped_in_its_final_evaluation_gets_it_when_it_is_resumed(tmp_path: Path, monkeypatch: Any) -> None:
+    run = run_of("CartPole-v1", 2)
+    train(run, out=tmp_path / "whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "_evaluate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, out=tmp_path / "cut")
+    assert read_jsonl(tmp_path / "cut" / "evaluations.jsonl") == []
+    assert resume(tmp_path / "cut")["steps"] == run.steps
+    assert_equal(final_state(tmp_path / "cut"), final_state(tmp_path / "whole"))
+    with pytest.raises(InputError, match="has already made 300 steps"):
+        resume(tmp_path / "cut")
+
+
+def interrupted(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_evaluation_with_nothing_said_is_the_run_s_own(tmp_path: Path) -> None:
+    said = train(dataclasses.replace(run_of("CartPole-v1", 1, steps=60), seed=5, eval_episodes=3), out=tmp_path)
+    assert evaluate(tmp_path)["returns"] == said["returns"] != evaluate(tmp_path, seed=0)["returns"]
 
 
 def test_a_longer_budget_cuts_no_game_where_the_shorter_ended(tmp_path: Path) -> None:
