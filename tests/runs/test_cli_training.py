@@ -432,8 +432,6 @@ def test_a_run_says_how_it_was_made_with_what_was_added(here):
     assert info["command"][:3] == ["rl", "train", "CartPole-v1"]  # as one types it, not where the module lies
     resumed = ["rl", "resume", "a", "--steps", "700", "--track", "off"]
     assert [again["command"] for again in info["resumed"]] == [resumed]
-        ["rl", "resume", "a", "--steps", "700", "--track", "off"]
-    ]
     assert cli.main(["report", "a"]) == 0
     page = (here / "a" / "report.md").read_text()
     assert "rl train CartPole-v1 --out a" in page
