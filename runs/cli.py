@@ -189,7 +189,8 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         message = message.removeprefix("argument ").replace("the following arguments are required: ", "missing: ")
         see = "" if "did you mean" in message else f"; see {self.prog} --help"
-        raise InputError(f"{self.prog.removeprefix('rl ')}: {message}{see}")
+        verb = self.prog.removeprefix("rl").lstrip()
+        raise InputError(f"{verb}: {message}{see}" if verb else f"{message}{see}")
 
 
 def _whole(least: int) -> Callable[[str], int]:

@@ -85,6 +85,11 @@ def resolve(
     """
     run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent)
     changes = {"steps": steps, "seed": seed, "num_envs": num_envs}
+    for word in settings:
+        name, _, value = word.partition("=")
+        if changes.get(name.removeprefix("run.")) is not None:
+            option = name.removeprefix("run.").replace("_", "-")
+            raise InputError(f"--{option} and --set {name}={value} say the same twice: leave one out")
     # all at once: fields that constrain each other may change together
     words = [*(f"{k}={v}" for k, v in changes.items() if v is not None), *settings]
     if agent is not None and agent_name(run.agent) != agent:

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,8 @@ from runs.worker import Meter
 RESULTS = Path(__file__).parent / "results"
 TREES = Path("runs/out/record")
 CURVE_POINTS = 60
+TELL_SECONDS = 60.0
+"""Between two lines of how far a training is."""
 
 
 def record(
@@ -54,8 +58,13 @@ def record(
         trees = [_tree_of(TREES / f"{recipe}-{mark}" / f"seed-{s}", run.steps, tree) for s in wanted]
         folder.mkdir(parents=True, exist_ok=True)
         say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {jobs} at a time")
+
+        def work(seed: int, its: Path) -> dict[str, Any]:
+            with _telling(TREES / f"{recipe}-{mark}" / f"seed-{seed}", run.steps, f"{recipe} seed {seed}", say):
+                return _train_seed(recipe, run, mark, seed, its, jobs)
+
         with ThreadPoolExecutor(jobs) as pool:
-            for result in pool.map(lambda s, its: _train_seed(recipe, run, mark, s, its, jobs), wanted, trees):
+            for result in pool.map(work, wanted, trees):
                 write_json(folder / f"seed-{result['seed']}.json", result)
                 score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
                 say(f"{recipe} seed {result['seed']}: {score}")
@@ -63,6 +72,28 @@ def record(
     else:
         _write_table(results, say)
     return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
+
+
+@contextmanager
+def _telling(out: Path, total: int, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Meanwhile says every `TELL_SECONDS` how far the training in `out` is."""
+    over = Event()
+
+    def tell() -> None:
+        while not over.wait(TELL_SECONDS):
+            lines = read_jsonl(out / "metrics.jsonl")
+            if lines and lines[-1]["step"] < total:
+                last = lines[-1]
+                latest = "-" if last["train/return"] is None else f"{last['train/return']:.1f}"
+                say(f"{name}: {last['step']:,} of {total:,} steps, return {latest}")
+
+    teller = Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 def _write_table(results: Path, say: Callable[[str], None]) -> None:

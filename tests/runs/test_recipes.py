@@ -71,10 +71,15 @@ def test_what_a_preset_chooses_itself_stays_on_atari_and_its_start_is_within_the
 
 
 def test_a_preset_s_fields_change_together_with_the_budget() -> None:
-    run = resolve("CartPole-v1", agent="rainbow", steps=400, settings=["learning_starts=100", "steps=500"])
-    assert (run.steps, run.agent.learning_starts, run.agent.noisy) == (500, 100, True)
+    run = resolve("CartPole-v1", agent="rainbow", steps=400, settings=["learning_starts=100"])
+    assert (run.steps, run.agent.learning_starts, run.agent.noisy) == (400, 100, True)
     with pytest.raises(InputError, match="learning_starts 1000 is not below the budget of 400 steps"):
         resolve("CartPole-v1", agent="rainbow", steps=400)
+
+
+def test_a_budget_given_twice_is_one_line() -> None:
+    with pytest.raises(InputError, match="^--num-envs and --set num_envs=2 say the same twice: leave one out$"):
+        resolve("CartPole-v1", num_envs=4, settings=["num_envs=2"])
 
 
 @pytest.mark.parametrize(("env", "agent"), [("CartPole-v1", "dqn"), ("Pendulum-v1", "ppo"), ("Probe/Nested-v0", "ppo")])

@@ -90,6 +90,22 @@ def test_a_recipe_that_is_not_committed_as_it_stands_is_not_recorded(
     assert not (tmp_path / "results").exists()
 
 
+def test_a_long_training_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "TELL_SECONDS", 0.01)
+    said: list[str] = []
+    with record._telling(tmp_path / "run", 300, "pong seed 1", said.append):
+        time.sleep(0.05)  # nothing there yet
+        (tmp_path / "run").mkdir()
+        for step, score in ((100, None), (200, 1.25), (300, 2.0)):
+            line = json.dumps({"step": step, "train/return": score})
+            (tmp_path / "run" / "metrics.jsonl").write_text(line + "\n")
+            time.sleep(0.2)
+    assert list(dict.fromkeys(said)) == [
+        "pong seed 1: 100 of 300 steps, return -",
+        "pong seed 1: 200 of 300 steps, return 1.2",
+    ]
+
+
 def folder_of(seed: Path, commit: str, step: int) -> None:
     """What a training leaves behind."""
     (seed / "checkpoints" / f"step-{step:09d}").mkdir(parents=True)
