@@ -16,6 +16,7 @@ from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec as GymSpec
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import VectorEnv
 
 from envs import atari
@@ -228,14 +229,12 @@ class _Builder:
     def __call__(self) -> gymnasium.Env:
         target = self.target
         options = dict(self.options)
-        if self.render:
-            options["render_mode"] = "rgb_array"
+        if self.render and _takes_render_mode(target):
+            options["render_mode"] = "rgb_array"  # others may know one way to draw themselves without being told
         if isinstance(target, GymSpec):
             env = _built(self.id, lambda: gymnasium.make(target, disable_env_checker=True, **options))
             limit = target.max_episode_steps
         else:
-            if self.render and "render_mode" not in inspect.signature(target).parameters:
-                del options["render_mode"]  # it may know one way to draw itself without being told
             env = _built(self.id, lambda: target(**options))
             limit = None
         if not isinstance(env, gymnasium.Env):
@@ -243,6 +242,18 @@ class _Builder:
         if self.max_steps is not None and (limit is None or self.max_steps < limit):
             env = gymnasium.wrappers.TimeLimit(env, self.max_steps)
         return env
+
+
+def _takes_render_mode(target: GymSpec | Callable) -> bool:
+    """Whether what builds the environment has that parameter; a registered one is asked for anything it may pass on."""
+    builds = target.entry_point if isinstance(target, GymSpec) else target
+    if isinstance(builds, str):
+        builds = load_env_creator(builds)
+    if builds is None:  # made of a vector environment alone
+        return True
+    parameters = inspect.signature(builds).parameters.values()
+    passes_on = isinstance(target, GymSpec) and any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return passes_on or any(p.name == "render_mode" for p in parameters)
 
 
 def _target(id: str) -> GymSpec | Callable:
@@ -275,7 +286,9 @@ def _import(name: str, id: str) -> Any:
             sys.path.append(os.getcwd())
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"{id}: importing {name!r} failed ({error})") from None
+        where = f"{name.partition('.')[0]}.py lies in this folder or its package is installed"
+        mend = f": an environment of yours is module:Id, where {where}" if error.name == name.partition(".")[0] else ""
+        raise InputError(f"{id}: importing {name!r} failed ({error}){mend}") from None
 
 
 def _built(id: str, build: Callable[[], Any]) -> Any:

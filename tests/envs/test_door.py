@@ -266,3 +266,31 @@ with envs.make("Mine-v0", num_envs=2, config=envs.EnvConfig(vector="{vector}")) 
         env={**os.environ, "PYTHONPATH": root},
     )
     assert (shown.stdout, shown.stderr) == ("run\n4.0\n", "")
+
+
+def test_an_environment_that_cannot_be_drawn_says_so(monkeypatch):
+    class Plain(gymnasium.Env):
+        """Registered, and its constructor knows no render_mode."""
+
+        observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.zeros(1, np.float32), {}
+
+        def render(self):
+            return None
+
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
+    gymnasium.register("Plain-v0", Plain)
+    env = envs.make("Plain-v0", render=True)
+    env.reset()
+    with pytest.raises(InputError, match="gives no picture: it has no render_mode 'rgb_array'"):
+        env.render()
+    env.close()
+
+
+def test_a_module_that_is_not_there_says_where_it_must_lie():
+    with pytest.raises(InputError, match=r"where nowhere_at_all\.py lies in this folder or its package is installed$"):
+        envs.make("nowhere_at_all:Env")
