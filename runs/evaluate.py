@@ -15,6 +15,7 @@ import agents
 import envs
 from agents.base import Agent
 from rl import checkpoint
+from rl.errors import InputError
 from rl.seeding import derive_seed
 from rl.statistics import iqm
 from rl.types import TimeStep
@@ -104,6 +105,8 @@ def play_games(
     `tell` hears after each step how many games are over.
     Where actions are drawn at random the games are played one after the other, each with its own generator.
     """
+    if episodes < 1:
+        raise InputError(f"episodes must be at least 1, got {episodes}")
     if agent.draws(sample):
         num_envs = 1
     config = run.env_config
@@ -171,8 +174,6 @@ class GameRecord:
 def pick_device(device: str) -> str:
     """cpu or cuda; auto takes a GPU where there is one. Raises InputError for a GPU that is not there."""
     import torch
-
-    from rl.errors import InputError
 
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -171,6 +171,8 @@ def interrupted(*_: Any) -> None:
 def test_an_evaluation_with_nothing_said_is_the_run_s_own(tmp_path: Path) -> None:
     said = train(dataclasses.replace(run_of("CartPole-v1", 1, steps=60), seed=5, eval_episodes=3), out=tmp_path)
     assert evaluate(tmp_path)["returns"] == said["returns"] != evaluate(tmp_path, seed=0)["returns"]
+    with pytest.raises(InputError, match="^episodes must be at least 1, got 0$"):
+        evaluate(tmp_path, episodes=0)
 
 
 def test_a_longer_budget_cuts_no_game_where_the_shorter_ended(tmp_path: Path) -> None:
