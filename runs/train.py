@@ -187,6 +187,7 @@ class Session:
                     with stop_requests(self):
                         self._train(progress)
                         self.save()
+                self._log_the_end()
                 if not self.agent.updates and not self.quiet:
                     print(f"no update was made in {self.step:,} steps: the policy is untrained", file=sys.stderr)
                 try:
@@ -258,6 +259,12 @@ class Session:
         line["time/sps"] = round(self.step / max(self.seconds, 1e-9), 1)
         self.folder.metrics.write(line)
         self.tracker.log(self.step, line)
+
+    def _log_the_end(self) -> None:
+        """A last line where the budget ends between two; written after the save, so that more steps take it back."""
+        lines = read_jsonl(self.folder.metrics.path)
+        if not lines or lines[-1]["step"] < self.step:
+            self._log()
 
     def _evaluate(self, progress: Progress) -> Score:
         run = self.run

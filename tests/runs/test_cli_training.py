@@ -141,6 +141,7 @@ def child_env() -> dict[str, str]:
         (["CartPole-v1", "--device", "cuda"], ["--device cpu"]),
         (["Pendulum-v1", "--agent", "dqn"], ["dqn needs discrete actions", "Pendulum-v1 has box", "ppo"]),
         (["CartPole-v1", "--set", "buffer_size=1e13"], ["GB", "buffer_size"]),
+        (["CartPole-v1", "--agent", "ppo", "--set", "rollout=1e12"], ["GB are free", "lower rollout or num_envs"]),
         (["CartPole-v1", "--out", "taken"], ["--out taken", "occupied"]),
         (["CartPole-v1", "--out", "file.txt/run"], ["--out file.txt/run"]),
     ],

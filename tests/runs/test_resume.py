@@ -135,9 +135,11 @@ def test_pong_cut_anywhere_equals_the_uninterrupted_run(num_envs: int, tmp_path:
 
 def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path, capsys: Any) -> None:
     agent = dataclasses.replace(SMALL, lr=Ramp(1e-3, 1e-5, 150))  # epsilon's ramp has ended before: no surprise
-    run = run_of("CartPole-v1", 2, agent=agent)
+    run = dataclasses.replace(run_of("CartPole-v1", 2, agent=agent), log_every=40)
     train(run, out=tmp_path / "whole")
     train(dataclasses.replace(run, steps=150), out=tmp_path / "short")
+    logged = [line["step"] for line in read_jsonl(tmp_path / "short" / "metrics.jsonl")]
+    assert logged == [40, 80, 120, 150]  # the end is logged, and taken back below
     assert resume(tmp_path / "short", steps=300)["steps"] == 300
     assert capsys.readouterr().err == "agent.lr ends its schedule after 150 steps and stays at 1e-05\n"
     short, whole = final_state(tmp_path / "short"), final_state(tmp_path / "whole")
