@@ -299,8 +299,15 @@ def holm_levels(p_values: Sequence[float], alpha: float = 0.05) -> list[float]:
     return levels
 
 
-Word = Literal["better", "worse", "equivalent within the margin", "not distinguishable with this many seeds"]
+Word = Literal[
+    "better",
+    "worse",
+    "equivalent within the margin",
+    "not distinguishable with this many seeds",
+    "no verdict from one seed",
+]
 UNDECIDED: Word = "not distinguishable with this many seeds"
+NO_VERDICT: Word = "no verdict from one seed"
 
 
 @dataclass(frozen=True)
@@ -323,11 +330,11 @@ def verdict(diff: Difference, margin: float, level: float = 0.95) -> Verdict:
     """Reads the interval of `diff` at `level` against 0 and against the `margin` of indifference (in score units).
 
     Inside the margin on both sides: equivalent, even where 0 is excluded, for such a difference does not matter. Else
-    excluding 0: better or worse. Else: not distinguishable.
+    excluding 0: better or worse. Else: not distinguishable. Where a side has one run, there is none.
     """
     interval = diff.interval(level)
     if interval is None:
-        return Verdict(UNDECIDED, diff.point, None, None, level, margin, diff.p_value, None)
+        return Verdict(NO_VERDICT, diff.point, None, None, level, margin, diff.p_value, None)
     low, high = interval
     word: Word
     if (-margin < low and high < margin) or low == high == 0:

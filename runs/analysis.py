@@ -18,8 +18,9 @@ A comparison is a folder with `comparison.json`, one JSON object that depends on
     results       [{"contender", "task", "seed", "status": "ok" | "failed", "error": one line or null,
                     "score": mean return of the final evaluation or null, "returns": [...],
                     "curve": [[step, seconds, score], ...],    evaluations; seconds of training alone
-                    "steps", "seconds", "cpu_seconds", "steps_per_second", "peak_memory" (bytes),
-                    "alone": whether the machine did nothing else; where not, the five above may be null,
+                    "steps": trained for, which of a run may be another number than the task's,
+                    "seconds", "cpu_seconds", "steps_per_second", "peak_memory" (bytes),
+                    "alone": whether the machine did nothing else; where not, the line above may be null,
                     "others": cores that other work kept busy, "jobs": trainings side by side,
                     "fingerprint", "commit", "versions", "machine", "run": folder or null}]
     videos        [{"contender", "task", "seed", "file": path in the folder}]
@@ -202,6 +203,7 @@ def _contender(
         "seeds": [r["seed"] for r in results],
         "scores": list(scores),
         "failed": [{"seed": r["seed"], "error": r.get("error") or ""} for r in results if r["status"] != "ok"],
+        "steps": _own_steps(c, ok),
         "iqm": e.point if e else None,
         "interval": [e.low, e.high] if e and e.low is not None else None,
         "mean": m.point if m else None,
@@ -216,6 +218,12 @@ def _contender(
         "curve": _band(curves, "steps", rng, points),
         "clock": _band(curves, "seconds", rng, points) if len(timed) == len(ok) else None,
     }
+
+
+def _own_steps(c: Mapping[str, Any], ok: Sequence[Mapping[str, Any]]) -> int | None:
+    """What all its trainings took, which for a run trained before need not be the task's budget."""
+    steps = {r.get("steps") for r in ok}
+    return steps.pop() if len(steps) == 1 and c["name"] != "random" else None
 
 
 def _middle(results: Sequence[Mapping[str, Any]], field: str) -> float | None:
@@ -241,6 +249,8 @@ def _band(
     curves = [c for c in curves if len(c[axis]) > 1] or [c for c in curves if c[axis]]  # an end is no course
     if not curves:
         return None
+    if max(c[axis][0] for c in curves) == max(c[axis][-1] for c in curves):
+        points = 1
     b = st.band([(c[axis], c["scores"]) for c in curves], rng, points, between="linear" if axis == "steps" else "hold")
     return {
         "x": _rounded(b.grid),
@@ -294,6 +304,18 @@ def pairs_of(contenders: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [pair for k, a in enumerate(ours) for pair in itertools.product([a], others + ours[k + 1 :])]
 
 
+def budget(task: Mapping[str, Any], names: Sequence[str] | None = None) -> str:
+    """ "2,000 steps", and who of `names` (all, unless given) was trained for another number: "(run:a: 8,000)"."""
+    named = [c for c in task["contenders"] if (names is None or c["name"] in names) and c["name"] != "random"]
+    own = {c["name"]: c["steps"] or task["steps"] for c in named}
+    if len(set(own.values())) == 1:
+        return f"{own.popitem()[1]:,} steps"
+    others = ", ".join(f"{name}: {steps:,}" for name, steps in own.items() if steps != task["steps"])
+    if others and task["steps"] not in own.values():
+        return f"different numbers of steps ({others})"
+    return f"{task['steps']:,} steps" + (f" ({others})" if others else "")
+
+
 def _pairs(
     comparison: Mapping[str, Any],
     scores: Mapping[str, Sequence[Any]],
@@ -313,7 +335,7 @@ def _pairs(
         noise.append(math.hypot(_noise(results[a]), _noise(results[b])))
     verdicts = st.compare_all(sides, rng, margin, noise=noise)
     return [
-        _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), min(len(x), len(y)))
+        _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), [len(x), len(y)])
         for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
     ]
 
@@ -328,12 +350,13 @@ def _known(scores: Sequence[Any]) -> list[float]:
     return [s for s in scores if s is not None]
 
 
-def _pair(a: str, b: str, v: st.Verdict, paired: bool, p: st.Estimate, runs: int) -> dict[str, Any]:
+def _pair(a: str, b: str, v: st.Verdict, paired: bool, p: st.Estimate, seeds: list[int]) -> dict[str, Any]:
     return {
         "a": a,
         "b": b,
         "paired": paired,
-        "runs": runs,
+        "runs": min(seeds),
+        "seeds": seeds,
         "difference": v.difference,
         "interval": [v.low, v.high] if v.low is not None else None,
         "level": v.level,
@@ -352,20 +375,22 @@ def _only_ours(comparison: Mapping[str, Any]) -> bool:
 
 
 def _suits(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Who leads on a task, and by the verdicts of the pairs who is worse than it, as good, or not told apart."""
+    """Who leads on a task, and by the verdicts of the pairs who is worse than it, as good, not told apart, or has one
+    seed too few for a verdict."""
     ranked = [c for c in task["contenders"] if c["iqm"] is not None and c["name"] != "random"]
     ranked.sort(key=lambda c: (-c["iqm"], -c["mean"]))
-    out: dict[str, Any] = {"env": task["env"], "best": None, "worse": [], "equivalent": [], "open": []}
+    out: dict[str, Any] = {"env": task["env"], "best": None, "worse": [], "equivalent": [], "open": [], "one": []}
     if not ranked:
         return out
     best = out["best"] = ranked[0]["name"]
-    out["iqm"], out["seeds"] = ranked[0]["iqm"], min(len(c["seeds"]) for c in ranked)
+    out["iqm"] = ranked[0]["iqm"]
     for pair in task["pairs"]:
         if best in (pair["a"], pair["b"]):
             other = pair["b"] if pair["a"] == best else pair["a"]
             # whoever leads by IQM is not worse than anybody: if the two differ, it is the other
-            kind = {"better": "worse", "worse": "worse", "equivalent": "equivalent"}
+            kind = {"better": "worse", "worse": "worse", "equivalent": "equivalent", "no": "one"}
             out[kind.get(pair["verdict"].split()[0], "open")].append(other)
+    out["seeds"] = min((p["runs"] for p in task["pairs"] if best in (p["a"], p["b"]) and p["interval"]), default=1)
     return out
 
 
@@ -426,7 +451,7 @@ def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
         "tasks": [t["env"] for t in tasks],
         "contenders": contenders,
         "pairs": [
-            _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), min(len(x), len(y)))
+            _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), [len(x), len(y)])
             for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
         ],
         "profiles": [_profile(name, m, taus, generator(seed, "profile", name)) for name, m in matrices.items()],
@@ -476,7 +501,8 @@ def say(pair: Mapping[str, Any], scale: str = "", more: bool = True) -> str:
     a, b, word = pair["a"], pair["b"], pair["verdict"]
     interval = pair["interval"]
     unit, shown = (f" {scale}", share) if scale else ("", number)
-    seeds = f"{pair['runs']} seed{'s' if pair['runs'] != 1 else ''} each"
+    x, y = pair["seeds"]
+    seeds = f"{x} seed{'s' if x != 1 else ''} each" if x == y else f"{x} and {y} seeds"
     if interval is None:
         return (
             f"{a} scored {_signed(pair['difference'], shown)}{unit} against {b}, with {seeds}: one seed allows no "
@@ -502,6 +528,7 @@ def say_suits(lead: Mapping[str, Any]) -> str:
         ("worse", "Worse"),
         ("equivalent", "Equivalent within the margin"),
         ("open", f"Not told apart with {seeds}"),
+        ("one", "No verdict, from one seed"),
     )
     others = "".join(f" {words}: {', '.join(lead[kind])}." for kind, words in kinds if lead[kind])
     return f"{lead['env']}: {lead['best']} scored highest (IQM {number(lead['iqm'])}).{others}"
@@ -509,10 +536,11 @@ def say_suits(lead: Mapping[str, Any]) -> str:
 
 def _lead(lead: Mapping[str, Any]) -> str:
     place = f"{lead['best']} on {lead['env']}"
-    if lead["seeds"] == 1:
+    others = sum(len(lead[kind]) for kind in ("worse", "equivalent", "open", "one"))
+    if len(lead["one"]) == others:
         return f"{place}, with one seed, which allows no verdict"
-    others = sum(len(lead[kind]) for kind in ("worse", "equivalent", "open"))
-    return f"{place}, better than {len(lead['worse'])} of the {others} others"
+    told = f"{place}, better than {len(lead['worse'])} of the {others} others"
+    return told + (f", {len(lead['one'])} of which allow no verdict, with one seed" if lead["one"] else "")
 
 
 def _signed(x: float, shown: Callable[[float], str] = number) -> str:
@@ -540,14 +568,15 @@ def _headline(found: Mapping[str, Any]) -> str:
         scale = "human-normalised" if found["aggregate"]["human"] else "normalised"
         return f"Over {count} tasks, {say(pair, scale, more=False)}"
     sentences = [
-        f"On {t['env']} after {t['steps']:,} steps, {say(t['pairs'][0], more=False)}"
+        f"On {t['env']} after {budget(t, _sides(t['pairs'][0]))}, {say(t['pairs'][0], more=False)}"
         for t in found["tasks"]
         if t["pairs"]
     ]
     if sentences:
         return " ".join(sentences)
     scores = [
-        f"{c['name']} scored {number(c['iqm'])} on {t['env']} after {t['steps']:,} steps"
+        f"{c['name']} scored {number(c['iqm'])} on {t['env']}"
+        + (f" after {budget(t, [c['name']])}" if c["name"] != "random" else "")
         for t in found["tasks"]
         for c in t["contenders"]
         if c["iqm"] is not None
@@ -555,21 +584,50 @@ def _headline(found: Mapping[str, Any]) -> str:
     return "; ".join(scores) + "." if scores else "No training has finished yet."
 
 
+def _sides(pair: Mapping[str, Any]) -> list[str]:
+    return [pair["a"], pair["b"]]
+
+
 def short_commit(commit: str) -> str:
     """Seven digits, and the + of a tree that was changed since."""
     return commit[:7] + "+" * commit.endswith("+")
 
 
+def _few(seeds: int) -> str:
+    """What intervals from fewer than `FEW_RUNS` seeds are worth.
+
+    Below five, nearly every resample that counts is the lowest or the highest score again, so that one contender's
+    interval is their span. That holds the median of what the seeds are drawn from with probability 1 - 2^(1-n).
+    """
+    said = f"{seeds} seeds: with fewer than {st.FEW_RUNS}, intervals are too narrow to lean on. Read them as a hint."
+    if seeds > 4:
+        return said
+    return (
+        f"{seeds} seeds: with fewer than {st.FEW_RUNS}, intervals are a hint. One contender's is the span of its "
+        f"{seeds} scores, which holds the truth about {100 * (1 - 2 ** (1 - seeds)):.0f}% of the time at best. That of "
+        "a difference is widened for so few, and may reach beyond the scores that are possible."
+    )
+
+
 def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     warnings = []
-    counts = [len(c["seeds"]) for t in found["tasks"] for c in t["contenders"] if c["name"] != "random" and c["seeds"]]
-    fewest = min(counts, default=0)
-    if fewest == 1:
+    sides = [(c, t) for t in found["tasks"] for c in t["contenders"] if c["name"] != "random" and c["seeds"]]
+    counts = [len(c["seeds"]) for c, _ in sides]
+    single = list(dict.fromkeys(c["name"] for c, _ in sides if len(c["seeds"]) == 1))
+    fewest = min((count for count in counts if count > 1), default=0)
+    if single and not fewest:
         warnings.append("One seed: no interval is claimed, and the difference may be luck.")
-    elif counts and fewest < st.FEW_RUNS:
-        warnings.append(
-            f"{fewest} seeds: with fewer than {st.FEW_RUNS}, intervals are too narrow to lean on. Read them as a hint."
-        )
+    elif single:
+        warnings.append(f"One seed of {', '.join(single)}: no interval and no verdict is claimed there.")
+    if 0 < fewest < st.FEW_RUNS:
+        warnings.append(_few(fewest))
+    other = [
+        f"{c['name']} on {t['env']}, {c['steps']:,} instead of {t['steps']:,}"
+        for c, t in sides
+        if c["steps"] not in (None, t["steps"])
+    ]
+    if other:
+        warnings.append(f"Not trained for the comparison's number of steps: {'; '.join(other)}.")
     failed = [
         f"{c['name']} on {t['env']}: {len(c['failed'])} of {len(c['seeds'])}"
         for t in found["tasks"]

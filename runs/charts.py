@@ -98,6 +98,7 @@ def line_chart(
     """Bands and middles of `series` ({"name", "colour", "x", "middle", "low", "high", "runs": [(xs, ys), ...]}).
 
     `reference` draws labelled horizontal lines. With `clock` the x are seconds. Hovering shows the values at an x.
+    A series of a single point is a dot with its interval; where there is no other, x begins at 0.
     """
     drawn = [s for s in series if s["x"]]
     if not drawn:
@@ -105,7 +106,10 @@ def line_chart(
     values = [v for s in drawn for key in ("middle", "low", "high") for v in s.get(key) or []]
     values += [v for s in drawn for _, ys in s.get("runs", ()) for v in ys] + [y for y, _ in reference]
     values = [v for v in values if v is not None and math.isfinite(v)]
-    plane = Plane((min(s["x"][0] for s in drawn), max(s["x"][-1] for s in drawn)), (min(values), max(values)))
+    first, last = min(s["x"][0] for s in drawn), max(s["x"][-1] for s in drawn)
+    if not any(s["x"][0] < s["x"][-1] for s in drawn):
+        first, last = min(0, first), max(first, 1.25 * last)  # the dots stand left of the references' labels
+    plane = Plane((first, last), (min(values), max(values)))
     parts = [plane.frame(x_label, y_label, duration if clock else short)]
     for y, label in reference:
         at = plane.py(y)
@@ -117,7 +121,13 @@ def line_chart(
         colour = s["colour"] % COLOURS
         parts.append(f'<g class="series s{colour}" data-name="{escape(s["name"])}">')
         for xs, ys in s.get("runs", ()):
-            parts.append(f'<path class="run" d="{plane.path(xs, ys)}"/>')
+            if len(xs) == 1:
+                parts.append(f'<circle class="run" cx="{plane.px(xs[0])}" cy="{plane.py(ys[0])}" r="2"/>')
+            else:
+                parts.append(f'<path class="run" d="{plane.path(xs, ys)}"/>')
+        if s["x"][0] == s["x"][-1]:
+            parts.append(_dot(s, plane) + "</g>")
+            continue
         if s.get("low"):
             there, back = plane.path(s["x"], s["high"]), plane.path(s["x"][::-1], s["low"][::-1])
             parts.append(f'<path class="band" d="{there}L{back[1:]}Z"/>')
@@ -138,6 +148,16 @@ def line_chart(
         f'<line class="cursor" y1="{TOP}" y2="{HEIGHT - BOTTOM}" hidden=""/></svg>'
         f'<script type="application/json">{embed(hover)}</script></figure>'
     )
+
+
+def _dot(s: Mapping[str, Any], plane: Plane) -> str:
+    """A series that is one point, with its interval as a whisker."""
+    at, y = plane.px(s["x"][-1]), s["middle"][-1]
+    whisker = ""
+    if s.get("low"):
+        low, high = plane.py(s["low"][-1]), plane.py(s["high"][-1])
+        whisker = f'<path class="whisker" d="M{at - 3},{low}h6m-3,0V{high}m-3,0h6"/>'
+    return f'{whisker}<circle class="dot" cx="{at}" cy="{plane.py(y)}" r="4"><title>{y:.6g}</title></circle>'
 
 
 def strip_chart(rows: Sequence[Mapping[str, Any]], x_label: str) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 from rl import statistics as st
 from rl.errors import InputError
 from rl.storage import read_json, write_atomic
-from runs.analysis import analyse, number, read_comparison, say, say_suits, share, short_commit
+from runs.analysis import analyse, budget, number, read_comparison, say, say_suits, share, short_commit
 from runs.charts import COLOURS, dashes, duration, embed, line_chart, strip_chart
 from runs.folder import read_jsonl
 
@@ -397,7 +397,7 @@ def _suits_blocks(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> li
         css = {lead["best"]: "better", **dict.fromkeys(lead["worse"], "worse")}
         by_name = {c["name"]: c for c in task["contenders"]}
         cells = [Cell(_point(by_name[n]["iqm"], by_name[n]["interval"]), css.get(n, "")) for n in names]
-        rows.append([f"{task['env']}, {task['steps']:,} steps", *cells])
+        rows.append([f"{task['env']}, {budget(task)}", *cells])
     sides = [c.get("tasks", {}) for c in comparison["contenders"] if c["name"] in names]
     counts = {
         task["env"]: [side.get(task["env"], {}).get("config", {}).get("parameters") for side in sides]
@@ -449,7 +449,7 @@ def _verdict_table(pairs: Sequence[Mapping[str, Any]], shown: Any = number) -> A
             Cell(p["verdict"], p["verdict"].split()[0]),
             shown(p["difference"]),
             f"{shown(p['interval'][0])} to {shown(p['interval'][1])}" if p["interval"] else "none from one seed",
-            f"{100 * p['level']:.3g}%",
+            f"{100 * p['level']:.3g}%" if p["interval"] else "–",
             _chance(p["improvement"]) if p["interval"] else "–",
             {None: "–", -1: "over 1,000"}.get(p["more_seeds"], str(p["more_seeds"])),
         ]
@@ -468,7 +468,7 @@ def _verdict_table(pairs: Sequence[Mapping[str, Any]], shown: Any = number) -> A
 
 def _sentences(pairs: Sequence[Mapping[str, Any]]) -> Any:
     if len(pairs) > 1 and not any(pair["interval"] for pair in pairs):
-        return Text("One seed each: no pair has an interval or a verdict.")
+        return Text("No pair has an interval or a verdict: each has a side with one seed.")
     return Items([say(pair) for pair in pairs])
 
 
@@ -492,7 +492,7 @@ def _task_blocks(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool)
     protocol = f" Protocol: {task['protocol']}." if task["protocol"] else ""
     evaluation = f" {task['evaluation']}" if task["evaluation"] else ""
     blocks: list[Any] = [
-        Heading(f"{task['env']} after {task['steps']:,} steps"),
+        Heading(f"{task['env']} after {budget(task)}"),
         Text(f"Return of whole games, final policy, in brackets the 95% interval.{reference}{protocol}{evaluation}"),
         Table(columns + (["human-normalised"] if human else []), rows),
         _verdict_table(task["pairs"]),
@@ -555,9 +555,11 @@ def _series(c: Mapping[str, Any], axis: str, colour: int, draw_runs: bool) -> di
 
 
 def _curve_table(series: Sequence[Mapping[str, Any]], label: str, place: Any, value: Any = number) -> Table:
-    """A curve's values at five places, for readers without the drawing."""
+    """A curve's values at five places, and where one has a single point, for readers without the drawing."""
     end = max(s["x"][-1] for s in series)
-    places = [end * k / 5 for k in range(1, 6)]
+    points = {s["x"][0] for s in series if s["x"][0] == s["x"][-1]}
+    lines = any(s["x"][0] < s["x"][-1] for s in series)
+    places = sorted(points | ({end * k / 5 for k in range(1, 6)} if lines else set()))
     rows = []
     for s in series:
         inside = [p <= s["x"][-1] * (1 + 1e-9) and p >= s["x"][0] for p in places]
@@ -702,14 +704,15 @@ def _method() -> list[Any]:
                 "IQM is the interquartile mean over seeds: the mean without the lowest and the highest quarter. It "
                 "hides a rare collapse, so look at the dots as well.",
                 "Intervals of one contender are stratified percentile bootstrap intervals, widened by Student's t for "
-                "few seeds. Intervals of a difference are Welch's t on bootstrap standard errors: both sides resampled "
-                "independently, paired only for variants of one agent.",
+                "few seeds; they never reach beyond the scores that were seen. Intervals of a difference are Welch's t "
+                "on bootstrap standard errors: both sides resampled independently, paired only for variants of one "
+                "agent.",
                 f"The margin of indifference is {100 * st.MARGIN:.0f}% of the way from the random policy to the best "
                 "contender. Equivalent: the whole interval of the difference lies inside it. Better or worse: the "
                 "interval excludes 0, and does not lie inside the margin. All else: not distinguishable with this many "
-                "seeds.",
+                "seeds. With one seed on either side there is no interval, and no verdict.",
                 "An interval of a difference is never narrower than the games played allow: few seeds may agree by "
-                "chance.",
+                "chance. It takes scores to have no bounds: from few seeds it may reach beyond what a game can give.",
                 "Over several pairs, Holm's correction widens the intervals so that all verdicts of a table together "
                 "are wrong with a probability of about 5%.",
                 "P(improvement): how likely a run of the first beats a run of the second, ties counted half.",

@@ -11,12 +11,12 @@
   const duration = (s) => (s >= 3600 ? number(s / 3600) + " h" : s >= 60 ? number(s / 60) + " min" : number(s) + " s");
   const hidden = new Set();
 
-  // The value of a series at x: linear between grid points, nothing outside them.
-  const at = (xs, ys, x) => {
+  // The value of a series at x: linear between grid points, nothing outside them; a single point's also within `reach`.
+  const at = (xs, ys, x, reach) => {
+    if (ys && xs[0] === xs[xs.length - 1]) return Math.abs(x - xs[0]) <= reach ? ys[0] : null;
     if (!ys || x < xs[0] || x > xs[xs.length - 1]) return null;
     let k = 1;
     while (k < xs.length - 1 && xs[k] < x) k++;
-    if (xs.length === 1) return ys[0];
     const share = (x - xs[k - 1]) / (xs[k] - xs[k - 1] || 1);
     return ys[k - 1] === null || ys[k] === null ? null : ys[k - 1] + share * (ys[k] - ys[k - 1]);
   };
@@ -40,15 +40,16 @@
       const head = document.createElement("div");
       head.textContent = data.clock ? duration(x) : number(x) + " " + data.x_label;
       tip.append(head);
+      const reach = 0.04 * (data.x1 - data.x0);
       for (const s of data.series) {
-        const middle = at(s.x, s.middle, x);
+        const middle = at(s.x, s.middle, x, reach);
         if (hidden.has(s.name) || middle === null) continue;
         const row = document.createElement("div"), name = document.createElement("i"), value = document.createElement("b");
         row.className = "s" + (s.colour % 8);
         name.textContent = s.name + " ";
         value.textContent = number(middle);
         row.append(name, value);
-        const low = at(s.x, s.low, x), high = at(s.x, s.high, x);
+        const low = at(s.x, s.low, x, reach), high = at(s.x, s.high, x, reach);
         if (low !== null && high !== null) row.append(` (${number(low)} to ${number(high)})`);
         tip.append(row);
       }

@@ -196,7 +196,10 @@ def test_more_seeds_would_settle_it() -> None:
 
 def test_one_seed_allows_no_verdict() -> None:
     found = st.verdict(st.difference([500.0], [9.0], rng()), margin=25.0)
-    assert (found.word, found.low, found.more_seeds, found.p_value) == (st.UNDECIDED, None, None, 1.0)
+    assert (found.word, found.low, found.more_seeds) == ("no verdict from one seed", None, None)
+    assert found.p_value == 1.0
+    one_sided = st.verdict(st.difference([500.0], [9.0, 10.0, 11.0], rng()), margin=25.0)
+    assert one_sided.word == "no verdict from one seed", "however many the other side has"
 
 
 def test_an_agent_against_itself_is_rarely_told_apart() -> None:

@@ -57,13 +57,74 @@ def test_a_contender_that_always_crashed_is_worse_not_absent() -> None:
 
 
 def test_few_seeds_are_warned_of_and_one_seed_claims_nothing() -> None:
-    assert "3 seeds: with fewer than 10" in analyse(comparison(seeds=3))["warnings"][0]
+    assert analyse(comparison(seeds=9))["warnings"] == [
+        "9 seeds: with fewer than 10, intervals are too narrow to lean on. Read them as a hint."
+    ]
     found = analyse(comparison(seeds=1))
     (pair,) = found["tasks"][0]["pairs"]
-    assert pair["interval"] is None and pair["verdict"] == "not distinguishable with this many seeds"
+    assert pair["interval"] is None and pair["verdict"] == "no verdict from one seed"
     assert found["tasks"][0]["contenders"][0]["interval"] is None
     assert "one seed allows no interval and no verdict" in found["headline"]
     assert found["warnings"][0].startswith("One seed")
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4])
+def test_from_two_to_four_seeds_it_is_said_what_the_intervals_are(seeds: int) -> None:
+    data = comparison(seeds=seeds, spread=0.3)
+    found = analyse(data)
+    for c in found["tasks"][0]["contenders"]:
+        assert c["interval"] == pytest.approx([min(c["scores"]), max(c["scores"])]), "never beyond what a game can give"
+    low, high = found["tasks"][0]["pairs"][0]["interval"]
+    assert seeds > 2 or low < -500 or high > 500, "no difference of two scores is as large"
+    share = {2: 50, 3: 75, 4: 88}[seeds]
+    (said,) = found["warnings"]
+    assert said.startswith(f"{seeds} seeds: with fewer than 10, intervals are a hint.")
+    assert f"the span of its {seeds} scores, which holds the truth about {share}% of the time at best" in said
+    assert said.endswith(
+        "That of a difference is widened for so few, and may reach beyond the scores that are possible."
+    )
+    draws = np.random.default_rng(0).normal(size=(100_000, seeds))
+    assert ((draws.min(1) < 0) & (draws.max(1) > 0)).mean() == pytest.approx(share / 100, abs=0.01)
+
+
+def test_one_seed_on_one_side_is_no_verdict_and_takes_none_from_the_others() -> None:
+    data = comparison((("run:a", "run"), ("dqn", "ours"), ("sb3:dqn", "sb3")), seeds=3)
+    data["results"] = [r for r in data["results"] if r["contender"] != "run:a" or r["seed"] == 0]
+    found = analyse(data)
+    told = {(p["a"], p["b"]): (p["verdict"], p["interval"] is None, p["seeds"]) for p in found["tasks"][0]["pairs"]}
+    assert told["run:a", "sb3:dqn"] == told["run:a", "dqn"] == ("no verdict from one seed", True, [1, 3])
+    assert told["dqn", "sb3:dqn"][1:] == (False, [3, 3])
+    assert "with 1 and 3 seeds: one seed allows no interval and no verdict" in found["headline"]
+    assert found["warnings"][0] == "One seed of run:a: no interval and no verdict is claimed there."
+    assert found["warnings"][1].startswith("3 seeds: with fewer than 10")
+    data["contenders"][2]["source"] = "ours"
+    (lead,) = analyse(data)["suits"]
+    assert lead["one"] and not lead["open"] and "No verdict, from one seed: " in say_suits(lead)
+    for r in data["results"]:
+        r["score"] += 100 * (r["contender"] == "dqn")
+    found = analyse(data)
+    assert found["suits"][0]["one"] == ["run:a"] and found["suits"][0]["seeds"] == 3
+    assert found["headline"].endswith("of the 2 others, 1 of which allow no verdict, with one seed.")
+
+
+def test_a_run_trained_before_keeps_its_own_number_of_steps() -> None:
+    data = comparison((("run:a", "run"), ("sb3:dqn", "sb3"), ("random", "random")), seeds=2)
+    for r in data["results"]:
+        r["steps"] = {"run:a": 80_000, "sb3:dqn": 50_000, "random": 0}[r["contender"]]
+    found = analyse(data)
+    assert found["headline"].startswith("On CartPole-v1 after 50,000 steps (run:a: 80,000), run:a and sb3:dqn ")
+    assert (
+        "Not trained for the comparison's number of steps: run:a on CartPole-v1, 80,000 instead of 50,000."
+        in (found["warnings"])
+    )
+    (task,) = found["tasks"]
+    assert [c["steps"] for c in task["contenders"]] == [80_000, 50_000, None]
+    assert analysis.budget(task, ["run:a"]) == analysis.budget(task, ["run:a", "random"]) == "80,000 steps"
+    assert analysis.budget(task, ["sb3:dqn", "random"]) == analysis.budget(task, []) == "50,000 steps"
+    task["contenders"][1]["steps"] = 60_000
+    assert analysis.budget(task) == "different numbers of steps (run:a: 80,000, sb3:dqn: 60,000)"
+    data["contenders"], data["results"] = data["contenders"][:1], data["results"][:2]
+    assert analyse(data)["headline"].endswith(" on CartPole-v1 after 80,000 steps.")
 
 
 def test_pairs_hold_ours_against_peers_first_and_correct_over_them() -> None:
@@ -113,7 +174,7 @@ def test_a_lead_that_the_seeds_do_not_support_is_no_lead() -> None:
     assert len(same["equivalent"]) == 2 and "Equivalent within the margin: " in say_suits(same)
     alone = analyse(comparison(VARIANTS, gap=0.5, seeds=1))
     (one,) = alone["suits"]
-    assert one["worse"] == [] and "with 1 seed:" in say_suits(one)
+    assert one["worse"] == one["open"] == [] and "No verdict, from one seed: cnn, lstm." in say_suits(one)
     assert alone["headline"].endswith("with one seed, which allows no verdict.")
     data = comparison(VARIANTS)
     data["results"] = []
@@ -243,7 +304,7 @@ def test_sentences_say_what_is_needed() -> None:
     pair = {
         "a": "dqn",
         "b": "sb3:dqn",
-        "runs": 10,
+        "seeds": [10, 10],
         "difference": 3.0,
         "interval": [-4.0, 10.0],
         "level": 0.95,
@@ -255,6 +316,7 @@ def test_sentences_say_what_is_needed() -> None:
         "dqn and sb3:dqn are not distinguishable with this many seeds (+3, 95% interval −4 to 10, 10 seeds each). "
         "About 12 more seeds each would settle it, should difference and spread stay."
     )
+    assert "10 and 3 seeds)." in say({**pair, "seeds": [10, 3]})
     assert say({**pair, "more_seeds": -1}).endswith("More than 1,000 further seeds would be needed to settle it.")
     assert say({**pair, "verdict": "equivalent within the margin"}).startswith(
         "dqn and sb3:dqn are equivalent within the margin of 5"

@@ -12,7 +12,7 @@ import pytest
 
 from rl.errors import InputError, RunError
 from runs import report as rp
-from runs.charts import COLOURS, dashes, embed, ticks
+from runs.charts import COLOURS, dashes, embed, line_chart, ticks
 from tests.runs import chromium
 from tests.runs.made_up import FOUR, comparison, fail
 
@@ -322,6 +322,18 @@ def test_hovering_shows_the_values_of_the_contenders_shown(browser: chromium.Chr
     assert browser.js("document.querySelectorAll('.tip').length") == 0
 
 
+def test_hovering_near_a_single_point_shows_its_value(browser: chromium.Chromium, tmp_path: Path) -> None:
+    rp.report(write(tmp_path, comparison(points=1, seeds=2)))
+    browser.resize(1100, 900)
+    browser.open(tmp_path / "report.html")
+    x, y, width, height = place(browser, f"{CURVE} svg")
+    for share, shown in ((0.8, 2), (0.5, 0)):
+        browser.move(x + width * (52 + share * 378) / 440, y + 0.5 * height)
+        lines = browser.js(f"document.querySelector('{CURVE} .tip').innerText").strip().split("\n")
+        assert [line.split(" ")[0] for line in lines[1:]] == ["dqn", "sb3:dqn"][:shown]
+    assert browser.problems == []
+
+
 def test_seeds_and_theme_can_be_switched(browser: chromium.Chromium, page: Path) -> None:
     browser.open(page / "report.html")
     shown = f"getComputedStyle(document.querySelector('{CURVE} .run')).display"
@@ -382,10 +394,61 @@ def test_the_page_of_a_run_opens_too(browser: chromium.Chromium, tmp_path: Path)
 def test_one_seed_is_said_to_allow_no_verdict_once_not_for_each_pair(tmp_path: Path) -> None:
     rp.report(write(tmp_path, comparison(FOUR, seeds=1)))
     text = (tmp_path / "report.md").read_text()
-    assert text.count("One seed each: no pair has an interval or a verdict.") == 1
+    assert text.count("No pair has an interval or a verdict: each has a side with one seed.") == 1
     assert text.count("one seed allows no interval and no verdict") == 1, "the headline's"
     rows = [line for line in text.splitlines() if "none from one seed" in line]
-    assert len(rows) > 1 and all(line.endswith(" – | – |") for line in rows), "no probability of improvement either"
+    assert len(rows) > 1 and all(line.endswith(" | none from one seed | – | – | – |") for line in rows)
+    assert all("| no verdict from one seed |" in line for line in rows) and "not distinguishable |" not in text
+    assert "with this many seeds |" not in text, "the table says what the text says"
+
+
+def test_the_steps_of_a_run_trained_before_stand_wherever_steps_are_claimed(tmp_path: Path) -> None:
+    data = comparison((("run:a", "run"), ("dqn", "ours"), ("ppo", "ours")), seeds=2)
+    for r in data["results"]:
+        r["steps"] = 80_000 if r["contender"] == "run:a" else 50_000
+    rp.report(write(tmp_path, data))
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        text = re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.S)
+        assert "CartPole-v1 after 50,000 steps (run:a: 80,000)" in text
+        assert "CartPole-v1, 50,000 steps (run:a: 80,000)" in text
+        assert "run:a on CartPole-v1, 80,000 instead of 50,000" in text
+        said = [text[m.end() : m.end() + 16] for m in re.finditer("50,000 steps", text)]
+        assert said == [" (run:a: 80,000)"] * len(said) and len(said) == 2
+
+
+def test_a_curve_of_one_point_is_a_dot_with_axes_that_say_something() -> None:
+    points = [
+        {"name": "dqn", "colour": 0, "x": [3000], "middle": [200.0], "low": [100.0], "high": [300.0]},
+        {"name": "ppo", "colour": 1, "x": [3000], "middle": [250.0], "runs": [([3000], [250.0])]},
+    ]
+    svg = line_chart("c", points, "steps", "score", [(20.0, "random")])
+    assert svg.count('class="dot" cx="354.4"') == 2 and svg.count('class="whisker"') == 1
+    assert 'class="run" cx="354.4"' in svg and 'class="middle"' not in svg
+    shown = re.findall(r'text-anchor="(?:middle|end)">([\d.]+)</text>', svg)
+    assert shown == ["100", "200", "300", "0", "1000", "2000", "3000"]
+    assert [float(y) for y in re.findall(r'class="dot" cx="354.4" cy="([\d.]+)"', svg)] == pytest.approx(
+        [94.6, 56.5], abs=0.1
+    )
+    line = {"name": "a2c", "colour": 2, "x": [1000, 4000], "middle": [20.0, 400.0]}
+    svg = line_chart("c", [*points, line], "steps", "score")
+    assert svg.count('class="dot"') == 2 and svg.count('class="middle"') == 1
+    assert '"x0":1000' in svg and '"x1":4000' in svg
+    alone = line_chart("c", [{"name": "dqn", "colour": 0, "x": [0], "middle": [0.0]}], "steps", "score")
+    assert 'class="dot"' in alone and "nan" not in alone
+
+
+def test_one_evaluation_makes_a_page_with_its_dots_and_a_table_that_has_them(tmp_path: Path) -> None:
+    data = comparison(points=1, seeds=2)
+    rp.report(write(tmp_path, data))
+    md = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| steps | 50,000 |\n|:--|--:|\n| dqn | " in md
+    for r in data["results"][:2]:
+        r["curve"] = [[10_000, 4.0, 100.0], [40_000, 16.0, 400.0]]
+    rp.report(write(tmp_path, data))
+    md = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "| steps | 10,000 | 20,000 | 30,000 | 40,000 | 50,000 |" in md
+    assert "| dqn | 100 | 200 | 300 | 400 | – |" in md and "| sb3:dqn | – | – | – | – | " in md
 
 
 def test_no_two_of_sixty_contenders_have_the_same_colour_and_dash() -> None:
