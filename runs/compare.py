@@ -5,10 +5,11 @@ A comparison's folder:
     comparison.json                       what runs/analysis.py reads, rewritten after every training
     results/<contender>/<task>/<fingerprint>/seed-<s>.json     one result each; a failed seed is one too
     runs/<contender>/<task>/<fingerprint>/seed-<s>/            our run folders
-    videos/                               the first seed's games
+    videos/                               the first seed's games, named by contender, task and fingerprint
     report.html, report.md
 
-Started again in the same folder it trains what has no result yet. A result counts for its fingerprint only.
+Started again in the same folder it trains what has no result yet. A result counts for its fingerprint only: with other
+settings comparison.json and the report are of the new ones alone, and the older results lie beside them, unused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import groupby
 from pathlib import Path
@@ -76,6 +77,8 @@ def compare(
         comparison = Comparison(plan, folder, seeds, videos, title, match_parameters)
         for side in [] if quiet else plan.sides:
             print(f"{side.contender.text} on {side.task.env}: {side.note or 'no training'}", file=sys.stderr)
+        if not quiet and (unused := comparison.unused()):
+            print(unused, file=sys.stderr)
         try:
             comparison.fill(jobs, send, quiet)
         finally:
@@ -130,6 +133,9 @@ class Comparison:
         self.seeds = range(seeds)
         self.random = {task.env: _random_side(task) for task in plan.tasks}
         self.results: dict[tuple[str, str, int], dict[str, Any]] = {}
+        path = folder / "comparison.json"
+        self.before: Mapping[str, Any] = read_json(path) if path.exists() else {}
+        """The comparison that the folder held when this one began."""
         for side in plan.sides:
             for seed in self.seeds_of(side):
                 if (found := self.read(side, seed)) is not None:
@@ -148,6 +154,53 @@ class Comparison:
             return dict(read_json(path))
         return _recorded(side, seed)
 
+    def unused(self) -> str:
+        """One line on the results in the folder that this comparison leaves aside, and why; empty without any."""
+        sides = {(s.contender.text, s.task.env): s for s in self.plan.sides}
+        used = {self.file(s, seed) for s in self.plan.sides for seed in self.seeds_of(s)}
+        used |= {path for s in self.random.values() for path in (self.folder / s.place).parent.rglob("seed-*.json")}
+        names: dict[str, list[str]] = {}
+        for path in sorted(set(self.folder.glob("results/*/*/*/seed-*.json")) - used):
+            r = read_json(path)
+            side = sides.get((r["contender"], r["task"]))
+            names.setdefault(self._why_unused(r, side, path.parent.name), []).append(r["contender"])
+        if not names:
+            return ""
+        said = [f"{len(of)} {why} ({', '.join(dict.fromkeys(of))})" for why, of in names.items()]
+        command = self.before.get("command")
+        again = f"; to see them again: {command}" if command and command != self.command else ""
+        return f"{self.folder} holds results that are not used now, and keeps them: {'; '.join(said)}{again}"
+
+    def _why_unused(self, result: Mapping[str, Any], side: Side | None, fingerprint: str) -> str:
+        if side is None:
+            return "of contenders or tasks that are not named now"
+        if fingerprint == side.fingerprint:
+            return f"of seeds beyond the {len(self.seeds)} asked for"
+        task = self._task_before(side, fingerprint)
+        steps = task.get("steps") or (result.get("steps") if side.job["kind"] != "run" else None)
+        if steps not in (None, side.task.steps):
+            return f"for {steps:,} steps, not {side.task.steps:,}"
+        if task.get("evaluation", side.task.evaluation) != side.task.evaluation:
+            return "with other evaluations"
+        return "with other settings"
+
+    def _task_before(self, side: Side, fingerprint: str) -> Mapping[str, Any]:
+        """The task as the folder's comparison had it, where a result of this fingerprint was of that comparison."""
+        for c in self.before.get("contenders", ()):
+            on = c.get("tasks", {}).get(side.task.env, {})
+            if c["name"] == side.contender.text and on.get("fingerprint") == fingerprint:
+                return next((dict(t) for t in self.before["tasks"] if t["env"] == side.task.env), {})
+        return {}
+
+    def film(self, side: Side) -> str:
+        """Where the film of a side lies in the folder; another training's lies elsewhere."""
+        name = f"videos/{slug(side.contender.text)}_{slug(side.task.env)}"
+        older = f"{name}.webm"  # as it was named before it bore the fingerprint
+        known = any(v.get("file") == older for v in self.before.get("videos") or ())
+        if known and self._task_before(side, side.fingerprint) and (self.folder / older).is_file():
+            return older
+        return f"{name}_{side.fingerprint}.webm"
+
     def missing(self) -> list[tuple[Side, int]]:
         """What is still to be trained: seed by seed, the contenders' order turned by one each time."""
         out: list[tuple[Side, int]] = []
@@ -163,14 +216,13 @@ class Comparison:
     def job(self, side: Side, seed: int, jobs: int) -> dict[str, Any]:
         own = side.place.removeprefix("results/")
         film = self.videos and seed == min(self.seeds_of(side)) and side.job["kind"] != "random"
-        name = f"videos/{slug(side.contender.text)}_{slug(side.task.env)}.webm"
         return {
             **side.job,
             "contender": side.contender.text,
             "seed": seed,
             "jobs": jobs,
             "folder": side.job.get("folder", str((self.folder / "runs" / own / f"seed-{seed}").absolute())),
-            "video": str((self.folder / name).absolute()) if film else None,
+            "video": str((self.folder / self.film(side)).absolute()) if film else None,
         }
 
     def fill(self, jobs: int, send: Callable[[dict[str, Any]], dict[str, Any]], quiet: bool) -> None:
@@ -240,15 +292,15 @@ class Comparison:
             source = "random" if c.name == "random" and c.source == "ours" else c.source
             contenders.append({"name": c.text, "source": source, "tasks": on})
         films = [
-            {"contender": c, "task": env, "seed": seed, "file": f"videos/{slug(c)}_{slug(env)}.webm"}
-            for c, env, seed in sorted(self.results)
-            if (self.folder / f"videos/{slug(c)}_{slug(env)}.webm").is_file() and seed == self._first_seed(c, env)
+            {"contender": s.contender.text, "task": s.task.env, "seed": seed, "file": self.film(s)}
+            for s in self.plan.sides
+            if (seed := self._first_seed(s)) is not None and (self.folder / self.film(s)).is_file()
         ]
         return {
             "schema": SCHEMA,
             "kind": "comparison",
             "title": self.title,
-            "command": shlex.join(["rl", *redact_command(sys.argv)[1:]]) if _is_rl() else self._command(),
+            "command": self.command,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "commit": git_commit(),
             "machine": machine(),
@@ -269,10 +321,15 @@ class Comparison:
         recorded = [f"seed{'s' * (len(s) > 1)} {_spans(s)} recorded at {commit}" for commit, s in seeds.items()]
         return "; ".join([side.note, *recorded])
 
-    def _first_seed(self, contender: str, env: str) -> int:
-        return min(seed for c, e, seed in self.results if (c, e) == (contender, env))
+    def _first_seed(self, side: Side) -> int | None:
+        mine = (side.contender.text, side.task.env)
+        return min((seed for *who, seed in self.results if tuple(who) == mine), default=None)
 
-    def _command(self) -> str:
+    @property
+    def command(self) -> str:
+        """The command line that makes it again."""
+        if _is_rl():
+            return shlex.join(["rl", *redact_command(sys.argv)[1:]])
         words = ["rl", "compare", "--tasks", ",".join(f"{t.env}@{t.steps}" for t in self.plan.tasks)]
         words += ["--agents", ",".join(map(str, self.plan.contenders)), "--seeds", str(len(self.seeds))]
         words += ["--match-parameters"] if self.matched else []

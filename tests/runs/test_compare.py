@@ -110,6 +110,86 @@ def test_another_setting_has_another_fingerprint_and_is_trained(tmp_path: Path) 
     assert [s.contender.text for s, _ in changed.missing()] == ["dqn@default:learning_starts=60"]
 
 
+def filmed(job: dict[str, Any]) -> dict[str, Any]:
+    """`answer` with a film that says whose it is."""
+    if job["video"]:
+        Path(job["video"]).parent.mkdir(exist_ok=True)
+        Path(job["video"]).write_text(f"{job['contender']} {job['steps']}")
+    return answer(job)
+
+
+def test_what_other_settings_left_is_kept_and_said_not_to_be_used(tmp_path: Path) -> None:
+    def run(agents: str = QUICK, seeds: int = 2, **options: Any) -> tuple[str, list[Path]]:
+        comparison = Comparison(plan(agents, **options), tmp_path, seeds, videos=False)
+        said, todo = comparison.unused(), comparison.missing()
+        comparison.fill(1, answer, quiet=True)
+        comparison.write()
+        return said, [comparison.file(*side_and_seed) for side_and_seed in todo]
+
+    said, first = run()
+    assert said == "" and run() == ("", [])
+    before = {path: path.read_bytes() for path in first}
+    command = json.loads((tmp_path / "comparison.json").read_text())["command"]
+    assert "@200" in command
+    said, _ = run(steps=400)
+    both = QUICK.replace(",", ", ")
+    assert said == (
+        f"{tmp_path} holds results that are not used now, and keeps them: 4 for 200 steps, not 400 ({both}); "
+        f"to see them again: {command}"
+    )
+    assert {path: path.read_bytes() for path in first} == before
+    assert run()[1] == [], "the older command finds all of its results"
+    said, _ = run(evaluations=4)
+    assert "4 for 400 steps, not 200" in said and "4 with other evaluations" in said
+    said, _ = run("dqn@default:learning_starts=50", seeds=1, evaluations=4)
+    assert (
+        "1 of seeds beyond the 1 asked for" in said and "of contenders or tasks that are not named now (sb3:dqn" in said
+    )
+    said, _ = run("dqn@default:learning_starts=50:double=true")
+    assert said.count(" of contenders or tasks that are not named now (") == 1
+    labelled = "a=dqn@default:learning_starts={}"
+    run(labelled.format(50))
+    assert "2 with other settings (a)" in run(labelled.format(60))[0]
+
+
+def test_a_film_is_of_the_training_that_the_page_shows(tmp_path: Path) -> None:
+    films = {}
+    for steps in (200, 400):
+        comparison = Comparison(plan(steps=steps), tmp_path, 1, videos=True)
+        assert comparison.to_json()["videos"] == [], "none of the other training's"
+        comparison.fill(1, filmed, quiet=True)
+        films[steps] = comparison.to_json()["videos"]
+    comparison = Comparison(plan(steps=200), tmp_path, 1, videos=True)
+    assert comparison.to_json()["videos"] == films[200]
+    for steps, shown in films.items():
+        assert [(tmp_path / v["file"]).read_text() for v in shown] == [f"{v['contender']} {steps}" for v in shown]
+
+
+def test_a_film_from_before_its_name_bore_the_fingerprint_is_still_shown(tmp_path: Path) -> None:
+    comparison = Comparison(plan("sb3:a2c"), tmp_path, 1, videos=True)
+    comparison.fill(1, filmed, quiet=True)
+    data = comparison.to_json()
+    (film,) = data["videos"]
+    older = film["file"].rpartition("_")[0] + ".webm"
+    (tmp_path / film["file"]).rename(tmp_path / older)
+    (tmp_path / "comparison.json").write_text(json.dumps({**data, "videos": [{**film, "file": older}]}))
+    again = Comparison(plan("sb3:a2c"), tmp_path, 2, videos=True)
+    assert [v["file"] for v in again.to_json()["videos"]] == [older]
+    changed = Comparison(plan("sb3:a2c", steps=400), tmp_path, 1, videos=True)
+    assert changed.film(changed.plan.sides[0]) != older
+
+
+def test_compare_says_on_standard_error_what_it_does_not_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.modules["runs.compare"], "run_job", answer)
+    for steps in (200, 400):
+        compare("CartPole-v1", "sb3:a2c", steps=steps, seeds=1, out=tmp_path / "c", videos=False, quiet=False)
+        lines = [line for line in capsys.readouterr().err.splitlines() if "not used now" in line]
+        assert len(lines) == (steps == 400)
+    assert "1 for 200 steps, not 400 (sb3:a2c); to see them again: " in lines[0]
+
+
 def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from runs import record
     from runs.recipe import resolve as resolve_recipe
