@@ -256,13 +256,22 @@ def _zoo_budget(contenders: Sequence[Contender], spec: EnvSpec) -> int:
 def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
     """The recipe that a bare contender stands for: the one that was named, else the first of this agent and task.
 
-    One whose options make another environment of it, such as the continuous LunarLander, stands behind the others.
+    A preset's recipes are those that end in its name. One whose options make another environment of it, such as the
+    continuous LunarLander, stands behind the others.
     """
-    if own is not None and agent_name(own.agent) == agent:
+    if own is not None and _is_for(agent, own):
         return own
-    runs = map(resolve_recipe, recipe_names())
-    fitting = [run for run in runs if run.env == env and agent_name(run.agent) == agent]
+    recipes = [(resolve_recipe(name), name) for name in recipe_names()]
+    fitting = [run for run, name in recipes if run.env == env and _is_for(agent, run, name)]
     return min(fitting, key=lambda run: bool(run.env_config.options), default=None)
+
+
+def _is_for(agent: str, run: Run, recipe: str = "") -> bool:
+    """Whether the recipe, called so, is one of `agent`, which may be a preset such as rainbow."""
+    if agent not in agents.PRESETS:
+        return agent_name(run.agent) == agent
+    kind = agent_name(agents.config(agent))
+    return agent_name(run.agent) == kind and (recipe or _recipe_name(run)).endswith(f"_{agent}")
 
 
 def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:
@@ -302,7 +311,10 @@ def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = No
     job = {"kind": "ours", **shared, "run": {k: v for k, v in describe(run).items() if k != "seed"}}
     mode = manner(run.eval_sample, getattr(run.agent, "eval_epsilon", 0.0))
     own_fields = {"parameters": count, "num_envs": run.num_envs, "evaluation": mode}
-    return Side(c, task, job, own_fields | describe(run)["agent"], note, unmapped)
+    fields = describe(run)["agent"]
+    if c.name in agents.PRESETS:
+        fields["name"] = f"{c.name} ({fields['name']})"
+    return Side(c, task, job, own_fields | fields, note, unmapped)
 
 
 def _refuse_idle(c: Contender, fields: Mapping[str, Any], num_envs: int, steps: int) -> None:

@@ -38,6 +38,21 @@ def test_a_bare_contender_is_the_recipe_of_its_task_and_default_is_not() -> None
     assert other.sides[0].note == "dqn's defaults: no recipe for dqn on Taxi-v4"
 
 
+def test_a_preset_is_called_by_its_own_name_and_takes_its_own_recipe() -> None:
+    plan = make_plan("CartPole-v1", "rainbow,c51,rainbow@default,drqn", steps=3000)
+    assert [s.note for s in plan.sides] == [
+        "recipe cartpole_rainbow",
+        "recipe cartpole_c51",
+        "rainbow's defaults",
+        "drqn's defaults: no recipe for drqn on CartPole-v1",
+    ]
+    assert [s.config["name"] for s in plan.sides] == ["rainbow (c51)", "c51", "rainbow (c51)", "drqn (r2d2)"]
+    assert run_of(side(plan, "rainbow")).agent.net == resolve_recipe("cartpole_rainbow").agent.net
+    named = make_plan("cartpole_rainbow", "rainbow,c51", steps=3000)
+    assert [s.note for s in named.sides] == ["recipe cartpole_rainbow"] * 2
+    assert make_plan("cartpole_c51", "rainbow", steps=3000).sides[0].note == "recipe cartpole_rainbow"
+
+
 def test_every_contender_has_the_same_budget_threads_games_and_rhythm() -> None:
     plan = make_plan("CartPole-v1", "dqn,dqn@zoo,ppo@sb3,sb3:a2c,zoo:ppo", steps=4000)
     shared = [
