@@ -379,3 +379,9 @@ def test_steps_that_no_task_would_take_are_refused() -> None:
         make_plan(None, "ppo", tasks=["CartPole-v1@50000", "Acrobot-v1@60000"], steps=600)
     plan = make_plan(None, "ppo", tasks=["CartPole-v1@50000", "Acrobot-v1"], steps=60_000)
     assert [t.steps for t in plan.tasks] == [50_000, 60_000]
+
+
+def test_the_zoo_on_atari_says_whose_wrappers_it_plays_by() -> None:
+    note = make_plan("ALE/Pong-v5", "zoo:ppo", steps=2000).sides[0].note
+    assert note.endswith("; Atari by protocol 'nature', not by the Zoo's own wrappers")
+    assert "wrappers" not in make_plan("CartPole-v1", "zoo:ppo", steps=2000).sides[0].note
