@@ -31,3 +31,25 @@ def test_a_claim_is_what_was_recorded(claim: tuple[str, ...]) -> None:
     assert float(score) == round(float(iqm([r["score"]["mean"] for r in found])), 1)
     assert int(steps.replace(",", "")) == run.steps
     assert float(minutes) == round(float(np.median([r["seconds"] for r in found])) / 60, 1)
+
+
+AGENTS = (Path(__file__).parent.parent / "docs" / "arcade.md").read_text().split("## What agents reach")[1]
+ARCADE = [
+    [cell.strip() for cell in row.strip("|").split("|")]
+    for row in re.findall(r"^\| [A-Z]\w+ \|.*\d.*$", AGENTS, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("row", ARCADE, ids=[row[0] for row in ARCADE])
+def test_what_agents_reach_in_the_arcade_is_what_was_recorded(row: list[str]) -> None:
+    game = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", row[0]).lower()
+    for kind, cell in zip(("ppo_10m", "ppo", "pqn"), row[1::2], strict=True):
+        name = f"arcade_{game}_{kind}"
+        found = [] if cell == "-" else read_results(RESULTS)
+        mark = fingerprint(resolve(name)) if found else None
+        scores = {r["seed"]: r["score"]["mean"] for r in found if (r["recipe"], r["fingerprint"]) == (name, mark)}
+        assert cell == (", ".join(f"{scores[seed]:.1f}" for seed in sorted(scores)) or "-"), name
+
+
+def test_all_five_games_are_in_the_table() -> None:
+    assert [row[0] for row in ARCADE] == ["Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders"]
