@@ -382,8 +382,8 @@ def compare_all(
             d if d.error is None else replace(d, error=max(d.error, least))
             for d, least in zip(found, noise, strict=True)
         ]
-    levels = holm_levels([d.p_value for d in found], alpha)
-    return [verdict(d, margin, level) for d, level in zip(found, levels, strict=True)]
+    tested = iter(holm_levels([d.p_value for d in found if d.error is not None], alpha))  # one seed is no test
+    return [verdict(d, margin, 1 - alpha if d.error is None else next(tested)) for d in found]
 
 
 # Normalised scores

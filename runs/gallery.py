@@ -25,7 +25,10 @@ Policy = Callable[[Any, np.random.Generator], int]
 def gallery(runs: Sequence[str | Path] = (), folder: str | Path = FOLDER) -> list[Path]:
     """Writes arcade.png (the five games) and viewer-<env>.png for each run. Returns the files."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {folder} cannot be made: {error.strerror}; name another folder") from error
     files = [save(grid([*arcade(), card()], columns=3, gap=6, shade=28), folder / "arcade.png")]
     for run in runs:
         files.append(save(viewer(run), folder / f"viewer-{_name(run)}.png"))

@@ -267,11 +267,19 @@ def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
 
 
 def _is_for(agent: str, run: Run, recipe: str = "") -> bool:
-    """Whether the recipe, called so, is one of `agent`, which may be a preset such as rainbow."""
+    """Whether the recipe, called so, is one of `agent`, which may be a preset such as rainbow.
+
+    One without a name, such as the user's own file, is a preset's where it has the same parts switched on.
+    """
     if agent not in agents.PRESETS:
         return agent_name(run.agent) == agent
-    kind = agent_name(agents.config(agent))
-    return agent_name(run.agent) == kind and (recipe or _recipe_name(run)).endswith(f"_{agent}")
+    preset = agents.config(agent)
+    if agent_name(run.agent) != agent_name(preset):
+        return False
+    if recipe or (recipe := _recipe_name(run)) != "given":
+        return recipe.endswith(f"_{agent}")
+    switches = [f.name for f in dataclasses.fields(preset) if isinstance(getattr(preset, f.name), bool)]
+    return all(getattr(run.agent, name) == getattr(preset, name) for name in switches)
 
 
 def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:
@@ -450,7 +458,7 @@ def _run_folder(c: Contender) -> tuple[Path, int, dict[str, Any]]:
     from runs.folder import resolve as locate
 
     found = locate(c.name)
-    if found.run is None:
+    if found.run is None or found.checkpoint.samefile(c.name):
         raise InputError(f"{c.text}: name the run's folder, not one checkpoint")
     return found.run, int(found.manifest["step"]), dict(read_json(found.run / "run.json").get("recipe", {}))
 

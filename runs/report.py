@@ -455,9 +455,9 @@ def _verdict_table(pairs: Sequence[Mapping[str, Any]], shown: Any = number) -> A
         ]
         for p in pairs
     ]
-    several = len(pairs) > 1
+    several = sum(p["interval"] is not None for p in pairs)
     caption = f"Margin of indifference {shown(pairs[0]['margin'])}" + (
-        f"; interval levels by Holm's correction over the {len(pairs)} pairs." if several else "."
+        f"; interval levels by Holm's correction over the {several} pairs." if several > 1 else "."
     )
     paired = [f"{p['a']} and {p['b']}" for p in pairs if p["paired"]]
     if paired:

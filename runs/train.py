@@ -118,25 +118,26 @@ def resume(
             before, run = run, resolve_recipe(run, steps=steps)
             for line in outlasted(before, run):
                 print(line, file=sys.stderr)
-        if run.steps <= manifest["step"] and (steps is not None or evaluated(found.run, manifest["step"])):
+        done = manifest["step"]
+        if run.steps < done or (run.steps == done and evaluated(found.run, done)):
             raise InputError(
-                f"{path} has already made {manifest['step']} steps: give a larger total with --steps; "
+                f"{path} has already made {done} steps: give a larger total with --steps; "
                 f"`rl evaluate {path}` plays its games"
             )
         learner = build(run, envs.spec(run.env, run.env_config), pick_device(device))
         preflight(learner)
         env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
         try:
+            again = {"step": done, "command": command(), "commit": git_commit()}
+            again |= {"steps": run.steps} if steps is not None else {}
+            info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
             tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
             session = Session(run, learner, env, folder, tracker, quiet=quiet)
             session.load(found.checkpoint, manifest)
             checkpoint.discard_after(folder.path, manifest["step"])
             for remark in folder.truncate_to(manifest["lengths"], manifest["step"]):
                 print(remark, file=sys.stderr)
-            again = {"step": manifest["step"], "command": command(), "commit": git_commit()}
-            again |= {"steps": run.steps} if steps is not None else {}
-            resumed = [*info.get("resumed", []), again]
-            folder.write_info({**info, "recipe": describe(run), "resumed": resumed, "tracking": tracker.state})
+            folder.write_info({**info, "tracking": tracker.state})
             return session.go()
         finally:
             env.close()

@@ -154,8 +154,10 @@ def _continue(job: dict[str, Any], folder: Path, run: Run, resume: Any) -> dict[
     from runs.evaluate import evaluate
     from runs.folder import read_jsonl
     from runs.folder import resolve as locate
+    from runs.train import evaluated
 
-    if int(locate(folder).manifest["step"]) < run.steps:
+    step = int(locate(folder).manifest["step"])
+    if step < run.steps or not evaluated(folder, step):
         return dict(resume(folder, track="off", device=job["device"], quiet=True))
     said = evaluate(folder, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample)
     last = (read_jsonl(folder / "metrics.jsonl") or [{}])[-1]

@@ -292,3 +292,11 @@ def test_first_reach_is_the_first_evaluation_at_the_threshold() -> None:
 def test_importing_statistics_loads_no_scipy_and_no_torch() -> None:
     code = "import sys, rl.statistics; sys.exit(bool({'scipy', 'torch', 'pandas'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_side_of_one_seed_does_not_weaken_the_other_verdicts() -> None:
+    a, b, alone = np.array([10, 11, 12, 11.5, 10.5]), np.array([12, 13, 13.6, 12.6, 11.6]), np.array([9.0])
+    (two,) = st.compare_all([(a, b, False)], np.random.default_rng(0), 0.05)
+    three = st.compare_all([(a, b, False), (a, alone, False), (b, alone, False)], np.random.default_rng(0), 0.05)
+    assert (three[0].word, three[0].level) == (two.word, two.level) == ("worse", 0.95)
+    assert [v.word for v in three[1:]] == ["no verdict from one seed"] * 2

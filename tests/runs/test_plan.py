@@ -385,3 +385,23 @@ def test_the_zoo_on_atari_says_whose_wrappers_it_plays_by() -> None:
     note = make_plan("ALE/Pong-v5", "zoo:ppo", steps=2000).sides[0].note
     assert note.endswith("; Atari by protocol 'nature', not by the Zoo's own wrappers")
     assert "wrappers" not in make_plan("CartPole-v1", "zoo:ppo", steps=2000).sides[0].note
+
+
+def test_a_rainbow_of_the_user_s_own_file_is_rainbow(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from runs.recipe import resolve\n"
+        "run = resolve('CartPole-v1', agent='rainbow', steps=3000, settings=['lr=0.0077', 'learning_starts=100'])\n"
+    )
+    assert run_of(make_plan(str(path), "rainbow", steps=3000).sides[0]).agent.lr == 0.0077
+    path.write_text(path.read_text().replace("agent='rainbow'", "agent='c51'"))
+    assert run_of(make_plan(str(path), "rainbow", steps=3000).sides[0]).agent.noisy  # the file has no Rainbow
+    assert run_of(make_plan(str(path), "c51", steps=3000).sides[0]).agent.lr == 0.0077
+
+
+def test_one_checkpoint_of_a_run_is_no_contender(tmp_path: Path) -> None:
+    from runs import train
+
+    train("CartPole-v1", agent="dqn", steps=60, settings=["learning_starts=20"], out=tmp_path / "run")
+    with pytest.raises(InputError, match="name the run's folder, not one checkpoint"):
+        make_plan("CartPole-v1", f"run:{tmp_path / 'run' / 'checkpoints' / 'step-000000060'}", steps=60)

@@ -160,7 +160,7 @@ def test_a_run_stopped_in_its_final_evaluation_gets_it_when_it_is_resumed(tmp_pa
         with pytest.raises(KeyboardInterrupt):
             train(run, out=tmp_path / "cut")
     assert read_jsonl(tmp_path / "cut" / "evaluations.jsonl") == []
-    assert resume(tmp_path / "cut")["steps"] == run.steps
+    assert resume(tmp_path / "cut", steps=run.steps)["steps"] == run.steps  # as the line that was stopped said
     assert_equal(final_state(tmp_path / "cut"), final_state(tmp_path / "whole"))
     with pytest.raises(InputError, match="has already made 300 steps"):
         resume(tmp_path / "cut")
