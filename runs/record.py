@@ -162,7 +162,11 @@ def export_tree(wanted: str = "HEAD") -> Path:
     return tree
 
 
-_UNPACK = "import sys, tarfile; tarfile.open(fileobj=sys.stdin.buffer, mode='r|').extractall('.', filter='data')"
+_UNPACK = """
+import sys, tarfile
+safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not before Python 3.11.4
+tarfile.open(fileobj=sys.stdin.buffer, mode="r|").extractall(".", **safely)
+"""
 
 
 def _hold_against(tree: Path, recipe: str, run: Run) -> None:
