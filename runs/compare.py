@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 
 from rl.errors import InputError, RunError
-from rl.secrets import redact_command
 from rl.storage import read_json, write_json
 from runs import plan as planning
 from runs.analysis import SCHEMA, SHARED, analyse, flat, number, short_commit
@@ -328,8 +327,10 @@ class Comparison:
     @property
     def command(self) -> str:
         """The command line that makes it again."""
-        if _is_rl():
-            return shlex.join(["rl", *redact_command(sys.argv)[1:]])
+        from runs.train import command
+
+        if (typed := command())[:2] == ["rl", "compare"]:
+            return shlex.join(typed)
         words = ["rl", "compare", "--tasks", ",".join(f"{t.env}@{t.steps}" for t in self.plan.tasks)]
         words += ["--agents", ",".join(map(str, self.plan.contenders)), "--seeds", str(len(self.seeds))]
         words += ["--match-parameters"] if self.matched else []
@@ -340,10 +341,6 @@ def _spans(numbers: Sequence[int]) -> str:
     """`0-2, 5` for 0, 1, 2, 5."""
     runs = [[n for _, n in group] for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
-
-
-def _is_rl() -> bool:
-    return Path(sys.argv[0]).name in ("rl", "rl.exe", "__main__.py") and "compare" in sys.argv[1:2]
 
 
 def _random_side(task: Task) -> Side:

@@ -55,12 +55,12 @@ def record(
     if wanted:
         tree = export_tree()
         _hold_against(tree, recipe, run)
-        trees = [_tree_of(TREES / f"{recipe}-{mark}" / f"seed-{s}", run.steps, tree) for s in wanted]
+        trees = [_tree_of(_run_folder(recipe, mark, s), run.steps, tree) for s in wanted]
         folder.mkdir(parents=True, exist_ok=True)
         say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {jobs} at a time")
 
         def work(seed: int, its: Path) -> dict[str, Any]:
-            with _telling(TREES / f"{recipe}-{mark}" / f"seed-{seed}", run.steps, f"{recipe} seed {seed}", say):
+            with _telling(_run_folder(recipe, mark, seed), run.steps, f"{recipe} seed {seed}", say):
                 return _train_seed(recipe, run, mark, seed, its, jobs)
 
         with ThreadPoolExecutor(jobs) as pool:
@@ -72,6 +72,10 @@ def record(
     else:
         _write_table(results, say)
     return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
+
+
+def _run_folder(recipe: str, mark: str, seed: int) -> Path:
+    return TREES / f"{recipe}-{mark}" / f"seed-{seed}"
 
 
 @contextmanager
@@ -200,7 +204,7 @@ def _commit_of(tree: Path) -> str:
 
 def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: int) -> dict[str, Any]:
     """One training in a process of its own, continued where an earlier one was interrupted."""
-    out = (TREES / f"{recipe}-{mark}" / f"seed-{seed}").absolute()
+    out = _run_folder(recipe, mark, seed).absolute()
     saved = (out / "checkpoints").exists()
     if out.exists() and not saved:
         shutil.rmtree(out)

@@ -112,13 +112,11 @@ def resume(
     for line in found.skipped:
         print(line, file=sys.stderr)
     with RunFolder.open(found.run) as folder:
-        info, manifest = folder.read_info(), found.manifest
-        run = from_run_json(found.run / "run.json")
-        if steps is not None:
-            before, run = run, resolve_recipe(run, steps=steps)
-            for line in outlasted(before, run):
-                print(line, file=sys.stderr)
-        done = manifest["step"]
+        info, manifest, done = folder.read_info(), found.manifest, found.manifest["step"]
+        before = from_run_json(found.run / "run.json")
+        run = resolve_recipe(before, steps=steps)
+        for line in outlasted(before, run):
+            print(line, file=sys.stderr)
         if run.steps < done or (run.steps == done and evaluated(found.run, done)):
             raise InputError(
                 f"{path} has already made {done} steps: give a larger total with --steps; "
@@ -129,13 +127,13 @@ def resume(
         env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
         try:
             again = {"step": done, "command": command(), "commit": git_commit()}
-            again |= {"steps": run.steps} if steps is not None else {}
+            again |= {"steps": run.steps} if run.steps != before.steps else {}
             info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
             tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
             session = Session(run, learner, env, folder, tracker, quiet=quiet)
             session.load(found.checkpoint, manifest)
-            checkpoint.discard_after(folder.path, manifest["step"])
-            for remark in folder.truncate_to(manifest["lengths"], manifest["step"]):
+            checkpoint.discard_after(folder.path, done)
+            for remark in folder.truncate_to(manifest["lengths"], done):
                 print(remark, file=sys.stderr)
             folder.write_info({**info, "tracking": tracker.state})
             return session.go()
