@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -227,21 +228,25 @@ class _Builder:
     render: bool
 
     def __call__(self) -> gymnasium.Env:
-        target = self.target
-        options = dict(self.options)
-        if self.render and _takes_render_mode(target):
-            options["render_mode"] = "rgb_array"  # others may know one way to draw themselves without being told
-        if isinstance(target, GymSpec):
-            env = _built(self.id, lambda: gymnasium.make(target, disable_env_checker=True, **options))
-            limit = target.max_episode_steps
-        else:
-            env = _built(self.id, lambda: target(**options))
-            limit = None
+        env = _built(self.id, self._made)
+        limit = self.target.max_episode_steps if isinstance(self.target, GymSpec) else None
         if not isinstance(env, gymnasium.Env):
             raise InputError(f"{self.id} gives {type(env).__name__}, not a gymnasium Env")
         if self.max_steps is not None and (limit is None or self.max_steps < limit):
             env = gymnasium.wrappers.TimeLimit(env, self.max_steps)
         return env
+
+    def _made(self) -> Any:
+        target = self.target
+        if isinstance(target, GymSpec):
+            target = functools.partial(gymnasium.make, target, disable_env_checker=True)
+        if self.render and _takes_render_mode(self.target):
+            try:
+                return target(**self.options, render_mode="rgb_array")
+            except TypeError as error:  # one that passes on what it gets, to something that does not take this
+                if "'render_mode'" not in str(error):
+                    raise
+        return target(**self.options)  # some know one way to draw themselves without being told
 
 
 def _takes_render_mode(target: GymSpec | Callable) -> bool:

@@ -38,6 +38,9 @@ from runs.folder import OUT, FileLock
 from runs.plan import Plan, Side, Task, make_plan, slug
 from runs.recipe import Run
 
+REFERENCE = "reference"
+"""Under this name lie the random policy's games, the zero of a task's scale; it is no contender."""
+
 
 def compare(
     recipe: str | Path | Run | None,
@@ -157,18 +160,18 @@ class Comparison:
         """One line on the results in the folder that this comparison leaves aside, and why; empty without any."""
         sides = {(s.contender.text, s.task.env): s for s in self.plan.sides}
         used = {self.file(s, seed) for s in self.plan.sides for seed in self.seeds_of(s)}
-        used |= {path for s in self.random.values() for path in (self.folder / s.place).parent.rglob("seed-*.json")}
         names: dict[str, list[str]] = {}
         for path in sorted(set(self.folder.glob("results/*/*/*/seed-*.json")) - used):
             r = read_json(path)
+            if r["contender"] == REFERENCE:
+                continue
             side = sides.get((r["contender"], r["task"]))
             names.setdefault(self._why_unused(r, side, path.parent.name), []).append(r["contender"])
         if not names:
             return ""
         said = [f"{len(of)} {why} ({', '.join(dict.fromkeys(of))})" for why, of in names.items()]
-        command = self.before.get("command")
-        again = f"; to see them again: {command}" if command and command != self.command else ""
-        return f"{self.folder} holds results that are not used now, and keeps them: {'; '.join(said)}{again}"
+        kept = f"{self.folder} holds results that are not used now, and keeps them: {'; '.join(said)}"
+        return f"{kept}; what made them uses them again, and --out keeps the two apart"
 
     def _why_unused(self, result: Mapping[str, Any], side: Side | None, fingerprint: str) -> str:
         if side is None:
@@ -350,7 +353,7 @@ def _random_side(task: Task) -> Side:
     games = planning.RANDOM_GAMES if not task.spec.protocol else 20
     job = {"kind": "random", "env": task.env, "env_config": planning.to_json(task.env_config), "eval_episodes": games}
     job |= {"steps": task.steps, "eval_max_steps": task.eval_max_steps, "threads": 1}
-    return Side(Contender("reference", "ours", "random"), task, job, {})
+    return Side(Contender(REFERENCE, "ours", "random"), task, job, {})
 
 
 def _recorded(side: Side, seed: int) -> dict[str, Any] | None:

@@ -23,15 +23,17 @@ Policy = Callable[[Any, np.random.Generator], int]
 
 
 def gallery(runs: Sequence[str | Path] = (), folder: str | Path = FOLDER) -> list[Path]:
-    """Writes arcade.png (the five games) and viewer-<env>.png for each run. Returns the files."""
+    """Writes arcade.png (the five games) and viewer-<env>.png for each run, -2 behind a second one's. Returns them."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"--out {folder} cannot be made: {error.strerror}; name another folder") from error
     files = [save(grid([*arcade(), card()], columns=3, gap=6, shade=28), folder / "arcade.png")]
-    for run in runs:
-        files.append(save(viewer(run), folder / f"viewer-{_name(run)}.png"))
+    names = [f"viewer-{_name(run)}" for run in runs]
+    for i, run in enumerate(runs):
+        before = names[:i].count(names[i])
+        files.append(save(viewer(run), folder / f"{names[i]}{f'-{before + 1}' if before else ''}.png"))
     return files
 
 

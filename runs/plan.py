@@ -367,6 +367,8 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
         if c.preset not in agents.PRESETS:
             raise unknown(f"preset of {c.name}", c.preset, ["default", "sb3", "zoo", *agents.PRESETS])
         run, note = default_run(task.env, c.preset), f"preset {c.preset}"
+        if c.name not in (c.preset, agent_name(run.agent)):
+            raise InputError(f"{c.text}: {c.preset} is a preset of {agent_name(run.agent)}: name it {c.preset}")
     acting = task.acting(learns_values(run))
     agent, usual = run.agent, run
     if learns_values(run):
@@ -477,6 +479,8 @@ def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
             raise InputError(f"{c.text} was trained with env_config.{name}={own[name]}, this task has {here[name]}")
     acting = task.acting("eval_epsilon" in recipe.get("agent", {}))
     job = {"kind": "run", **shared, "folder": str(folder.resolve()), "checkpoint": steps, **acting}
-    note = f"trained before, {steps:,} steps" + ("" if steps == task.steps else f" instead of {task.steps:,}")
+    seed = int(recipe.get("seed", 0))
+    instead = "" if steps == task.steps else f" instead of {task.steps:,}"
+    note = f"trained before, {steps:,} steps{instead}; plays the start seeds of its own seed {seed}"
     config = {"evaluation": manner(**acting)} | dict(recipe.get("agent", {}))
-    return Side(c, task, job, config, note, [], int(recipe.get("seed", 0)))
+    return Side(c, task, job, config, note, [], seed)

@@ -268,22 +268,24 @@ with envs.make("Mine-v0", num_envs=2, config=envs.EnvConfig(vector="{vector}")) 
     assert (shown.stdout, shown.stderr) == ("run\n4.0\n", "")
 
 
-def test_an_environment_that_cannot_be_drawn_says_so(monkeypatch):
-    class Plain(gymnasium.Env):
-        """Registered, and its constructor knows no render_mode."""
+class Plain(gymnasium.Env):
+    """Its constructor knows no render_mode."""
 
-        observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
-        action_space = gymnasium.spaces.Discrete(2)
+    observation_space = gymnasium.spaces.Box(-1.0, 1.0, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
 
-        def reset(self, *, seed=None, options=None):
-            super().reset(seed=seed)
-            return np.zeros(1, np.float32), {}
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1, np.float32), {}
 
-        def render(self):
-            return None
+    def render(self):
+        return None
 
+
+@pytest.mark.parametrize("by", [Plain, lambda **options: Plain(**options)], ids=["class", "factory"])
+def test_an_environment_that_cannot_be_drawn_says_so(by, monkeypatch):
     monkeypatch.setattr(gymnasium.envs.registration, "registry", dict(gymnasium.registry))
-    gymnasium.register("Plain-v0", Plain)
+    gymnasium.register("Plain-v0", by)
     env = envs.make("Plain-v0", render=True)
     env.reset()
     with pytest.raises(InputError, match="gives no picture: it has no render_mode 'rgb_array'"):

@@ -298,6 +298,7 @@ def test_names_of_contenders_become_names_of_folders() -> None:
         ("ALE/Pong-v5", "dqn@zoo", {"steps": 50_000}, "'dqn@zoo': learning_starts 100000 is not below the budget"),
         ("CartPole-v9", "dqn", {}, "CartPole-v9"),
         (None, "dqn", {}, "name a recipe, an environment or --tasks"),
+        ("CartPole-v1", "dqn@rainbow", {}, "rainbow is a preset of c51: name it rainbow"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_starts(
@@ -314,7 +315,7 @@ def test_a_trained_run_is_evaluated_on_its_own_task(tmp_path: Path) -> None:
     train("CartPole-v1", agent="dqn", steps=60, seed=5, settings=["learning_starts=20"], out=tmp_path / "run")
     found = side(make_plan("CartPole-v1", f"run:{tmp_path / 'run'}", steps=100), f"run:{tmp_path / 'run'}")
     assert found.seed == 5 and found.job["kind"] == "run"
-    assert found.note == "trained before, 60 steps instead of 100"
+    assert found.note == "trained before, 60 steps instead of 100; plays the start seeds of its own seed 5"
     with pytest.raises(InputError, match="was trained on CartPole-v1, this task is Acrobot-v1"):
         make_plan("Acrobot-v1", f"run:{tmp_path / 'run'}", steps=100)
 
