@@ -77,6 +77,10 @@ class Agent(ABC):
     def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         """One look at the network for `actor`'s stream: obs leaves are [N, (S,) ...]. May change the actor only."""
 
+    def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
+        """What `look` would choose, without PyTorch's overhead: by NumPy alone. None where the agent cannot."""
+        return None
+
     @property
     @abstractmethod
     def stack(self) -> int:
@@ -245,8 +249,10 @@ class Actor:
         if self.num_envs == 1 and ts.first[0] and "game" in ts.info:  # each game of an evaluation draws its own
             self._seed(int(ts.info["game"][0]))
         obs = self.frames.push(ts.obs, ts.first)
-        with torch.inference_mode():
-            choice = self.agent.look(self, as_tensors(obs, self.agent.device), ts)
+        choice = self.agent.glance(self, obs, ts)
+        if choice is None:
+            with torch.inference_mode():
+                choice = self.agent.look(self, as_tensors(obs, self.agent.device), ts)
         self.extra, self.output = choice.extra, choice.output
         return choice.action
 

@@ -40,7 +40,9 @@ class DQN(ValueAgent):
         return self._by_numpy(self.target)
 
     def _by_numpy(self, network: nn.Module) -> Dense | None:
-        ours = unchanged(self, DQN, "read") and not self._wants_bf16()  # else the network says more than its head
+        ours = (
+            unchanged(self, DQN, "read", "look") and not self._wants_bf16()
+        )  # else the network says more than its head
         return network.dense() if ours and type(network) is ValueNetwork else None
 
     def read(self, head: Tensor) -> Q:
@@ -74,7 +76,7 @@ class DQN(ValueAgent):
         loss = slope * (error - 0.5 * slope)
         if weight is not None:
             loss, slope = loss * weight, slope * weight
-        at_output = np.zeros_like(q_values)
+        at_output = np.zeros(q_values.shape, np.float32)
         at_output[rows, action] = slope / np.float32(len(rows))
         self.dense.backward(at_output, steps)
         mean, q_mean = (torch.from_numpy(np.asarray(np.add.reduce(x) / len(rows))) for x in (loss, q))

@@ -470,7 +470,7 @@ class PolicyAgent(Agent):
         t = as_tensors(columns, self.device)
         state = t["state"] if self.recurrent else torch.zeros(length, self.num_envs, 0, device=self.device)
         with torch.no_grad():
-            last = self.network({k: v[-1] for k, v in obs.items()}, state[-1], t["first"][-1]).value
+            last = self._said({k: v[-1] for k, v in obs.items()}, state[-1], t["first"][-1], None).value
         value = torch.cat([t["value"][1:], last.unsqueeze(0)])  # [T+1, N]: what was said of rows 0 .. T
         reward, discount, ended = t["reward"][1:], t["discount"][1:], t["first"][1:]
         seen = torch.cat([t["reward"][:1], self.seen(reward, discount, ended)])
@@ -594,10 +594,7 @@ class PolicyAgent(Agent):
     def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
         first = torch.tensor(ts.first).to(self.device) if self.recurrent else None
-        if self.dense is not None and not torch.is_grad_enabled():  # a watcher may ask for gradients
-            out = self.dense(obs, actor.memory, mask)
-        else:
-            out = self.network(obs, actor.memory, first, mask)
+        out = self._said(obs, actor.memory, first, mask)
         if self.recurrent:
             actor.memory = out.state
         if actor.mode == "greedy":
@@ -612,6 +609,12 @@ class PolicyAgent(Agent):
         if actor.mode == "explore":
             extra = {"raw": _array(raw), "log_prob": _array(out.dist.log_prob(raw)), "value": _array(out.value)}
         return Choice(_array(out.dist.action(raw)), extra, out)
+
+    def _said(self, obs: dict[str, Tensor], state: Tensor, first: Tensor | None, mask: Tensor | None) -> Policy:
+        """What the network says of one row of every environment."""
+        if self.dense is not None and not torch.is_grad_enabled():  # a watcher may ask for gradients
+            return self.dense(obs, state, mask)
+        return self.network(obs, state, first, mask)  # type: ignore[no-any-return]
 
     # for those who look on
 

@@ -28,7 +28,7 @@ from rl.optim import FlatOptimizer, OptimizerName, flatten_parameters
 from rl.replay import Replay, Windows
 from rl.schedules import Ramp, crossed, value_at
 from rl.seeding import derive_seed, generator
-from rl.types import EnvSpec, TimeStep
+from rl.types import EnvSpec, Obs, TimeStep
 
 LOWEST = np.finfo(np.float32).min
 """The value of an action that is not allowed."""
@@ -218,7 +218,16 @@ class ValuePlayer(Agent):
         out = self._evaluate(actor, obs, ts)
         if quiet:
             set_noise(self.network, True)
-        values = out.q_values.detach().cpu().numpy()
+        return self._choose(actor, out.q_values.detach().cpu().numpy(), ts, out)
+
+    def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
+        if self.dense is None:
+            return None
+        (leaf,) = obs.values()
+        values = self.dense(leaf)
+        return self._choose(actor, values, ts, Q(torch.from_numpy(values)))
+
+    def _choose(self, actor: Actor, values: np.ndarray, ts: TimeStep, out: Q) -> Choice:
         if ts.mask is not None:
             values = np.where(ts.mask, values, LOWEST)
         action = values.argmax(-1)
@@ -229,8 +238,6 @@ class ValuePlayer(Agent):
 
     def _evaluate(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Q:
         """The network's output for one row; moves the actor's memory on, where there is one."""
-        if self.dense is not None and not torch.is_grad_enabled():  # a watcher may ask for gradients
-            return Q(torch.from_numpy(self.dense(next(iter(obs.values())).numpy())))
         if not self.state_size:
             return self.network(obs)  # type: ignore[no-any-return]
         first = torch.tensor(ts.first).to(self.device)
@@ -531,10 +538,13 @@ def epsilon_greedy(
     greedy: np.ndarray, epsilon: float, actions: int, mask: np.ndarray | None, rng: np.random.Generator
 ) -> np.ndarray:
     """`greedy` (int64 [N]), each entry replaced with probability `epsilon` by a uniformly drawn allowed action."""
-    chance = rng.random((2, len(greedy)))
+    chance, which = rng.random((2, len(greedy)))
+    chosen = chance < epsilon
+    if not any(chosen.tolist()):
+        return greedy
     if mask is None:
-        drawn = (chance[1] * actions).astype(np.int64)
+        drawn = (which * actions).astype(np.int64)
     else:  # the k-th allowed action, k uniform below their number
-        rank = (chance[1] * mask.sum(1)).astype(np.int64)
+        rank = (which * mask.sum(1)).astype(np.int64)
         drawn = (np.cumsum(mask, axis=1) > rank[:, None]).argmax(1)
-    return np.where(chance[0] < epsilon, drawn, greedy)
+    return np.where(chosen, drawn, greedy)

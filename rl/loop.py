@@ -46,17 +46,19 @@ def interact(env: Env, agent: Learner, budget: int, *, step: int = 0, ts: TimeSt
     while step < budget:
         played = env.step(agent.act(ts))
         ts = keep(played, budget - step)
-        step += int((~ts.first).sum())
+        step += len(ts.first) - int(np.count_nonzero(ts.first))
         agent.observe(ts)
         yield Slot(step, ts, agent.update(), played)
 
 
 def keep(ts: TimeStep, room: int) -> TimeStep:
     """`ts` with all but the first `room` counted rows turned into `first` rows."""
-    counted = ~ts.first
-    if counted.sum() <= room:
+    if len(ts.first) <= room:
         return ts
+    counted = ~ts.first
     cut = counted & (np.cumsum(counted) > room)
+    if not cut.any():
+        return ts
     return ts._replace(
         action=np.where(cut.reshape(-1, *[1] * (ts.action.ndim - 1)), 0, ts.action).astype(ts.action.dtype),
         reward=np.where(cut, np.float32(0), ts.reward),

@@ -93,7 +93,6 @@ class FlatOptimizer:
         self._move(lr)
         return norm
 
-    @torch.no_grad()
     def _move(self, lr: float) -> None:
         """One step of PyTorch's optimizer of that name (tested), in few operations: its own takes five times as long.
 

@@ -292,18 +292,20 @@ class Replay:
         if high <= low:
             return None
         index = self._start(self.rng.integers(low, high, batch))
-        good = self.eligible(index)
+        bad = np.flatnonzero(~self.eligible(index))
         for _ in range(64):
-            if good.all():
+            if not len(bad):
                 return index
-            index[~good] = self._start(self.rng.integers(low, high, int((~good).sum())))
-            good = self.eligible(index)
+            index[bad] = self._start(self.rng.integers(low, high, len(bad)))
+            bad = bad[~self.eligible(index[bad])]
         every = self._start(np.arange(low, high))  # eligible rows are rare: name them all
         every = every[self.eligible(every)]
         return self.rng.choice(every, batch) if len(every) else None
 
     def _start(self, number: np.ndarray) -> np.ndarray:
         """The rows at which a sample may start, counted through."""
+        if self.period == 1:
+            return number
         return number + number // self.num_envs * (self.period - 1) * self.num_envs
 
     def _read_obs(self, t: np.ndarray, env: np.ndarray) -> Obs:

@@ -363,11 +363,11 @@ class EpisodeRecord:
     def add(self, ts: TimeStep) -> list[dict[str, Any]]:
         """Takes a row; one line for each episode that it ends."""
         self._return += ts.reward
-        self._length += ~ts.first
-        if ts.first.any():
+        self._length += 1
+        if any(ts.first.tolist()):  # of a few flags quicker than NumPy's any
             self._return[ts.first] = 0.0
             self._length[ts.first] = 0
-        if not ts.last.any():
+        if not any(ts.last.tolist()):
             return []
         lines = []
         for i in np.flatnonzero(ts.last):

@@ -54,7 +54,8 @@ def watch(
 
     video: write .webm, .mp4 or .gif instead of opening a window; `episodes` games of it, 1 (or `grid`) unless given.
     grid: so many games at once. sample: draw actions instead of taking the best; None: as the recipe evaluates.
-    episodes: leave off after so many games, which are those of an evaluation with this seed; None: with the run's.
+    episodes: leave off after so many games, which start as those of an evaluation with this seed (None: the run's).
+    One at a time they are those very games; in a grid, a policy that draws its actions draws others.
     follow: attach to a running training and always play its newest good checkpoint. paused: begin paused.
     Returns `run`, `video`, and `returns` and `lengths` of the finished games. Raises `InputError` in one line where
     there is no display, no checkpoint, no picture, or another file ending.

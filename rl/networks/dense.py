@@ -21,6 +21,10 @@ LARGEST = 300_000
 """Parameters above which arithmetic outweighs overhead, and PyTorch's threads pay."""
 
 
+ZERO = np.zeros((), np.float32)
+"""As an array: a number of Python's is made into one at each use."""
+
+
 class _Layer(NamedTuple):
     """Views of one layer's parameters, and of their gradients; `norm` is None without LayerNorm."""
 
@@ -102,7 +106,7 @@ class Dense:
                 z += layer.norm.bias
             steps.append(_Step(x, normed, spread))
             if i < last:
-                x = np.maximum(z, 0.0, out=z) if self._relu else np.tanh(z, out=z)
+                x = np.maximum(z, ZERO, out=z) if self._relu else np.tanh(z, out=z)
         return z, steps
 
     def backward(self, grad: np.ndarray, steps: list[_Step]) -> None:
