@@ -96,6 +96,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
         **{name: lambda r=race, n=name: _race(n, r, repeats) for name, race in RACES.items()},  # type: ignore[misc]
         "updates": lambda: _updates(repeats),
         "replay": _replay,
+        "sampling": lambda: _sampling(repeats),
         "arcade": lambda: _arcade(repeats),
         "viewer": lambda: _viewer(repeats),
         "watcher": lambda: _watcher(repeats),
@@ -268,15 +269,15 @@ def _updates(repeats: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _learner(name: str) -> Any:
-    """An agent with a replay of random play on the arcade's Space Invaders."""
+def _learner(name: str, game: str = "Arcade/SpaceInvaders-v1", **fields: Any) -> Any:
+    """An agent with a replay of random play of a game."""
     import agents
     import envs
     from rl.loop import interact
 
-    env = envs.make("Arcade/SpaceInvaders-v1", num_envs=4, seed=0, stream="train")
-    config = dataclasses.replace(agents.config(name), buffer_size=10_000, learning_starts=100_000, batch_size=32)
-    agent = agents.build(config, env.spec, num_envs=4, seed=0)
+    env = envs.make(game, num_envs=4, seed=0, stream="train")
+    fields = {"buffer_size": 10_000, "learning_starts": 100_000, "batch_size": 32, **fields}
+    agent = agents.build(dataclasses.replace(agents.config(name), **fields), env.spec, num_envs=4, seed=0)
     for _ in interact(env, agent, 8_000):
         pass
     return agent
@@ -298,6 +299,33 @@ def _replay() -> Iterator[dict[str, Any]]:
         common = {"peer": None, "ratio": None, "repeats": [row]}
         yield {"name": f"replay_{game}_memory", "unit": "GB a million rows", "ours": row["gb_per_million"], **common}
         yield {"name": f"replay_{game}_sample", "unit": "ms a batch of 32", "ours": row["sample_ms"], **common}
+
+
+def _sampling(repeats: int) -> Iterator[dict[str, Any]]:
+    """The part of DQN's update on Pong, 3-step windows of 4 compressed frames, that sampling takes; one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    agent = _learner("dqn", "ALE/Pong-v5", stack=4, n_step=3, store="compressed", precision="fp32")
+    _update_ms(agent, updates=5)  # the warm-up
+    rounds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        drawn = [agent.sample() for _ in range(20)]
+        sampled = time.perf_counter()
+        for windows in drawn:
+            agent.learn(windows)
+        took = sampled - begun, time.perf_counter() - sampled
+        rounds.append({"ours": round(took[0] / sum(took), 4), "milliseconds": round(sum(took) / 20 * 1e3, 2)})
+    yield {
+        "name": "sampling_pong",
+        "unit": "of an update's time",
+        "ours": statistics.median(r["ours"] for r in rounds),
+        "peer": None,
+        "ratio": None,
+        "repeats": rounds,
+        "note": "a batch of 32 three-step windows, four frames each, from the compressed store; update in float32",
+    }
 
 
 def _frames(env: str) -> Iterator[np.ndarray]:
