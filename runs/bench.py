@@ -269,7 +269,7 @@ def _updates(repeats: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _learner(name: str, game: str = "Arcade/SpaceInvaders-v1", **fields: Any) -> Any:
+def _learner(name: str, game: str = "Arcade/SpaceInvaders-v1", steps: int = 8_000, **fields: Any) -> Any:
     """An agent with a replay of random play of a game."""
     import agents
     import envs
@@ -278,7 +278,7 @@ def _learner(name: str, game: str = "Arcade/SpaceInvaders-v1", **fields: Any) ->
     env = envs.make(game, num_envs=4, seed=0, stream="train")
     fields = {"buffer_size": 10_000, "learning_starts": 100_000, "batch_size": 32, **fields}
     agent = agents.build(dataclasses.replace(agents.config(name), **fields), env.spec, num_envs=4, seed=0)
-    for _ in interact(env, agent, 8_000):
+    for _ in interact(env, agent, steps):
         pass
     return agent
 

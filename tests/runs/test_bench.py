@@ -127,6 +127,8 @@ def test_every_duel_has_a_run_of_ours_that_its_settings_fit() -> None:
         assert getattr(run.agent, "learning_starts", 0) < run.steps == duel.steps
 
 
-def test_the_share_of_sampling_is_a_part_of_the_update() -> None:
+def test_the_share_of_sampling_is_a_part_of_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = bench._learner
+    monkeypatch.setattr(bench, "_learner", lambda *names, **fields: learner(*names, **fields, steps=400))
     (result,) = bench.bench(["sampling"], repeats=1)["results"]
     assert 0 < result["ours"] < 1 and result["repeats"][0]["milliseconds"] > 0
