@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rl.statistics import iqm
+from runs.analysis import analyse, flat, number, read_comparison
 from runs.recipe import resolve
 from runs.record import RESULTS, fingerprint, read_results
 
@@ -31,6 +32,18 @@ def test_a_claim_is_what_was_recorded(claim: tuple[str, ...]) -> None:
     assert float(score) == round(float(iqm([r["score"]["mean"] for r in found])), 1)
     assert int(steps.replace(",", "")) == run.steps
     assert float(minutes) == round(float(np.median([r["seconds"] for r in found])) / 60, 1)
+
+
+VERDICTS = re.findall(r"^\| `([\w:]+)`.* \| (\S+ \[.*\]) \| (.*?) ?\|$", README, re.MULTILINE)
+
+
+def test_the_verdicts_on_stable_baselines3_are_those_of_the_recorded_comparison() -> None:
+    found = flat(analyse(read_comparison(RESULTS / "compare" / "cartpole-dqn")))
+    (task,) = {c["task"] for c in found["contenders"]}
+    assert task == "CartPole-v1" and {len(c["scores"]) for c in found["contenders"]} == {10}
+    interval = {c["name"]: f"{number(c['iqm'])} [{', '.join(map(number, c['interval']))}]" for c in found["contenders"]}
+    verdict = {p["b"]: p["verdict"] for p in found["pairs"] if p["a"] == "dqn"}
+    assert VERDICTS == [(name, interval[name], verdict.get(name, "")) for name in ("dqn", "sb3:dqn", "zoo:dqn")]
 
 
 AGENTS = (Path(__file__).parent.parent / "docs" / "arcade.md").read_text().split("## What agents reach")[1]
