@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_the_verdicts_on_stable_baselines3_are_those_of_the_recorded_comparison(
     assert task == "CartPole-v1" and {len(c["scores"]) for c in found["contenders"]} == {10}
     interval = {c["name"]: f"{number(c['iqm'])} [{', '.join(map(number, c['interval']))}]" for c in found["contenders"]}
     verdict = {p["b"]: p["verdict"] for p in found["pairs"] if p["a"] == "dqn"}
-    assert VERDICTS == [(name, interval[name], verdict.get(name, "")) for name in ("dqn", "sb3:dqn", "zoo:dqn")]
+    assert [(name, interval[name], verdict.get(name, "")) for name in ("dqn", "sb3:dqn", "zoo:dqn")] == VERDICTS
 
 
 AGENTS = (Path(__file__).parent.parent / "docs" / "arcade.md").read_text().split("## What agents reach")[1]
@@ -66,3 +67,25 @@ def test_what_agents_reach_in_the_arcade_is_what_was_recorded(row: list[str]) ->
 
 def test_all_five_games_are_in_the_table() -> None:
     assert [row[0] for row in ARCADE] == ["Asterix", "Breakout", "Freeway", "Seaquest", "SpaceInvaders"]
+
+
+SPEED = re.findall(
+    r"^\| (\w+) \| [^|]+ \| ([-\d.,]+) \| ([-\d.,]+) \| ([-\d.]+) \|$",
+    (Path(__file__).parent.parent / "docs" / "speed.md").read_text(),
+    re.MULTILINE,
+)
+
+
+def test_speeds_are_those_of_the_newest_file_that_has_them() -> None:
+    newest = {}
+    for path in sorted((RESULTS / "bench").glob("*.json")):  # named by date
+        newest |= {r["name"]: r for r in json.loads(path.read_text())["results"]}
+
+    def shown(x: float | None, digits: str = "") -> str:
+        return "-" if x is None else format(x, digits or (",.0f" if x >= 1000 else ".4g"))
+
+    assert len(SPEED) > 15
+    for name, ours, peer, ratio in SPEED:
+        r = newest[name]
+        said = shown(r["ours"]), shown(r["peer"]), shown(r["ratio"], ".2f")
+        assert (ours, peer, ratio) == said, name

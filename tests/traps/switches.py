@@ -133,7 +133,7 @@ def lost_life_ends_the_game(patch: Patch) -> None:
 
     def per_life(self: EpisodeRecord, ts: TimeStep) -> Any:
         lines = add(self, ts)
-        self._return[ts.last] = 0.0
+        self._return = [0.0 if last else total for last, total in zip(ts.last, self._return, strict=True)]
         return lines
 
     patch.setattr(EpisodeRecord, "add", per_life)
