@@ -3,7 +3,7 @@
 Up against Stable-Baselines3's RL Zoo, 195 +- 28 over 3 to 5 seeds at the same budget. Greedy policies of
 this budget like to hover: on tuning seeds a tenth of random actions and LayerNorm made them land.
 
-Recorded with three seeds: 197.0, 218.1, 177.3; 3.6 minutes of one core.
+Recorded with ten seeds: 177.3 to 242.5, median 215.9; 4.2 minutes of one core.
 """
 
 from agents.dqn import DQNConfig

@@ -5,7 +5,7 @@ that falls: with the Zoo's constant 4e-3, which the policy of the last step is a
 -120, -131 and -200. Windows of three rewards carry the news of the flag three times as fast: with single steps three
 seeds of ten hardly learned (IQM -110.7), and on the tuning seeds 1000 and 1001 -110 and -99 became -99 and -97.
 
-No result is recorded yet: what stands here is the aim, not a claim.
+Recorded with four seeds: -100.2, -99.5, -100.5, -94.8; 8.9 minutes of one core.
 """
 
 from agents.dqn import DQNConfig
