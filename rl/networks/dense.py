@@ -130,7 +130,8 @@ class Dense:
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a [B, n] @ b [n, m], float32; by PyTorch's BLAS where b is wide.
 
-    NumPy's OpenBLAS is as quick up to 128 by 128, and takes up to three times as long from 128 by 256 on (on an AMD EPYC).
+    NumPy's OpenBLAS is as quick up to 128 by 128, and takes up to three times as long from 128 by 256 on (measured on
+    an AMD EPYC).
     """
     if b.size < WIDE or len(a) < FEW:
         return a @ b
