@@ -40,9 +40,8 @@ class DQN(ValueAgent):
         return self._by_numpy(self.target)
 
     def _by_numpy(self, network: nn.Module) -> Dense | None:
-        ours = (
-            unchanged(self, DQN, "read", "look") and not self._wants_bf16()
-        )  # else the network says more than its head
+        # else the network says more than its head, or is looked at in another way
+        ours = unchanged(self, DQN, "read", "look") and not self._wants_bf16()
         return network.dense() if ours and type(network) is ValueNetwork else None
 
     def read(self, head: Tensor) -> Q:

@@ -362,9 +362,9 @@ class EpisodeRecord:
 
     def add(self, ts: TimeStep) -> list[dict[str, Any]]:
         """Takes a row; one line for each episode that it ends."""
-        rows = zip(ts.first.tolist(), self._return, ts.reward.tolist(), strict=True)
-        self._return = [0.0 if first else total + reward for first, total, reward in rows]
-        self._length = [0 if first else n + 1 for first, n in zip(ts.first.tolist(), self._length, strict=True)]
+        firsts, rewards = ts.first.tolist(), ts.reward.tolist()
+        self._return = [0.0 if f else total + r for f, total, r in zip(firsts, self._return, rewards, strict=True)]
+        self._length = [0 if f else n + 1 for f, n in zip(firsts, self._length, strict=True)]
         lines = []
         for i, last in enumerate(ts.last.tolist()):
             if last:

@@ -20,8 +20,6 @@ from rl.networks.torso import Torso
 
 LARGEST = 300_000
 """Parameters above which arithmetic outweighs overhead, and PyTorch's threads pay."""
-
-
 WIDE, FEW = 128 * 256, 16
 """A matrix of so many numbers times at least so many rows is PyTorch's to multiply."""
 ZERO = np.zeros((), np.float32)
