@@ -119,13 +119,16 @@ class Planes(nn.Module):
         self.scale = 1.0 / leaf.scale if leaf.kind == "image" else 1.0
         self.scaled = self.scale != 1.0
         # The weights stay contiguous: only the input asks for the format, and every convolution follows it.
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.channels_last = channels_last
 
     def forward(self, x: Tensor) -> Tensor:
         if self.hwc:
             x = x.movedim(-1, -3)
         x = x.reshape(x.shape[0], *self.shape)
-        x = x.to(torch.float32, memory_format=self.memory_format, copy=self.scaled)
+        if self.channels_last and not x.is_contiguous(memory_format=torch.channels_last):
+            # Interleaved while they are bytes: measured in half of the time of `to` with this format.
+            x = torch.stack(x.unbind(1), -1).movedim(-1, 1)
+        x = x.to(torch.float32, copy=self.scaled)
         return x.mul_(self.scale) if self.scaled else x
 
 
