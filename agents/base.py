@@ -281,7 +281,7 @@ class Actor:
         self.extra = dict(state["extra"])
 
 
-def unchanged(agent: Agent, home: type[Agent], *methods: str) -> bool:
+def unchanged(agent: Agent, home: type, *methods: str) -> bool:
     """Whether `agent` has these methods from `home`, so that what is written by hand beside them holds for it too."""
     return all(getattr(type(agent), name) is getattr(home, name) for name in methods)
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Agent, Choice, Metrics, as_tensors
+from agents.base import Actor, Agent, Choice, Metrics, as_tensors, unchanged
 from rl import returns
 from rl.device import fast_bf16
 from rl.distributions import DiscreteHead, Distribution, PolicyConfig, policy_head
@@ -33,7 +33,7 @@ from rl.optim import FlatOptimizer, OptimizerName
 from rl.replay import ColumnSpec, Replay
 from rl.schedules import Ramp, value_at
 from rl.seeding import derive_seed, generator
-from rl.types import EnvSpec, TimeStep
+from rl.types import EnvSpec, Obs, TimeStep
 
 
 class Policy(NamedTuple):
@@ -274,6 +274,17 @@ class DensePolicy:
         x = self._leaf(obs)
         logits, value = torch.from_numpy(self.actor(x)), torch.from_numpy(self.critic(x))
         return Policy(self.head.read(logits, mask), value.squeeze(-1), state)
+
+    def draw(self, obs: dict[str, Tensor], generator: torch.Generator) -> Choice:
+        """What exploring takes, drawn as `Categorical.sample` does; all actions allowed. Nobody looks at its output."""
+        x = self._leaf(obs)
+        log_probs, value = log_softmax(self.actor(x)), self.critic(x)[:, 0]
+        cumulated = np.add.accumulate(np.exp(log_probs), 1)
+        total = cumulated[:, -1:]
+        below = torch.rand(total.shape, generator=generator).numpy() * total
+        action = np.add.reduce(cumulated <= below, 1)
+        log_prob = log_probs[np.arange(len(x)), action]
+        return Choice(action, {"raw": action, "log_prob": log_prob, "value": value}, None)
 
     def forward(self, obs: dict[str, Tensor], action: np.ndarray) -> Said:
         """What is said of actions, int64 [B], all of them allowed."""
@@ -531,8 +542,12 @@ class PolicyAgent(Agent):
         lr = value_at(self.config.lr, self.step)
         names: list[str] = []
         losses, norms, said = list[Tensor](), list[Tensor](), list[Tensor]()
+        drawn = ready = None
         for batch in self.batches(rollout):
-            out = self.gradient(self._standardised(batch))
+            if batch is not drawn:  # all rows at once come again with each pass
+                drawn, ready = batch, self._standardised(batch)
+            assert ready is not None
+            out = self.gradient(ready)
             if losses and self.enough(out, batch):
                 break
             try:
@@ -590,6 +605,12 @@ class PolicyAgent(Agent):
         return batch._replace(advantage=advantage)
 
     # acting
+
+    def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
+        if self.dense is None or actor.mode != "explore" or ts.mask is not None:
+            return None
+        ours = unchanged(self, PolicyAgent, "look", "_said")
+        return self.dense.draw(as_tensors(obs, self.device), actor.generator) if ours else None
 
     def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)

@@ -14,6 +14,7 @@ from gymnasium import spaces
 import agents
 import envs
 from agents.a2c import A2C, A2CConfig
+from agents.base import Actor, as_tensors
 from agents.dqn import DQNConfig
 from agents.policy import PolicyAgent
 from agents.ppo import PPO, PPOConfig
@@ -384,6 +385,26 @@ def test_numpys_gradient_is_autograds(config: Any) -> None:
     assert by_hand.metrics.keys() == expected.metrics.keys()
     for name, value in expected.metrics.items():
         assert torch.allclose(by_hand.metrics[name], value, atol=1e-4), name
+
+
+@pytest.mark.parametrize("normalize_obs", [False, True])
+def test_numpy_draws_the_actions_that_the_distribution_draws(normalize_obs: bool) -> None:
+    env = envs.make("Acrobot-v1", num_envs=4, seed=0, stream="train")
+    config = PPOConfig(net=NET, rollout=20, minibatch_size=16, lr=1e-2, normalize_obs=normalize_obs)
+    agent = agents.build(config, env.spec, num_envs=4, seed=0)
+    *_, slot = interact(env, agent, 400)
+    draws, looks = (Actor(agent, 4, 0, "one", mode="explore") for _ in range(2))
+    seen = set()
+    for _ in range(50):
+        drawn = agent.glance(draws, slot.ts.obs, slot.ts)
+        with torch.inference_mode():
+            looked = agent.look(looks, as_tensors(slot.ts.obs, agent.device), slot.ts)
+        assert drawn is not None and (drawn.action == looked.action).all() and drawn.action.dtype == np.int64
+        for name in ("raw", "log_prob", "value"):
+            assert drawn.extra[name] == pytest.approx(looked.extra[name], abs=1e-6), name
+        seen |= set(drawn.action.tolist())
+    env.close()
+    assert seen == {0, 1, 2}
 
 
 def test_predict_without_a_state_draws_anew_each_time() -> None:
