@@ -188,6 +188,15 @@ def test_words_in_a_file_stand_for_themselves(tmp_path, capsys, monkeypatch):
     assert "nowhere.args" in capsys.readouterr().err
 
 
+def test_pytorchs_threads_do_not_spin_for_a_busy_core_unless_the_user_says_so(monkeypatch):
+    for given, stands in ((None, "1000"), ("5", "5")):
+        monkeypatch.setenv("GOMP_SPINCOUNT", given or "")
+        if given is None:
+            monkeypatch.delenv("GOMP_SPINCOUNT")
+        assert cli.main(["--version"]) == 0
+        assert os.environ["GOMP_SPINCOUNT"] == stands
+
+
 def test_the_module_form_is_the_command():
     done = rl("--version")
     assert (done.returncode, done.stderr) == (0, "")
