@@ -17,12 +17,15 @@ def test_a_speed_on_atari_says_that_our_consoles_have_threads_of_their_own(
         return {"steps_per_second": 100.0}
 
     monkeypatch.setattr(peers, "sb3_speed", theirs)
-    monkeypatch.setattr(bench, "our_speed", lambda duel, seed: 250.0)
-    pong, cartpole = bench.bench(["pong_ppo", "cartpole_ppo_zoo"], repeats=1, quiet=False)["results"]
+    monkeypatch.setattr(bench, "our_speed", lambda duel, settings, seed: 300.0 if settings else 250.0)
+    pong, fastest, cartpole = bench.bench(["pong_ppo", "cartpole_ppo_zoo"], repeats=1, quiet=False)["results"]
     assert "C++ thread" in pong["note"] and "DummyVecEnv" in pong["note"] and "has 2 threads" in pong["note"]
+    assert (pong["ratio"], pong["settings"]["ours"]) == (2.5, [])
+    assert (fastest["name"], fastest["ratio"], fastest["peer"]) == ("pong_ppo_fastest", 3.0, 100.0)
+    assert fastest["settings"]["ours"] == ["precision=auto"]
     assert cartpole["note"] == "" and cartpole["ratio"] == 2.5
-    first, second = capsys.readouterr().err.splitlines()
-    assert pong["note"] in first and second == "cartpole_ppo_zoo: 250 steps/s, SB3 100: 2.50x"
+    first, _, last = capsys.readouterr().err.splitlines()
+    assert pong["note"] in first and last == "cartpole_ppo_zoo: 250 steps/s, SB3 100: 2.50x"
 
 
 def test_solved_is_the_second_pass_in_a_row() -> None:
@@ -123,8 +126,9 @@ def test_the_viewers_frames_are_counted(tmp_path: Path) -> None:
 
 def test_every_duel_has_a_run_of_ours_that_its_settings_fit() -> None:
     for duel in bench.TRAINING.values():
-        run = resolve(bench.matched_run(duel), settings=duel.settings)
+        run = resolve(bench.matched_run(duel), settings=duel.fastest)
         assert getattr(run.agent, "learning_starts", 0) < run.steps == duel.steps
+        assert run.agent.precision == ("auto" if duel.fastest else "fp32")
 
 
 def test_the_share_of_sampling_is_a_part_of_the_update(monkeypatch: pytest.MonkeyPatch) -> None:
