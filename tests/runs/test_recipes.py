@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ from envs.arcade import GAMES
 from rl.errors import InputError
 from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import agent_name, resolve
-from runs.record import RESULTS, fingerprint
+from runs.record import RESULTS, fingerprint, read_results, recorded_line, write_line
 from runs.settings import from_json, to_json
 
 
@@ -26,6 +28,32 @@ def test_a_recipe_without_a_recorded_result_says_that_it_claims_nothing(name: st
     said = ast.get_docstring(ast.parse((RECIPES / f"{name}.py").read_text())) or ""
     recorded = any((RESULTS / name / fingerprint(resolve(name))).glob("seed-*.json"))  # a stale one is another recipe's
     assert (AIM in said) is not recorded
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_a_recipe_says_of_its_results_is_what_was_recorded(name: str) -> None:
+    mark = fingerprint(resolve(name))
+    results = [r for r in read_results() if (r["recipe"], r["fingerprint"]) == (name, mark)]
+    said = re.findall(r"^Recorded with .*$", (RECIPES / f"{name}.py").read_text(), re.MULTILINE)
+    assert said == ([recorded_line(results)] if results else []), f"rl record {name} writes it"
+
+
+def test_a_line_is_put_where_the_last_one_or_the_aim_was(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(f'"""A claim.\n\n{AIM}\n"""\nrun = 1\n')
+    ok = {"status": "ok", "seconds": 90.0, "run": {"threads": 1}}
+    results = [{**ok, "score": {"mean": score}} for score in (1.0, 2.04)]
+    write_line("mine", results, tmp_path)
+    assert (
+        recipe.read_text()
+        == '"""A claim.\n\nRecorded with two seeds: 1.0, 2.0; 1.5 minutes of one core.\n"""\nrun = 1\n'
+    )
+    results += [{"status": "failed", "seconds": None, "run": {}}]
+    write_line("mine", results, tmp_path)
+    assert "Recorded with three seeds: 1.0, 2.0, 1 failed; 1.5 minutes of one core.\n" in recipe.read_text()
+    many = [{**ok, "run": {"threads": None}, "score": {"mean": float(score)}} for score in range(12)]
+    assert recorded_line(many) == "Recorded with 12 seeds: 0.0 to 11.0, median 5.5."
+    assert recorded_line(results[2:]) == "Recorded with one seed: 1 failed."
 
 
 @pytest.mark.parametrize("game", GAMES)
