@@ -30,7 +30,7 @@ GAMES = ("Pong", "Breakout", "SpaceInvaders", "Seaquest", "Qbert", "MsPacman", "
 
 
 ATARI = (
-    "PyTorch has {threads} threads on both sides; besides, each of our consoles steps in a C++ thread of its own, and "
+    "PyTorch has {threads} on both sides; besides, each of our consoles steps in a C++ thread of its own, and "
     "coming games start in the background, while SB3's DummyVecEnv steps its consoles in turn in the main thread"
 )
 """What stands beside a speed on Atari: only part of the ratio is the learner's."""
@@ -60,9 +60,10 @@ TRAINING: dict[str, Duel] = {
     "cartpole_ppo_zoo": Duel("ppo", "CartPole-v1", 20_000, "zoo"),
     "cartpole_a2c_zoo": Duel("a2c", "CartPole-v1", 20_000, "zoo"),
     # fastest in bfloat16, where the processor has instructions for it
-    "pong_dqn": Duel("dqn", "ALE/Pong-v5", 2_000, "zoo", ("learning_starts=200",), ("precision=auto",), threads=2),
-    "pong_ppo": Duel("ppo", "ALE/Pong-v5", 8_192, "zoo", (), ("precision=auto",), threads=2),
+    "pong_dqn": Duel("dqn", "ALE/Pong-v5", 2_000, "zoo", ("learning_starts=200",), ("precision=auto",)),
+    "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", (), ("precision=auto",)),
 }
+TRAINING |= {f"{name}_2_threads": dataclasses.replace(TRAINING[name], threads=2) for name in ("pong_dqn", "pong_ppo")}
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
                 "ours": list(settings),
                 "threads": duel.threads,
             },
-            "note": ATARI.format(threads=duel.threads) if is_atari(envs.spec(duel.env)) else "",
+            "note": ATARI.format(threads=f"{duel.threads} thread{'s' * (duel.threads > 1)}") if is_atari(envs.spec(duel.env)) else "",
         }
 
 

@@ -18,10 +18,10 @@ def test_a_speed_on_atari_says_that_our_consoles_have_threads_of_their_own(
 
     monkeypatch.setattr(peers, "sb3_speed", theirs)
     monkeypatch.setattr(bench, "our_speed", lambda duel, settings, seed: 300.0 if settings else 250.0)
-    pong, fastest, cartpole = bench.bench(["pong_ppo", "cartpole_ppo_zoo"], repeats=1, quiet=False)["results"]
+    pong, fastest, cartpole = bench.bench(["pong_ppo_2_threads", "cartpole_ppo_zoo"], repeats=1, quiet=False)["results"]
     assert "C++ thread" in pong["note"] and "DummyVecEnv" in pong["note"] and "has 2 threads" in pong["note"]
     assert (pong["ratio"], pong["settings"]["ours"]) == (2.5, [])
-    assert (fastest["name"], fastest["ratio"], fastest["peer"]) == ("pong_ppo_fastest", 3.0, 100.0)
+    assert (fastest["name"], fastest["ratio"], fastest["peer"]) == ("pong_ppo_2_threads_fastest", 3.0, 100.0)
     assert fastest["settings"]["ours"] == ["precision=auto"]
     assert cartpole["note"] == "" and cartpole["ratio"] == 2.5
     first, _, last = capsys.readouterr().err.splitlines()
