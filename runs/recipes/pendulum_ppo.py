@@ -1,10 +1,10 @@
-"""PPO swings up Pendulum in 100,000 steps; the aim is -170.
+"""PPO swings up Pendulum: an average of -170 or better in 100,000 steps.
 
-Up against Stable-Baselines3's RL Zoo, -172 (one seed), with the Zoo's hyperparameters: state-dependent exploration
-(gSDE), its noise held for four steps. The learning rate falls: with the Zoo's constant one, three seeds reached -149,
--203 and -229.
+Up against Stable-Baselines3's RL Zoo, -172 (one seed), with its state-dependent exploration (gSDE), its noise held for
+four steps. Unlike there the discount is 0.95 instead of 0.9, rewards are divided by the deviation of the return, and
+the learning rate falls. On tuning seeds (100 games each) the Zoo's discount and raw rewards reached -159, this -145.
 
-Recorded with ten seeds: -292.7 to -140.5, median -186.2; 0.6 minutes of one core.
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig
@@ -17,12 +17,13 @@ run = Run(
     agent=PPOConfig(
         policy=PolicyConfig(deviation="gsde"),
         noise_every=4,
-        gamma=0.9,
+        gamma=0.95,
         gae_lambda=0.95,
         rollout=1_024,
         minibatch_size=64,
         epochs=10,
         lr=Ramp(1e-3, 1e-5, 100_000),
+        normalize_return=True,
     ),
     steps=100_000,
     num_envs=4,
