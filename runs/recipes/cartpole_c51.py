@@ -2,7 +2,7 @@
 
 Up against CleanRL's C51, 481 +- 21 over the last training episodes of 500,000 steps. A minute or two on a laptop.
 
-Recorded with one seed: 500.0; 0.5 minutes of one core.
+Recorded with five seeds: 500.0, 500.0, 500.0, 474.1, 401.2; 0.3 minutes of one core.
 """
 
 from agents.c51 import C51Config

@@ -2,7 +2,7 @@
 
 Up against CleanRL's PQN, 495 +- 7 over the last training episodes, in 50 seconds.
 
-Recorded with three seeds: 500.0, 500.0, 500.0; 0.6 minutes of one core.
+Recorded with ten seeds: 218.2 to 500.0, median 500.0; 0.2 minutes of one core.
 """
 
 from agents.pqn import PQNConfig

@@ -8,7 +8,7 @@ side. Orthogonal weights: from PyTorch's defaults every unit of the first layer 
 
 Protocol `nature`: no sticky actions, up to 30 no-ops, whole games of 21 points.
 
-Recorded with one seed: 20.0; 96.0 minutes of one core.
+Recorded with two seeds: 20.0, 17.8; 73.9 minutes of one core.
 It passed 18 after 300,000 steps and 36 minutes; the process took 0.45 GB.
 """
 
