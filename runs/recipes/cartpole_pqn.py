@@ -1,4 +1,4 @@
-"""PQN balances CartPole: 500 of 500 in 500,000 steps for the three recorded seeds, without a replay.
+"""PQN balances CartPole without a replay: 500 of 500 in 500,000 steps for nine recorded seeds of ten.
 
 Up against CleanRL's PQN, 495 +- 7 over the last training episodes, in 50 seconds.
 

@@ -1,4 +1,4 @@
-"""PPO swings up Pendulum: an average of -170 or better in 100,000 steps.
+"""PPO swings up Pendulum in 100,000 steps, -170.3 by the IQM of ten seeds; the aim was -170.
 
 Up against Stable-Baselines3's RL Zoo, -172 (one seed), with its state-dependent exploration (gSDE), its noise held for
 four steps. Unlike there the discount is 0.95 instead of 0.9, rewards are divided by the deviation of the return, and
