@@ -3,8 +3,8 @@
 Up against Stable-Baselines3's RL Zoo, 500 (one seed). The Zoo's hyperparameters left one recorded seed of three at
 408; with longer rollouts of more environments, four of them in a minibatch, a higher discount and lambda, and tanh with
 orthogonal weights, each of ten tuning seeds reached 499. Standardised observations matter here: without them, other
-things near the Zoo's, two tuning seeds of four stayed below 275. Without memory (net.core=none) the same agent should
-stay below 200, which is not recorded yet; `cartpole_novelocity_ppo_stack` sees four frames.
+things near the Zoo's, two tuning seeds of four stayed below 275. `cartpole_novelocity_ppo` is the same without a
+memory, `cartpole_novelocity_ppo_stack` sees four frames.
 
 Recorded with ten seeds: 497.6 to 500.0, median 500.0; 0.5 minutes of one core.
 """
