@@ -134,6 +134,8 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
     import envs
     from runs.peers import is_atari, sb3_speed
 
+    threads = f"{duel.threads} thread{'s' * (duel.threads > 1)}"
+    note = ATARI.format(threads=threads) if is_atari(envs.spec(duel.env)) else ""
     ways = {name: (), f"{name}_fastest": duel.fastest} if duel.fastest else {name: ()}
     pairs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for repeat in range(repeats + 1):  # the first is the warm-up
@@ -157,7 +159,7 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
                 "ours": list(settings),
                 "threads": duel.threads,
             },
-            "note": ATARI.format(threads=f"{duel.threads} thread{'s' * (duel.threads > 1)}") if is_atari(envs.spec(duel.env)) else "",
+            "note": note,
         }
 
 

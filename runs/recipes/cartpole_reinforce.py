@@ -2,7 +2,7 @@
 
 Up against SLM-Lab's REINFORCE, 483. One environment, so that no episode is cut by an update; a learned baseline.
 
-Recorded with one seed: 500.0; 2.4 minutes of one core.
+Recorded with ten seeds: 498.5 to 500.0, median 500.0; 0.4 minutes of one core.
 """
 
 from agents.reinforce import ReinforceConfig

@@ -3,7 +3,7 @@
 Up against Stable-Baselines3's RL Zoo, -218 (one seed), whose network and exploration it has. Near the Zoo's other
 hyperparameters five recorded seeds had an IQM of -240. On tuning seeds (100 games each) a discount of 0.95 instead of
 0.9 reached -195; with observations as they are instead of standardised -174; with shorter rollouts of more
-environments, four whole ones in a minibatch, and a higher learning rate -158. `pendulum_novelocity_ppo_stack` sees four
+environments, four whole ones in a minibatch, and a higher learning rate -162. `pendulum_novelocity_ppo_stack` sees four
 frames instead.
 
 Recorded with five seeds: -207.9, -164.2, -202.0, -211.3, -171.9; 0.3 minutes of one core.

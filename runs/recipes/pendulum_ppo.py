@@ -1,10 +1,11 @@
-"""PPO swings up Pendulum in 100,000 steps, -170.3 by the IQM of ten seeds; the aim was -170.
+"""PPO swings up Pendulum in 100,000 steps; the aim is -170.
 
 Up against Stable-Baselines3's RL Zoo, -172 (one seed), with its state-dependent exploration (gSDE), its noise held for
-four steps. Unlike there the discount is 0.95 instead of 0.9, rewards are divided by the deviation of the return, and
-the learning rate falls. On tuning seeds (100 games each) the Zoo's discount and raw rewards reached -159, this -147.
+four steps. Unlike there the discount is 0.98 instead of 0.9, rewards are divided by the deviation of the return, and
+the learning rate falls. On four tuning seeds (100 games each) the Zoo's discount and raw rewards reached -159, a
+discount of 0.95 -145, and 0.98 -142. It is the second choice recorded: ten seeds of 0.95 had an IQM of -170.3.
 
-Recorded with ten seeds: -224.0 to -131.7, median -170.5; 1.3 minutes of one core.
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig
@@ -17,7 +18,7 @@ run = Run(
     agent=PPOConfig(
         policy=PolicyConfig(deviation="gsde"),
         noise_every=4,
-        gamma=0.95,
+        gamma=0.98,
         gae_lambda=0.95,
         rollout=1_024,
         minibatch_size=64,
