@@ -5,7 +5,7 @@ four steps. Unlike there the discount is 0.98 instead of 0.9, rewards are divide
 the learning rate falls. On four tuning seeds (100 games each) the Zoo's discount and raw rewards reached -159, a
 discount of 0.95 -145, and 0.98 -142. It is the second choice recorded: ten seeds of 0.95 had an IQM of -170.3.
 
-No result is recorded yet: what stands here is the aim, not a claim.
+Recorded with ten seeds: -209.4 to -127.3, median -166.1; 0.5 minutes of one core.
 """
 
 from agents.ppo import PPOConfig
