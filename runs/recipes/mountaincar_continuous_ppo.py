@@ -3,7 +3,7 @@
 Up against Stable-Baselines3's RL Zoo, 88 after 20,000 steps (one seed), with the Zoo's hyperparameters. What finds the
 hill is the smooth exploration of gSDE: independent noise cancels out and the car never leaves the valley.
 
-Recorded with one seed: 91.8; 5.0 minutes of one core.
+Recorded with three seeds: 91.8, 74.4, 93.6; 3.9 minutes of one core.
 """
 
 from agents.ppo import PPOConfig
