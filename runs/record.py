@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from rl.errors import InputError, RunError
-from rl.storage import read_json, write_json
+from rl.storage import read_json, write_atomic, write_json
 from runs.folder import read_jsonl
 from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import Run, describe
@@ -72,14 +72,7 @@ def record(
                 _write_table(results, say)
     else:
         _write_table(results, say)
-    found = [json.loads(path.read_text()) for path in sorted(folder.glob("seed-*.json"), key=_seed_of)]
-    if results == RESULTS and recipe in recipe_names():
-        write_line(recipe, found)
-    return found[:seeds]
-
-
-def _seed_of(path: Path) -> int:
-    return int(path.stem.removeprefix("seed-"))
+    return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
 
 
 def _run_folder(recipe: str, mark: str, seed: int) -> Path:
@@ -123,7 +116,7 @@ def write_line(recipe: str, results: list[dict[str, Any]], recipes: Path = RECIP
     text = path.read_text(encoding="utf-8")
     told = _LINE.sub(lambda _: recorded_line(results), text, count=1)
     if told != text:
-        path.write_text(told, encoding="utf-8")
+        write_atomic(path, told.encode())
 
 
 _LINE = re.compile(rf"^(Recorded with \w+ seeds?: .*|{re.escape(AIM)})$", re.MULTILINE)
@@ -340,7 +333,10 @@ have results; one that is not the recipe's present one is marked stale.
 
 
 def write_table(results: Path = RESULTS) -> Path:
-    """Writes README.md of the results folder: one row for each recipe and fingerprint, stale rows marked."""
+    """Writes README.md of the results folder: one row for each recipe and fingerprint, stale rows marked.
+
+    Of our own results the recipes tell too, each in a line of its docstring.
+    """
     from rl.statistics import iqm
 
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -359,6 +355,8 @@ def write_table(results: Path = RESULTS) -> Path:
         scores = ", ".join(f"{r['score']['mean']:.1f}" if r["status"] == "ok" else "failed" for r in group)
         recorded = sum(1 for name, _ in groups if name == recipe)
         stale = "" if current.get(recipe) == mark else " (stale)"
+        if results == RESULTS and not stale:
+            write_line(recipe, group)
         value = f"{float(iqm([r['score']['mean'] for r in good])):.1f}" if good else "-"
         value += f" (of {len(good)} of {len(group)})" if len(good) < len(group) else ""
         minutes = _minutes(good)

@@ -1,4 +1,4 @@
-"""Rainbow on the arcade's Space Invaders, a million steps; the aim, 110 points, is reached by every other seed.
+"""Rainbow on the arcade's Space Invaders, a million steps; two of four seeds reach the aim, 110 points.
 
 Up against a published Rainbow, 106 (one seed), SB3's DQN, 14 to 26, and SB3's QR-DQN, 28. Sticky actions 0.1,
 difficulty ramping, games of at most 5,000 steps.

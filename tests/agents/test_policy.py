@@ -14,7 +14,7 @@ from gymnasium import spaces
 import agents
 import envs
 from agents.a2c import A2C, A2CConfig
-from agents.base import Actor, as_tensors
+from agents.base import Actor, Choice, as_tensors, first_row
 from agents.dqn import DQNConfig
 from agents.policy import PolicyAgent
 from agents.ppo import PPO, PPOConfig
@@ -26,7 +26,7 @@ from rl.distributions import PolicyConfig
 from rl.errors import InputError, NonFiniteError
 from rl.loop import interact
 from rl.networks import NetConfig
-from rl.types import EnvSpec
+from rl.types import EnvSpec, TimeStep
 from runs.testing import check_agent
 from tests.agents.policies import PROBABILITIES, VALUES, table_agent, train
 from tests.agents.worlds import TABLE, TABLE_NET, row
@@ -405,6 +405,18 @@ def test_numpy_draws_the_actions_that_the_distribution_draws(normalize_obs: bool
         seen |= set(drawn.action.tolist())
     env.close()
     assert seen == {0, 1, 2}
+
+
+def test_a_policy_that_looks_in_its_own_way_does_so_in_training() -> None:
+    class Stubborn(PPO):
+        def look(self, actor: Actor, obs: Any, ts: TimeStep) -> Choice:
+            choice = super().look(actor, obs, ts)
+            return choice._replace(action=np.ones_like(choice.action))
+
+    ts = first_row(envs.spec("CartPole-v1"), {"obs": np.zeros((3, 4), np.float32)}, np.ones(3, bool))
+    for kind, expected in ((PPO, {0, 1}), (Stubborn, {1})):
+        agent = kind(envs.spec("CartPole-v1"), PPOConfig(net=NET), num_envs=3, seed=0)
+        assert {action for _ in range(20) for action in agent.act(ts).tolist()} == expected
 
 
 def test_predict_without_a_state_draws_anew_each_time() -> None:
