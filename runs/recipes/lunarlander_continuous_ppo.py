@@ -2,7 +2,7 @@
 
 With the hyperparameters of Stable-Baselines3's RL Zoo.
 
-Recorded with one seed: 272.4; 3.0 minutes of one core.
+Recorded with five seeds: 272.4, 247.1, 267.5, 270.7, 234.2; 1.9 minutes of one core.
 """
 
 from agents.ppo import PPOConfig

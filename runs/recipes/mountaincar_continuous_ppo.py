@@ -1,9 +1,11 @@
-"""PPO finds the hill of the continuous MountainCar in 100,000 steps, with most seeds; the aim is 90 for all.
+"""PPO finds the hill of the continuous MountainCar in 100,000 steps, ten seconds of one core; the aim is 90.
 
-Up against Stable-Baselines3's RL Zoo, 88 after 20,000 steps (one seed), with the Zoo's hyperparameters. What finds the
-hill is the smooth exploration of gSDE: independent noise cancels out and the car never leaves the valley.
+Up against Stable-Baselines3's RL Zoo, 88 after 20,000 steps (one seed), from whose hyperparameters these come. What
+finds the hill is the smooth exploration of gSDE: independent noise cancels out and the car never leaves the valley.
+Eight cars side by side, which start with 3.6 times the Zoo's deviation, and a rate four times the Zoo's: with one car
+and the Zoo's values one seed in seven never found the hill.
 
-Recorded with seven seeds: -28.7 to 93.6, median 90.4; 2.3 minutes of one core.
+No result is recorded yet: what stands here is the aim, not a claim.
 """
 
 from agents.ppo import PPOConfig
@@ -15,14 +17,14 @@ run = Run(
     env="MountainCarContinuous-v0",
     agent=PPOConfig(
         net=NetConfig(activation="tanh"),
-        policy=PolicyConfig(deviation="gsde", log_std=-3.29, gain=0.0),
+        policy=PolicyConfig(deviation="gsde", log_std=-2.0, gain=0.0),
         noise_every=8,
         gamma=0.9999,
         gae_lambda=0.9,
-        rollout=8,
+        rollout=32,
         minibatch_size=256,
         epochs=10,
-        lr=7.77e-5,
+        lr=3e-4,
         clip=0.1,
         max_grad_norm=5.0,
         entropy_cost=0.00429,
@@ -31,4 +33,5 @@ run = Run(
         normalize_return=True,
     ),
     steps=100_000,
+    num_envs=8,
 )
