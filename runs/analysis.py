@@ -22,7 +22,8 @@ A comparison is a folder with `comparison.json`, one JSON object that depends on
                     "seconds", "cpu_seconds", "steps_per_second", "peak_memory" (bytes),
                     "alone": whether the machine did nothing else; where not, the line above may be null,
                     "others": cores that other work kept busy, "jobs": trainings side by side,
-                    "fingerprint", "commit", "versions", "machine", "run": folder or null}]
+                    "fingerprint", "commit", "versions", "machine", "run": folder or null,
+                    "commits": [...], of a training that several commits had a part in}]
     videos        [{"contender", "task", "seed", "file": path in the folder}]
 
 Fields after `results` and everything that is null may be missing. `analyse` turns it into plain JSON with the
@@ -140,7 +141,7 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
     floor = _floor(task, results)
     scores = {name: [r["score"] if r["status"] == "ok" else floor for r in rs] for name, rs in results.items()}
     contenders = [
-        _contender(c, results[c["name"]], scores[c["name"]], generator(seed, env, c["name"]), points)
+        _contender(c, results[c["name"]], scores[c["name"]], floor, generator(seed, env, c["name"]), points)
         for c in comparison["contenders"]
     ]
     best = max((c["iqm"] for c in contenders if c["iqm"] is not None), default=None)
@@ -153,7 +154,7 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
         c["human"] = float(st.human_normalised(env, c["iqm"])) if c["iqm"] is not None and st.atari_game(env) else None
     goal = _goal(task, low, best)
     for c in contenders:
-        c["reach"] = _reach(c["runs"], goal)
+        c["reach"] = _reach(c["runs"], goal, len(c["failed"]))
     return {
         "env": env,
         "steps": task["steps"],
@@ -177,17 +178,23 @@ def _floor(task: Mapping[str, Any], results: Mapping[str, Sequence[Mapping[str, 
 
 
 def _goal(task: Mapping[str, Any], low: float | None, best: float | None) -> float | None:
-    """The score that times are taken to: "solved" where somebody got there, else nine tenths of random-to-best."""
+    """The score that times are taken to: "solved" where somebody got there, else nine tenths of random-to-best.
+
+    None where nobody is better than random.
+    """
     if best is None or low is None:
         return None
     threshold = task.get("threshold")
-    return float(threshold) if threshold is not None and best >= threshold else low + 0.9 * (best - low)
+    if threshold is not None and best >= threshold:
+        return float(threshold)
+    return low + 0.9 * (best - low) if best > low else None
 
 
 def _contender(
     c: Mapping[str, Any],
     results: Sequence[Mapping[str, Any]],
     scores: Sequence[float | None],
+    floor: float | None,
     rng: np.random.Generator,
     points: int,
 ) -> dict[str, Any]:
@@ -197,6 +204,9 @@ def _contender(
     ok = [r for r in results if r["status"] == "ok"]
     curves = [_curve(r) for r in ok if r.get("curve")]
     timed = [r for r in ok if r.get("alone", False)]
+    told = [*curves, *_at_floor(curves, len(results) - len(ok), floor)]
+    courses = [curve for curve in curves if len(curve["steps"]) > 1]
+    clocked = len(timed) == len(ok) and all(curve["seconds"] for curve in courses or curves)
     return {
         "name": c["name"],
         "source": c.get("source", "ours"),
@@ -210,14 +220,27 @@ def _contender(
         "mean_interval": [m.low, m.high] if m and m.low is not None else None,
         "median": float(st.median(known)) if known else None,
         "std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        "timed": len(timed),
         "steps_per_second": _middle(timed, "steps_per_second"),
         "seconds": _middle(timed, "seconds"),
         "cpu_seconds": _middle(timed, "cpu_seconds"),
         "peak_memory": max((r["peak_memory"] for r in timed if r.get("peak_memory")), default=None),
         "runs": curves,
-        "curve": _band(curves, "steps", rng, points),
-        "clock": _band(curves, "seconds", rng, points) if len(timed) == len(ok) else None,
+        "curve": _band(told, "steps", rng, points),
+        "clock": _band(told, "seconds", rng, points) if clocked else None,
     }
+
+
+def _at_floor(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None) -> list[dict[str, Any]]:
+    """The curves of so many failed seeds, which count as `floor` all along, as far as the others' reach."""
+    if not curves or floor is None:
+        return []
+    flat: dict[str, Any] = {}
+    for axis in ("steps", "seconds"):
+        known = [c[axis] for c in curves if c[axis]]
+        flat[axis] = sorted({min(x[0] for x in known), max(x[-1] for x in known)}) if known else []
+    flat["scores"] = [floor] * len(flat["steps"])
+    return [flat] * failed
 
 
 def _own_steps(c: Mapping[str, Any], ok: Sequence[Mapping[str, Any]]) -> int | None:
@@ -264,20 +287,23 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [float(f"{v:.5g}") for v in values]
 
 
-def _reach(runs: Sequence[Mapping[str, Any]], goal: float | None) -> dict[str, Any] | None:
-    """How many runs came to `goal`, and the median run's steps and seconds.
+def _reach(runs: Sequence[Mapping[str, Any]], goal: float | None, failed: int = 0) -> dict[str, Any] | None:
+    """How many runs came to `goal`, and the median run's steps and seconds; `failed` others never came.
 
-    These are None where that one never did; all is where a run was evaluated at its end only.
+    These are None where that one never did, the seconds also where one run's are not known; all is where a run was
+    evaluated at its end only.
     """
     if goal is None or not runs or any(len(r["steps"]) < 2 for r in runs):
         return None
     steps = [st.first_reach(r["steps"], r["scores"], goal) for r in runs]
-    clock = [st.first_reach(r["seconds"], r["scores"], goal) if r["seconds"] and r["alone"] else None for r in runs]
+    timed = all(r["alone"] and r["seconds"] for r in runs)
+    clock = [st.first_reach(r["seconds"], r["scores"], goal) for r in runs] if timed else []
+    never = [None] * failed
     return {
         "runs": sum(s is not None for s in steps),
-        "of": len(runs),
-        "steps": _median_reached(steps),
-        "seconds": _median_reached(clock) if all(r["alone"] for r in runs) else None,
+        "of": len(runs) + failed,
+        "steps": _median_reached([*steps, *never]),
+        "seconds": _median_reached([*clock, *never]) if timed else None,
     }
 
 
@@ -667,8 +693,8 @@ def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
         )
     commits: dict[str, set[str]] = {}
     for r in trained:
-        if r.get("commit"):
-            commits.setdefault(r["contender"], set()).add(short_commit(r["commit"]))
+        for commit in filter(None, r.get("commits") or [r.get("commit")]):
+            commits.setdefault(r["contender"], set()).add(short_commit(commit))
     mixed = [f"{name} by {', '.join(sorted(of))}" for name, of in commits.items() if len(of) > 1]
     if mixed:
         warnings.append(f"Trained by more than one commit: {'; '.join(mixed)}.")

@@ -496,10 +496,25 @@ def train_peer(
             """Stops exactly at the budget, and evaluates on the way without touching the training's generators."""
 
             curve: list[tuple[int, float, float]]
+            due: bool
+            """Whether to evaluate once the update that is due at this step, too, is made, as for ours."""
 
             def _on_training_start(self) -> None:
-                self.curve = []
+                self.curve, self.due = [], False
                 clock.start()
+
+            def _on_rollout_start(self) -> None:
+                if self.due:
+                    self._evaluate()
+
+            def _on_training_end(self) -> None:
+                self._on_rollout_start()
+
+            def _evaluate(self) -> None:
+                assert evaluate is not None
+                self.due = False
+                with clock.stopped(), generators_kept(model):
+                    self.curve.append((agent.step, clock.seconds, evaluate(agent)))
 
             def _on_step(self) -> bool:
                 agent.step = self.num_timesteps
@@ -508,8 +523,9 @@ def train_peer(
                     and agent.step < steps
                     and crossed(agent.step - peer.n_envs, agent.step, eval_every)
                 ):
-                    with clock.stopped(), generators_kept(model):
-                        self.curve.append((agent.step, clock.seconds, evaluate(agent)))
+                    self.due = True
+                    if not rollout_ends(model, agent.step):
+                        self._evaluate()
                 # SB3 ends by itself after the update; told to end at the rollout's last step it would leave that out
                 return bool(self.num_timesteps < whole or rollout_ends(model, whole))
 

@@ -390,9 +390,30 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
     )
     note += f"; {', '.join(c.settings)}" if c.settings else ""
     try:
-        return stretched(apply_settings(run, [f"steps={task.steps}", *c.settings]), usual), note, unmapped
+        changed = apply_settings(run, [f"steps={task.steps}", *c.settings])
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
+    _refuse_other_task(c, changed, run, task.steps)
+    return stretched(changed, usual), note, unmapped
+
+
+_OF_THE_TASK = ("env", "eval_every", "eval_episodes", "eval_sample", "eval_max_steps", "threads")
+
+
+def _refuse_other_task(c: Contender, changed: Run, run: Run, steps: int) -> None:
+    """Raises InputError where a contender's own settings change what is the same for everybody."""
+    config, own = to_json(run.env_config), to_json(changed.env_config)
+    pairs = {"steps": (changed.steps, steps)}
+    pairs |= {name: (getattr(changed, name), getattr(run, name)) for name in _OF_THE_TASK}
+    pairs |= {name: (own[name], config[name]) for name in config if name != "vector"}  # which changes only the speed
+    if learns_values(run) and learns_values(changed):
+        pairs["eval_epsilon"] = changed.agent.eval_epsilon, run.agent.eval_epsilon
+    for name, (its, everybodys) in pairs.items():
+        if its != everybodys:
+            raise InputError(
+                f"contender {c.text!r}: {name}={its} would make it another task, which is the same for every "
+                f"contender, {name}={everybodys}: leave it out, or put it into a recipe that all are compared on"
+            )
 
 
 def _recipe_name(run: Run) -> str:
@@ -455,19 +476,20 @@ def _scaled(run: Run, factor: float) -> Run:
     return dataclasses.replace(run, agent=dataclasses.replace(run.agent, net=net))
 
 
-def _run_folder(c: Contender) -> tuple[Path, int, dict[str, Any]]:
-    """Where a trained run lies, the step it came to, and its recipe."""
+def _run_folder(c: Contender) -> tuple[Path, int, dict[str, Any], bytes]:
+    """Where a trained run lies, the step it came to, its recipe, and what its checkpoint says of its files."""
     from runs.folder import resolve as locate
 
     found = locate(c.name)
     if found.run is None or found.checkpoint.samefile(c.name):
         raise InputError(f"{c.text}: name the run's folder, not one checkpoint")
-    return found.run, int(found.manifest["step"]), dict(read_json(found.run / "run.json").get("recipe", {}))
+    manifest = (found.checkpoint / "manifest.json").read_bytes()
+    return found.run, int(found.manifest["step"]), dict(read_json(found.run / "run.json").get("recipe", {})), manifest
 
 
 def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
     """A trained run's folder: it is evaluated, not trained."""
-    folder, steps, recipe = _run_folder(c)
+    folder, steps, recipe, manifest = _run_folder(c)
     if recipe.get("env") != task.env:
         raise InputError(f"{c.text} was trained on {recipe.get('env')}, this task is {task.env}")
     own, here = (  # `vector` changes only the speed
@@ -479,6 +501,7 @@ def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
             raise InputError(f"{c.text} was trained with env_config.{name}={own[name]}, this task has {here[name]}")
     acting = task.acting("eval_epsilon" in recipe.get("agent", {}))
     job = {"kind": "run", **shared, "folder": str(folder.resolve()), "checkpoint": steps, **acting}
+    job["weights"] = hashlib.sha256(manifest).hexdigest()[:12]  # a folder may be trained again
     seed = int(recipe.get("seed", 0))
     instead = "" if steps == task.steps else f" instead of {task.steps:,}"
     note = f"trained before, {steps:,} steps{instead}; plays the start seeds of its own seed {seed}"

@@ -573,10 +573,11 @@ def _costs(task: Mapping[str, Any], colour: Mapping[str, int]) -> list[Any]:
     for c in task["contenders"]:
         reach = c["reach"]
         timed = [c["seconds"], c["cpu_seconds"]]
+        some = f" ({c['timed']} of {len(c['seeds'])} seeds)" if 0 < c["timed"] < len(c["seeds"]) else ""
         memory = f"{c['peak_memory'] / 2**20:,.0f} MiB" if c["peak_memory"] else ""
         row: list[str | Cell] = [Cell(c["name"], colour=colour[c["name"]])]
         row += [
-            number(c["steps_per_second"]) if c["steps_per_second"] else "",
+            number(c["steps_per_second"]) + some if c["steps_per_second"] else "",
             *(duration(s) if s else "" for s in timed),
         ]
         row.append(memory)
@@ -708,11 +709,13 @@ def _method() -> list[Any]:
                 "on bootstrap standard errors: both sides resampled independently, paired only for variants of one "
                 "agent.",
                 f"The margin of indifference is {100 * st.MARGIN:.0f}% of the way from the random policy to the best "
-                "contender. Equivalent: the whole interval of the difference lies inside it. Better or worse: the "
-                "interval excludes 0, and does not lie inside the margin. All else: not distinguishable with this many "
-                "seeds. With one seed on either side there is no interval, and no verdict.",
-                "An interval of a difference is never narrower than the games played allow: few seeds may agree by "
-                "chance. It takes scores to have no bounds: from few seeds it may reach beyond what a game can give.",
+                "contender, or to the human where scores are human-normalised. Equivalent: the whole interval of the "
+                "difference lies inside it. Better or worse: the interval excludes 0, and does not lie inside the "
+                "margin. All else: not distinguishable with this many seeds. With one seed on either side there is no "
+                "interval, and no verdict.",
+                "On one task an interval of a difference is never narrower than the games played allow: few seeds may "
+                "agree by chance. It takes scores to have no bounds: from few seeds it may reach beyond what a game "
+                "can give.",
                 "Over several pairs, Holm's correction widens the intervals so that all verdicts of a table together "
                 "are wrong with a probability of about 5%.",
                 "P(improvement): how likely a run of the first beats a run of the second, ties counted half.",

@@ -124,10 +124,11 @@ def _eval_run(job: dict[str, Any], agent: Any = None) -> Run:
 def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     from runs.evaluate import load
     from runs.folder import read_jsonl
-    from runs.train import resume, train
+    from runs.train import git_commit, resume, train
 
     run, folder = from_json(Run, {**job["run"], "seed": job["seed"]}), Path(job["folder"])
-    saved = any((folder / "checkpoints").glob("step-*")) if folder.exists() else False
+    begun = _begun(folder, run)
+    saved = begun is not None
     if saved:
         said = _continue(job, folder, run, resume)
     else:
@@ -146,7 +147,28 @@ def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
         "seconds": said["seconds"],
         "run": str(folder),
         "resumed": saved,
+        "commits": begun or [git_commit()],
     }
+
+
+def _begun(folder: Path, run: Run) -> list[str | None] | None:
+    """The commits that a training saved in `folder` would be by, once it is done here; None where there is none.
+
+    A finished training of another commit that left no result was withdrawn, or cut: it is moved aside, not scored.
+    """
+    if not any((folder / "checkpoints").glob("step-*")):
+        return None
+    from runs.folder import resolve as locate
+    from runs.train import git_commit
+
+    said, now = read_json(folder / "run.json"), git_commit()
+    commits = [said.get("commit"), *(again.get("commit") for again in said.get("resumed", ()))]
+    if int(locate(folder).manifest["step"]) < run.steps or set(commits) == {now}:
+        return list(dict.fromkeys([*commits, now]))
+    aside = folder.with_name(f".{folder.name}-{str(commits[-1])[:12]}")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    return None
 
 
 def _continue(job: dict[str, Any], folder: Path, run: Run, resume: Any) -> dict[str, Any]:
@@ -208,7 +230,9 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     from runs.folder import read_jsonl
 
     folder = Path(job["folder"])
-    agent, _ = load_run(folder)
+    agent, trained = load_run(folder)
+    own = (trained.eval_episodes, trained.eval_max_steps, trained.eval_sample, getattr(agent.config, "eval_epsilon", 0))
+    task = (job["eval_episodes"], job["eval_max_steps"], job["eval_sample"], job["eval_epsilon"])
     if hasattr(agent.config, "eval_epsilon"):  # the task's, as for all others
         agent.config = dataclasses.replace(agent.config, eval_epsilon=job["eval_epsilon"])
     score = play_games(
@@ -216,11 +240,13 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     )
     if job.get("video"):
         film(agent, job, Path(job["video"]))
-    lines = read_jsonl(folder / "evaluations.jsonl")
+    # what it scored on the way counts where it played as the task does
+    lines = read_jsonl(folder / "evaluations.jsonl") if own == task else []
+    curve = [[line["step"], line["seconds"], line["mean"]] for line in lines if line["step"] < score.step]
     return {
         "score": score.mean,
         "returns": score.returns,
-        "curve": [[line["step"], line["seconds"], line["mean"]] for line in lines],
+        "curve": [*curve, [score.step, None, score.mean]],
         "steps": score.step,
         "seconds": None,
         "run": str(folder),

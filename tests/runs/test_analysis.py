@@ -347,6 +347,40 @@ def test_a_run_evaluated_at_its_end_only_is_left_out_of_the_curve_and_that_is_sa
     assert found["tasks"][0]["contenders"][0]["curve"]["x"][0] == 50_000 and found["warnings"] == [], "a point is all"
 
 
+def test_times_are_of_all_seeds_or_of_none() -> None:
+    data = comparison(gap=0.3, spread=0.001)
+    whole = analyse(data)["tasks"][0]["contenders"][0]
+    assert whole["timed"] == 10 and whole["reach"]["seconds"] is not None
+    for r in data["results"][:2]:  # recorded on this machine, evaluated on the way: when is not known
+        r["curve"] = [[step, None, score] for step, _, score in r["curve"]]
+    found = analyse(data)["tasks"][0]["contenders"][0]
+    assert found["reach"] == whole["reach"] | {"seconds": None} and found["clock"] is None
+    assert found["curve"] == whole["curve"]
+
+
+def test_where_nobody_beats_random_there_is_no_goal() -> None:
+    data = comparison(spread=0.0)
+    for r in data["results"]:
+        r.update(score=20.0, returns=[20.0] * 20, curve=[[step, s, 20.0] for step, s, _ in r["curve"]])
+    task = analyse(data)["tasks"][0]
+    assert task["goal"] is None and [c["reach"] for c in task["contenders"]] == [None, None]
+    data["tasks"][0]["threshold"] = 15.0
+    assert analyse(data)["tasks"][0]["goal"] == 15.0, "random play solves it"
+
+
+def test_a_failed_seed_never_came_to_the_goal_and_pulls_the_curve_down() -> None:
+    data = comparison(gap=0.3, spread=0.001)
+    whole = analyse(data)["tasks"][0]["contenders"][0]
+    for seed in range(6):
+        fail(data, "dqn", seed, "boom")
+    found = analyse(data)["tasks"][0]["contenders"][0]
+    assert whole["curve"]["middle"][-1] == pytest.approx(whole["iqm"], rel=0.01)
+    assert found["curve"]["middle"][-1] == pytest.approx(found["iqm"], rel=0.01), (
+        "the table's IQM, failed seeds at random's"
+    )
+    assert (found["reach"]["runs"], found["reach"]["of"], found["reach"]["steps"]) == (4, 10, None)
+
+
 def test_only_trainings_that_are_known_to_have_shared_the_machine_are_said_to_have() -> None:
     data = comparison((*TWO, ("run:a", "run"), ("random", "random")))
     for r in data["results"]:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 
 import agents
+import runs
 import runs.worker as worker
 from rl.errors import InputError, RunError
 from runs.compare import Comparison, _spans, compare, failed, run_job
 from runs.plan import make_plan
+from runs.recipe import resolve
 from runs.train import git_commit
 
 QUICK = "dqn@default:learning_starts=50,sb3:dqn:learning_starts=50"
@@ -102,6 +105,32 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> N
     asked.clear()
     Comparison(plan(), tmp_path, 4, videos=False).fill(1, send, quiet=True)
     assert sorted(asked) == sorted((c, 3) for c in QUICK.split(",")), "more seeds add only what is new"
+
+
+def test_weights_of_another_commit_are_not_scored_as_this_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    side = plan("dqn@default:learning_starts=50", steps=100).sides[0]
+    job = Comparison(plan("dqn@default:learning_starts=50", steps=100), tmp_path, 1, videos=False).job(side, 0, 1)
+    first = worker.work(job)
+    module = sys.modules["runs.train"]
+    trained = []
+    whole = module.train  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "train", lambda *a, **k: trained.append(1) or whole(*a, **k))
+    assert worker.work(job)["score"] == first["score"] and not trained, "cut before its result was written"
+    monkeypatch.setattr(module, "git_commit", lambda: "f" * 40)
+    found = worker.work(job)
+    assert trained and found["commits"] == ["f" * 40], "withdrawn, or of a tree that may be broken: trained anew"
+    folder = Path(job["folder"])
+    assert len(list(folder.parent.iterdir())) == 2, "the older weights lie aside"
+
+
+def test_a_training_that_two_commits_had_a_part_in_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = plan("dqn@default:learning_starts=50", steps=100)
+    job = Comparison(made, tmp_path, 1, videos=False).job(made.sides[0], 0, 1)
+    runs.train("CartPole-v1", agent="dqn", steps=60, settings=["learning_starts=50"], out=job["folder"])
+    begun = git_commit()
+    monkeypatch.setattr(sys.modules["runs.train"], "git_commit", lambda: "f" * 40)
+    run = dataclasses.replace(resolve("cartpole_dqn"), steps=2_000)
+    assert worker._begun(Path(job["folder"]), run) == [begun, "f" * 40]
 
 
 def test_another_setting_has_another_fingerprint_and_is_trained(tmp_path: Path) -> None:

@@ -446,6 +446,19 @@ def test_evaluating_does_not_change_the_training(algorithm: str) -> None:
     assert 0 < seen.curve[0][1] < seen.curve[-1][1] <= seen.seconds
 
 
+def test_an_evaluation_comes_after_the_update_that_is_due_then_as_ours_does() -> None:
+    peer = Peer("ppo", "sb3", {"n_steps": 64, "n_epochs": 1, "batch_size": 64}, n_envs=2)
+    updates: list[tuple[int, int]] = []
+
+    def look(agent: peers.PeerAgent) -> float:
+        updates.append((agent.step, agent.model._n_updates))
+        return 0.0
+
+    train_peer(peer, "CartPole-v1", EnvConfig(), 512, 0, evaluate=look, eval_every=64)
+    # in the middle of a rollout, and at its end after one more epoch on it
+    assert updates == [(64, 0), (128, 1), (192, 1), (256, 2), (320, 2), (384, 3), (448, 3)]
+
+
 def test_the_final_policy_plays_our_evaluators_games() -> None:
     peer = Peer("ppo", "sb3", {"n_steps": 64}, normalize=True, n_envs=2)
     done = train_peer(peer, "CartPole-v1", EnvConfig(), 512, 0)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,8 @@ def test_both_sides_are_evaluated_the_same_way(
 def test_policies_and_value_learners_each_go_by_their_own_first_recipe() -> None:
     plan = make_plan("arcade_space_invaders_ppo", "dqn,ppo,sb3:dqn,sb3:ppo", steps=50_000)
     assert [acting(s) for s in plan.sides] == [(False, 0.0), (True, 0.0)] * 2
-    plan = make_plan("pong_dqn", "dqn,ppo,sb3:ppo:n_steps=64,dqn:eval_epsilon=0.1", steps=50_000)
-    assert [acting(s) for s in plan.sides] == [(False, 0.01), (True, 0.0), (True, 0.0), (False, 0.1)]
+    plan = make_plan("pong_dqn", "dqn,ppo,sb3:ppo:n_steps=64", steps=50_000)
+    assert [acting(s) for s in plan.sides] == [(False, 0.01), (True, 0.0), (True, 0.0)]
 
 
 def test_a_value_learner_whose_recipe_samples_lends_its_last_epsilon_to_all() -> None:
@@ -299,6 +300,13 @@ def test_names_of_contenders_become_names_of_folders() -> None:
         ("CartPole-v9", "dqn", {}, "CartPole-v9"),
         (None, "dqn", {}, "name a recipe, an environment or --tasks"),
         ("CartPole-v1", "dqn@rainbow", {}, "rainbow is a preset of c51: name it rainbow"),
+        ("CartPole-v1", "dqn:env=Acrobot-v1", {}, "env=Acrobot-v1 would make it another task"),
+        ("CartPole-v1", "dqn@default:max_steps=10", {}, "max_steps=10 would make it another task"),
+        ("ALE/Pong-v5", "ppo:protocol=dopamine", {}, "protocol=dopamine would make it another task"),
+        ("CartPole-v1", "dqn:eval_episodes=1", {}, "eval_episodes=1 would make it another task"),
+        ("CartPole-v1", "dqn:eval_epsilon=0.5", {}, "eval_epsilon=0.5 would make it another task"),
+        ("CartPole-v1", "dqn:steps=60000", {}, "steps=60000 would make it another task"),
+        ("CartPole-v1", "dqn:threads=2", {}, "threads=2 would make it another task"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_starts(
@@ -341,6 +349,31 @@ def test_a_trained_run_is_evaluated_as_the_task_says(tmp_path: Path, monkeypatch
     monkeypatch.setattr(module, "play_games", play_games)
     worker.work({**found.job, "contender": name, "seed": 0, "eval_episodes": 2})
     assert played == [(False, False, 7)]
+
+
+def test_a_folder_trained_again_is_another_contender(tmp_path: Path) -> None:
+    from runs import train
+
+    marks = []
+    for lr in ("5e-4", "5e-2"):
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        train("CartPole-v1", agent="dqn", steps=60, settings=["learning_starts=20", f"lr={lr}"], out=tmp_path / "run")
+        plans = [make_plan("CartPole-v1", f"run:{tmp_path / 'run'}", steps=100) for _ in range(2)]
+        assert plans[0].sides[0].fingerprint == plans[1].sides[0].fingerprint
+        marks.append(plans[0].sides[0].fingerprint)
+    assert marks[0] != marks[1]
+
+
+def test_what_a_run_scored_on_the_way_counts_where_it_played_the_tasks_games(tmp_path: Path) -> None:
+    from runs import train, worker
+
+    settings = ["learning_starts=20", "eval_every=40", "eval_episodes=2"]
+    train("CartPole-v1", agent="dqn", steps=100, settings=settings, out=tmp_path / "run")
+    job = side(make_plan("CartPole-v1", name := f"run:{tmp_path / 'run'}", steps=100), name).job
+    for games, steps in ((2, [40, 80, 100]), (3, [100])):
+        found = worker.work({**job, "contender": name, "seed": 0, "eval_episodes": games})
+        assert [point[0] for point in found["curve"]] == steps and len(found["returns"]) == games
+        assert found["curve"][-1] == [100, None, found["score"]]
 
 
 def test_a_trained_run_of_another_environment_config_is_refused(tmp_path: Path) -> None:
