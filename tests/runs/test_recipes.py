@@ -57,9 +57,9 @@ def test_a_line_is_put_where_the_last_one_or_the_aim_was(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("game", GAMES)
-def test_every_arcade_game_has_a_dqn_and_a_ppo_recipe(game: str) -> None:
-    for agent in ("dqn", "ppo"):
-        run = resolve(f"arcade_{GAMES[game]}_{agent}")
+def test_every_arcade_game_has_recipes_of_these_agents(game: str) -> None:
+    for kind, agent in {"dqn": "dqn", "ppo": "ppo", "pqn": "pqn", "rainbow": "c51"}.items():
+        run = resolve(f"arcade_{GAMES[game]}_{kind}")
         assert (run.env, agent_name(run.agent)) == (f"Arcade/{game}-v1", agent)
 
 
