@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rl.errors import RunError, unknown
+from rl.errors import InputError, RunError, unknown
 
 REPEATS = 5
 GAMES = ("Pong", "Breakout", "SpaceInvaders", "Seaquest", "Qbert", "MsPacman", "Enduro", "MontezumaRevenge")
@@ -105,6 +105,9 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     }
     for name in names or ():
         if name not in everything:
+            owner = max((k for k in everything if name.startswith(k.removesuffix("s"))), key=len, default=None)
+            if owner is not None:  # one of its rows, as the table calls it
+                raise InputError(f"{name!r} is no benchmark of its own: `rl bench {owner}` measures it")
             raise unknown("benchmark", name, everything)
     results = []
     for name in names or everything:

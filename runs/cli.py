@@ -190,6 +190,8 @@ class _Parser(argparse.ArgumentParser):
         return shlex.split(arg_line, comments=True)
 
     def error(self, message: str) -> NoReturn:
+        if isinstance(cause := sys.exception(), OSError):  # of an @FILE
+            raise InputError(f"@{cause.filename} cannot be read: {cause.strerror}")
         message = message.removeprefix("argument ").replace("the following arguments are required: ", "missing: ")
         see = "" if "did you mean" in message else f"; see {self.prog} --help"
         verb = self.prog.removeprefix("rl").lstrip()

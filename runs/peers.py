@@ -198,7 +198,10 @@ def full_config(peer: Peer, steps: int) -> dict[str, Any]:
         k: v for k, v in arguments(peer.algorithm).items() if v is None or isinstance(v, (bool, int, float, str))
     }
     own = {k: v for k, v in dataclasses.asdict(peer).items() if k in OURS}
-    theirs = {f"sb3.{k}": v for k, v in {**own, **defaults, **peer.settings}.items()}
+    used = {**own, **defaults, **peer.settings}
+    if peer.algorithm in OFF_POLICY:
+        used["buffer_size"] = fields["buffer_size"] = model_arguments(peer, steps)["buffer_size"]
+    theirs = {f"sb3.{k}": v for k, v in used.items()}
     return {**run, **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}, **theirs}
 
 

@@ -13,6 +13,7 @@ from runs.folder import read_jsonl
 
 INK, PANEL, EDGE, TEXT, MUTED = "#0a0e1c", "#131a30", "#2a365c", "#eaeffa", "#8a96b8"
 CYAN, YELLOW = "#4cc9f0", "#ffd54a"
+MIDDLE = "evaluation, middle half of the games"
 
 
 def learning_curve(folder: Path | str, path: Path | str | None = None) -> Path:
@@ -40,8 +41,11 @@ def learning_curve(folder: Path | str, path: Path | str | None = None) -> Path:
         spread = [np.percentile(line["returns"], (25, 75)) for line in evaluations if line.get("returns")]
         if len(spread) == len(steps):
             low, high = np.array(spread).T
-            axes.fill_between(steps, low, high, color=YELLOW, alpha=0.18, linewidth=0)
-        axes.plot(steps, means, "o-", markersize=4, color=YELLOW, label="evaluation, middle half of the games")
+            if len(steps) > 1:
+                axes.fill_between(steps, low, high, color=YELLOW, alpha=0.18, linewidth=0, label=MIDDLE)
+            else:  # an area of no width would not be seen
+                axes.vlines(steps, low, high, color=YELLOW, alpha=0.5, linewidth=3, label=MIDDLE)
+        axes.plot(steps, means, "o-", markersize=4, color=YELLOW, label="evaluation, mean of the games")
     axes.set_facecolor(PANEL)
     axes.set_title(_title(folder), color=TEXT, loc="left")
     axes.set_xlabel("environment steps", color=MUTED)

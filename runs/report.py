@@ -771,6 +771,8 @@ def run_page(folder: Path) -> Page:
     page.blocks.append(
         Items(["One training: no interval can be claimed. `rl compare` trains several seeds."], "warnings")
     )
+    from runs.train import RECENT  # brings PyTorch, which the page of a comparison does without
+
     charts = []
     if evaluations:
         charts.append(
@@ -778,12 +780,14 @@ def run_page(folder: Path) -> Page:
         )
     lengths = [e for e in episodes if _number(e.get("return"))]
     if lengths:
-        charts.append(_run_chart("training", _moving(lengths), lambda e: e["return"], "training return, moving mean"))
+        label = f"training return, mean of {_window(lengths)} games"
+        charts.append(_run_chart("training", _moving(lengths), lambda e: e["return"], label))
     keys = sorted({k for line in metrics for k, v in line.items() if _number(v) and k not in ("step", "seconds")})
     for key in keys:
         lines = [line for line in metrics if _number(line.get(key))]
         if len(lines) > 1:
-            charts.append(_run_chart(key, _thin(lines, 300), lambda line, key=key: line[key], key))
+            label = f"{key}, mean of the last {RECENT} games" if key in ("train/return", "train/length") else key
+            charts.append(_run_chart(key, _thin(lines, 300), lambda line, key=key: line[key], label))
     if charts:
         page.blocks += [Heading("Curves"), Charts(charts)]
     if evaluations:
@@ -824,9 +828,13 @@ def _number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _window(episodes: Sequence[Any]) -> int:
+    """How many episodes a moving mean is of: about a fiftieth of all."""
+    return max(1, len(episodes) // 50)
+
+
 def _moving(episodes: Sequence[Mapping[str, Any]], count: int = 300) -> list[dict[str, Any]]:
-    """Means over windows of about a fiftieth of the episodes."""
-    width = max(1, len(episodes) // 50)
+    width = _window(episodes)
     returns = np.convolve([e["return"] for e in episodes], np.ones(width) / width, mode="valid")
     points = [{"step": e["step"], "return": float(r)} for e, r in zip(episodes[width - 1 :], returns, strict=True)]
     return _thin(points, count)

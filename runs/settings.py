@@ -103,7 +103,7 @@ def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
     last = name.rsplit(".", 1)[-1]
     tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
-    near = near or [tails[t] for t in difflib.get_close_matches(last, tails, n=1, cutoff=0.5)]
+    near = near or [tails[t] for t in difflib.get_close_matches(last, tails, n=1, cutoff=0.6)]
     mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
     return InputError(f"unknown field {name!r}: {mend}")
 

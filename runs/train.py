@@ -64,6 +64,10 @@ def train(
     Returns the final `Score` as plain JSON with `run`, `steps`, `seconds` and `steps_per_second` of the training alone.
     Raises InputError before anything is started or written, RunError and NonFiniteError after.
     """
+    if watch:
+        from envs.drawing import require_display
+
+        require_display("leave --watch out, and film the training afterwards with `rl watch RUN --video FILE`")
     run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings)
     where = pick_device(device)
     spec = envs.spec(run.env, run.env_config)
@@ -114,14 +118,15 @@ def resume(
     with RunFolder.open(found.run) as folder:
         info, manifest, done = folder.read_info(), found.manifest, found.manifest["step"]
         before = from_run_json(found.run / "run.json")
-        run = resolve_recipe(before, steps=steps)
-        for line in outlasted(before, run):
-            print(line, file=sys.stderr)
-        if run.steps < done or (run.steps == done and evaluated(found.run, done)):
+        total = before.steps if steps is None else steps
+        if total < done or (total == done and evaluated(found.run, done)):
             raise InputError(
                 f"{path} has already made {done} steps: give a larger total with --steps; "
                 f"`rl evaluate {path}` plays its games"
             )
+        run = resolve_recipe(before, steps=steps)
+        for line in outlasted(before, run):
+            print(line, file=sys.stderr)
         learner = build(run, envs.spec(run.env, run.env_config), pick_device(device))
         preflight(learner)
         env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)

@@ -67,7 +67,10 @@ def watch(
         from envs.drawing import no_display
 
         episodes = episodes or count
-        count = min(count, episodes)  # a pane without a game would film nothing
+        if episodes < count:
+            raise InputError(
+                f"--grid {count} films {count} games at once, --episodes {episodes} are fewer: give {count} or more"
+            )
         with no_display(), open_player(run, seed, count, sample, follow, episodes) as player:
             _film(player, Path(video), episodes, size)
             return {"run": str(run), "video": str(video), **player.results}

@@ -6,8 +6,23 @@ import pytest
 
 from envs.arcade import GAMES
 from envs.arcade import bench as arcade
+from rl.errors import InputError
 from runs import bench, peers
 from runs.recipe import resolve
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("pong_dqn_fastest", "`rl bench pong_dqn` measures it"),
+        ("update_dqn", "`rl bench updates` measures it"),
+        ("replay_Pong_memory", "`rl bench replay` measures it"),
+        ("cartpol_dqn", "did you mean 'cartpole_dqn'"),
+    ],
+)
+def test_a_row_of_the_table_says_which_benchmark_makes_it(name: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        bench.bench([name])
 
 
 def test_a_speed_on_atari_says_that_our_consoles_have_threads_of_their_own(

@@ -185,7 +185,7 @@ def test_words_in_a_file_stand_for_themselves(tmp_path, capsys, monkeypatch):
     ((_, recipe, agents), options) = given[0]
     assert (recipe, agents, options["tasks"], options["seeds"]) == (None, "a b=dqn,ppo", "classic", 4)
     assert cli.main(["compare", "@nowhere.args"]) == 2
-    assert "nowhere.args" in capsys.readouterr().err
+    assert capsys.readouterr().err == "rl: @nowhere.args cannot be read: No such file or directory\n"
 
 
 def test_pytorchs_threads_do_not_spin_for_a_busy_core_unless_the_user_says_so(monkeypatch):

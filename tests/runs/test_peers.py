@@ -172,6 +172,8 @@ def test_peers_are_built_from_defaults_or_the_zoo() -> None:
     assert changed.settings == {"learning_rate": 3e-4, "buffer_size": 5000} and changed.n_envs == 4
     shown = peers.full_config(tuned, 100_000)
     assert (shown["gae_lambda"], shown["value_cost"], shown["sb3.vf_coef"]) == (0.8, 0.5, 0.5)
+    replay = peers.full_config(build_peer("sb3", "dqn", cartpole), 2_000)
+    assert replay["buffer_size"] == replay["sb3.buffer_size"] == 2_000, "the one that SB3 is given"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,10 @@ def test_a_curve_of_a_growing_run(tmp_path):
     with open(tmp_path / "episodes.jsonl", "a") as file:
         file.write('{"step": 6000, "ret')  # a line that is being written
     assert learning_curve(tmp_path, tmp_path / "other.png").read_bytes() != before
+    write(tmp_path / "evaluations.jsonl", scores[:1])
+    with_spread = learning_curve(tmp_path).read_bytes()
+    write(tmp_path / "evaluations.jsonl", [{**scores[0], "returns": [4.0, 4.0]}])
+    assert learning_curve(tmp_path).read_bytes() != with_spread, "one evaluation's spread is seen too"
     assert sorted(p.name for p in tmp_path.glob("*.png")) == ["learning-curve.png", "other.png"]
 
 

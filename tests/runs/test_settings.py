@@ -138,6 +138,7 @@ def test_the_last_of_two_settings_of_one_field_counts_and_entries_add_up():
         ("lrr=3", ["unknown field 'lrr'", "did you mean 'agent.lr'?"]),
         ("batchsize=3", ["'batchsize'", "'agent.batch_size'"]),
         ("qqqq=3", ["unknown field 'qqqq'", "known: env, agent"]),
+        ("epsilom=3", ["unknown field 'epsilom'", "did you mean 'agent.epsilon'?"]),
         ("core=lstm", ["'core' is ambiguous", "agent.net.core", "env_config.core"]),
         ("lr=fast", ["agent.lr=fast", "a finite number or a schedule start:end:steps"]),
         ("lr=nan", ["agent.lr=nan", "finite"]),

@@ -77,10 +77,8 @@ def test_a_grid_plays_as_many_games_at_once(cartpole, tmp_path):
     result = watch(cartpole, video=tmp_path / "grid.webm", grid=4, size=(320, 240))
     assert result["returns"] == evaluate(cartpole, episodes=4)["returns"]
     assert len(frames(tmp_path / "grid.webm")) == max(result["lengths"]) + 50
-    one = watch(cartpole, video=tmp_path / "one.webm", episodes=1, grid=4, size=(320, 240))
-    alone = watch(cartpole, video=tmp_path / "alone.webm", episodes=1, size=(320, 240))
-    assert one["returns"] == alone["returns"]
-    assert (frames(tmp_path / "one.webm")[0] == frames(tmp_path / "alone.webm")[0]).all(), "no pane without a game"
+    with pytest.raises(InputError, match="--grid 4 films 4 games at once, --episodes 1 are fewer"):
+        watch(cartpole, video=tmp_path / "one.webm", episodes=1, grid=4)
 
 
 def test_watching_a_live_agent_leaves_its_weights_and_generators_alone(cartpole, tmp_path):
@@ -306,6 +304,15 @@ def beside_a_watcher(run, **training):
         played, errors = watcher.communicate(timeout=120)
         assert watcher.returncode == 0, errors
     return [float(word) for word in played.removeprefix("returns:").split(",")], during
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere there always is a display")
+def test_a_training_that_nobody_could_watch_is_not_started(tmp_path, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(InputError, match="leave --watch out, and film the training afterwards"):
+        train("cartpole_dqn", steps=2_000, out=tmp_path / "run", watch=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_training_is_the_same_to_the_bit_with_and_without_a_watcher(cartpole, tmp_path):
