@@ -109,12 +109,17 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
             if owner is not None:  # one of its rows, as the table calls it
                 raise InputError(f"{name!r} is no benchmark of its own: `rl bench {owner}` measures it")
             raise unknown("benchmark", name, everything)
-    results = []
-    for name in names or everything:
-        for result in everything[name]():
-            results.append(result)
-            if not quiet:
-                print(_line(result), file=sys.stderr, flush=True)
+    results: list[dict[str, Any]] = []
+    try:
+        for name in names or everything:
+            for result in everything[name]():
+                results.append(result)
+                if not quiet:
+                    print(_line(result), file=sys.stderr, flush=True)
+    except KeyboardInterrupt as stop:
+        if results:
+            stop.finished = {"results": results, "machine": _machine(), "interrupted": True}  # type: ignore[attr-defined]
+        raise
     return {"results": results, "machine": _machine()}
 
 

@@ -126,12 +126,20 @@ def _run(args: argparse.Namespace) -> None:
         if result is not None:
             args.show(result)
         return
+    stopped = None
     with _stdout_to_stderr():
-        result = args.call(args)
+        try:
+            result = args.call(args)
+        except KeyboardInterrupt as stop:
+            if not hasattr(stop, "finished"):
+                raise
+            stopped, result = stop, stop.finished  # hours of benchmarks are not lost to the last one
         from rl.storage import plain
 
         text = json.dumps(plain({"schema": 1, **(result or {})}), allow_nan=False)
     print(text)
+    if stopped is not None:
+        raise stopped
 
 
 @contextlib.contextmanager

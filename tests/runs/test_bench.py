@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,25 @@ import pytest
 from envs.arcade import GAMES
 from envs.arcade import bench as arcade
 from rl.errors import InputError
-from runs import bench, peers
+from runs import bench, cli, peers
 from runs.recipe import resolve
+
+
+def test_an_interrupted_benchmark_still_prints_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "_replay", lambda: iter([{"name": "replay_Pong_memory", "ours": 0.1}]))
+    monkeypatch.setattr(bench, "_updates", stop)
+    assert cli.main(["bench", "replay", "updates", "--json", "--quiet"]) == 130
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert [r["name"] for r in found["results"]] == ["replay_Pong_memory"] and found["interrupted"] is True
+    assert said.err.endswith("rl: interrupted\n")
+    assert cli.main(["bench", "updates", "--json", "--quiet"]) == 130
+    assert capsys.readouterr().out == "", "nothing was measured"
 
 
 @pytest.mark.parametrize(
