@@ -89,3 +89,21 @@ def test_speeds_are_those_of_the_newest_file_that_has_them() -> None:
         r = newest[name]
         said = shown(r["ours"]), shown(r["peer"]), shown(r["ratio"], ".2f")
         assert (ours, peer, ratio) == said, name
+
+
+JOINED = re.findall(
+    r"^\| `([\w:@]+)`.* - `([\w:@]+)` \| ([-\d.]+) \| ([-\d.]+) to ([-\d.]+) \| ([a-z ]+) \|$", README, re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("claim", JOINED, ids=[f"{claim[0]}-{claim[1]}" for claim in JOINED])
+def test_every_verdict_over_the_classic_tasks_is_that_of_the_comparison(claim: tuple[str, ...]) -> None:
+    a, b, difference, low, high, verdict = claim
+    pairs = flat(analyse(read_comparison(RESULTS / "compare" / "classic-dqn")))["aggregate"]["pairs"]
+    (pair,) = [p for p in pairs if (p["a"], p["b"]) == (a, b)]
+    assert (pair["verdict"], pair["runs"]) == (verdict, 3)
+    assert [f"{x:.2f}" for x in (pair["difference"], *pair["interval"])] == [difference, low, high]
+
+
+def test_there_are_such_verdicts() -> None:
+    assert len(JOINED) == 3
