@@ -105,8 +105,11 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     }
     for name in names or ():
         if name not in everything:
-            owner = max((k for k in everything if name.startswith(k.removesuffix("s"))), key=len, default=None)
-            if owner is not None:  # one of its rows, as the table calls it
+            rows = (
+                k for k in everything if k not in {**TRAINING, **RACES} and name.startswith(f"{k.removesuffix('s')}_")
+            )
+            owner = next(rows, None) or name.removesuffix("_fastest")
+            if owner in everything:  # its row, as the table calls it
                 raise InputError(f"{name!r} is no benchmark of its own: `rl bench {owner}` measures it")
             raise unknown("benchmark", name, everything)
     results: list[dict[str, Any]] = []

@@ -41,6 +41,8 @@ OUT = Path("runs/out")
 """Where runs live that were not given a place."""
 
 JSONL = ("metrics", "episodes", "evaluations")
+RECENT = 100
+"""Finished training episodes that `train/return` and `train/length` are the means of."""
 
 
 def default_name(env: str, agent: str, seed: int) -> str:

@@ -397,7 +397,7 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
     return stretched(changed, usual), note, unmapped
 
 
-_OF_THE_TASK = ("env", "eval_every", "eval_episodes", "eval_sample", "eval_max_steps", "threads")
+_OF_THE_TASK = ("env", "seed", "eval_every", "eval_episodes", "eval_sample", "eval_max_steps", "threads")
 
 
 def _refuse_other_task(c: Contender, changed: Run, run: Run, steps: int) -> None:

@@ -24,7 +24,7 @@ from rl.errors import InputError
 from rl.storage import read_json, write_atomic
 from runs.analysis import analyse, budget, number, read_comparison, say, say_suits, share, short_commit
 from runs.charts import COLOURS, dashes, duration, embed, line_chart, strip_chart
-from runs.folder import read_jsonl
+from runs.folder import RECENT, read_jsonl
 
 LIMIT = 3_000_000
 """Bytes of a page without its videos; curves are thinned to keep below."""
@@ -771,8 +771,6 @@ def run_page(folder: Path) -> Page:
     page.blocks.append(
         Items(["One training: no interval can be claimed. `rl compare` trains several seeds."], "warnings")
     )
-    from runs.train import RECENT  # brings PyTorch, which the page of a comparison does without
-
     charts = []
     if evaluations:
         charts.append(

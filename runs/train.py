@@ -33,7 +33,7 @@ from rl.secrets import redact_command
 from rl.tracking import Tracker
 from rl.types import Env, TimeStep
 from runs.evaluate import Score, pick_device, play_games
-from runs.folder import RunFolder, default_name, read_jsonl
+from runs.folder import RECENT, RunFolder, default_name, read_jsonl
 from runs.folder import resolve as locate
 from runs.progress import Progress
 from runs.recipe import Run, describe, from_run_json
@@ -41,8 +41,6 @@ from runs.recipe import resolve as resolve_recipe
 
 RUNS_MAIN = str(Path("runs", "__main__.py"))
 """What `python -m runs` calls itself."""
-RECENT = 100
-"""Finished training episodes that `train/return` is the mean of."""
 
 
 def train(

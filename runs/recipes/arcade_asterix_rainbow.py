@@ -1,7 +1,6 @@
 """Rainbow on the arcade's Asterix, a million steps, with the values of `arcade_space_invaders_rainbow`, untuned here.
 
-Up against the DQN of the ARQ paper, 13.6. Sticky actions 0.1, difficulty ramping, games of at most 5,000
-steps.
+Up against the DQN of the ARQ paper, 13.6. Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps.
 
 No result is recorded yet: what stands here is the aim, not a claim.
 """

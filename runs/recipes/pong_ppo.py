@@ -1,9 +1,9 @@
 """PPO learns real Atari Pong from pixels in an hour of one CPU core: 20 of 21 points, the aim was 18.
 
 Published: rl_games' PPO, 20 after 1.47M steps; Stable-Baselines3's RL Zoo, 21 after 10M (one seed). Sixteen games side
-by side, three passes, and four times the usual learning rate: at 5e-4 half a million steps went by before the first
-point was won more often than by chance, at 1e-3 a quarter of a million. Exploring is paid for less and less, so that
-the actions drawn in evaluation are the ones meant. Protocol `nature`, as for `pong_dqn`.
+by side, three passes, and four times the usual learning rate: on a tuning seed half a million steps went by at 5e-4
+before points were won more often than by chance, at 1e-3 a quarter of a million. Exploring is paid for less and less,
+so that the actions drawn in evaluation are the ones meant. Protocol `nature`, as for `pong_dqn`.
 
 Recorded with one seed: 20.8; 59.9 minutes of one core.
 It passed 18 at the evaluation after 1.2 million steps and 36 minutes, with 20.4.

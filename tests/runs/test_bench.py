@@ -36,6 +36,8 @@ def test_an_interrupted_benchmark_still_prints_what_was_measured(
         ("update_dqn", "`rl bench updates` measures it"),
         ("replay_Pong_memory", "`rl bench replay` measures it"),
         ("cartpol_dqn", "did you mean 'cartpole_dqn'"),
+        ("cartpole_dqnn", "did you mean 'cartpole_dqn'"),
+        ("pong_dqn_2_thread", "did you mean 'pong_dqn_2_threads'"),
     ],
 )
 def test_a_row_of_the_table_says_which_benchmark_makes_it(name: str, words: str) -> None:

@@ -307,6 +307,7 @@ def test_names_of_contenders_become_names_of_folders() -> None:
         ("CartPole-v1", "dqn:eval_epsilon=0.5", {}, "eval_epsilon=0.5 would make it another task"),
         ("CartPole-v1", "dqn:steps=60000", {}, "steps=60000 would make it another task"),
         ("CartPole-v1", "dqn:threads=2", {}, "threads=2 would make it another task"),
+        ("CartPole-v1", "dqn:seed=7", {}, "seed=7 would make it another task"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_starts(
