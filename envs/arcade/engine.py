@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import importlib
+import logging
 import os
 import shutil
 import sys
@@ -26,6 +27,8 @@ import numpy as np
 from envs.arcade import GAMES
 from envs.arcade.rules import NOOP, SIZE, Row, uniform
 from rl.errors import InputError, unknown
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Version of the saved state's layout, beside the game's own version."""
@@ -65,8 +68,11 @@ def compile_game(name: str) -> Kernels:
         return numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
 
     scope["restart"] = bind(restart, cache=False)
+    folder = cache_folder(name)
+    if not any(folder.rglob("*.nbi")):  # numba's index of what it has compiled
+        log.warning("%s: compiling its rules for this machine, once: some seconds", name)
     before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder(name))  # numba settles on a folder when it decorates
+    numba.config.CACHE_DIR = str(folder)  # numba settles on a folder when it decorates
     try:
         return Kernels(bind(begin, cache=True), bind(show, cache=True), bind(advance, cache=True))
     finally:
