@@ -91,6 +91,12 @@ class R2D2(ValueAgent):
     def read(self, head: Tensor) -> Q:
         return Q(head)
 
+    @property
+    def learning_starts(self) -> int:
+        """As the config says, but not before every environment has shown a sequence: no updates in debt."""
+        c = self.config
+        return max(c.learning_starts, self.num_envs * (c.burn_in + c.length))
+
     # sequences
 
     def build_replay(self, **fields: Any) -> Replay:

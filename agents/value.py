@@ -301,6 +301,7 @@ class ValueAgent(ValuePlayer):
             self.network, config.optimizer, config.adam_eps, config.weight_decay, config.max_grad_norm
         )
         self._target_flat = flatten_parameters(self.target)
+        self._buffers = list(zip(self.target.buffers(), self.network.buffers(), strict=True))
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._replay: Replay | None = None
@@ -414,9 +415,11 @@ class ValueAgent(ValuePlayer):
 
     def update(self) -> Metrics | None:
         c = self.config
-        if self.step < c.learning_starts or not crossed(self._before, self.step, c.update_every):
+        if self.step < self.learning_starts or not crossed(self._before, self.step, c.update_every):
             return None
-        counted = self.step // c.update_every - c.learning_starts // c.update_every  # whole bursts, the first one too
+        counted = (
+            self.step // c.update_every - self.learning_starts // c.update_every
+        )  # whole bursts, the first one too
         metrics = None
         for _ in range(int(c.replay_ratio * c.update_every * counted) - self.updates):
             sampled = self.sample()
@@ -471,8 +474,10 @@ class ValueAgent(ValuePlayer):
         return out
 
     def sync_target(self) -> None:
-        """Moves the target network towards the online one by `target_tau`."""
+        """Moves the target network towards the online one by `target_tau`; what is not learned is copied."""
         with torch.no_grad():
+            for target, online in self._buffers:
+                target.copy_(online)
             if self.config.target_tau == 1.0:
                 self._target_flat.copy_(self.optimizer.flat)
             else:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from rl.errors import NonFiniteError
+from rl.errors import InputError, NonFiniteError
 
 OptimizerName = Literal["adam", "adamw", "radam", "rmsprop"]
 BETA1, BETA2 = 0.9, 0.999
@@ -57,6 +57,11 @@ class FlatOptimizer:
     """Global norm the gradient is clipped to; None leaves it."""
 
     def __post_init__(self) -> None:
+        frozen = [name for name, p in self.module.named_parameters() if not p.requires_grad]
+        if self.weight_decay and frozen:  # decay moves what has no gradient, too
+            raise InputError(
+                f"weight_decay {self.weight_decay} would shrink {frozen[0]!r}, which is frozen: set it to 0"
+            )
         self.flat = flatten_parameters(self.module)
         self.grad = torch.zeros_like(self.flat)
         start = 0

@@ -146,16 +146,16 @@ class Replay:
         assert self._tree is not None
         envs = np.arange(self.num_envs)
         self._tree.set((t % self.slots) * self.num_envs + envs, 0.0)  # before the maximum: the old row is gone
-        live = self._tree.maximum or 1.0
-        if t - self._reach >= self.oldest:
-            row = (t - self._reach) * self.num_envs + envs
-            self._tree.set(self._leaf(row), np.where(self.eligible(row), live, 0.0))
-        if self.oldest > 0:  # rows whose stack reached into the row just overwritten
-            for late in range(self.oldest, min(self.oldest + self.stack - 1, t - 1)):
+        if self.oldest > 0:  # so are rows whose stack reached into it
+            for late in range(self.oldest, min(self.oldest + self.stack - 1, t)):
                 row = late * self.num_envs + envs
                 lost = row[~self.eligible(row)]
                 if len(lost):
                     self._tree.set(self._leaf(lost), 0.0)
+        live = self._tree.maximum or 1.0
+        if t - self._reach >= self.oldest:
+            row = (t - self._reach) * self.num_envs + envs
+            self._tree.set(self._leaf(row), np.where(self.eligible(row), live, 0.0))
 
     # reading
 

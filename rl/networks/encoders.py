@@ -235,11 +235,12 @@ class SpectralNorm(nn.Module):
         self.u.copy_(F.normalize(matrix @ self.v, dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
-        matrix = weight.flatten(1)
-        if self.training and not torch.is_inference_mode_enabled():
-            self._iterate(matrix)
-        sigma = torch.dot(self.u.clone(), matrix @ self.v.clone())
-        return weight / sigma
+        with torch.autocast(weight.device.type, enabled=False):  # in bfloat16 the iteration would not come to rest
+            matrix = weight.flatten(1)
+            if self.training and not torch.is_inference_mode_enabled():
+                self._iterate(matrix)
+            sigma = torch.dot(self.u.clone(), matrix @ self.v.clone())
+            return weight / sigma
 
 
 class CNN(NamedTuple):

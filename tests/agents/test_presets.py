@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,23 @@ def test_btr_lite_reads_pixels_through_impala() -> None:
     with torch.no_grad():
         out = agent.network({"obs": torch.zeros(1, 4, 1, 84, 84, dtype=torch.uint8)})
     assert out.quantiles.shape == (1, 4, 8)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_btr_lite_learns_in_either_precision(precision: str) -> None:
+    config = replace(
+        agents.config("btr_lite"), precision=precision, batch_size=2, buffer_size=32, target_every=1, n_step=1
+    )
+    agent = agents.build(config, PIXELS, num_envs=1, seed=0)
+    assert isinstance(agent, IQN)
+    picture = np.random.default_rng(0).integers(0, 256, (2, 1, 1, 84, 84), dtype=np.uint8)
+    for t in range(2):
+        agent.observe(row(0, reward=1.0, first=t == 0)._replace(obs={"obs": picture[t]}))
+    sampled = agent.sample()
+    assert agent.learn(sampled)["loss"].isfinite()  # bfloat16 once stopped here: u and v are float32
+    with torch.inference_mode():  # the target is a copy: the same singular vectors too
+        online, target = (net.torso(agent._batch(sampled).obs)[0] for net in (agent.network, agent.target))
+    assert torch.equal(online, target)
 
 
 @pytest.mark.parametrize("name", ["drqn"])

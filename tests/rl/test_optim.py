@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from rl.errors import NonFiniteError
+from rl.errors import InputError, NonFiniteError
 from rl.optim import FlatOptimizer, flatten_parameters
 
 
@@ -37,6 +37,16 @@ def test_flat_steps_equal_torchs_own_with_clipping(name: str, reference: object)
         assert norm.item() == pytest.approx(expected.item(), rel=1e-4)
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(p, q, atol=1e-5)
+
+
+def test_weight_decay_is_refused_where_it_would_shrink_frozen_weights() -> None:
+    module = net()
+    module[0].weight.requires_grad_(False)  # type: ignore[union-attr]
+    with pytest.raises(InputError, match=r"weight_decay 0\.1 would shrink '0\.weight', which is frozen: set it to 0"):
+        FlatOptimizer(module, "adamw", weight_decay=0.1)
+    before = module[0].weight.clone()  # type: ignore[operator]
+    FlatOptimizer(module, "adamw").step(module(torch.ones(1, 3, 5, 5)).square().mean(), lr=1e-2)
+    assert torch.equal(module[0].weight, before)  # type: ignore[arg-type]
 
 
 def test_flattening_keeps_values_shapes_and_memory_format() -> None:

@@ -179,6 +179,20 @@ def test_a_huge_priority_is_forgotten_when_its_row_is_overwritten() -> None:  # 
     assert replay._tree.maximum == 2.0  # type: ignore[union-attr]
 
 
+def test_a_huge_priority_is_forgotten_when_its_history_is_overwritten() -> None:  # T10, with a stack
+    rows = random_rows(np.random.default_rng(7), 80, 1)
+    begun = next(t for t in range(20, 80) if not any(rows[k].first[0] for k in range(t - 8, t + 2)))
+    replay = Replay(SPEC, 1, 6, np.random.default_rng(0), stack=2, prioritized=True)
+    for row in rows[:begun]:
+        replay.append(row)
+    index = np.arange(replay.oldest, replay.count)
+    index = index[replay.eligible(index)]
+    replay.set_priorities(index, np.array([1e9] + [2.0] * (len(index) - 1)))
+    replay.append(rows[begun])  # the oldest row's stack is no longer whole
+    assert not replay.eligible(index[:1])[0]
+    assert replay._tree.maximum == 2.0  # type: ignore[union-attr]
+
+
 def test_priorities_for_overwritten_rows_are_ignored_and_counted() -> None:  # T9
     rows = random_rows(np.random.default_rng(7), 60, 1)
     replay = Replay(SPEC, 1, 10, np.random.default_rng(0), prioritized=True)
