@@ -14,7 +14,8 @@ from runs.analysis import analyse, flat, number, read_comparison
 from runs.recipe import resolve
 from runs.record import RESULTS, fingerprint, read_results
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 ROW = re.compile(r"^\| (\w+) \| ([-\d.]+)(?: \((\d+) seeds\))? \| ([\d,]+) \| ([\d.]+) \|$", re.MULTILINE)
 CLAIMS = ROW.findall(README)
 
@@ -35,6 +36,13 @@ def test_a_claim_is_what_was_recorded(claim: tuple[str, ...]) -> None:
     assert float(minutes) == round(float(np.median([r["seconds"] for r in found])) / 60, 1)
 
 
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])
+def test_every_link_leads_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text())
+    lost = [link for link in links if "://" not in link and not ((ROOT / page).parent / link).exists()]
+    assert not lost
+
+
 VERDICTS = re.findall(r"^\| `([\w:]+)`.* \| (\S+ \[.*\]) \| (.*?) ?\|$", README, re.MULTILINE)
 
 
@@ -47,7 +55,7 @@ def test_the_verdicts_on_stable_baselines3_are_those_of_the_recorded_comparison(
     assert [(name, interval[name], verdict.get(name, "")) for name in ("dqn", "sb3:dqn", "zoo:dqn")] == VERDICTS
 
 
-AGENTS = (Path(__file__).parent.parent / "docs" / "arcade.md").read_text().split("## What agents reach")[1]
+AGENTS = (ROOT / "docs" / "arcade.md").read_text().split("## What agents reach")[1]
 ARCADE = [
     [cell.strip() for cell in row.strip("|").split("|")]
     for row in re.findall(r"^\| [A-Z]\w+ \|.*\d.*$", AGENTS, re.MULTILINE)
@@ -71,7 +79,7 @@ def test_all_five_games_are_in_the_table() -> None:
 
 SPEED = re.findall(
     r"^\| (\w+) \| [^|]+ \| ([-\d.,]+) \| ([-\d.,]+) \| ([-\d.]+) \|$",
-    (Path(__file__).parent.parent / "docs" / "speed.md").read_text(),
+    (ROOT / "docs" / "speed.md").read_text(),
     re.MULTILINE,
 )
 
