@@ -7,6 +7,7 @@ No result is recorded yet: what stands here is the aim, not a claim.
 
 from agents.c51 import C51Config
 from envs import EnvConfig
+from rl.networks import NetConfig
 from rl.schedules import Ramp
 from runs.recipe import Run
 
@@ -14,6 +15,7 @@ run = Run(
     env="Arcade/Asterix-v1",
     env_config=EnvConfig(max_steps=5_000),
     agent=C51Config(
+        net=NetConfig(layer_norm=True),
         v_min=0.0,
         v_max=40.0,
         initial=0.0,
