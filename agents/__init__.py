@@ -39,6 +39,9 @@ def load(name: str) -> Any:
     """The agent class called `name`, or `module:Class`. Raises `InputError` where there is none."""
     from rl.errors import InputError, unknown
 
+    head, _, fields = name.partition(":")
+    if head in names() and "=" in fields:
+        raise InputError(f"agent {name!r}: fields stand apart from the name {head!r}, as --set {fields.split(':')[0]}")
     where = REGISTRY.get(name) or (name if ":" in name else _entry_points().get(name))
     if where is None:
         raise unknown("agent", name, names())

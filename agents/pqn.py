@@ -113,6 +113,7 @@ class PQN(ValuePlayer):
             torso = build_torso(spec, config.net, config.stack)
             head = ValueHead(torso.out_features, spec.action.logits, dueling=config.dueling)
             self.network = ValueNetwork(torso, head, Q).to(self.device)
+        self._check_minibatches()
         self.optimizer = FlatOptimizer(
             self.network, config.optimizer, config.adam_eps, max_grad_norm=config.max_grad_norm
         )
@@ -122,6 +123,16 @@ class PQN(ValuePlayer):
         self._replay: Replay | None = None
         pays = config.precision == "auto" and any(isinstance(m, nn.Conv2d) for m in self.network.modules())
         self._autocast = config.precision == "bf16" or (pays and fast_bf16(self.device))
+
+    def _check_minibatches(self) -> None:
+        c, rows = self.config, self.config.rollout * self.num_envs
+        if self.state_size and c.minibatches > self.num_envs:
+            raise InputError(
+                f"minibatches {c.minibatches} is more than the environments, {self.num_envs}, whose memories are not "
+                f"divided: set minibatches={self.num_envs}, or more environments"
+            )
+        if c.minibatches > rows:
+            raise InputError(f"minibatches {c.minibatches} is more than the rows of a rollout, {rows}: set fewer")
 
     # the training stream
 

@@ -7,7 +7,7 @@ previous action and reward are no inputs of the network.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,12 @@ from rl.types import EnvSpec
 @dataclass(frozen=True)
 class R2D2Config(ValueConfig):
     """R2D2's own fields; `batch_size` counts sequences."""
+
+    SWITCHES: ClassVar[dict[str, str]] = {
+        **ValueConfig.SWITCHES,
+        "priority_mix": "prioritized",
+        "rescale_eps": "rescale",
+    }
 
     net: NetConfig = field(default_factory=lambda: NetConfig(core="lstm"))
     """The shared network: any encoder under an LSTM or GRU."""
@@ -54,6 +60,9 @@ class R2D2Config(ValueConfig):
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.burn_in < 0:
             raise InputError(f"burn_in must not be negative, got {self.burn_in}")
+        rows = self.burn_in + self.length + 1
+        if rows > self.buffer_size:
+            raise InputError(f"buffer_size {self.buffer_size} is less than a sequence of {rows} rows with its burn-in")
         if not 0 <= self.priority_mix <= 1:
             raise InputError(f"priority_mix must lie in [0, 1], got {self.priority_mix}")
         if not self.rescale_eps > 0:

@@ -68,6 +68,16 @@ class Loss(NamedTuple):
 class ValueConfig:
     """Fields that every value learner honours, or refuses at construction."""
 
+    SWITCHES: ClassVar[dict[str, str]] = {
+        "noisy_sigma": "noisy",
+        "priority_exponent": "prioritized",
+        "importance": "prioritized",
+        "munchausen_alpha": "munchausen",
+        "munchausen_tau": "munchausen",
+        "munchausen_low": "munchausen",
+    }
+    """Fields that mean something only while another one is on."""
+
     net: NetConfig = field(default_factory=NetConfig)
     """The shared network: encoder, layers, LayerNorm."""
     stack: int = 1
@@ -140,12 +150,19 @@ class ValueConfig:
         for name in at_least_one:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("gamma", "target_tau", "eval_epsilon"):
+        for name in ("gamma", "eval_epsilon", "munchausen_alpha"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
         for name in ("replay_ratio", "adam_eps", "munchausen_tau"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name in ("noisy_sigma", "priority_exponent"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 < self.target_tau <= 1:
+            raise InputError(f"target_tau must lie in (0, 1], got {self.target_tau}: the target would never move")
+        if self.munchausen_low > 0:
+            raise InputError(f"munchausen_low must not be above 0, got {self.munchausen_low}")
         for name in ("reward_clip", "max_grad_norm"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
@@ -158,6 +175,10 @@ class ValueConfig:
             raise InputError(f"learning_starts must not be negative, got {self.learning_starts}")
         if self.batch_size > self.buffer_size:
             raise InputError(f"batch_size {self.batch_size} is larger than buffer_size {self.buffer_size}")
+        if self.stack + self.n_step > self.buffer_size:
+            raise InputError(
+                f"buffer_size {self.buffer_size} holds no window of n_step {self.n_step} after a stack of {self.stack}"
+            )
         if self.weight_decay and self.optimizer != "adamw":
             raise InputError(f"weight_decay {self.weight_decay} needs optimizer=adamw, got {self.optimizer}")
         if self.head_hidden is not None and self.head_hidden < 1:

@@ -377,7 +377,12 @@ def _add_track(p: argparse.ArgumentParser) -> None:
 
 def _add_policy(p: argparse.ArgumentParser) -> None:
     how = p.add_mutually_exclusive_group()
-    how.add_argument("--sample", action="store_true", default=None, help="draw actions instead of taking the best one")
+    how.add_argument(
+        "--sample",
+        action="store_true",
+        default=None,
+        help="draw actions; value learners: the final epsilon of training",
+    )
     how.add_argument(
         "--greedy", action="store_false", dest="sample", help="take the best action where the recipe draws"
     )

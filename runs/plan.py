@@ -20,7 +20,7 @@ from rl.types import EnvSpec
 from runs import peers
 from runs.contenders import Contender, parse_contenders
 from runs.listing import recipe_names
-from runs.recipe import Run, agent_name, default_run, describe, stretched
+from runs.recipe import Run, agent_name, default_run, describe, doubt, stretched
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import apply_settings, from_json, to_json
 
@@ -394,6 +394,7 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
     _refuse_other_task(c, changed, run, task.steps)
+    note += f"; {doubt(changed)}" if doubt(changed) else ""
     return stretched(changed, usual), note, unmapped
 
 

@@ -193,6 +193,15 @@ def from_run_json(path: Path) -> Run:
     return from_json(Run, data)
 
 
+def doubt(run: Run) -> str:
+    """What may be allowed and is hardly meant, in one line; "" where there is nothing to say."""
+    epsilon = getattr(run.agent, "epsilon", None)
+    if epsilon is None or getattr(run.agent, "noisy", False):
+        return ""
+    highest = max(epsilon.start, epsilon.end) if isinstance(epsilon, Ramp) else epsilon
+    return "" if highest else "epsilon 0 without noisy layers never explores: set epsilon, such as 1.0:0.05:10000"
+
+
 def agent_name(config: Any) -> str:
     """The name an agent config goes by."""
     return str(agents.name_of(config))

@@ -51,7 +51,25 @@ def apply_settings(config: T, settings: Iterable[str]) -> T:
             raise InputError(f"{path} is a group of fields: set one of them, such as {inner}={_example(held)}")
         else:
             changes[path] = _parse(text, annotation, path)
-    return _rebuild(config, changes, "")
+    new = _rebuild(config, changes, "")
+    _refuse_idle(new, changes)
+    return new
+
+
+def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
+    """Raises InputError for a changed field that means nothing because the switch beside it (`SWITCHES`) is off."""
+    for path in changes:
+        owner = config
+        *groups, name = path.split(".")
+        for group in groups:
+            owner = getattr(owner, group)
+        switch = getattr(owner, "SWITCHES", {}).get(name)
+        if switch is None or getattr(owner, switch) not in (False, "none"):
+            continue
+        default = next(f.default for f in dataclasses.fields(owner) if f.name == name)
+        if getattr(owner, name) != default:
+            beside = ".".join([*groups, switch])
+            raise InputError(f"{path} has no effect while {beside} is {_example(getattr(owner, switch))}: set both")
 
 
 def field_names(config: Any) -> list[str]:
@@ -98,9 +116,15 @@ def _find(name: str, fields: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
 
 
 def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
-    """Nearest by the whole name first, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`."""
+    """Nearest by the whole name first, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`.
+
+    The field of another agent is called that, not a misspelling.
+    """
     fields = list(fields)
     last = name.rsplit(".", 1)[-1]
+    owners = [a for a in agents.REGISTRY if any(f.name == last for f in dataclasses.fields(agents.load(a).Config))]
+    if owners and any(path.startswith("agent.") for path in fields):
+        return InputError(f"unknown field {name!r} of this agent: it belongs to {', '.join(owners)}")
     tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
     near = near or [tails[t] for t in difflib.get_close_matches(last, tails, n=1, cutoff=0.6)]

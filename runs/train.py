@@ -36,7 +36,7 @@ from runs.evaluate import Score, pick_device, play_games
 from runs.folder import RECENT, RunFolder, default_name, read_jsonl
 from runs.folder import resolve as locate
 from runs.progress import Progress
-from runs.recipe import Run, describe, from_run_json
+from runs.recipe import Run, describe, doubt, from_run_json
 from runs.recipe import resolve as resolve_recipe
 
 RUNS_MAIN = str(Path("runs", "__main__.py"))
@@ -183,6 +183,8 @@ class Session:
         keep_freed_memory()
         if self.run.threads:
             torch.set_num_threads(self.run.threads)
+        if not self.quiet and doubt(self.run):
+            print(doubt(self.run), file=sys.stderr)
         try:
             with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
                 if self.step < self.run.steps:

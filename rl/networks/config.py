@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from rl.errors import InputError, unknown
 
@@ -16,6 +16,9 @@ ENCODERS = ("auto", "mlp", "nature", "nips", "impala", "board")
 @dataclass(frozen=True)
 class NetConfig:
     """Encoder and core of an agent's network; heads belong to the agent."""
+
+    SWITCHES: ClassVar[dict[str, str]] = {"core_size": "core"}
+    """Fields that mean something only while another one is on."""
 
     encoder: str = "auto"
     """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, or your own `module:Class`."""

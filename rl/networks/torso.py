@@ -24,11 +24,11 @@ class Encoder(nn.Module):
     def __init__(self, spec: EnvSpec, config: NetConfig, stack: int = 1) -> None:
         super().__init__()
         kinds = {name: stem_kind(leaf, config.encoder) for name, leaf in spec.obs.items()}
+        if config.encoder in CNNS and config.encoder not in kinds.values():
+            raise InputError(f"encoder {config.encoder!r} reads pictures and {spec.id} shows none: use 'auto' or 'mlp'")
         for field in ("width", "spectral_norm", "max_pool"):
             if getattr(config, field) != getattr(NetConfig, field) and "impala" not in kinds.values():
                 raise InputError(f"{field} is a field of encoder 'impala': set encoder='impala' or leave it out")
-        if config.encoder in CNNS and config.encoder not in kinds.values():
-            raise InputError(f"encoder {config.encoder!r} reads pictures and {spec.id} shows none: use 'auto' or 'mlp'")
         stems = {name: build_stem(spec.obs[name], kind, stack, config) for name, kind in kinds.items()}
         # Not keyed by leaf name, which may hold characters that a module's name may not.
         self.names = tuple(stems)

@@ -146,11 +146,20 @@ def test_memory_starts_every_episode_at_zero_and_learns_from_the_stored_state(co
 
 
 def test_recurrent_minibatches_are_whole_environments() -> None:
-    agent = make(num_envs=4, net=NetConfig(hidden=(8,), core="gru", core_size=5), rollout=3, minibatches=8)
+    agent = make(num_envs=4, net=NetConfig(hidden=(8,), core="gru", core_size=5), rollout=3, minibatches=4)
     rows = play(agent, *(row([0, 1, 2, 3], reward=[1.0, 2.0, 3.0, 4.0], first=t == 0) for t in range(4)))
     batches = list(agent.batches(rows))
     assert [b.action.shape for b in batches] == [(3, 1)] * 4
     assert sorted(b.target[-1, 0].item() for b in batches) == sorted(rows.target[-1].tolist())
+
+
+def test_more_minibatches_than_there_are_parts_are_refused() -> None:
+    gru = NetConfig(hidden=(8,), core="gru", core_size=5)
+    with pytest.raises(InputError, match="minibatches 7 is more than the rows of a rollout, 6: set fewer"):
+        make(num_envs=2, rollout=3, minibatches=7)
+    with pytest.raises(InputError, match="minibatches 3 is more than the environments, 2, whose memories are not"):
+        make(num_envs=2, net=gru, rollout=3, minibatches=3)
+    assert make(num_envs=2, rollout=3, minibatches=6) and make(num_envs=2, net=gru, rollout=3, minibatches=2)
 
 
 def test_dueling_changes_the_head() -> None:

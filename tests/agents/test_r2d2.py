@@ -292,6 +292,7 @@ def test_many_environments_learn_no_debt_from_a_handful_of_sequences() -> None:
         ({"priority_mix": 2.0}, r"priority_mix must lie in \[0, 1\]"),
         ({"rescale_eps": 0.0}, "rescale_eps must be above 0"),
         ({"munchausen": True}, "switch one of them off"),
+        ({"buffer_size": 60}, "buffer_size 60 is less than a sequence of 61 rows with its burn-in"),
     ],
 )
 def test_bad_fields_are_refused_in_one_line(fields: dict[str, Any], message: str) -> None:

@@ -345,6 +345,7 @@ def test_your_own_encoder_takes_any_leading_dimensions_and_a_core() -> None:
         ({"width": 0}, "width must be an integer of at least 1, got 0"),
         ({"max_pool": -1}, "max_pool must be an integer of at least 0, got -1"),
         ({"encoder": "nature"}, "encoder 'nature' reads pictures and Test-v0 shows none: use 'auto' or 'mlp'"),
+        ({"encoder": "impala", "width": 2}, "encoder 'impala' reads pictures and Test-v0 shows none"),
         ({"width": 2}, "width is a field of encoder 'impala'"),
         ({"spectral_norm": True}, "spectral_norm is a field of encoder 'impala'"),
         ({"max_pool": 6}, "max_pool is a field of encoder 'impala'"),

@@ -11,7 +11,7 @@ import pytest
 from envs.arcade import GAMES
 from rl.errors import InputError
 from runs.listing import AIM, RECIPES, recipe_names
-from runs.recipe import agent_name, resolve
+from runs.recipe import agent_name, doubt, resolve
 from runs.record import RESULTS, fingerprint, read_results, recorded_line, write_line
 from runs.settings import from_json, to_json
 
@@ -103,6 +103,49 @@ def test_a_preset_s_fields_change_together_with_the_budget() -> None:
     assert (run.steps, run.agent.learning_starts, run.agent.noisy) == (400, 100, True)
     with pytest.raises(InputError, match="learning_starts 1000 is not below the budget of 400 steps"):
         resolve("CartPole-v1", agent="rainbow", steps=400)
+
+
+@pytest.mark.parametrize(
+    ("agent", "field", "switch"),
+    [
+        ("dqn", "priority_exponent=0.9", "prioritized"),
+        ("c51", "importance=0.9", "prioritized"),
+        ("qrdqn", "noisy_sigma=0.1", "noisy"),
+        ("iqn", "munchausen_tau=0.3", "munchausen"),
+        ("r2d2", "priority_mix=0.5", "prioritized"),
+        ("r2d2", "munchausen_low=-2", "munchausen"),
+        ("drqn", "rescale_eps=0.1", "rescale"),
+        ("pqn", "net.core_size=64", "net.core"),
+        ("ppo", "core_size=64", "net.core"),
+    ],
+)
+def test_a_field_whose_switch_is_off_is_refused_and_honoured_with_it(agent: str, field: str, switch: str) -> None:
+    with pytest.raises(InputError, match=rf"has no effect while agent\.{switch} is (false|none): set both"):
+        resolve("CartPole-v1", agent=agent, settings=[field])
+    on = {"net.core": "net.core=gru", "munchausen": "munchausen=true"}.get(switch, f"{switch}=true")
+    rest = ["rescale=false"] if agent == "r2d2" and switch == "munchausen" else []
+    assert resolve("CartPole-v1", agent=agent, settings=[field, on, *rest])
+
+
+def test_switching_off_what_a_preset_has_leaves_its_other_fields_alone() -> None:
+    run = resolve("CartPole-v1", agent="rainbow", settings=["prioritized=false", "priority_exponent=0.6"])
+    assert run.agent.priority_exponent == 0.6  # the default: nothing is asked for
+
+
+def test_a_greedy_learner_is_doubted_and_no_other() -> None:
+    assert doubt(resolve("CartPole-v1", agent="rainbow", settings=["noisy=false"])).startswith(
+        "epsilon 0 without noisy"
+    )
+    assert doubt(resolve("CartPole-v1", agent="dqn", settings=["epsilon=0:0:100"]))
+    for agent in ("rainbow", "dqn", "pqn", "ppo"):
+        assert doubt(resolve("CartPole-v1", agent=agent)) == ""
+
+
+def test_the_field_of_another_agent_is_called_that() -> None:
+    with pytest.raises(InputError, match="unknown field 'v_min' of this agent: it belongs to c51"):
+        resolve("CartPole-v1", agent="dqn", settings=["v_min=-10"])
+    with pytest.raises(InputError, match="fields stand apart from the name 'rainbow', as --set noisy=false"):
+        resolve("CartPole-v1", agent="rainbow:noisy=false")
 
 
 def test_a_budget_given_twice_is_one_line() -> None:
