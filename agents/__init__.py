@@ -40,7 +40,7 @@ def load(name: str) -> Any:
     from rl.errors import InputError, unknown
 
     head, _, fields = name.partition(":")
-    if head in names() and "=" in fields:
+    if "=" in fields and head in names():
         raise InputError(f"agent {name!r}: fields stand apart from the name {head!r}, as --set {fields.split(':')[0]}")
     where = REGISTRY.get(name) or (name if ":" in name else _entry_points().get(name))
     if where is None:

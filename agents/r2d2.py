@@ -102,9 +102,9 @@ class R2D2(ValueAgent):
 
     @property
     def learning_starts(self) -> int:
-        """As the config says, but not before every environment has shown a sequence: no updates in debt."""
+        """As the config says, but not long before every environment has shown a sequence: no updates in debt."""
         c = self.config
-        return max(c.learning_starts, self.num_envs * (c.burn_in + c.length))
+        return max(c.learning_starts, self.num_envs * (c.burn_in + c.length - 1))
 
     # sequences
 

@@ -435,12 +435,10 @@ class ValueAgent(ValuePlayer):
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 
     def update(self) -> Metrics | None:
-        c = self.config
-        if self.step < self.learning_starts or not crossed(self._before, self.step, c.update_every):
+        c, starts = self.config, self.learning_starts
+        if self.step < starts or not crossed(self._before, self.step, c.update_every):
             return None
-        counted = (
-            self.step // c.update_every - self.learning_starts // c.update_every
-        )  # whole bursts, the first one too
+        counted = self.step // c.update_every - starts // c.update_every  # whole bursts, the first one too
         metrics = None
         for _ in range(int(c.replay_ratio * c.update_every * counted) - self.updates):
             sampled = self.sample()

@@ -394,8 +394,8 @@ def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
     _refuse_other_task(c, changed, run, task.steps)
-    note += f"; {doubt(changed)}" if doubt(changed) else ""
-    return stretched(changed, usual), note, unmapped
+    notes = [note, line] if (line := doubt(changed)) else [note]
+    return stretched(changed, usual), "; ".join(notes), unmapped
 
 
 _OF_THE_TASK = ("env", "seed", "eval_every", "eval_episodes", "eval_sample", "eval_max_steps", "threads")

@@ -123,7 +123,7 @@ def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
     fields = list(fields)
     last = name.rsplit(".", 1)[-1]
     owners = [a for a in agents.REGISTRY if any(f.name == last for f in dataclasses.fields(agents.load(a).Config))]
-    if owners and any(path.startswith("agent.") for path in fields):
+    if owners and "agent" in fields and name.rpartition(".")[0] in ("", "agent"):
         return InputError(f"unknown field {name!r} of this agent: it belongs to {', '.join(owners)}")
     tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)

@@ -183,8 +183,8 @@ class Session:
         keep_freed_memory()
         if self.run.threads:
             torch.set_num_threads(self.run.threads)
-        if not self.quiet and doubt(self.run):
-            print(doubt(self.run), file=sys.stderr)
+        if not self.quiet and (line := doubt(self.run)):
+            print(line, file=sys.stderr)
         try:
             with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
                 if self.step < self.run.steps:

@@ -1,4 +1,4 @@
-"""Rainbow lands the lunar module within 100,000 steps: C51, double, dueling, noisy, prioritized, three steps.
+"""Rainbow on LunarLander, 100,000 steps: C51, double, dueling, noisy, prioritized, three steps. Untuned.
 
 No published figure at this budget; our DQN is the bar. Some minutes on a laptop.
 

@@ -265,14 +265,14 @@ def test_updates_wait_for_a_complete_sequence_and_set_its_priority() -> None:
         agent.observe(ts)
         losses.append(agent.update() is not None)
         agent.act(ts)
-    assert losses == [False] * 7 + [True] * 5
+    assert losses == [False] * 6 + [True] * 6
     leaves = agent.replay._tree.values  # type: ignore[union-attr]
     assert set(np.flatnonzero(leaves)) == {0, 3} and leaves[0] != 1.0
 
 
 def test_many_environments_learn_no_debt_from_a_handful_of_sequences() -> None:
     agent = make(num_envs=16, replay_ratio=0.25, update_every=16)
-    assert agent.learning_starts == 16 * 6
+    assert agent.learning_starts == 16 * 5
     bursts = []
     for t in range(12):
         ts = row([t % STATES] * 16, reward=1.0, first=t == 0)
@@ -281,7 +281,7 @@ def test_many_environments_learn_no_debt_from_a_handful_of_sequences() -> None:
         agent.update()
         bursts.append(agent.updates - before)
         agent.act(ts)
-    assert bursts == [0] * 7 + [4] * 5
+    assert bursts == [0] * 6 + [4] * 6
 
 
 @pytest.mark.parametrize(
