@@ -350,9 +350,13 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_set(p)
     _add_json(p)
 
-    p = verb("list", _list, "list recipes, agents and environments", _show_list)
-    kinds = ("recipes", "agents", "envs")
-    p.add_argument("what", type=_one_of(*kinds), nargs="?", metavar="|".join(kinds))
+    p = verb("list", _list, "list recipes, agents and environments, or the fields of one", _show_list)
+    p.add_argument(
+        "what",
+        nargs="?",
+        metavar="recipes|agents|envs|AGENT|RECIPE",
+        help="of an agent or a recipe every field that --set can change, its value and its meaning",
+    )
     _add_json(p)
 
     p = verb("doctor", _doctor, "check the installation", _show_doctor)
@@ -366,7 +370,8 @@ def _add_set(p: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="any field of run, agent or environment: agent.lr=3e-4, hidden=256x256, epsilon=1.0:0.05:20000",
+        help="any field of run, agent or environment: agent.lr=3e-4, hidden=256x256, epsilon=1.0:0.05:20000; "
+        "`rl list RECIPE` explains them",
     )
 
 
@@ -552,6 +557,9 @@ def _show_list(r: dict[str, Any]) -> None:
         if kind == "envs":
             _show_families(entries)
             continue
+        if kind == "fields":
+            _show_fields(entries)
+            continue
         width = max((len(name) for name in entries), default=0)
         for name, words in entries.items():
             print(f"  {name:{width}}  {words}".rstrip())
@@ -562,6 +570,13 @@ def _show_families(envs: dict[str, str]) -> None:
         print(f"  {family}")
         names = "  ".join(name for name, of in envs.items() if of == family)
         print(textwrap.fill(names, 100, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))
+
+
+def _show_fields(fields: dict[str, dict[str, str]]) -> None:
+    width = max(len(f"{name}={field['value']}") for name, field in fields.items() if len(field["value"]) < 30)
+    for name, field in fields.items():
+        head = f"{name}={field['value']}"
+        print(f"  {head:{width}}  {field['meaning']}".rstrip())
 
 
 def _show_records(r: dict[str, Any]) -> None:

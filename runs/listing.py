@@ -1,4 +1,7 @@
-"""What there is to train: recipes, agents, environments. Read from the files, so that none of them is run."""
+"""What there is to train: recipes, agents, environments. Read from the files, so that none of them is run.
+
+And the fields that `--set` can change, of one agent or one recipe.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,33 @@ PROBES = "Probe: tiny, for tests, their values are known"
 
 
 def listing(what: str | None = None) -> dict[str, Any]:
-    """For each kind (or for `what` alone: recipes, agents or envs) the names, each with a few words."""
+    """For each kind (or for `what` alone: recipes, agents or envs) the names, each with a few words.
+
+    Of an agent or a RECIPE its `fields`. Raises InputError where `what` is none of these.
+    """
     kinds = {"recipes": recipes, "agents": agents, "envs": environments}
-    return {kind: find() for kind, find in kinds.items() if what in (None, kind)}
+    if what is None or what in kinds:
+        return {kind: find() for kind, find in kinds.items() if what in (None, kind)}
+    return {"fields": fields(what)}
+
+
+def fields(name: str) -> dict[str, dict[str, Any]]:
+    """Dotted name -> `value`, `accepts` and `meaning` of each field of an agent, a `module:Class` or a RECIPE.
+
+    Raises InputError for a name that is none of them.
+    """
+    import agents as players
+    import envs
+    from rl.errors import unknown
+    from runs.recipe import resolve
+    from runs.settings import explain
+
+    if name in players.names() or ":" in name:
+        return explain(players.config(name), "agent.")
+    known = [*recipe_names(), *players.names(), "recipes", "agents", "envs"]
+    if Path(name).suffix not in (".py", ".json") and not Path(name).is_dir() and name not in [*known, *envs.ids()]:
+        raise unknown("value", name, known)
+    return explain(resolve(name))
 
 
 def recipe_names() -> list[str]:

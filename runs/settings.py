@@ -6,11 +6,15 @@ checked by the dataclass itself when the changed tree is built.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
+import inspect
+import itertools
 import json
 import math
 import pathlib
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -75,6 +79,48 @@ def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
 def field_names(config: Any) -> list[str]:
     """The dotted name of every field that `--set` can change."""
     return list(_fields(config))
+
+
+def explain(config: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Dotted name -> `value` and `accepts`, as words for `--set`, and `meaning`, the text below the field in its class.
+
+    Groups are left out, what they hold is in.
+    """
+    said: dict[str, dict[str, Any]] = {}
+    hints, texts = typing.get_type_hints(type(config)), _texts(type(config))
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if _group(value):
+            said |= explain(value, f"{prefix}{f.name}.")
+        elif f.init:
+            meaning = " ".join(texts.get(f.name, "").split())
+            said[prefix + f.name] = {"value": _written(value), "accepts": describe(hints[f.name]), "meaning": meaning}
+    return said
+
+
+def _texts(cls: type) -> dict[str, str]:
+    """The string below each field of a class and of those it inherits from, where their source is at hand."""
+    texts: dict[str, str] = {}
+    for owner in reversed(cls.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+        except (OSError, TypeError, SyntaxError):  # built in, or written at a prompt
+            continue
+        body = getattr(tree.body[0], "body", [])
+        for field, below in itertools.pairwise(body):
+            words = getattr(below, "value", None)
+            if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Constant) and isinstance(words.value, str):
+                texts[ast.unparse(field.target)] = words.value
+    return texts
+
+
+def _written(value: Any) -> str:
+    """A value as `--set` reads it."""
+    if isinstance(value, Ramp):
+        return f"{value.start}:{value.end}:{value.steps}"
+    if isinstance(value, tuple) and all(isinstance(item, (int, float)) for item in value):
+        return "x".join(map(str, value)) or "()"
+    return json.dumps(to_json(value)) if isinstance(value, (tuple, list, Mapping)) else _example(value)
 
 
 def _group(value: Any) -> bool:

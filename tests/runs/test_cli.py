@@ -308,6 +308,19 @@ def test_list_agents_shows_the_registry():
     assert all(f"  {name} " in done.stdout for name in agents.REGISTRY)
 
 
+def test_list_of_an_agent_or_a_recipe_shows_its_fields_with_their_meaning():
+    done = rl("list", "rainbow")
+    assert done.returncode == 0, done.stderr
+    assert "  agent.n_step=3  " in done.stdout
+    assert "Longest window of rewards before the bootstrap." in done.stdout
+    fields = json.loads(rl("list", "cartpole_dqn", "--json").stdout)["fields"]
+    assert fields["steps"] == {
+        "value": "50000",
+        "accepts": "a whole number",
+        "meaning": "Budget in counted steps, over all environments.",
+    }
+
+
 def test_doctor_reports_where_the_four_packages_come_from():
     done = rl("doctor", "--json")
     assert done.returncode == 0, done.stderr

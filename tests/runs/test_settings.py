@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import agents
 from rl.errors import InputError
 from rl.schedules import Ramp
-from runs.settings import apply_settings, field_names, from_json, to_json
+from runs.recipe import Run
+from runs.settings import apply_settings, explain, field_names, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -262,3 +263,36 @@ def test_a_run_json_that_was_edited_wrongly_is_one_line(change, words):
     with pytest.raises(InputError, match=words) as caught:
         from_json(Match, {**to_json(Match()), **change})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", agents.names())
+def test_every_field_is_explained_and_its_value_is_written_as_it_is_read(name):
+    run = Run(env="CartPole-v1", agent=agents.config(name), steps=10**9)
+    told = explain(run)
+    groups = {path.rpartition(".")[0] for path in field_names(run)}
+    assert set(told) == set(field_names(run)) - groups - {"agent"}
+    assert [path for path, field in told.items() if not field["meaning"]] == []
+    others = Run(env="Acrobot-v1", agent=agents.config(name), steps=10**9 + 1)
+    assert apply_settings(others, [f"{path}={field['value']}" for path, field in told.items()]) == run
+
+
+def test_a_field_is_explained_by_the_nearest_class_that_says_it():
+    @dataclass(frozen=True)
+    class Base:
+        a: int = 1
+        """Of the base."""
+        b: int = 2
+        """Of the base
+        too."""
+
+    @dataclass(frozen=True)
+    class Own(Base):
+        a: int = 3
+        """Its own."""
+        c: tuple[int, ...] = (4, 5)
+
+    assert explain(Own()) == {
+        "a": {"value": "3", "accepts": "a whole number", "meaning": "Its own."},
+        "b": {"value": "2", "accepts": "a whole number", "meaning": "Of the base too."},
+        "c": {"value": "4x5", "accepts": "numbers joined by x, such as 256x256", "meaning": ""},
+    }
