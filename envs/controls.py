@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import gymnasium
 import numpy as np
@@ -127,6 +127,10 @@ def controls(spec: EnvSpec) -> Controls:
     if name in _TURNS and len(_TURNS[name]) == count:
         held = tuple(frozenset((b,)) for b in _TURNS[name])
         return Controls(_TURN_NAMES.get(name, _TURNS[name]), 0.0, held, None)
+    if spec.id.startswith("Memory/"):
+        from envs.cards import card_names
+
+        return replace(_numbered(card_names(count), count, 0.0), rest=None)
     if name in _DISCRETE and len(_DISCRETE[name][1]) == count:
         names, held_names, rest = _DISCRETE[name]
         return Controls(names, fps, tuple(frozenset((b,) if b else ()) for b in held_names), rest)

@@ -66,15 +66,16 @@ class RememberCue(gymnasium.Env[np.ndarray, np.int64]):
     zeros. Actions before that are ignored. An episode has delay + 1 steps; guessing returns 1 / cues on average.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
 
     def __init__(self, delay: int = 50, cues: int = 2, render_mode: str | None = None) -> None:
         if delay < 1 or cues < 2:
             raise ValueError(f"delay must be at least 1 and cues at least 2, got {delay} and {cues}")
+        self.render_mode = render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (cues + 1,), np.float32)
         self.action_space = spaces.Discrete(cues)
         self._delay, self._cues = delay, cues
-        self._t = self._cue = 0
+        self._t = self._cue = self._said = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -85,7 +86,8 @@ class RememberCue(gymnasium.Env[np.ndarray, np.int64]):
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         over = self._t == self._delay
-        reward = float(over and int(action) == self._cue)
+        self._said = int(action)
+        reward = float(over and self._said == self._cue)
         self._t += 1
         return self._observe(), reward, over, False, {}
 
@@ -97,6 +99,23 @@ class RememberCue(gymnasium.Env[np.ndarray, np.int64]):
             observation[-1] = 1.0
         return observation
 
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        """What is to be seen now as uint8 [360, 480, 3]: the cue only while it is shown, and after the answer."""
+        if self.render_mode is None:
+            return None
+        from envs.cards import Table, draw
+
+        over = self._t > self._delay
+        table = Table(
+            title="Remember the cue",
+            card=self._cue if self._t == 0 or over else None,
+            asks=self._t == self._delay,
+            answer=(self._said, self._cue) if over else None,
+            score=f"step {min(self._t, self._delay)} of {self._delay}",
+            gone=min(1.0, self._t / self._delay),
+        )
+        return draw(table, self._cues)
+
 
 class RepeatPrevious(gymnasium.Env[np.ndarray, np.int64]):
     """Each step shows one of `symbols`, one-hot; the action must be the one shown `k` steps ago.
@@ -105,26 +124,29 @@ class RepeatPrevious(gymnasium.Env[np.ndarray, np.int64]):
     answers. Truncated after `length` steps, since nothing in the task ends there (compare POPGym, Morad et al. 2023).
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 4}
 
     def __init__(self, k: int = 4, symbols: int = 4, length: int = 100, render_mode: str | None = None) -> None:
         if not 0 <= k < length or symbols < 2:
             raise ValueError(f"k must be in [0, length) and symbols at least 2, got {k}, {length} and {symbols}")
+        self.render_mode = render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (symbols,), np.float32)
         self.action_space = spaces.Discrete(symbols)
         self._k, self._symbols, self._length = k, symbols, length
         self._shown: list[int] = []
+        self._said: list[int] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         super().reset(seed=seed)
-        self._shown = []
+        self._shown, self._said = [], []
         return self._show(), {}
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         t = len(self._shown) - 1
-        right = t >= self._k and int(action) == self._shown[t - self._k]
+        self._said.append(int(action))
+        right = t >= self._k and self._said[t] == self._shown[t - self._k]
         observation = self._show()
         return observation, right / (self._length - self._k), False, t + 1 == self._length, {}
 
@@ -133,3 +155,21 @@ class RepeatPrevious(gymnasium.Env[np.ndarray, np.int64]):
         observation = np.zeros(self._symbols, np.float32)
         observation[self._shown[-1]] = 1.0
         return observation
+
+    def render(self) -> np.ndarray | None:  # type: ignore[override]
+        """The symbol shown now and the last answer beside the right one, as uint8 [360, 480, 3]."""
+        if self.render_mode is None:
+            return None
+        from envs.cards import Table, draw
+
+        t = len(self._said)
+        answers = list(zip(self._said[self._k :], self._shown))
+        table = Table(
+            title="What was it before?" if self._k == 1 else f"What was it {self._k} cards ago?",
+            card=self._shown[t],
+            asks=self._k <= t < self._length,
+            answer=answers[-1] if answers else None,
+            score=f"{sum(named == right for named, right in answers)} of {len(answers)} right" if answers else "",
+            gone=t / self._length,
+        )
+        return draw(table, self._symbols)

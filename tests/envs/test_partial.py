@@ -118,3 +118,41 @@ def test_the_target_probe_pays_zero_for_the_target():
 def test_every_registered_id_can_be_made(id):
     row = envs.make(id).reset()
     assert row.first.all()
+
+
+def pictures(id: str, seed: int, actions: list[int], **options: int) -> list[np.ndarray]:
+    env = envs.make(id, config=EnvConfig(options=options), seed=seed, render=True)
+    env.reset()
+    shown = [env.render()[0]]
+    for action in actions:
+        env.step(np.array([action]))
+        shown.append(env.render()[0])
+    return shown
+
+
+def test_pictures_of_remember_the_cue_show_it_first_and_last_and_never_between():
+    games = {}
+    for seed in range(20):
+        env = envs.make("Memory/RememberCue-v0", config=EnvConfig(options={"delay": 3}), seed=seed)
+        games[int(env.reset().obs["obs"][0].argmax())] = pictures("Memory/RememberCue-v0", seed, [0] * 4, delay=3)
+    assert set(games) == {0, 1}
+    same = [bool((a == b).all()) for a, b in zip(games[0], games[1])]
+    assert same == [False, True, True, True, False]
+    assert all(picture.dtype == np.uint8 and picture.shape == (360, 480, 3) for picture in games[0])
+
+
+def test_pictures_of_repeat_previous_show_the_card_and_judge_the_last_answer():
+    actions = pictures("Memory/RepeatPrevious-v0", 0, [0, 0, 0], k=1, length=6)
+    others = pictures("Memory/RepeatPrevious-v0", 0, [1, 1, 1], k=1, length=6)
+    assert [bool((a == b).all()) for a, b in zip(actions, others)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("id", "names"), [("Memory/RememberCue-v0", ("A", "B")), ("Memory/RepeatPrevious-v0", ("A", "B", "C", "D"))]
+)
+def test_a_person_plays_the_memory_tasks_turn_by_turn_and_names_cards_by_number(id, names):
+    from envs.controls import controls
+
+    keys = controls(envs.spec(id))
+    assert (keys.names, keys.fps, keys.rest) == (names, 0.0, None)
+    assert [keys.action([str(k + 1)]) for k in range(len(names))] == list(range(len(names)))
