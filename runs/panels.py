@@ -458,7 +458,7 @@ def number(value: float, span: float) -> str:
     if not math.isfinite(value) or abs(value) >= 1e6:
         return f"{value:.3g}"
     digits = 2 if not 0 < span < math.inf else max(0, min(4, 2 - math.floor(math.log10(span) + 1e-9)))
-    return f"{value:.{digits}f}"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before a zero
 
 
 def _card(canvas: Canvas, unit: float, title: str = "") -> None:

@@ -146,5 +146,6 @@ def test_quantiles_become_a_histogram():
 def test_numbers_have_the_digits_that_tell_them_apart():
     assert number(100.7356, 0.004) == "100.7356"
     assert number(3.0, 50.0) == "3.0"
+    assert number(-0.001, 1.0) == "0.00"
     assert number(1.5, 3.0) == "1.50"
     assert number(2e7, 1.0) == "2e+07"
