@@ -76,6 +76,13 @@ def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
             raise InputError(f"{path} has no effect while {beside} is {_example(getattr(owner, switch))}: set both")
 
 
+def differences(config: Any, other: Any) -> dict[str, tuple[str, str]]:
+    """Dotted name -> both values in words, of each field in which two configs differ; "-" where one lacks the field."""
+    both = [{path: _written(v) for path, (_, v) in _fields(c).items() if not _group(v)} for c in (config, other)]
+    pairs = {path: (both[0].get(path, "-"), both[1].get(path, "-")) for path in {**both[0], **both[1]}}
+    return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
+
+
 def field_names(config: Any) -> list[str]:
     """The dotted name of every field that `--set` can change."""
     return list(_fields(config))

@@ -38,6 +38,7 @@ from runs.folder import resolve as locate
 from runs.progress import Progress
 from runs.recipe import Run, describe, doubt, from_run_json
 from runs.recipe import resolve as resolve_recipe
+from runs.settings import differences, from_json
 
 RUNS_MAIN = str(Path("runs", "__main__.py"))
 """What `python -m runs` calls itself."""
@@ -116,6 +117,7 @@ def resume(
     with RunFolder.open(found.run) as folder:
         info, manifest, done = folder.read_info(), found.manifest, found.manifest["step"]
         before = from_run_json(found.run / "run.json")
+        _refuse_another(before, from_json(Run, manifest["extra"]["recipe"]), found.checkpoint)
         total = before.steps if steps is None else steps
         if total < done or (total == done and evaluated(found.run, done)):
             raise InputError(
@@ -142,6 +144,30 @@ def resume(
             return session.go()
         finally:
             env.close()
+
+
+FREE = (
+    "steps",
+    "eval_every",
+    "eval_episodes",
+    "eval_sample",
+    "eval_max_steps",
+    "save_every",
+    "log_every",
+    "video_every",
+)
+"""Fields of a run on which neither its rows nor its updates depend."""
+
+
+def _refuse_another(run: Run, saved: Run, place: Path) -> None:
+    """Raises InputError where run.json was changed into another run than the one that `place` holds."""
+    names = (agents.name_of(run.agent), agents.name_of(saved.agent))
+    changed = {"agent": names} if names[0] != names[1] else differences(run, saved)
+    for path, (now, then) in changed.items():
+        if path not in FREE:
+            raise InputError(
+                f"run.json has {path}={now}, {place.name} was made with {then}: put that back, or `rl train run.json`"
+            )
 
 
 def _tracker(

@@ -152,6 +152,33 @@ def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path, capsy
     assert_equal(final_state(tmp_path / "again"), whole)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("gamma", 0.9, r"run.json has agent.gamma=0.9, step-000000060 was made with 0.99: put that back, or `rl train"),
+        ("net", {"hidden": [8]}, "run.json has agent.net.hidden=8, step-000000060 was made with "),
+        ("name", "qrdqn", "run.json has agent=qrdqn, step-000000060 was made with dqn"),
+    ],
+)
+def test_another_run_in_run_json_is_refused_and_a_rhythm_is_not(
+    tmp_path: Path, field: str, value: Any, message: str
+) -> None:
+    train(run_of("CartPole-v1", 1, steps=60), out=tmp_path / "run")
+    place = tmp_path / "run" / "run.json"
+    text = place.read_text()
+    info = json.loads(text)
+    info["recipe"]["agent"][field] = value
+    if field == "name":
+        del info["recipe"]["agent"]["huber"]
+    place.write_text(json.dumps(info))
+    with pytest.raises(InputError, match=message):
+        resume(tmp_path / "run", steps=80)
+    info = json.loads(text)
+    info["recipe"] |= {"log_every": 7, "eval_episodes": 2}
+    place.write_text(json.dumps(info))
+    assert resume(tmp_path / "run", steps=80)["episodes"] == 2
+
+
 def test_a_run_stopped_in_its_final_evaluation_gets_it_when_it_is_resumed(tmp_path: Path, monkeypatch: Any) -> None:
     run = run_of("CartPole-v1", 2)
     train(run, out=tmp_path / "whole")
