@@ -107,11 +107,12 @@ JOINED = re.findall(
 @pytest.mark.parametrize("claim", JOINED, ids=[f"{claim[0]}-{claim[1]}" for claim in JOINED])
 def test_every_verdict_over_the_classic_tasks_is_that_of_the_comparison(claim: tuple[str, ...]) -> None:
     a, b, difference, low, high, verdict = claim
-    pairs = flat(analyse(read_comparison(RESULTS / "compare" / "classic-dqn")))["aggregate"]["pairs"]
+    place = RESULTS / "compare" / ("classic-ppo" if "ppo" in a else "classic-dqn")
+    pairs = flat(analyse(read_comparison(place)))["aggregate"]["pairs"]
     (pair,) = [p for p in pairs if (p["a"], p["b"]) == (a, b)]
     assert (pair["verdict"], pair["runs"]) == (verdict, 3)
     assert [f"{x:.2f}" for x in (pair["difference"], *pair["interval"])] == [difference, low, high]
 
 
 def test_there_are_such_verdicts() -> None:
-    assert len(JOINED) == 3
+    assert len(JOINED) == 5
