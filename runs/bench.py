@@ -9,7 +9,6 @@ that begins with `solved_` is the time our recipe and the RL Zoo's values in SB3
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import os
 import statistics
@@ -77,17 +76,24 @@ class Race:
     steps: int | None = None
     """Budget of both sides, the recipe's if left out."""
     every: int = 2_500
-    """Steps between evaluations, whose time is left out."""
+    """Steps between evaluations, whose time is left out; learning has started at the first of them."""
 
 
 RACES: dict[str, Race] = {
     "solved_cartpole": Race("cartpole_dqn", "dqn", 475.0),
+    "solved_acrobot": Race("acrobot_dqn", "dqn", -100.0),
+    "solved_mountaincar": Race("mountaincar_dqn", "dqn", -110.0),
     "solved_lunarlander": Race("lunarlander_dqn", "dqn", 200.0),
+    "solved_cartpole_ppo": Race("cartpole_ppo", "ppo", 475.0),
+    "solved_acrobot_ppo": Race("acrobot_ppo", "ppo", -100.0, every=20_000),
+    "solved_mountaincar_ppo": Race("mountaincar_ppo", "ppo", -110.0, every=20_000),
+    "solved_lunarlander_ppo": Race("lunarlander_ppo", "ppo", 200.0, every=20_000),
 }
+"""Solved is what Gymnasium's own `reward_threshold` says."""
 
 
 def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: bool = True) -> dict[str, Any]:
-    """Measures what is named, or everything: a list `results` of name, unit, ours, peer, ratio, repeats.
+    """Measures what is named, or all but the races: a list `results` of name, unit, ours, peer, ratio, repeats.
 
     `ours` and `peer` are medians, `ratio` is how many times better ours is (the median of the pairs), `repeats` holds
     every pair. Where SB3 has nothing to measure against, peer and ratio are None. A training also has `settings` and a
@@ -114,7 +120,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
             raise unknown("benchmark", name, everything)
     results: list[dict[str, Any]] = []
     try:
-        for name in names or everything:
+        for name in names or (name for name in everything if name not in RACES):
             for result in everything[name]():
                 results.append(result)
                 if not quiet:
@@ -199,7 +205,7 @@ def matched_run(duel: Duel) -> Any:
 
 
 def _race(name: str, race: Race, seeds: int) -> Iterator[dict[str, Any]]:
-    """Both sides with the recipe's budget, the same seeds and our evaluator, one after the other."""
+    """Both sides with the recipe's budget, the same seeds and our evaluator, in turns, each until it is there."""
     pairs = [
         (solved(our_curve(race, seed), race.passed), solved(peer_curve(race, seed), race.passed))
         for seed in range(seeds)
@@ -232,17 +238,28 @@ def _or_never(seconds: float) -> float | None:
 
 
 def our_curve(race: Race, seed: int) -> list[tuple[float, float]]:
-    """(seconds, score) of our recipe's evaluations."""
-    from runs.train import train
+    """(seconds, score) of our recipe at each evaluation: it ends there, and is resumed while it is not solved.
 
+    Rows of the last slot beyond an end, fewer than there are environments, are played but not learned from.
+    """
+    from runs.recipe import resolve
+    from runs.train import resume, train
+
+    settings = ("eval_episodes=20", "threads=1", "precision=fp32", "eval_every=0", "save_every=0")
+    run = resolve(race.recipe, steps=race.steps, seed=seed, settings=settings)
+    curve: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        settings = (f"eval_every={race.every}", "eval_episodes=20", "threads=1", "precision=fp32")
-        result = train(race.recipe, steps=race.steps, seed=seed, settings=settings, out=out, device="cpu")
-        lines = [json.loads(line) for line in (out / "evaluations.jsonl").read_text().splitlines()]
-    return [(line["seconds"], line["mean"]) for line in lines if line["step"] < result["steps"]] + [
-        (result["seconds"], result["mean"])
-    ]
+        for step in [*range(race.every, run.steps, race.every), run.steps]:
+            more = (
+                resume(out, steps=step, device="cpu")
+                if curve
+                else train(dataclasses.replace(run, steps=step), out=out, device="cpu")
+            )
+            curve.append((more["seconds"], more["mean"]))
+            if math.isfinite(solved(curve, race.passed)):
+                break
+    return curve
 
 
 def peer_curve(race: Race, seed: int) -> list[tuple[float, float]]:
@@ -259,8 +276,13 @@ def peer_curve(race: Race, seed: int) -> list[tuple[float, float]]:
 
     peer = build_peer("zoo", race.agent, envs.spec(run.env, run.env_config))
     steps = race.steps or run.steps
-    done = train_peer(peer, run.env, run.env_config, steps, seed, evaluate=play, eval_every=race.every)
-    return [(seconds, score) for _, seconds, score in done.curve] + [(done.seconds, play(done.agent))]
+
+    def enough(curve: list[tuple[int, float, float]]) -> bool:
+        return math.isfinite(solved([(seconds, score) for _, seconds, score in curve], race.passed))
+
+    done = train_peer(peer, run.env, run.env_config, steps, seed, evaluate=play, eval_every=race.every, enough=enough)
+    curve = [(seconds, score) for _, seconds, score in done.curve]
+    return curve if enough(done.curve) else [*curve, (done.seconds, play(done.agent))]
 
 
 def _updates(repeats: int) -> Iterator[dict[str, Any]]:

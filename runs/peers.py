@@ -466,8 +466,11 @@ def train_peer(
     evaluate: Callable[[PeerAgent], float] | None = None,
     eval_every: int = 0,
     eval_epsilon: float = 0.0,
+    enough: Callable[[list[tuple[int, float, float]]], bool] = lambda curve: False,
 ) -> Training:
     """Trains SB3 on our environment for exactly `steps` environment steps, `evaluate` called every `eval_every`.
+
+    It ends before that where the curve so far (step, seconds, score) is `enough`.
 
     The budget ends between slots: where it is no multiple of the environments' number, the slot that would exceed it
     is left out and `Training.steps` says what was taken. A rollout that ends with the budget is learned from.
@@ -529,6 +532,8 @@ def train_peer(
                     self.due = True
                     if not rollout_ends(model, agent.step):
                         self._evaluate()
+                if self.curve and enough(self.curve):
+                    return False
                 # SB3 ends by itself after the update; told to end at the rollout's last step it would leave that out
                 return bool(self.num_timesteps < whole or rollout_ends(model, whole))
 

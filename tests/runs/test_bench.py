@@ -3,6 +3,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
 
 from envs.arcade import GAMES
@@ -82,11 +83,30 @@ def test_a_race_counts_an_unsolved_seed_as_never(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("curve", [bench.our_curve, bench.peer_curve])
 def test_a_race_runs_both_sides_for_real(curve: Any) -> None:
-    points = curve(bench.Race("cartpole_dqn", "dqn", 475.0, every=500, steps=1_250), 0)
-    assert len(points) == 3  # after 500, 1,000 and 1,250 steps
+    points = curve(bench.Race("cartpole_dqn", "dqn", 475.0, every=1_100, steps=2_500), 0)
+    assert len(points) == 3  # after 1,100, 2,200 and 2,500 steps
     seconds = [s for s, _ in points]
     assert 0 < seconds[0] < seconds[1] < seconds[2]
     assert all(score >= 8 for _, score in points)
+
+
+@pytest.mark.parametrize("curve", [bench.our_curve, bench.peer_curve])
+def test_a_race_ends_where_it_is_solved(curve: Any) -> None:
+    assert len(curve(bench.Race("cartpole_dqn", "dqn", 5.0, every=1_100, steps=10_000), 0)) == 2  # the second in a row
+
+
+@pytest.mark.parametrize("race", bench.RACES.values(), ids=bench.RACES)
+def test_a_race_is_to_the_score_that_gymnasium_calls_solved(race: bench.Race) -> None:
+    run = resolve(race.recipe)
+    assert gymnasium.spec(run.env).reward_threshold == race.passed
+    assert getattr(run.agent, "learning_starts", 0) < race.every < run.steps
+
+
+def test_a_bench_without_names_leaves_the_races_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_training", "_updates", "_replay", "_sampling", "_arcade", "_viewer", "_watcher"):
+        monkeypatch.setattr(bench, name, lambda *_: iter(()))
+    monkeypatch.setattr(bench, "_race", lambda *_: 1 / 0)
+    assert bench.bench()["results"] == []
 
 
 def test_a_watchers_cost_is_measured_in_turns_with_the_training_alone(
