@@ -95,8 +95,8 @@ RACES: dict[str, Race] = {
 def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: bool = True) -> dict[str, Any]:
     """Measures what is named, or all but the races: a list `results` of name, unit, ours, peer, ratio, repeats.
 
-    `ours` and `peer` are medians, `ratio` is how many times better ours is (the median of the pairs), `repeats` holds
-    every pair. Where SB3 has nothing to measure against, peer and ratio are None. A training also has `settings` and a
+    `ours` and `peer` are medians, `ratio` is how many times better ours is (the median of the pairs, in a race of the
+    medians), `repeats` holds every pair. Where SB3 has nothing to measure against, peer and ratio are None. A training also has `settings` and a
     `note`, empty where the two differ in nothing but the library.
     """
     everything: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
