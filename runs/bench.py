@@ -96,8 +96,8 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     """Measures what is named, or all but the races: a list `results` of name, unit, ours, peer, ratio, repeats.
 
     `ours` and `peer` are medians, `ratio` is how many times better ours is (the median of the pairs, in a race of the
-    medians), `repeats` holds every pair. Where SB3 has nothing to measure against, peer and ratio are None. A training also has `settings` and a
-    `note`, empty where the two differ in nothing but the library.
+    medians), `repeats` holds every pair. Where SB3 has nothing to measure against, peer and ratio are None. A training
+    also has `settings` and a `note`, empty where the two differ in nothing but the library.
     """
     everything: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         **{name: lambda d=duel, n=name: _training(n, d, repeats) for name, duel in TRAINING.items()},  # type: ignore[misc]
