@@ -65,6 +65,11 @@ def play(
             rival.close()
 
 
+def points(score: float) -> str:
+    """A score as a player reads it: hundredths at the finest, and no exponent."""
+    return f"{round(score, 2) + 0.0:,.12g}"
+
+
 def _rival(env: str, run: str | Path, seed: int) -> Player:
     from runs.evaluate import load_run
 
@@ -224,7 +229,7 @@ class Table:
                 self.losses += person.score < theirs
             you = "With its help you win" if self._helped else "You win"
             won = you if person.score > theirs else "The agent wins" if person.score < theirs else "A draw"
-            self.verdict = f"{won}, {person.score:g} to {theirs:g}"
+            self.verdict = f"{won}, {points(person.score)} to {points(theirs)}"
         else:
             self.verdict = "A new best!" if place == 1 and self.best is not None else "Game over"
         if place is not None:
@@ -310,7 +315,7 @@ class Table:
             box = seat.picture(picture, 4, top + 2, seat.width - 8, seat.height - top - 6, self._stretch)
             if rival is not None:
                 seat.text(name, unit, top / 2, unit * 1.1, (drawing.CYAN, drawing.VIOLET)[k])
-                seat.text(f"{score:g}", wide - unit, top / 2, unit * 1.4, drawing.YELLOW, "right")
+                seat.text(points(score), wide - unit, top / 2, unit * 1.4, drawing.YELLOW, "right")
                 if over:
                     seat.rect(*box, (*drawing.INK, 140))
         if self.verdict:
@@ -338,9 +343,9 @@ class Table:
         canvas.rect(0, bar - 1, canvas.width, 1, drawing.EDGE)
         middle, x = bar * 0.48, unit * 0.7
         x += canvas.text(person.spec.id, x, middle, unit * 1.15, drawing.TEXT) + unit * 1.2
-        cells = [("score", f"{person.score:g}", drawing.YELLOW)]
+        cells = [("score", points(person.score), drawing.YELLOW)]
         if self.best is not None:
-            cells.append(("best", f"{max(self.best, person.score):g}", drawing.GREEN))
+            cells.append(("best", points(max(self.best, person.score)), drawing.GREEN))
         if self.rival is not None:
             cells.append(("you : agent", f"{self.wins} : {self.losses}", drawing.CYAN))
         for label, value, colour in cells:

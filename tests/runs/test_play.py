@@ -14,7 +14,7 @@ from rl.replay import Replay
 from rl.types import ActionSpec, EnvSpec
 from runs import cli, train
 from runs import play as play_module
-from runs.play import Person, Table, play
+from runs.play import Person, Table, play, points
 from runs.rows import RowWriter, read_rows
 from runs.scores import BEST, Scores
 
@@ -253,6 +253,10 @@ def test_scores_keep_the_best_ten_and_survive_a_damaged_file(tmp_path):
     assert scores.add("A", 99, 1) is None
     assert "cannot be read" in scores.trouble
     assert scores.path.read_text() == "{broken"  # left for its owner to mend
+
+
+def test_points_are_written_as_a_player_reads_them():
+    assert [points(x) for x in (0.0208333, -0.001, 3.0, 1_234_567.0)] == ["0.02", "0", "3", "1,234,567"]
 
 
 def test_every_control_names_its_actions_and_keys():
