@@ -5,6 +5,7 @@ A user's own agent needs no line: `--agent module:Class`, or an entry point in t
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from typing import Any
 
@@ -71,6 +72,26 @@ def config(name: str) -> Any:
 def name_of(config: Any) -> str:
     """The name of the agent that a config belongs to, as `load` takes it."""
     return str(config.name)
+
+
+def title(settings: Any) -> str:
+    """What people call a config: the preset whose switches it has, such as rainbow, else its agent's name.
+
+    Switches are the fields that are on or off, more than one step or one, and an encoder where the preset chooses one.
+    """
+    for preset in PRESETS:
+        known = config(preset)
+        same = type(known) is type(settings) and _switches(known) == _switches(settings)
+        if same and known.net.encoder in ("auto", settings.net.encoder):
+            return preset
+    return name_of(settings)
+
+
+def _switches(config: Any) -> dict[str, bool]:
+    values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    return {name: value for name, value in values.items() if isinstance(value, bool)} | {
+        "steps": values.get("n_step", 1) > 1
+    }
 
 
 def build(config: Any, spec: Any, *, num_envs: int, seed: int, device: str = "cpu") -> Any:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import agents
 import envs
 from envs import EnvConfig
 from rl.errors import InputError
@@ -306,7 +307,7 @@ class Table:
         seats = [("you", person.score, person.picture, person.over)]
         if rival is not None:
             theirs = rival.episodes[0].trace.returns[-1]
-            seats.append((rival.agent.name, theirs, rival.pictures[0], bool(rival.ts.last[0])))
+            seats.append((agents.title(rival.agent.config), theirs, rival.pictures[0], bool(rival.ts.last[0])))
         across = len(seats) if width >= height else 1
         wide, high = width / across, height / (len(seats) // across)
         for k, (name, score, picture, over) in enumerate(seats):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import agents
 import envs
 from rl.errors import InputError
 from rl.types import Env, TimeStep
@@ -190,7 +191,7 @@ class Player:
         return View(
             picture=self.pictures[i],
             title=self.run.env,
-            subtitle=f"{self.agent.name} at {steps} steps",
+            subtitle=f"{agents.title(self.agent.config)} at {steps} steps",
             names=self.names,
             thought=self.thoughts[i],
             trace=trace,

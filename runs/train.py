@@ -76,7 +76,7 @@ def train(
         envs.make(run.env, config=run.env_config, games=1).close()
     env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
     try:
-        with RunFolder.create(out, default_name(run.env, learner.name, run.seed)) as folder:
+        with RunFolder.create(out, default_name(run.env, agents.title(run.agent), run.seed)) as folder:
             info = {
                 "schema": 1,
                 "recipe": describe(run),

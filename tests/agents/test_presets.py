@@ -26,6 +26,16 @@ def test_every_preset_builds_and_names_its_agent() -> None:
     assert built == {"btr_lite": "iqn", "drqn": "r2d2", "rainbow": "c51"}
 
 
+def test_a_config_is_called_by_the_preset_whose_switches_it_has() -> None:
+    assert [agents.title(agents.config(name)) for name in agents.names()] == agents.names()
+    rainbow = agents.config("rainbow")
+    assert agents.title(replace(rainbow, lr=1e-3, n_step=5, net=replace(rainbow.net, layer_norm=True))) == "rainbow"
+    for change in ({"n_step": 1}, {"noisy": False}, {"prioritized": False}):
+        assert agents.title(replace(rainbow, **change)) == "c51"
+    lite = agents.config("btr_lite")
+    assert agents.title(replace(lite, net=replace(lite.net, encoder="nature", spectral_norm=False))) == "iqn"
+
+
 def test_rainbow_is_c51_with_the_five_others() -> None:
     config = agents.config("rainbow")
     assert config.double and config.dueling and config.noisy and config.prioritized and config.n_step == 3
