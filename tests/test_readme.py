@@ -128,5 +128,12 @@ def test_every_verdict_over_the_classic_tasks_is_that_of_the_comparison(claim: t
     assert [f"{x:.2f}" for x in (pair["difference"], *pair["interval"])] == [difference, low, high]
 
 
+def test_pong_s_scores_are_those_of_the_comparison() -> None:
+    found = flat(analyse(read_comparison(RESULTS / "compare" / "pong-ppo")))["contenders"]
+    ours, theirs = (next(c for c in found if c["name"] == name)["scores"] for name in ("ppo", "zoo:ppo"))
+    assert len(ours) == len(theirs) == 1
+    assert f"our PPO {ours[0]:.1f}, SB3's with the RL Zoo's values {theirs[0]:.1f}\n" in README
+
+
 def test_there_are_such_verdicts() -> None:
     assert len(JOINED) == 5
