@@ -21,7 +21,7 @@ def inspect(recipe: str | Path | Run, *, agent: str | None = None, settings: Seq
     """
     run = resolve(recipe, agent=agent, settings=settings)
     spec = envs.spec(run.env, run.env_config)
-    player = agents.build(run.agent, spec, num_envs=1, seed=run.seed, device="cpu")
+    player = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")
     rows = describe(player.network, spec, player.stack)
     return {
         "env": run.env,
