@@ -52,9 +52,12 @@ def load(name: str) -> Any:
     except ModuleNotFoundError as error:
         raise InputError(f"agent {name!r}: there is no module {error.name!r} to import") from error
     try:
-        return getattr(found, attribute)
+        player = getattr(found, attribute)
     except AttributeError as error:
         raise InputError(f"agent {name!r}: module {module!r} has no {attribute!r}") from error
+    if not hasattr(player, "Config"):
+        raise InputError(f"agent {name!r}: {attribute} is no agent, it has no Config: name a subclass of one of ours")
+    return player
 
 
 def config(name: str) -> Any:

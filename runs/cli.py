@@ -573,7 +573,8 @@ def _show_families(envs: dict[str, str]) -> None:
 
 
 def _show_fields(fields: dict[str, dict[str, str]]) -> None:
-    width = max(len(f"{name}={field['value']}") for name, field in fields.items() if len(field["value"]) < 30)
+    usual = (f"{name}={field['value']}" for name, field in fields.items() if len(field["value"]) < 30)
+    width = max(map(len, usual), default=0)
     for name, field in fields.items():
         head = f"{name}={field['value']}"
         print(f"  {head:{width}}  {field['meaning']}".rstrip())

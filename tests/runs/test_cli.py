@@ -70,6 +70,8 @@ def verb_that(raises=None, returns=None, prints=()):
         (["compare", "--agents", "dqn"], "compare: name a RECIPE or --tasks"),
         (["compare", "a", "--agents", "dqn", "--on", "slurm"], "unknown value 'slurm': known: ray"),
         (["list", "envz"], "unknown value 'envz': did you mean 'envs'?"),
+        (["list", "CartPole-v9"], "unknown value 'CartPole-v9': did you mean 'CartPole-v1'?"),
+        (["list", "os:path"], "agent 'os:path': path is no agent, it has no Config"),
     ],
 )
 def test_bad_arguments_are_one_line_with_the_mend_and_status_2(words, message, capsys):
