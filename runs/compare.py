@@ -19,10 +19,8 @@ import dataclasses
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -30,10 +28,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rl.errors import InputError, RunError
+from rl.errors import InputError
 from rl.storage import read_json, write_json
 from runs import plan as planning
 from runs.analysis import SCHEMA, SHARED, analyse, flat, number, short_commit
+from runs.children import run_child, stop_children
 from runs.folder import OUT, FileLock
 from runs.plan import Plan, Side, Task, make_plan, slug
 from runs.recipe import Run
@@ -83,6 +82,8 @@ def compare(
             print(unused, file=sys.stderr)
         try:
             comparison.fill(jobs, send, quiet)
+        except KeyboardInterrupt as stop:
+            raise type(stop)("interrupted; the same command goes on where it was") from None
         finally:
             comparison.write()
         found = analyse(read_json(folder / "comparison.json"))
@@ -495,61 +496,26 @@ def _sender(on: str | None, plan: Plan) -> Callable[[dict[str, Any]], dict[str, 
     return ray_sender(max(t.threads or 1 for t in plan.tasks))
 
 
-_children: set[subprocess.Popen[str]] = set()
-_children_lock = threading.Lock()
-_stopping = threading.Event()
-
-
-def stop_children() -> None:
-    """Asks every training to save and end, and waits for it."""
-    _stopping.set()
-    with _children_lock:
-        children = list(_children)
-    for child in children:
-        with contextlib.suppress(OSError):
-            child.send_signal(signal.SIGTERM)
-    for child in children:
-        try:
-            child.wait(60)
-        except subprocess.TimeoutExpired:
-            child.kill()
-    _stopping.clear()
-
-
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """One training in a process of its own. A failure is a result with its last line; an interrupt is raised."""
-    if _stopping.is_set():
-        raise RunError("interrupted")
     with tempfile.TemporaryDirectory() as place:
         source, target = Path(place) / "job.json", Path(place) / "result.json"
         write_json(source, job)
         environment = {**os.environ, "OMP_NUM_THREADS": str(job.get("threads") or os.cpu_count() or 1)}
         environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent.parent), *_python_path()])
         begun = time.monotonic()
-        child = subprocess.Popen(
+        done = run_child(
             [sys.executable, "-m", "runs.worker", str(source), str(target)],
             env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=os.name != "nt",  # Ctrl-C is ours to pass on
+            interrupted=f"{job['contender']} seed {job['seed']} was interrupted; the same command goes on",
         )
-        with _children_lock:
-            _children.add(child)
-        try:
-            _, said = child.communicate()
-        finally:
-            with _children_lock:
-                _children.discard(child)
-        if _stopping.is_set() or child.returncode in (130, 143, -signal.SIGINT, -signal.SIGTERM):
-            raise RunError(f"{job['contender']} seed {job['seed']} was interrupted; the same command goes on")
         if target.exists():
             result = dict(read_json(target))
         else:
-            lines = [line for line in said.splitlines() if line.strip()]
-            reason = lines[-1].strip() if lines else f"exit status {child.returncode}"
-            if child.returncode < 0:
-                killer = signal.Signals(-child.returncode).name
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            reason = lines[-1].strip() if lines else f"exit status {done.returncode}"
+            if done.returncode < 0:
+                killer = signal.Signals(-done.returncode).name
                 reason = f"killed by {killer}" + ": out of memory?" * (killer == "SIGKILL")
             result = failed(job, reason)
         return {**result, "wall": round(time.monotonic() - begun, 3)}

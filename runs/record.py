@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from rl.errors import InputError, RunError
+from rl.errors import InputError
 from rl.storage import read_json, write_atomic, write_json
+from runs.children import run_child, stop_children
 from runs.folder import read_jsonl
 from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import Run, describe
@@ -64,12 +65,21 @@ def record(
             with _telling(_run_folder(recipe, mark, seed), run.steps, f"{recipe} seed {seed}", say):
                 return _train_seed(recipe, run, mark, seed, its, jobs)
 
-        with ThreadPoolExecutor(jobs) as pool:
+        pool = ThreadPoolExecutor(jobs)
+        try:
             for result in pool.map(work, wanted, trees):
                 write_json(folder / f"seed-{result['seed']}.json", result)
                 score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
                 say(f"{recipe} seed {result['seed']}: {score}")
                 _write_table(results, say)
+        except BaseException as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_children()
+            if isinstance(error, KeyboardInterrupt):
+                raise type(error)(f"interrupted; `rl record {recipe}` goes on where it was") from None
+            raise
+        finally:
+            pool.shutdown()
     else:
         _write_table(results, say)
     return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
@@ -254,7 +264,8 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
     # the thread count is the recipe's; libraries beside PyTorch must not add theirs
     env = {**os.environ, "OMP_NUM_THREADS": str(run.threads or os.cpu_count() or 1), "PYTHONPATH": str(tree)}
     begun, meter = time.time(), Meter()
-    done = subprocess.run([*command, "--json"], cwd=tree, env=env, capture_output=True, text=True)
+    interrupted = f"{recipe} seed {seed} was interrupted; `rl record {recipe}` goes on with it"
+    done = run_child([*command, "--json"], cwd=tree, env=env, interrupted=interrupted)
     _, others = meter.read()
     result: dict[str, Any] = {
         "schema": 1,
@@ -269,8 +280,6 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
         "others": None if saved else round(others, 3),
         "recorded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
     }
-    if done.returncode in (130, 143):
-        raise RunError(f"{recipe} seed {seed} was interrupted; `rl record {recipe}` goes on with it")
     if done.returncode != 0:
         line = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
         return result | {"error": line}

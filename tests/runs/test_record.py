@@ -33,7 +33,7 @@ def test_a_recorded_result_says_how_busy_others_kept_the_machine(
     monkeypatch.setattr(record, "TREES", tmp_path)
     monkeypatch.setattr(record, "Meter", Busy)
     monkeypatch.setattr(record, "read_jsonl", lambda path: [])
-    monkeypatch.setattr(record.subprocess, "run", ran)
+    monkeypatch.setattr(record, "run_child", ran)
     monkeypatch.setattr(record, "read_json", lambda path: {"versions": {"torch": "2"}})
     (tmp_path / ".commit").write_text("abc")
     run = resolve_recipe("cartpole_dqn")
@@ -163,7 +163,7 @@ def test_seconds_are_those_that_the_training_says(tmp_path: Path, monkeypatch: p
     ran = lambda command, **options: subprocess.CompletedProcess(command, 0, json.dumps(said), "")  # noqa: E731
     monkeypatch.setattr(record, "TREES", tmp_path)
     monkeypatch.setattr(record, "read_json", lambda path: {"versions": {"torch": "2"}})
-    monkeypatch.setattr(record.subprocess, "run", ran)
+    monkeypatch.setattr(record, "run_child", ran)
     (tmp_path / ".commit").write_text("abc")
     result = record._train_seed("cartpole_dqn", resolve_recipe("cartpole_dqn"), "mark", 0, tmp_path, 1)
     assert (result["seconds"], result["steps_per_second"]) == (1.25, 80.0), "fewer steps than `log_every`"
