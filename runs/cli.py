@@ -1,8 +1,8 @@
 """The command line `rl`: reads the arguments, calls the verb's function, turns its errors into one line and a status.
 
 Nothing heavy is imported before a verb runs, so that `rl --help` and argument errors answer at once. Exit status: 0
-done, 1 failed after the start, 2 bad input, 3 a non-finite number, 130 Ctrl-C, 143 SIGTERM; a closed pipe ends quietly
-with 0.
+done, 1 failed after the start, 2 bad input, 3 a non-finite number, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; a closed
+pipe ends quietly with 0.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from rl.errors import InputError, NonFiniteError, RunError, unknown
+from runs.signals import ending_signals
 
 Result = dict[str, Any] | None
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where Ctrl-C would raise KeyboardInterrupt. A training notes both itself, and saves first."""
+    """SIGTERM or SIGHUP, raised as Ctrl-C raises KeyboardInterrupt. A training notes them itself, and saves first."""
 
-    status = 143
+    def __init__(self, message: str = "", status: int = 128 + signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that lacks a sign still runs
     try:
-        with _sigterm():
+        with _ending():
             args = _parse(words)
             verbose = args.verbose
             _run(args)
@@ -102,20 +105,21 @@ def _drop_stdout() -> None:
 
 
 @contextlib.contextmanager
-def _sigterm() -> Iterator[None]:
-    """SIGTERM raises `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt."""
+def _ending() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt."""
 
     def stop(signum: int, frame: Any) -> NoReturn:
-        raise Terminated
+        raise Terminated(status=128 + signum)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {s: signal.signal(s, stop) for s in ending_signals()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for s, handler in before.items():
+            signal.signal(s, handler)
 
 
 def _run(args: argparse.Namespace) -> None:

@@ -83,7 +83,8 @@ def compare(
         try:
             comparison.fill(jobs, send, quiet)
         except KeyboardInterrupt as stop:
-            raise type(stop)("interrupted; the same command goes on where it was") from None
+            stop.args = ("interrupted; the same command goes on where it was",)
+            raise
         finally:
             comparison.write()
         found = analyse(read_json(folder / "comparison.json"))

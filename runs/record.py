@@ -76,7 +76,7 @@ def record(
             pool.shutdown(wait=False, cancel_futures=True)
             stop_children()
             if isinstance(error, KeyboardInterrupt):
-                raise type(error)(f"interrupted; `rl record {recipe}` goes on where it was") from None
+                error.args = (f"interrupted; `rl record {recipe}` goes on where it was",)
             raise
         finally:
             pool.shutdown()

@@ -39,6 +39,7 @@ from runs.progress import Progress
 from runs.recipe import Run, describe, doubt, from_run_json
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import differences, from_json
+from runs.signals import ending_signals
 
 RUNS_MAIN = str(Path("runs", "__main__.py"))
 """What `python -m runs` calls itself."""
@@ -426,7 +427,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_requests(session: Session) -> Iterator[None]:
-    """Within, Ctrl-C and SIGTERM are noted in the session instead of raised; the second Ctrl-C does not wait."""
+    """Within, Ctrl-C, SIGTERM and a closed terminal are noted in the session; the second Ctrl-C does not wait."""
 
     def note(signum: int, frame: FrameType | None) -> None:
         if session.stop_requested == signum == signal.SIGINT:
@@ -434,7 +435,7 @@ def stop_requests(session: Session) -> Iterator[None]:
         session.stop_requested = signum
 
     try:
-        before = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, note) for s in (signal.SIGINT, *ending_signals())}
     except ValueError:  # not the main thread: a notebook's or a server's worker
         before = {}
     try:

@@ -14,6 +14,7 @@ import pytest
 
 from rl.errors import InputError, NonFiniteError, RunError
 from runs import cli
+from runs.signals import ending_signals
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -237,9 +238,9 @@ def test_a_closed_pipe_ends_quietly(words):
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 @pytest.mark.parametrize(
-    ("number", "status", "said"), [(signal.SIGINT, 130, "rl: interrupted\n"), (signal.SIGTERM, 143, "rl: terminated\n")]
+    ("status", "said"), [(130, "rl: interrupted\n"), (143, "rl: terminated\n"), (129, "rl: terminated\n")]
 )
-def test_a_signal_ends_a_verb_with_its_status_and_one_line(number, status, said):
+def test_a_signal_ends_a_verb_with_its_status_and_one_line(status, said):
     code = (
         "import sys, time\nfrom runs import cli\n"
         "cli._doctor = lambda args: (print('started', flush=True), time.sleep(60))\n"
@@ -250,9 +251,20 @@ def test_a_signal_ends_a_verb_with_its_status_and_one_line(number, status, said)
     )
     assert child.stdout.readline() == "started\n"
     time.sleep(0.1)
-    child.send_signal(number)
+    child.send_signal(status - 128)
     _, err = child.communicate(timeout=30)
     assert (child.returncode, err) == (status, said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_nohup_keeps_a_command_going_when_its_terminal_closes():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ending_signals() == [signal.SIGTERM]
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert ending_signals() == [signal.SIGTERM, signal.SIGHUP]
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_help_names_every_verb_and_answers_at_once():

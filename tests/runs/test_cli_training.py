@@ -285,8 +285,8 @@ def test_an_installed_package_adds_an_agent_by_its_entry_point(here, monkeypatch
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_resume_goes_on_to_the_end(number, status, here, capfd):
+@pytest.mark.parametrize("status", [130, 143, 129])
+def test_a_signal_saves_and_resume_goes_on_to_the_end(status, here, capfd):
     out = here / "a"
     words = ["train", "CartPole-v1", "--out", str(out), "--steps", "1000000", "--track", "off"]
     child = subprocess.Popen(
@@ -302,12 +302,12 @@ def test_a_signal_saves_and_resume_goes_on_to_the_end(number, status, here, capf
         assert child.poll() is None, child.stderr.read()
         assert time.time() < deadline
         time.sleep(0.05)
-    child.send_signal(number)
+    child.send_signal(status - 128)
     said, err = child.communicate(timeout=60)
     assert child.returncode == status, err
     assert said == ""
     assert re.fullmatch(
-        rf"rl: stopped by SIG(INT|TERM) at step [0-9,]+; `rl resume {re.escape(str(out))}` goes on",
+        rf"rl: stopped by SIG(INT|TERM|HUP) at step [0-9,]+; `rl resume {re.escape(str(out))}` goes on",
         err.splitlines()[-1],
     )
     assert "Traceback" not in err
@@ -315,6 +315,36 @@ def test_a_signal_saves_and_resume_goes_on_to_the_end(number, status, here, capf
     step = int(saved[-1].removeprefix("step-"))
     assert cli.main(["resume", str(out), "--steps", str(step + 300), "--json", "--quiet", "--track", "off"]) == 0
     assert json.loads(capfd.readouterr().out)["steps"] == step + 300
+
+
+@pytest.mark.skipif(os.name == "nt", reason="terminals differ")
+def test_a_closed_terminal_loses_nothing(here):
+    """Its bar can be shown no more, and the shell's SIGHUP asks it to end: it saves first."""
+    import fcntl
+    import pty
+    import termios
+
+    out = here / "a"
+    words = ["train", "CartPole-v1", "--out", str(out), "--steps", "1000000", "--track", "off"]
+    terminal, other_end = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "runs", *words],
+        cwd=here,
+        env=child_env(),
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(other_end)
+    deadline = time.time() + 60
+    while not (out / "metrics.jsonl").exists() or (out / "metrics.jsonl").stat().st_size == 0:
+        assert child.poll() is None and time.time() < deadline
+        os.read(terminal, 4096)
+    os.close(terminal)
+    assert child.wait(timeout=60) == 129
+    assert len(list((out / "checkpoints").iterdir())) == 1
 
 
 def test_a_second_process_on_the_same_run_is_refused(here, capfd):
