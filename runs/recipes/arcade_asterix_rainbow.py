@@ -15,7 +15,7 @@ run = Run(
     env="Arcade/Asterix-v1",
     env_config=EnvConfig(max_steps=5_000),
     agent=C51Config(
-        net=NetConfig(layer_norm=True),
+        net=NetConfig(hidden=(256,), layer_norm=True),
         v_min=0.0,
         v_max=40.0,
         initial=0.0,

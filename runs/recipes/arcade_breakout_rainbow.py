@@ -1,4 +1,5 @@
-"""Rainbow on the arcade's Breakout, a million steps, with the values of `arcade_space_invaders_rainbow`, untuned here.
+"""Rainbow on the arcade's Breakout, a million steps, with the values of `arcade_space_invaders_rainbow` but for its
+hidden layer, of 128 units; untuned here.
 
 Up against the DQN of the ARQ paper, 27. Sticky actions 0.1, difficulty ramping, games of at most 5,000 steps.
 
