@@ -1,5 +1,5 @@
 # `make demo` and `make test` on a fresh clone need python3 >= 3.11 with venv and pip, and nothing else.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -22,6 +22,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
@@ -33,12 +34,12 @@ format: .venv/installed-dev
 
 # The stamps are newer than what decides the installation, so that the set-up runs once.
 .venv/installed: pyproject.toml constraints.txt | .venv/pyvenv.cfg
-	@echo "installing into .venv: about 1.6 GB, some minutes"
+	@echo "installing into .venv: about 1.6 GB, more where PyTorch brings CUDA, some minutes"
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/pyvenv.cfg
-	@echo "installing into .venv: about 1.7 GB, some minutes"
+	@echo "installing into .venv: about 1.7 GB, more where PyTorch brings CUDA, some minutes"
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev]"
 	@touch $@ .venv/installed
 

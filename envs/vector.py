@@ -207,7 +207,7 @@ class Workers(Vector):
     name = "async"
 
     def __init__(self, makes: Sequence[MakeEnv]) -> None:
-        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        method = "forkserver" if sys.platform == "linux" else "spawn"  # macOS: its BLAS may crash in a forked process
         if method == "forkserver":
             multiprocessing.set_forkserver_preload(["gymnasium", "envs.vector"])
         workers = [_MakeWorker(make, i) for i, make in enumerate(makes)]

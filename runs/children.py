@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rl.errors import RunError
+
+_OWN_GROUP: dict[str, Any]
+"""Arguments of `subprocess.Popen`: Ctrl-C on the terminal is ours to pass on."""
+if sys.platform == "win32":
+    _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    _END = signal.CTRL_BREAK_EVENT  # SIGTERM would end it on the spot
+else:
+    _OWN_GROUP = {"process_group": 0}
+    _END = signal.SIGTERM
 
 _running: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
 _stopping = threading.Event()
-_INTERRUPTED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
+_INTERRUPTED = {130, 143, -signal.SIGINT, -signal.SIGTERM}
+if sys.platform == "win32":
+    _INTERRUPTED |= {128 + signal.SIGBREAK, 0xC000013A}  # the second before our own handler was there
 
 
 def run_child(
@@ -31,12 +43,13 @@ def run_child(
         child = subprocess.Popen(
             command,
             cwd=cwd,
-            env=env,
+            env={**env, "PYTHONIOENCODING": "utf-8:replace"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            process_group=None if os.name == "nt" else 0,  # Ctrl-C is ours to pass on
+            encoding="utf-8",
+            errors="replace",
+            **_OWN_GROUP,
         )
         _running.add(child)
     try:
@@ -56,7 +69,7 @@ def stop_children() -> None:
         children = list(_running)
     for child in children:
         with contextlib.suppress(OSError):
-            child.send_signal(signal.SIGTERM)
+            child.send_signal(_END)
     for child in children:
         try:
             child.wait(60)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
+import errno
 import importlib
 import json
 import os
@@ -57,14 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except SystemExit as end:  # --help, --version
         return end.code if isinstance(end.code, int) else 0
-    except BrokenPipeError:
-        _drop_stdout()
-        return 0
     except KeyboardInterrupt as stop:
         status = getattr(stop, "status", 130)
         _complain(str(stop) or ("interrupted" if status == 130 else "terminated"))
         return status
     except Exception as error:
+        if _is_closed_pipe(error):
+            _drop_stdout()
+            return 0
         if verbose:
             traceback.print_exc()
         status, message = _verdict(error)
@@ -94,6 +95,13 @@ def _verdict(error: Exception) -> tuple[int, str]:
 def _complain(message: str) -> None:
     with contextlib.suppress(OSError):
         print("rl:", " ".join(message.split()), file=sys.stderr, flush=True)
+
+
+def _is_closed_pipe(error: Exception) -> bool:
+    """On Windows a pipe whose reader has gone refuses a write as it refuses nonsense: EINVAL, of no file."""
+    if isinstance(error, BrokenPipeError):
+        return True
+    return os.name == "nt" and isinstance(error, OSError) and (error.errno, error.filename) == (errno.EINVAL, None)
 
 
 def _drop_stdout() -> None:
@@ -191,6 +199,13 @@ def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
     return InputError(f"unknown option {option}: {mend}")
 
 
+def split_line(line: str, escape: str = "" if os.name == "nt" else "\\") -> list[str]:
+    """The words of a line as a shell reads it; on Windows a backslash is a part of a path."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.escape = True, escape
+    return list(words)
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises `InputError` where argparse would print the usage and exit."""
 
@@ -199,7 +214,7 @@ class _Parser(argparse.ArgumentParser):
 
     def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
         """The words of one line of an `@FILE`, as a shell reads them: quotes hold together, `#` begins a comment."""
-        return shlex.split(arg_line, comments=True)
+        return split_line(arg_line)
 
     def error(self, message: str) -> NoReturn:
         if isinstance(cause := sys.exception(), OSError):  # of an @FILE

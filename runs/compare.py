@@ -378,7 +378,7 @@ def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
             "machine": r.get("machine"),
             "versions": r.get("versions"),
             "commit": r.get("commit"),
-            "recorded": str(path.relative_to(RESULTS)),
+            "recorded": path.relative_to(RESULTS).as_posix(),
         }
         who = {"contender": side.contender.text, "env": side.task.env, "seed": seed}
         if r["status"] != "ok":

@@ -16,6 +16,7 @@ ROOMS = ("rl", "agents", "envs", "runs")
 PACKAGES = (
     "torch",
     "gymnasium",
+    "Box2D",
     "ale-py",
     "pygame-ce",
     "stable-baselines3",
@@ -32,6 +33,7 @@ PACKAGES = (
     "ray",
 )
 OPTIONAL = {
+    "Box2D": "LunarLander and BipedalWalker; it has no wheels for Python 3.14, nor for Linux but on x86-64",
     "av": ".mp4 videos, and .webm four times faster",
     "ray": "rl compare --on ray",
     "sb3-contrib": "the contenders sb3:qrdqn and sb3:recurrent_ppo",

@@ -44,10 +44,11 @@ def fields(name: str) -> dict[str, dict[str, Any]]:
     from runs.recipe import resolve
     from runs.settings import explain
 
-    if name in players.names() or ":" in name:
+    is_file = Path(name).suffix in (".py", ".json") or Path(name).is_dir()  # C:\\recipe.py is one
+    if name in players.names() or (":" in name and not is_file):
         return explain(players.config(name), "agent.")
     known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]
-    if Path(name).suffix not in (".py", ".json") and not Path(name).is_dir() and name not in known:
+    if not is_file and name not in known:
         raise unknown("value", name, known)
     return explain(resolve(name))
 

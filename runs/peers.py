@@ -23,6 +23,7 @@ import numpy as np
 import envs
 from envs import EnvConfig
 from rl.errors import InputError, RunError, unknown
+from rl.frames import available_memory
 from rl.schedules import crossed
 from rl.seeding import derive_seed, generator
 from rl.types import EnvSpec, TimeStep
@@ -490,6 +491,7 @@ def train_peer(
             given = peer.normalize if isinstance(peer.normalize, Mapping) else {}
             vec = VecNormalize(vec, gamma=peer.settings.get("gamma", 0.99), **given)
         kwargs = model_arguments(peer, steps)
+        _preflight(peer, kwargs, vec.observation_space)
         try:
             model = algorithm_class(peer.algorithm)(peer.policy, vec, seed=seed, device=device, **kwargs)
         except (TypeError, ValueError, AssertionError) as error:
@@ -607,6 +609,19 @@ def model_arguments(peer: Peer, steps: int) -> dict[str, Any]:
     if "policy_kwargs" in out:
         out["policy_kwargs"] = {k: _class(k, v) for k, v in out["policy_kwargs"].items()}
     return out
+
+
+def _preflight(peer: Peer, kwargs: Mapping[str, Any], space: Any) -> None:
+    """SB3's replay holds each observation twice, uncompressed. Raises `InputError` where that is more than is free."""
+    if peer.algorithm not in OFF_POLICY:
+        return
+    row = int(np.prod(space.shape)) * space.dtype.itemsize
+    need, free = kwargs["buffer_size"] * row * (1 if kwargs.get("optimize_memory_usage") else 2), available_memory()
+    if need > free:
+        raise InputError(
+            f"{peer.name}: SB3's replay needs about {need / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: "
+            f"lower its buffer_size, as in {peer.source}:{peer.algorithm}:buffer_size=10000"
+        )
 
 
 def _schedule(value: Any) -> Any:

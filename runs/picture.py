@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rl.errors import InputError
-from rl.storage import read_json
+from rl.storage import read_json, rename
 from runs.folder import read_jsonl
 
 INK, PANEL, EDGE, TEXT, MUTED = "#0a0e1c", "#131a30", "#2a365c", "#eaeffa", "#8a96b8"
@@ -61,7 +61,7 @@ def learning_curve(folder: Path | str, path: Path | str | None = None) -> Path:
     legend.set_zorder(5)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     figure.savefig(part)
-    part.replace(path)
+    rename(part, path)
     return path
 
 

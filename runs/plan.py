@@ -120,8 +120,11 @@ def manner(eval_sample: bool, eval_epsilon: float) -> str:
 
 
 def slug(text: str) -> str:
-    """`text` as a file name: characters outside [A-Za-z0-9.-] replaced, made unique by a hash where any was."""
-    plain = re.sub(r"[^A-Za-z0-9.-]", "-", text)
+    """`text` as a file name: characters outside [A-Za-z0-9.-] replaced, 48 kept, a hash added where that changes it.
+
+    Windows takes paths of 260 characters in all.
+    """
+    plain = re.sub(r"[^A-Za-z0-9.-]", "-", text)[:48]
     return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 

@@ -187,7 +187,7 @@ def from_run_json(path: Path) -> Run:
     if not path.exists():
         raise InputError(f"there is no file {path}")
     try:
-        data = json.loads(path.read_text())["recipe"]
+        data = json.loads(path.read_bytes())["recipe"]  # UTF-8, with or without a mark at its beginning
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a run.json: {type(error).__name__} {error}") from error
     return from_json(Run, data)

@@ -276,8 +276,9 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
         "run": describe(run) | {"seed": seed},
         "commit": _commit_of(tree),
         "machine": {**machine(), "jobs": jobs},
-        # cores that work outside this `rl record` kept busy; nobody knows it of a training's first part
-        "others": None if saved else round(others, 3),
+        # cores that work outside this `rl record` kept busy; nobody knows it of a training's first part, nor on
+        # Windows, which does not count the time of a child that has ended
+        "others": None if saved or os.name == "nt" else round(others, 3),
         "recorded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
     }
     if done.returncode != 0:
@@ -377,5 +378,5 @@ def write_table(results: Path = RESULTS) -> Path:
         )
     path = results / "README.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
     return path

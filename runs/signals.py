@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 
 def ending_signals() -> list[signal.Signals]:
-    """SIGTERM and, where `nohup` does not ignore it, SIGHUP: the terminal was closed, or the connection to it lost."""
-    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on Windows
-    if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN:
+    """SIGTERM and what a closed terminal sends: SIGHUP where `nohup` does not ignore it, on Windows SIGBREAK."""
+    if sys.platform == "win32":
+        return [signal.SIGTERM, signal.SIGBREAK]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return [signal.SIGTERM]
-    return [signal.SIGTERM, hangup]
+    return [signal.SIGTERM, signal.SIGHUP]

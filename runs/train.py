@@ -359,7 +359,7 @@ class Session:
         path = self.folder.path / "videos" / f"step-{self.step:09d}.webm"
         try:
             film(self.agent, self.run, path)
-        except (InputError, RunError) as error:  # a picture is never worth a training
+        except (InputError, RunError, OSError) as error:  # a picture is never worth a training
             print(f"no video at step {self.step}: {error}", file=sys.stderr)
         else:
             self.tracker.log_video(path, self.step)
@@ -475,12 +475,14 @@ def preflight(agent: Agent) -> None:
         )
 
 
-def peak_memory() -> int | None:
-    """The largest resident size of this process so far, in bytes; None where the system does not say."""
-    try:
-        import resource
-    except ModuleNotFoundError:  # Windows
-        return None
+def peak_memory() -> int:
+    """The largest resident size of this process so far, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -20,6 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from rl.errors import InputError, RunError
+from rl.storage import rename
 
 ENDINGS = (".webm", ".mp4", ".gif")
 GIF_FPS = 50.0
@@ -71,13 +72,13 @@ class VideoWriter:
             self._encoder.close()
             if not self._part.is_file() or self._part.stat().st_size == 0:
                 raise RunError(f"could not write the video {self.path}: is the disk full?")
-            with open(self._part, "rb") as file:
+            with open(self._part, "r+b") as file:  # Windows brings to the disk only what is open for writing
                 os.fsync(file.fileno())
-            os.replace(self._part, self.path)
+            rename(self._part, self.path)
         except OSError as error:
             raise RunError(f"could not write the video {self.path}: {error}") from error
         finally:
-            self._part.unlink(missing_ok=True)
+            self._remove_part()
         return self.path
 
     def discard(self) -> None:
@@ -85,7 +86,11 @@ class VideoWriter:
         if self._encoder is not None:
             with contextlib.suppress(Exception):
                 self._encoder.close()
-        self._part.unlink(missing_ok=True)
+        self._remove_part()
+
+    def _remove_part(self) -> None:
+        with contextlib.suppress(OSError):
+            self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +140,7 @@ class _OpenCV:
     def __init__(self, path: Path, fps: float, width: int, height: int) -> None:
         import cv2
 
-        self._cv2 = cv2
+        self._cv2, self._path, self._frames = cv2, path, 0
         with _silent_stderr():
             self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"VP80"), fps, (width, height))
         if not self._video.isOpened():
@@ -145,9 +150,16 @@ class _OpenCV:
 
     def write(self, frame: np.ndarray) -> None:
         self._video.write(self._cv2.cvtColor(frame, self._cv2.COLOR_RGB2BGR))
+        self._frames += 1
 
     def close(self) -> None:
         self._video.release()
+        with _silent_stderr():  # a frame that could not be written it only warns of
+            film = self._cv2.VideoCapture(str(self._path))
+            whole = film.get(self._cv2.CAP_PROP_FRAME_COUNT) == self._frames
+            film.release()
+        if not whole:
+            raise RunError(f"could not write the video {self._path.name}: is the disk full?")
 
 
 class _PyAV:
@@ -171,8 +183,10 @@ class _PyAV:
         self._file.mux(self._stream.encode(self._av.VideoFrame.from_ndarray(frame, format="rgb24")))
 
     def close(self) -> None:
-        self._file.mux(self._stream.encode(None))
-        self._file.close()
+        try:
+            self._file.mux(self._stream.encode(None))
+        finally:
+            self._file.close()
 
 
 class _Gif:
@@ -203,10 +217,12 @@ class _Gif:
         self._given += 1
 
     def close(self) -> None:
-        if self._graph is None:
-            self._begin()
-        self._file.mux(self._stream.encode(None))
-        self._file.close()
+        try:
+            if self._graph is None:
+                self._begin()
+            self._file.mux(self._stream.encode(None))
+        finally:
+            self._file.close()
 
     def _begin(self) -> None:
         """Chooses the palette from the frames so far, and writes them."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from runs.follow import Follower
 from runs.player import GLIDE, Player
 from runs.video import VideoWriter, check_ending
@@ -117,12 +117,20 @@ def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the training
+        **_ASIDE,
     )
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, viewer.pid, 10)
     return viewer
+
+
+_ASIDE: dict[str, Any]
+"""Arguments of `subprocess.Popen`: Ctrl-C is for the training, which comes first."""
+if sys.platform == "win32":
+    _ASIDE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+else:
+    _ASIDE = {"start_new_session": True}
 
 
 def open_player(
@@ -339,10 +347,11 @@ class Desk:
                 self._saliency()
             case "tab":
                 self._hand_over()
-            case "s":
-                self._screenshot()
-            case "r":
-                self._record()
+            case "s" | "r":
+                try:
+                    self._screenshot() if key == "s" else self._record()
+                except (InputError, RunError, OSError) as error:  # a read-only folder, a full disk
+                    self._say(str(error))
         return True
 
     def _saliency(self) -> None:

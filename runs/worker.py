@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -17,7 +18,7 @@ import numpy as np
 import envs
 from envs import EnvConfig
 from rl.errors import InputError
-from rl.storage import read_json, write_json
+from rl.storage import read_json, rename, write_json
 from rl.types import EnvSpec, TimeStep
 from runs.analysis import SHARED
 from runs.recipe import Run
@@ -102,7 +103,12 @@ class Meter:
         return own, max(0.0, busy - own) / max(time.monotonic() - self._begun, 1e-9)
 
     def _cpu(self) -> float:
-        living = [c.cpu_times() for c in self._process.children(recursive=True)]
+        import psutil
+
+        living = []
+        for child in self._process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # has ended since
+                living.append(child.cpu_times())
         t = os.times()  # those of its ended children too, which psutil has on Linux only
         ended = t.children_user + t.children_system
         return t.user + t.system + ended + sum(c.user + c.system for c in living)
@@ -324,7 +330,7 @@ def film(agent: Any, job: dict[str, Any], path: Path) -> None:
                 scale = min(1.0, 320 / frame.shape[1])
                 size = (int(frame.shape[1] * scale) // 2 * 2, int(frame.shape[0] * scale) // 2 * 2)
                 video.write(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
-        part.replace(path)
+        rename(part, path)
     except Exception as error:  # a film is no reason to lose a training
         print(f"no video: {error}", file=sys.stderr)
         part.unlink(missing_ok=True)

@@ -73,6 +73,12 @@ def test_what_a_child_said_comes_back_with_its_exit_status() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
 
 
+def test_a_letter_of_another_encoding_costs_no_result() -> None:
+    command = [sys.executable, "-c", r"import sys; sys.stderr.buffer.write(b'f\x81r'); print('ü')"]
+    done = children.run_child(command, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, interrupted="interrupted")
+    assert (done.stdout, done.stderr) == ("ü\n", "f\ufffdr")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_a_child_that_somebody_interrupted_is_said_to_be() -> None:
     command = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"]

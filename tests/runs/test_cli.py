@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -265,6 +267,25 @@ def test_nohup_keeps_a_command_going_when_its_terminal_closes():
         assert ending_signals() == [signal.SIGTERM, signal.SIGHUP]
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_backslash_in_a_file_of_words_is_a_part_of_a_path_on_windows():
+    line = r'--out runs\out\a --title "two words" # why'
+    assert cli.split_line(line, escape="") == ["--out", r"runs\out\a", "--title", "two words"]
+    assert cli.split_line(r"a\ b 'c d'", escape="\\") == ["a b", "c d"]
+
+
+def test_a_pipe_without_a_reader_ends_quietly_on_windows_too(monkeypatch):
+    monkeypatch.setattr(cli, "os", SimpleNamespace(name="nt"))
+    assert cli._is_closed_pipe(BrokenPipeError()) and cli._is_closed_pipe(OSError(errno.EINVAL, "Invalid argument"))
+    assert not cli._is_closed_pipe(OSError(errno.EINVAL, "Invalid argument", "a?b")), "a name that cannot be"
+    monkeypatch.setattr(cli, "os", os)
+    assert not cli._is_closed_pipe(OSError(errno.EINVAL, "Invalid argument"))
+
+
+def test_a_path_with_a_drive_is_no_module(capsys):
+    assert cli.main(["list", r"C:\Users\me\mine.py"]) == 2
+    assert capsys.readouterr().err == "rl: there is no recipe file C:\\Users\\me\\mine.py\n"
 
 
 def test_help_names_every_verb_and_answers_at_once():

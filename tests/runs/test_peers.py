@@ -495,6 +495,14 @@ def test_atari_learns_from_stacked_pixels() -> None:
     assert play_games(done.agent, run, episodes=1, seed=0).lengths == [50]  # type: ignore[arg-type]
 
 
+def test_a_replay_of_sb3s_that_memory_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SB3 only warns, and the machine is out of memory hours later."""
+    monkeypatch.setattr(peers, "available_memory", lambda: 2 * 60 * 4 * 84 * 84 - 1)
+    peer = build_peer("zoo", "dqn", spec_of("ALE/Pong-v5"), ["learning_starts=20", "batch_size=4"])
+    with pytest.raises(InputError, match="SB3's replay needs about 0.00 GB, 0.00 GB are free: lower its buffer_size"):
+        train_peer(peer, "ALE/Pong-v5", EnvConfig(max_steps=50), 60, 0)
+
+
 def test_sb3_is_loaded_only_when_used() -> None:
     import subprocess
     import sys

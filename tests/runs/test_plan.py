@@ -264,6 +264,12 @@ def test_names_of_contenders_become_names_of_folders() -> None:
     )
 
 
+def test_a_long_name_is_a_short_folder_of_its_own() -> None:
+    settings = ":".join(f"field_{k}=0.001" for k in range(20))
+    names = [slug(f"dqn:{settings}"), slug(f"dqn:{settings}1")]
+    assert len(set(names)) == 2 and max(map(len, names)) <= 60
+
+
 @pytest.mark.parametrize(
     ("recipe", "agents", "options", "words"),
     [

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rl.errors import InputError
@@ -50,6 +51,16 @@ def test_the_work_of_a_child_that_has_ended_is_not_the_work_of_others() -> None:
     time.sleep(0.05)
     own, others = meter.read()
     assert own > 0.39 and others >= 0
+
+
+def test_a_child_that_ends_while_it_is_measured_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        def cpu_times(self) -> None:
+            raise psutil.NoSuchProcess(1)
+
+    meter = worker.Meter()
+    monkeypatch.setattr(meter._process, "children", lambda recursive: [Gone()])
+    assert meter.read()[0] >= 0
 
 
 def test_a_table_that_cannot_be_written_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

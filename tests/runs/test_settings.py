@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import agents
 from rl.errors import InputError
 from rl.schedules import Ramp
-from runs.recipe import Run
+from runs.recipe import Run, from_run_json
 from runs.settings import apply_settings, explain, field_names, from_json, to_json
 
 
@@ -263,6 +263,14 @@ def test_a_run_json_that_was_edited_wrongly_is_one_line(change, words):
     with pytest.raises(InputError, match=words) as caught:
         from_json(Match, {**to_json(Match()), **change})
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_json_that_an_editor_marked_as_utf8_is_read(tmp_path):
+    """Notepad puts such a mark at the beginning."""
+    run = Run(env="CartPole-v1", agent=agents.config("dqn"), steps=10_000)
+    text = json.dumps({"recipe": to_json(run)}, ensure_ascii=False)
+    (tmp_path / "run.json").write_text(text, encoding="utf-8-sig")
+    assert from_run_json(tmp_path / "run.json") == run
 
 
 @pytest.mark.parametrize("name", agents.names())

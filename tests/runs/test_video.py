@@ -1,12 +1,18 @@
 """Videos hold every frame at its time, in little memory, and appear only when they are whole."""
 
 import os
+import stat
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rl.errors import InputError, RunError
+from rl.storage import write_atomic
 from runs import video
 from runs.video import VideoWriter, contact_sheet, grid
 
@@ -57,6 +63,59 @@ def test_a_gif_of_sixty_frames_a_second_keeps_its_speed(tmp_path):
     shown = read(tmp_path / "a.gif")
     assert len(shown) == 15  # browsers slow down what comes faster than 50 a second
     assert abs(shown[-1][0] - 28 / 60) < 0.011
+
+
+def test_what_is_brought_to_the_disk_is_open_for_writing(tmp_path, monkeypatch):
+    """Windows refuses to do it for a file that is open for reading."""
+    fcntl = pytest.importorskip("fcntl")
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append((os.fstat(fd).st_mode, fcntl.fcntl(fd, fcntl.F_GETFL))))
+    with VideoWriter(tmp_path / "a.webm") as out:
+        out.write(frames(1)[0])
+    write_atomic(tmp_path / "a.json", b"{}")
+    assert sum(stat.S_ISREG(mode) for mode, _ in synced) == 2
+    assert all(flags & os.O_ACCMODE for mode, flags in synced if stat.S_ISREG(mode))
+
+
+@pytest.mark.parametrize("ending", [".webm", ".gif"])
+def test_an_encoder_that_fails_at_the_end_lets_go_of_its_file(tmp_path, monkeypatch, ending):
+    """Windows deletes no file that is open."""
+    out = VideoWriter(tmp_path / f"a{ending}")
+    out.write(frames(1)[0])
+    encoder, closed = out._encoder, []
+    monkeypatch.setattr(encoder, "_stream", None)
+    file = encoder._file
+    monkeypatch.setattr(encoder, "_file", SimpleNamespace(mux=file.mux, close=lambda: closed.append(file.close())))
+    with pytest.raises(AttributeError):
+        out.close()
+    assert closed and list(tmp_path.iterdir()) == []
+
+
+def test_a_film_that_opencv_could_not_finish_is_none(tmp_path):
+    """It only warns on a full disk, here on a limit of a file's size."""
+    pytest.importorskip("resource")
+    code = textwrap.dedent(
+        """
+        import resource, signal, sys
+        import numpy as np
+        from rl.errors import RunError
+        from runs import video
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        video._has_pyav = lambda: False
+        noise = np.random.default_rng(0)
+        try:
+            with video.VideoWriter("a.webm") as out:
+                for _ in range(12):
+                    out.write(noise.integers(0, 255, (240, 320, 3), dtype=np.uint8))
+        except RunError as error:
+            print(error)
+        """
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(video.__file__).parent.parent)}
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert "could not write the video" in ended.stdout and "is the disk full?" in ended.stdout, ended.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("ending", [".webm", ".mp4", ".gif"])

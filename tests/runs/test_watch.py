@@ -115,6 +115,15 @@ def test_a_training_films_itself_at_its_rhythm(tmp_path):
     ]
 
 
+def test_a_film_that_the_disk_refuses_costs_no_training(tmp_path, monkeypatch, capsys):
+    def refused(*given):
+        raise PermissionError(13, "Permission denied", "videos")
+
+    monkeypatch.setattr(sys.modules["runs.watch"], "film", refused)  # runs.watch is the function
+    train("CartPole-v1", agent="dqn", steps=250, settings=[*SMALL, "video_every=100"], out=tmp_path / "run")
+    assert capsys.readouterr().err.count("no video at step") == 2
+
+
 def test_the_viewer_shows_what_the_network_says(cartpole):
     agent, run = load_run(cartpole, device="cpu")
     with Player(agent, run) as player:
@@ -211,6 +220,10 @@ def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
         assert player.game(0) == game + 1
         press("v")
         assert "no place on the picture" in desk.note
+        (tmp_path / "videos").touch()  # where the folder should be
+        press("s", "r")
+        assert "videos" in desk.note
+        (tmp_path / "videos").unlink()
         press("s")
         assert len(list(tmp_path.glob("videos/*.png"))) == 1
         press("r")
