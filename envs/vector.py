@@ -14,7 +14,7 @@ import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -139,7 +139,7 @@ class Serial(Vector):
                 truncated.append(tr)
                 infos.append(info)
                 some_info = some_info or bool(info)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit ends a game, never a training
             raise raised(i, error) from error
         return Outcome(reward, terminated, truncated, _by_key(infos) if some_info else {})
 
@@ -253,7 +253,9 @@ class Workers(Vector):
         try:
             self._vec.close()
         except (EOFError, OSError, AttributeError):  # some workers are gone already
-            self._vec.close(terminate=True)
+            with suppress(Exception), warnings.catch_warnings(action="ignore"):
+                self._vec.close(terminate=True)
+            self._vec.closed = True
 
     @staticmethod
     def _call(function: Callable, *args: Any, **kwargs: Any) -> Any:
@@ -471,11 +473,11 @@ class told:
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
+        if isinstance(error, Exception | SystemExit):
             raise raised(self.index, error) from error
 
 
-def raised(index: int, error: Exception) -> RunError:
+def raised(index: int, error: Exception | SystemExit) -> RunError:
     """The one line for an error inside environment `index`."""
     if isinstance(error, RunError):
         return error

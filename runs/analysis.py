@@ -565,7 +565,7 @@ def _lead(lead: Mapping[str, Any]) -> str:
     others = sum(len(lead[kind]) for kind in ("worse", "equivalent", "open", "one"))
     if len(lead["one"]) == others:
         return f"{place}, with one seed, which allows no verdict"
-    told = f"{place}, better than {len(lead['worse'])} of the {others} others"
+    told = f"{place}, better than {len(lead['worse']) or 'none'} of the {others} others"
     return told + (f", {len(lead['one'])} of which allow no verdict, with one seed" if lead["one"] else "")
 
 
@@ -584,6 +584,18 @@ def _more(more: int | None) -> str:
 
 
 def _headline(found: Mapping[str, Any]) -> str:
+    """What came out, after the contenders of which every training failed."""
+    lost = [
+        f"{c['name']} on {t['env']}"
+        for t in found["tasks"]
+        for c in t["contenders"]
+        if c["failed"] and len(c["failed"]) == len(c["seeds"])
+    ]
+    said = _outcome(found)
+    return f"Every training of {', '.join(lost)} failed and has no score of its own. {said}".strip() if lost else said
+
+
+def _outcome(found: Mapping[str, Any]) -> str:
     """Who leads on which task, where only ours play; else the first pair with a peer in it, over all tasks."""
     leads = [lead for lead in found["suits"] if lead["best"] is not None]
     if leads:
@@ -607,7 +619,10 @@ def _headline(found: Mapping[str, Any]) -> str:
         for c in t["contenders"]
         if c["iqm"] is not None
     ]
-    return "; ".join(scores) + "." if scores else "No training has finished yet."
+    if scores:
+        return "; ".join(scores) + "."
+    begun = any(c["failed"] for t in found["tasks"] for c in t["contenders"])
+    return "" if begun else "No training has finished yet."
 
 
 def _sides(pair: Mapping[str, Any]) -> list[str]:

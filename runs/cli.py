@@ -281,7 +281,12 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p = verb("train", _train, "train an agent", _show_training)
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME", help="another agent than the recipe's: a name or module:Class")
-    p.add_argument("--steps", type=count, metavar="N", help="environment steps to train for")
+    p.add_argument(
+        "--steps",
+        type=count,
+        metavar="N",
+        help="environment steps to train for; schedules as long as the recipe's own budget are stretched to it",
+    )
     p.add_argument("--seed", type=seed, metavar="S", help="0 unless given")
     p.add_argument("--num-envs", type=count, metavar="N", help="parallel environments")
     _add_set(p)

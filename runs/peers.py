@@ -615,7 +615,8 @@ def _preflight(peer: Peer, kwargs: Mapping[str, Any], space: Any) -> None:
     """SB3's replay holds each observation twice, uncompressed. Raises `InputError` where that is more than is free."""
     if peer.algorithm not in OFF_POLICY:
         return
-    row = int(np.prod(space.shape)) * space.dtype.itemsize
+    leaves = space.spaces.values() if hasattr(space, "spaces") else [space]
+    row = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in leaves)
     need, free = kwargs["buffer_size"] * row * (1 if kwargs.get("optimize_memory_usage") else 2), available_memory()
     if need > free:
         raise InputError(

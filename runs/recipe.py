@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,11 +96,14 @@ def resolve(
         enough = dataclasses.replace(run, steps=max(run.steps, 10**9))  # for what the new agent starts with
         return apply_settings(_with_agent(enough, agents.config(agent)), [f"steps={run.steps}", *words])
     changed = apply_settings(run, words)
-    return changed if isinstance(recipe, Run) else stretched(changed, run)
+    typed = {word.partition("=")[0].removeprefix("agent.").partition(".")[0] for word in words}
+    return changed if isinstance(recipe, Run) else stretched(changed, run, typed)
 
 
-def stretched(changed: Run, run: Run) -> Run:
+def stretched(changed: Run, run: Run, typed: Collection[str] = ()) -> Run:
     """`changed` with the agent's schedules that last as long as `run` does made as long as its new budget.
+
+    Those of `typed` fields stay as they were typed.
 
     A learning rate that falls to zero over the recipe's budget would else stay there for the rest of a longer one.
     """
@@ -109,7 +112,8 @@ def stretched(changed: Run, run: Run) -> Run:
     ramps = {
         f.name: dataclasses.replace(value, steps=changed.steps)
         for f in dataclasses.fields(run.agent)
-        if isinstance(value := getattr(run.agent, f.name), Ramp)
+        if f.name not in typed
+        and isinstance(value := getattr(run.agent, f.name), Ramp)
         and value.steps == run.steps
         and getattr(changed.agent, f.name, None) == value
     }

@@ -168,6 +168,24 @@ def _find(name: str, fields: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
     raise _unknown_field(name, fields)
 
 
+SB3 = {
+    "learning_rate": ("lr",),
+    "n_steps": ("rollout", "n_step"),
+    "n_epochs": ("epochs",),
+    "ent_coef": ("entropy_cost",),
+    "vf_coef": ("value_cost",),
+    "clip_range": ("clip",),
+    "tau": ("target_tau",),
+    "target_update_interval": ("target_every",),
+    "train_freq": ("update_every",),
+    "gradient_steps": ("replay_ratio",),
+    "exploration_fraction": ("epsilon",),
+    "exploration_initial_eps": ("epsilon",),
+    "exploration_final_eps": ("epsilon",),
+}
+"""What Stable-Baselines3 calls a field -> what agents call it here."""
+
+
 def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
     """Nearest by the whole name first, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`.
 
@@ -176,6 +194,9 @@ def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
     fields = list(fields)
     last = name.rsplit(".", 1)[-1]
     owners = [a for a in agents.REGISTRY if any(f.name == last for f in dataclasses.fields(agents.load(a).Config))]
+    if here := [ours for ours in SB3.get(last, ()) if f"agent.{ours}" in fields]:
+        told = " or ".join(f"agent.{ours}" for ours in here)
+        return InputError(f"unknown field {name!r}: what SB3 calls so is {told} here")
     if owners and "agent" in fields and name.rpartition(".")[0] in ("", "agent"):
         return InputError(f"unknown field {name!r} of this agent: it belongs to {', '.join(owners)}")
     tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}

@@ -359,8 +359,8 @@ class Session:
         path = self.folder.path / "videos" / f"step-{self.step:09d}.webm"
         try:
             film(self.agent, self.run, path)
-        except (InputError, RunError, OSError) as error:  # a picture is never worth a training
-            print(f"no video at step {self.step}: {error}", file=sys.stderr)
+        except Exception as error:  # a picture is never worth a training
+            print(f"no video at step {self.step}: {type(error).__name__} {error}", file=sys.stderr)
         else:
             self.tracker.log_video(path, self.step)
 

@@ -169,7 +169,7 @@ def test_a_lead_that_the_seeds_do_not_support_is_no_lead() -> None:
     (lead,) = few["suits"]
     assert lead["worse"] == [] and len(lead["open"]) == 2
     assert "Not told apart with 3 seeds: " in say_suits(lead)
-    assert "better than 0 of the 2 others" in few["headline"]
+    assert "better than none of the 2 others" in few["headline"]
     same = analyse(comparison(VARIANTS, gap=0.0, spread=0.001))["suits"][0]
     assert len(same["equivalent"]) == 2 and "Equivalent within the margin: " in say_suits(same)
     alone = analyse(comparison(VARIANTS, gap=0.5, seeds=1))
@@ -436,3 +436,13 @@ def test_twenty_comparisons_of_a_recorded_agent_with_itself_find_at_most_two_dif
 
 def test_a_small_number_is_not_nothing() -> None:
     assert (number(1e-5), number(-2.5e-7), number(0.0), number(0.0003)) == ("1e−05", "−2.5e−07", "0", "0.0003")
+
+
+def test_a_contender_of_which_nothing_came_is_named_first() -> None:
+    data = comparison(VARIANTS)
+    lost = data["contenders"][0]["name"]
+    for r in data["results"]:
+        if r["contender"] == lost:
+            r.update(status="failed", error="boom", score=None, returns=[], curve=[])
+    said = analyse(data)["headline"]
+    assert said.startswith(f"Every training of {lost} on ") and " failed and has no score of its own. " in said

@@ -52,6 +52,8 @@ class Theirs(gymnasium.Env):
                 reward = float("inf")
             if self.fault == "raises":
                 raise ZeroDivisionError("their bug")
+            if self.fault == "quits":
+                raise SystemExit  # as sys.exit() does where a game's window is closed
             if self.fault == "shape":
                 obs = np.zeros(2, np.float32)
         last = self.t == 20
@@ -234,6 +236,7 @@ def test_a_run_that_is_not_there_is_one_line(words, here, capfd):
         ("terminal", 3, ["observation"]),
         ("reward", 3, ["reward"]),
         ("raises", 1, ["ZeroDivisionError", "their bug"]),
+        ("quits", 1, ["environment 0 raised SystemExit"]),
         ("shape", 1, ["shape"]),
     ],
 )

@@ -503,6 +503,11 @@ def test_a_replay_of_sb3s_that_memory_cannot_hold_is_refused(monkeypatch: pytest
         train_peer(peer, "ALE/Pong-v5", EnvConfig(max_steps=50), 60, 0)
 
 
+def test_a_value_learner_of_sb3s_reads_several_leaves() -> None:
+    peer = build_peer("sb3", "dqn", spec_of("Blackjack-v1"), ["learning_starts=20", "batch_size=4"])
+    assert train_peer(peer, "Blackjack-v1", EnvConfig(), 60, 0).steps == 60
+
+
 def test_sb3_is_loaded_only_when_used() -> None:
     import subprocess
     import sys

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import agents
 from rl.errors import InputError
 from rl.schedules import Ramp
-from runs.recipe import Run, from_run_json
+from runs.recipe import Run, from_run_json, resolve
 from runs.settings import apply_settings, explain, field_names, from_json, to_json
 
 
@@ -263,6 +263,28 @@ def test_a_run_json_that_was_edited_wrongly_is_one_line(change, words):
     with pytest.raises(InputError, match=words) as caught:
         from_json(Match, {**to_json(Match()), **change})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("agent", "typed", "ours"),
+    [
+        ("dqn", "learning_rate", "agent.lr"),
+        ("dqn", "agent.tau", "agent.target_tau"),
+        ("ppo", "n_steps", "agent.rollout"),
+        ("ppo", "clip_range", "agent.clip"),
+        ("ppo", "ent_coef", "agent.entropy_cost"),
+    ],
+)
+def test_what_sb3_calls_otherwise_is_named(agent, typed, ours):
+    run = Run(env="CartPole-v1", agent=agents.config(agent), steps=10_000)
+    with pytest.raises(InputError, match=f"unknown field '{typed}': what SB3 calls so is {ours} here$"):
+        apply_settings(run, [f"{typed}=1"])
+
+
+def test_a_schedule_that_was_typed_is_not_stretched():
+    typed = resolve("cartpole_dqn", steps=20_000, settings=["lr=0.001:1e-05:50000", "learning_starts=100"])
+    assert typed.agent.lr == Ramp(1e-3, 1e-5, 50_000)
+    assert resolve("cartpole_dqn", steps=20_000).agent.lr.steps == 20_000
 
 
 def test_a_run_json_that_an_editor_marked_as_utf8_is_read(tmp_path):

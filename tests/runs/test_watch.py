@@ -115,9 +115,10 @@ def test_a_training_films_itself_at_its_rhythm(tmp_path):
     ]
 
 
-def test_a_film_that_the_disk_refuses_costs_no_training(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "videos"), ValueError("no picture")])
+def test_a_film_that_cannot_be_made_costs_no_training(error, tmp_path, monkeypatch, capsys):
     def refused(*given):
-        raise PermissionError(13, "Permission denied", "videos")
+        raise error
 
     monkeypatch.setattr(sys.modules["runs.watch"], "film", refused)  # runs.watch is the function
     train("CartPole-v1", agent="dqn", steps=250, settings=[*SMALL, "video_every=100"], out=tmp_path / "run")
