@@ -58,9 +58,8 @@ def test_a_child_that_ends_while_it_is_measured_costs_nothing(monkeypatch: pytes
         def cpu_times(self) -> None:
             raise psutil.NoSuchProcess(1)
 
-    meter = worker.Meter()
-    monkeypatch.setattr(meter._process, "children", lambda recursive: [Gone()])
-    assert meter.read()[0] >= 0
+    monkeypatch.setattr(psutil.Process, "children", lambda process, recursive: [Gone()])
+    assert worker.Meter().read()[0] >= 0
 
 
 def test_a_table_that_cannot_be_written_costs_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
