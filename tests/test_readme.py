@@ -136,4 +136,4 @@ def test_pong_s_scores_are_those_of_the_comparison() -> None:
 
 
 def test_there_are_such_verdicts() -> None:
-    assert len(JOINED) == 5
+    assert len(JOINED) == 6
