@@ -139,7 +139,7 @@ class Serial(Vector):
                 truncated.append(tr)
                 infos.append(info)
                 some_info = some_info or bool(info)
-        except (Exception, SystemExit) as error:  # sys.exit ends a game, never a training
+        except (Exception, SystemExit) as error:  # sys.exit() would end the training without a word
             raise raised(i, error) from error
         return Outcome(reward, terminated, truncated, _by_key(infos) if some_info else {})
 

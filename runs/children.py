@@ -26,8 +26,11 @@ _running: set[subprocess.Popen[str]] = set()
 _lock = threading.Lock()
 _stopping = threading.Event()
 _INTERRUPTED = {130, 143, -signal.SIGINT, -signal.SIGTERM}
+"""Exit statuses of a child that noticed the signal, and of one that had no handler yet."""
 if sys.platform == "win32":
-    _INTERRUPTED |= {128 + signal.SIGBREAK, 0xC000013A}  # the second before our own handler was there
+    _INTERRUPTED |= {128 + signal.SIGBREAK, 0xC000013A}
+else:
+    _INTERRUPTED |= {128 + signal.SIGHUP, -signal.SIGHUP}
 
 
 def run_child(

@@ -44,7 +44,7 @@ def fields(name: str) -> dict[str, dict[str, Any]]:
     from runs.recipe import resolve
     from runs.settings import explain
 
-    is_file = Path(name).suffix in (".py", ".json") or Path(name).is_dir()  # C:\\recipe.py is one
+    is_file = Path(name).suffix in (".py", ".json") or Path(name).is_dir()  # so is C:\recipe.py
     if name in players.names() or (":" in name and not is_file):
         return explain(players.config(name), "agent.")
     known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]

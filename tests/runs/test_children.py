@@ -80,7 +80,8 @@ def test_a_letter_of_another_encoding_costs_no_result() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
-def test_a_child_that_somebody_interrupted_is_said_to_be() -> None:
-    command = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"]
+@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), signal.SIGTERM)", "os.kill(os.getpid(), 1)", "sys.exit(129)"])
+def test_a_child_that_somebody_interrupted_is_said_to_be(ending: str) -> None:
+    command = [sys.executable, "-c", f"import os, signal, sys; {ending}"]
     with pytest.raises(RunError, match="seed 3 was interrupted"):
         children.run_child(command, env=dict(os.environ), interrupted="seed 3 was interrupted")
