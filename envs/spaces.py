@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from rl.types import ActionSpec, ObsLeaf
 
 MASK = "action_mask"
@@ -39,18 +39,60 @@ class LeafCast:
         self._dtype = np.dtype(self.leaf.dtype)
         self._shape = (-1, *self.leaf.shape)
         self._start = np.array(self.leaf.start, np.int64)
+        self._count = np.array(self.leaf.nvec, np.uint64)
         self.may_be_non_finite = self._dtype.kind == "f"
 
-    def __call__(self, raw: np.ndarray) -> np.ndarray:
-        """The column for a batch `raw` [N, *raw_shape]: always a new array [N, *leaf.shape] of the leaf's dtype."""
-        column = raw.astype(self._dtype, order="C").reshape(self._shape)
-        return column - self._start if self.leaf.start else column
+    def __call__(self, raw: np.ndarray, index: int = 0) -> np.ndarray:
+        """The column for a batch `raw` [N, *raw_shape]: always a new array [N, *leaf.shape] of the leaf's dtype.
 
-    def find(self, observation: Any) -> Any:
-        """This leaf's value in a (possibly nested) observation."""
-        for key in self.path:
-            observation = observation[key]
+        `raw` is of the environments `index`, `index` + 1, ... Raises `RunError` for a value that its whole numbers,
+        bytes or bits cannot hold, which would otherwise become another one without a word.
+        """
+        column = raw.astype(self._dtype, order="C").reshape(self._shape)
+        if raw.dtype != self._dtype and not self.may_be_non_finite:
+            self._require(column == raw.reshape(self._shape), raw, index)
+        if not self.leaf.nvec:
+            return column
+        if self.leaf.start:
+            column -= self._start
+        self._require(column.view(np.uint64) < self._count, raw, index)  # a negative one is huge as uint64
+        return column
+
+    def _require(self, fits: np.ndarray, raw: np.ndarray, index: int) -> None:
+        if fits.all():
+            return
+        place = np.argwhere(~fits)[0]
+        value = raw.reshape(self._shape)[tuple(place)]
+        says = {"b": "0 and 1 alone", "u": "whole numbers from 0 to 255"}.get(self._dtype.kind)
+        if says is None:
+            entry = place[1]
+            first = self._start[entry] if self.leaf.start else 0
+            says = f"whole numbers from {first} to {first + self.leaf.nvec[entry] - 1}"
+        raise RunError(
+            f"environment {index + place[0]} gave leaf {self.name!r} the value {value}, its space says {says}"
+        )
+
+    def find(self, observation: Any, index: int | None = None) -> Any:
+        """This leaf's value in a (possibly nested) observation, of environment `index` where it is one's alone.
+
+        Raises `RunError` where there is none.
+        """
+        try:
+            for key in self.path:
+                observation = observation[key]
+        except (LookupError, TypeError) as error:
+            who = "the environments" if index is None else f"environment {index}"
+            raise RunError(f"{who} gave no leaf {self.name!r}, which the observation space names") from error
         return observation
+
+    def one(self, observation: Any, index: int) -> np.ndarray:
+        """This leaf's value in the observation of environment `index` alone; `RunError` unless it has its shape."""
+        value = np.asarray(self.find(observation, index) if self.path else observation)
+        if value.shape != self.raw_shape:
+            raise RunError(
+                f"environment {index} gave leaf {self.name!r} the shape {value.shape}, its space says {self.raw_shape}"
+            )
+        return value
 
 
 def observation_casts(space: spaces.Space, action: ActionSpec) -> tuple[list[LeafCast], LeafCast | None]:

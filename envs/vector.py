@@ -21,7 +21,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, VectorEnv
 
-from envs.spaces import LeafCast
+from envs.spaces import LeafCast, action_cast, observation_casts
 from rl.errors import InputError, RunError
 
 MakeEnv = Callable[[], gymnasium.Env]
@@ -183,15 +183,9 @@ class Serial(Vector):
         infos.append({})
 
     def raw(self, cast: LeafCast) -> np.ndarray:
-        values = []
-        for i, observation in enumerate(self._observations):
-            value = np.asarray(cast.find(observation) if cast.path else observation)
-            if value.shape != cast.raw_shape:
-                raise RunError(
-                    f"environment {i} gave leaf {cast.name!r} the shape {value.shape}, its space says {cast.raw_shape}"
-                )
-            values.append(value)
-        return value[None] if self.num_envs == 1 else np.array(values)
+        if self.num_envs == 1:
+            return cast.one(self._observations[0], 0)[None]
+        return np.array([cast.one(observation, i) for i, observation in enumerate(self._observations)])
 
     def render(self) -> list[np.ndarray]:
         return [_picture(env.render()) for env in self._envs]
@@ -306,7 +300,10 @@ class _Ordered(gymnasium.Wrapper):
         super().__init__(env)
         self.order = _GO_ON
         self._index = index
-        self._plain = isinstance(env.observation_space, gymnasium.spaces.Box)
+        self._casts: list[LeafCast] = []
+        with suppress(InputError):  # spaces that cannot be read are refused by the main process
+            casts, mask = observation_casts(env.observation_space, action_cast(env.action_space)[0])
+            self._casts = [*casts, mask] if mask else casts
         self._asleep = False
         self._observation: Any = None
 
@@ -318,7 +315,7 @@ class _Ordered(gymnasium.Wrapper):
             return self._observation, {}
         with told(self._index):
             self._observation, info = self.env.reset(seed=seed, options=options)
-            self._check_shape()
+            self._check()
         return self._observation, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -329,14 +326,15 @@ class _Ordered(gymnasium.Wrapper):
             return self._observation, 0.0, False, False, {}
         with told(self._index):
             self._observation, reward, terminated, truncated, info = self.env.step(action)
-            self._check_shape()
+            self._check()
         return self._observation, reward, terminated, truncated, info
 
-    def _check_shape(self) -> None:
-        """Shared memory would broadcast a wrong shape without a word."""
-        shape, said = np.shape(self._observation), self.observation_space.shape
-        if self._plain and shape != said:
-            raise RunError(f"environment {self._index} gave leaf 'obs' the shape {shape}, its space says {said}")
+    def _check(self) -> None:
+        """Shared memory would broadcast a wrong shape, and cast a wrong value, without a word."""
+        for cast in self._casts:
+            value = cast.one(self._observation, self._index)
+            if not cast.may_be_non_finite:
+                cast(value[None], self._index)
 
 
 class _QuietAsync(AsyncVectorEnv):
@@ -464,6 +462,13 @@ class Native(Vector):
         self._vec.close()
 
 
+OF_NOW = (
+    " (Gymnasium's reset(seed=..., options=...) returns observation and info; step(action) returns observation, "
+    "reward, terminated, truncated and info)"
+)
+"""What an environment of the old Gym API is to be changed to."""
+
+
 class told:
     """Turns an error inside environment `index` into one line that names it."""
 
@@ -481,7 +486,10 @@ def raised(index: int, error: Exception | SystemExit) -> RunError:
     """The one line for an error inside environment `index`."""
     if isinstance(error, RunError):
         return error
-    return RunError(f"environment {index} raised {type(error).__name__}: {error}")
+    said = str(error)
+    old = "values to unpack (expected 2" in said or "values to unpack (expected 5" in said or "'seed'" in said
+    hint = OF_NOW if old and isinstance(error, ValueError | TypeError) else ""
+    return RunError(f"environment {index} raised {type(error).__name__}: {error}{hint}")
 
 
 def _by_key(infos: Sequence[Mapping[str, Any]]) -> Info:

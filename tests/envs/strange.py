@@ -46,6 +46,44 @@ class Shows(gymnasium.Env):
         return self.observation_space.sample(), 0.0, False, False, {}
 
 
+class Lies(gymnasium.Env):
+    """Shows what its space does not hold from step `at` on."""
+
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def __init__(self, space: gymnasium.Space, lie: Any, at: int = 2) -> None:
+        self.observation_space, self._lie, self._at, self._t = space, lie, at, 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        self._t = 0
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self._t += 1
+        return self._lie if self._t >= self._at else self.observation_space.sample(), 0.0, False, False, {}
+
+
+class OldReset(Lies):
+    """The reset of Gym before 0.26: an observation alone, two numbers long."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        return np.zeros(3, np.float32)
+
+
+class OldStep(Lies):
+    """The step of Gym before 0.26: four values."""
+
+    def step(self, action):
+        return self.observation_space.sample(), 0.0, False, {}
+
+
+class SeedlessReset(Lies):
+    """Gym's reset before 0.22."""
+
+    def reset(self):
+        return self.observation_space.sample(), {}
+
+
 def counting(num_envs: int, mode: str = "NextStep", length: int = 3, end: str = "terminated") -> SyncVectorEnv:
     """Gymnasium's own vectoriser over the counting probe, in any of its autoreset modes."""
     return SyncVectorEnv([lambda: Counting(length, end=end)] * num_envs, autoreset_mode=AutoresetMode(mode))

@@ -251,6 +251,66 @@ def test_a_wrong_shape_is_named(num_envs, vector):
             env.step(np.zeros(num_envs, np.int64))
 
 
+PICTURES = gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8)
+BOARDS = gymnasium.spaces.Box(0, 1, (8, 8, 3), np.uint8)
+NUMBERS = gymnasium.spaces.Discrete(5)
+OF_THREE = gymnasium.spaces.MultiDiscrete([3, 4], start=[0, 7])
+NAMED = gymnasium.spaces.Dict(
+    {"on": gymnasium.spaces.MultiBinary((2, 8, 8)), "pose": gymnasium.spaces.Box(-1, 1, (2,))}
+)
+POSE = np.zeros(2, np.float32)
+
+
+def lying(space, lie, num_envs, vector, kind="Lies"):
+    options = {"space": space, "lie": lie}
+    return envs.make(f"tests.envs.strange:{kind}", num_envs=num_envs, config=EnvConfig(vector=vector, options=options))
+
+
+@pytest.mark.parametrize("vector", ["sync", "async"])
+@pytest.mark.parametrize(
+    ("space", "lie", "said"),
+    [
+        (PICTURES, np.full((8, 8, 3), 0.5), "'obs' the value 0.5, its space says whole numbers from 0 to 255"),
+        (PICTURES, np.full((8, 8, 3), 300), "'obs' the value 300, its space says whole numbers from 0 to 255"),
+        (PICTURES, np.full((8, 8, 3), -1, np.int8), "'obs' the value -1, its space says whole numbers from 0 to 255"),
+        (BOARDS, np.full((8, 8, 3), 255, np.uint8), "'obs' the value 255, its space says 0 and 1 alone"),
+        (NUMBERS, 5, "'obs' the value 5, its space says whole numbers from 0 to 4"),
+        (NUMBERS, 1.5, "'obs' the value 1.5, its space says whole numbers from 0 to 4"),
+        (OF_THREE, np.array([1, 11]), "'obs' the value 11, its space says whole numbers from 7 to 10"),
+        (NAMED, {"pose": POSE}, "no leaf 'on', which the observation space names"),
+        (NAMED, {"on": np.full((2, 8, 8), 2), "pose": POSE}, "'on' the value 2, its space says 0 and 1 alone"),
+        (NAMED, {"on": np.ones((2, 8, 8)), "pose": np.zeros(3)}, r"'pose' the shape \(3,\), its space says \(2,\)"),
+    ],
+)
+def test_an_observation_that_its_leaf_cannot_hold_is_refused_not_cast(space, lie, said, vector):
+    with lying(space, lie, 2, vector) as env:
+        env.reset()
+        env.step(np.zeros(2, np.int64))
+        with pytest.raises(RunError, match=rf"Lies: environment \d gave (leaf )?{said}"):
+            env.step(np.zeros(2, np.int64))
+
+
+@pytest.mark.parametrize("num_envs", [1, 2])
+def test_what_another_type_holds_exactly_is_taken(num_envs):
+    for space, lie in [
+        (PICTURES, np.full((8, 8, 3), 7.0)),
+        (BOARDS, np.ones((8, 8, 3), np.int64)),
+        (NUMBERS, np.float32(4.0)),
+        (OF_THREE, np.array([2.0, 10.0])),
+    ]:
+        with lying(space, lie, num_envs, "sync") as env:
+            row = rows_of(env, 3)[-1].obs["obs"]
+            start = np.array(env.spec.obs["obs"].start or 0)
+            assert (row.reshape(num_envs, -1) == np.reshape(lie, -1) - start).all()
+
+
+@pytest.mark.parametrize("kind", ["OldReset", "OldStep", "SeedlessReset"])
+def test_an_environment_of_the_old_gym_api_is_told_what_is_expected(kind):
+    said = r"environment 0 raised .*Gymnasium's reset\(seed=.*truncated and info"
+    with pytest.raises(RunError, match=said), lying(NUMBERS, 0, 1, "sync", kind) as env:
+        rows_of(env, 1)
+
+
 def test_an_action_of_the_wrong_shape_is_refused():
     env = envs.make("CartPole-v1", num_envs=2)
     env.reset()
