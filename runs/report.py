@@ -528,8 +528,14 @@ def _task_blocks(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool)
             lines = [(task["random"], "random")] if task["random"] is not None else []
             lines += [(task["goal"], "goal")] if task["goal"] is not None else []
             svg = line_chart(f"{axis} {task['env']}", series, label, "score", lines, clock=axis == "clock")
-            shown = duration if axis == "clock" else number
-            charts.append(Chart(caption, svg, _curve_table(series, label, shown)))
+            if axis == "clock":
+                table = _curve_table(series, label, duration, caption="At each time the newest evaluation by then.")
+            else:
+                measured = _measured(task["contenders"])
+                as_measured = measured or all(s["x"][0] == s["x"][-1] for s in series)
+                said = "" if as_measured else "Between two evaluations: on the straight line that joins them."
+                table = _curve_table(series, label, number, places=measured, caption=said)
+            charts.append(Chart(caption, svg, table))
         elif axis == "clock":
             blocks.append(Text("No curve by time: trainings shared the machine, or recorded no curve.", quiet=True))
     blocks.append(Charts(charts))
@@ -554,18 +560,35 @@ def _series(c: Mapping[str, Any], axis: str, colour: int, draw_runs: bool) -> di
     return {"name": c["name"], "colour": colour, **c[axis], "runs": runs}
 
 
-def _curve_table(series: Sequence[Mapping[str, Any]], label: str, place: Any, value: Any = number) -> Table:
-    """A curve's values at five places, and where one has a single point, for readers without the drawing."""
+def _measured(contenders: Sequence[Mapping[str, Any]], most: int = 6) -> list[float]:
+    """Up to `most` of the steps at which every run was evaluated, those at their end only aside; none if too few."""
+    courses = [set(run["steps"]) for c in contenders for run in c["runs"] if len(run["steps"]) > 1]
+    shared = sorted(set.intersection(*courses)) if courses else []
+    if len(shared) < 3:
+        return []
+    chosen = np.linspace(len(shared) - 1, 0, min(most, len(shared))).round().astype(int)
+    return [float(shared[k]) for k in chosen[::-1]]
+
+
+def _curve_table(
+    series: Sequence[Mapping[str, Any]],
+    label: str,
+    place: Any,
+    value: Any = number,
+    places: Sequence[float] = (),
+    caption: str = "",
+) -> Table:
+    """A curve's values at `places`, or else at five, and where one has a single point, for readers without it."""
     end = max(s["x"][-1] for s in series)
     points = {s["x"][0] for s in series if s["x"][0] == s["x"][-1]}
     lines = any(s["x"][0] < s["x"][-1] for s in series)
-    places = sorted(points | ({end * k / 5 for k in range(1, 6)} if lines else set()))
+    places = sorted(points | set(places or ({end * k / 5 for k in range(1, 6)} if lines else ())))
     rows = []
     for s in series:
         inside = [p <= s["x"][-1] * (1 + 1e-9) and p >= s["x"][0] for p in places]
         values = [np.interp(p, s["x"], s["middle"]) if ok else None for p, ok in zip(places, inside, strict=True)]
         rows.append([s["name"], *(value(None if v is None else float(v)) for v in values)])
-    return Table([label, *(place(p) for p in places)], rows)
+    return Table([label, *(place(p) for p in places)], rows, caption)
 
 
 def _costs(task: Mapping[str, Any], colour: Mapping[str, int]) -> list[Any]:

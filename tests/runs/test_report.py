@@ -453,3 +453,38 @@ def test_one_evaluation_makes_a_page_with_its_dots_and_a_table_that_has_them(tmp
 
 def test_no_two_of_sixty_contenders_have_the_same_colour_and_dash() -> None:
     assert len({(k % COLOURS, dashes(k)) for k in range(60)}) == 60
+
+
+def _tabled(markdown: str, below: str) -> dict[str, list[str]]:
+    """The first table below a line of a page's Markdown, by its first column."""
+    blocks = markdown.split(f"\n{below}\n")[1].split("\n\n")
+    lines = next(block for block in blocks if block.lstrip().startswith("|")).strip().splitlines()
+    cells = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+    return {row[0]: row[1:] for row in cells}
+
+
+def test_the_table_below_a_curve_holds_what_was_measured(tmp_path: Path) -> None:
+    made = comparison(seeds=3)
+    for result in made["results"]:  # uneven evaluations, with a dip at one that an even grid would step over
+        scores = {1_000: 10.0, 13_331: 20.0, 20_777: 400.0, 33_331: 40.0, 50_000: 50.0}
+        result["curve"] = [[step, step / 1000, score] for step, score in scores.items()]
+    rp.report(write(tmp_path, made))
+    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    table = _tabled(page, "Score by environment steps, IQM over seeds")
+    assert table["steps"] == ["1,000", "13,331", "20,777", "33,331", "50,000"]
+    assert table["dqn"] == ["10", "20", "400", "40", "50"]
+    assert "straight line" not in page
+    clock = _tabled(page, "Score by training time, IQM over seeds")
+    assert clock["training time"] == ["10 s", "20 s", "30 s", "40 s", "50 s"]
+    assert clock["dqn"] == ["10", "20", "400", "40", "50"]
+    assert "At each time the newest evaluation by then." in page
+
+
+def test_a_table_between_evaluations_says_that_it_is(tmp_path: Path) -> None:
+    made = comparison(seeds=2)
+    for result in made["results"]:
+        shift = 500 * result["seed"]
+        result["curve"] = [[step + shift, None, step / 100] for step in (10_000, 20_000, 40_000)]
+    rp.report(write(tmp_path, made))
+    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "Between two evaluations: on the straight line that joins them." in page
