@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +15,20 @@ import numpy as np
 import agents
 import envs
 from agents.base import Agent
+from envs.config import EnvConfig
 from rl import checkpoint
 from rl.errors import InputError
 from rl.seeding import derive_seed
 from rl.statistics import iqm
-from rl.types import TimeStep
+from rl.types import EnvSpec, TimeStep
 from runs.folder import resolve as locate
 from runs.recipe import Run
 from runs.settings import from_json
+
+log = logging.getLogger(__name__)
+
+ENDLESS = 27_000
+"""Steps after which a game that counts is cut where the environment has no limit of its own: Atari's 30 minutes."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +116,7 @@ def play_games(
         raise InputError(f"episodes must be at least 1, got {episodes}")
     if agent.draws(sample):
         num_envs = 1
-    config = run.env_config
-    if run.eval_max_steps is not None:
-        config = dataclasses.replace(config, max_steps=run.eval_max_steps)
+    config = game_config(run, agent.spec)
     env = envs.make(
         run.env, num_envs=min(num_envs, episodes), seed=seed, stream="evaluate", config=config, games=episodes
     )
@@ -128,6 +133,14 @@ def play_games(
     finally:
         env.close()
     returns = record.returns
+    if config.max_steps == ENDLESS and run.eval_max_steps is None and (cut := int((record.lengths >= ENDLESS).sum())):
+        log.warning(
+            "%s has no time limit: %d of %d games were cut at %s steps (eval_max_steps sets another number)",
+            run.env,
+            cut,
+            episodes,
+            f"{ENDLESS:,}",
+        )
     return Score(
         env=run.env,
         agent=agent.name,
@@ -142,6 +155,18 @@ def play_games(
         protocol=agent.spec.protocol,
         sample=sample,
     )
+
+
+def game_config(run: Run, spec: EnvSpec) -> EnvConfig:
+    """How the environment of a game that counts is made: `eval_max_steps`, or some end where nothing else sets one.
+
+    A policy that runs in circles would otherwise never end its evaluation, in CliffWalking say.
+    """
+    if run.eval_max_steps is not None:
+        return dataclasses.replace(run.env_config, max_steps=run.eval_max_steps)
+    if spec.max_episode_steps is None and run.env_config.options.get("max_episode_steps") is None:
+        return dataclasses.replace(run.env_config, max_steps=ENDLESS)
+    return run.env_config
 
 
 class GameRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import agents
 import envs
 from rl.errors import InputError
 from rl.types import Env, TimeStep
+from runs.evaluate import game_config
 
 if TYPE_CHECKING:
     from agents.base import Agent
@@ -83,9 +83,8 @@ class Player:
 
         self.agent, self.run, self.follower = agent, run, follower
         if config is None:
-            config = run.env_config
-            if run.eval_max_steps is not None:
-                config = dataclasses.replace(config, max_steps=run.eval_max_steps)
+            counts = games is not None or run.eval_max_steps is not None
+            config = game_config(run, agent.spec) if counts else run.env_config
         self.env = envs.make(
             run.env, num_envs=num_envs, seed=seed, stream=stream, config=config, render=True, games=games
         )
