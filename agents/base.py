@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl.errors import InputError
 from rl.replay import Replay, stack_times
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
 from rl.types import EnvSpec, Obs, TimeStep
@@ -116,7 +118,9 @@ class Agent(ABC):
 
         `state` carries the frame stack, the recurrent memory and the generator; without it a new episode begins, with
         random numbers of its own. Boxes are clipped. `action_masks` [A] or [N, A], bool, or an observation's
-        "action_mask", say what is allowed; without them everything is.
+        "action_mask", say what is allowed; without them everything is. Raises `InputError` for an observation that is
+        not one of the agent's environment: a leaf missing, of another shape, not finite, or of a number outside its
+        space.
         """
         leaves, single = self._leaves(obs)
         count = len(next(iter(leaves.values())))
@@ -142,15 +146,23 @@ class Agent(ABC):
 
     def _leaves(self, obs: Any) -> tuple[Obs, bool]:
         """Observation leaves [N, ...] of what a Gymnasium environment shows, and whether it was a single one."""
-        given = obs if isinstance(obs, dict) else {"obs": obs}
+        given = obs if isinstance(obs, dict | tuple) else {"obs": obs}
         leaves, single = {}, False
         for name, leaf in self.spec.obs.items():
-            array = np.asarray(given[name]).astype(leaf.dtype)
+            raw, size = _find(given, name), math.prod(leaf.shape)
+            count = 1 if raw.size == size else len(raw) if raw.ndim else 0
+            if raw.size != size * count:
+                raise InputError(f"predict: leaf {name!r} is {leaf.shape} or a batch of such, got {raw.shape}")
+            if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+                raise InputError(f"predict: leaf {name!r} of the observation is not finite")
+            array = raw.astype(leaf.dtype)
             bare = leaf.shape == (1,) and leaf.kind == "index" and not isinstance(obs, dict)  # a plain integer
-            single = array.size == int(np.prod(leaf.shape)) and array.ndim <= (0 if bare else len(leaf.shape))
+            single = array.size == size and array.ndim <= (0 if bare else len(leaf.shape))
             leaves[name] = array.reshape(-1, *leaf.shape)
             if leaf.start:
                 leaves[name] -= np.array(leaf.start)
+            if leaf.nvec and not (leaves[name].view(np.uint64) < np.array(leaf.nvec, np.uint64)).all():
+                raise InputError(f"predict: leaf {name!r} of the observation holds a number outside its space")
         return leaves, single
 
     def __getstate__(self) -> dict[str, Any]:
@@ -279,6 +291,20 @@ class Actor:
         self.noise = None if state["noise"] is None else state["noise"].to(self.agent.device)
         self.age = state["age"]
         self.extra = dict(state["extra"])
+
+
+def _find(observation: Any, name: str) -> np.ndarray:
+    """The leaf "arm.joints" or "0" of a Dict or Tuple observation. Raises `InputError` where it is missing."""
+    part, key = observation, name
+    while key:
+        if isinstance(part, dict) and key in part:
+            return np.asarray(part[key])
+        head, _, key = key.partition(".")
+        try:
+            part = part[int(head) if isinstance(part, tuple) else head]
+        except (LookupError, TypeError, ValueError):
+            raise InputError(f"predict: the observation has no leaf {name!r}") from None
+    return np.asarray(part)
 
 
 def unchanged(agent: Agent, home: type, *methods: str) -> bool:

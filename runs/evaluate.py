@@ -27,8 +27,8 @@ from runs.settings import from_json
 
 log = logging.getLogger(__name__)
 
-ENDLESS = 27_000
-"""Steps after which a game that counts is cut where the environment has no limit of its own: Atari's 30 minutes."""
+ENDLESS = 10_000
+"""Steps after which a game that counts is cut where the environment has no limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Score:
 
     env: str
     agent: str
+    """What people call it: its name, or the preset it is."""
     step: int
     """Counted training steps of the policy that played."""
     episodes: int
@@ -143,7 +144,7 @@ def play_games(
         )
     return Score(
         env=run.env,
-        agent=agent.name,
+        agent=agents.title(agent.config) if isinstance(agent, Agent) else agent.name,
         step=agent.step,
         episodes=episodes,
         mean=float(returns.mean()),

@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
+import agents
 from rl import statistics as st
 from rl.errors import InputError
 from rl.storage import read_json, write_atomic
 from runs.analysis import analyse, budget, number, read_comparison, say, say_suits, share, short_commit
 from runs.charts import COLOURS, dashes, duration, embed, line_chart, strip_chart
 from runs.folder import RECENT, read_jsonl
+from runs.recipe import from_run_json
 
 LIMIT = 3_000_000
 """Bytes of a page without its videos; curves are thinned to keep below."""
@@ -771,7 +773,7 @@ def run_page(folder: Path) -> Page:
     recipe = info["recipe"]
     metrics, episodes = read_jsonl(folder / "metrics.jsonl"), read_jsonl(folder / "episodes.jsonl")
     evaluations = [e for e in read_jsonl(folder / "evaluations.jsonl") if e.get("returns")]
-    agent = recipe["agent"].get("name", "agent") if isinstance(recipe.get("agent"), Mapping) else "agent"
+    agent = _agent_title(folder, recipe)
     who = f"{agent} on {recipe['env']}, seed {recipe.get('seed', 0)}"
     if evaluations:
         last = evaluations[-1]
@@ -837,6 +839,15 @@ def run_page(folder: Path) -> Page:
     rows = [[key, _value(value)] for key, value in facts.items() if value is not None]
     page.blocks.append(Table(["", ""], rows, text_columns=frozenset({0, 1})))
     return page
+
+
+def _agent_title(folder: Path, recipe: Mapping[str, Any]) -> str:
+    """What people call the agent of a run; one of another version goes by its plain name."""
+    try:
+        return str(agents.title(from_run_json(folder / "run.json").agent))
+    except (InputError, ImportError):  # of another version, or of a module that is not here
+        named = recipe["agent"] if isinstance(recipe.get("agent"), Mapping) else {}
+        return str(named.get("name", "agent"))
 
 
 def _commands(info: Mapping[str, Any]) -> list[str]:

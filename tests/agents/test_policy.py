@@ -26,7 +26,7 @@ from rl.distributions import PolicyConfig
 from rl.errors import InputError, NonFiniteError
 from rl.loop import interact
 from rl.networks import NetConfig
-from rl.types import EnvSpec, TimeStep
+from rl.types import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 from runs.testing import check_agent
 from tests.agents.policies import PROBABILITIES, VALUES, table_agent, train
 from tests.agents.worlds import TABLE, TABLE_NET, row
@@ -437,6 +437,38 @@ def test_predict_honours_the_mask(config: Any) -> None:
         assert int(agent.predict({**shown, "action_mask": mask})[0]) == allowed
         assert int(agent.predict(shown, action_masks=mask, deterministic=True)[0]) == allowed
     assert len({int(agent.predict(shown)[0]) for _ in range(60)}) > 1 or isinstance(config, DQNConfig), "all allowed"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (np.zeros(3), r"leaf 'obs' is \(4,\) or a batch of such, got \(3,\)"),
+        (np.zeros(8), r"leaf 'obs' is \(4,\) or a batch of such, got \(8,\)"),
+        (np.zeros((2, 3)), r"got \(2, 3\)"),
+        (1.0, r"got \(\)"),
+        (np.array([0, np.nan, 0, 0]), "leaf 'obs' of the observation is not finite"),
+        ({"position": np.zeros(4)}, "the observation has no leaf 'obs'"),
+    ],
+)
+def test_predict_refuses_what_its_environment_never_shows(wrong: Any, said: str) -> None:
+    agent = agents.build(PPOConfig(), envs.spec("CartPole-v1"), num_envs=1, seed=0, device="cpu")
+    with pytest.raises(InputError, match=f"predict: .*{said}"):
+        agent.predict(wrong)
+
+
+def test_predict_reads_nested_observations() -> None:
+    vector, number = ObsLeaf((2,), "float32", "vector"), ObsLeaf((1,), "int64", "index", nvec=(3,))
+    action = ActionSpec("discrete", nvec=(2,))
+    for names, nested, wrong in [
+        (("arm.pose", "goal"), {"arm": {"pose": np.ones(2)}, "goal": 2}, {"arm": {"pose": np.ones(2)}, "goal": 3}),
+        (("0", "1"), (np.ones(2), 2), (np.ones(2), -1)),
+    ]:
+        spec = EnvSpec("Nested-v0", dict(zip(names, (vector, number), strict=True)), action)
+        agent = agents.build(PPOConfig(), spec, num_envs=1, seed=0, device="cpu")
+        flat = {names[0]: np.ones(2), names[1]: 2}
+        assert agent.predict(nested, deterministic=True)[0] == agent.predict(flat, deterministic=True)[0]
+        with pytest.raises(InputError, match=f"leaf '{names[1]}' of the observation holds a number outside its space"):
+            agent.predict(wrong)
 
 
 def test_predict_speaks_the_environment_s_own_numbers() -> None:
