@@ -232,6 +232,9 @@ class _Builder:
         limit = self.target.max_episode_steps if isinstance(self.target, GymSpec) else None
         if not isinstance(env, gymnasium.Env):
             raise InputError(f"{self.id} gives {type(env).__name__}, not a gymnasium Env")
+        for name in ("observation_space", "action_space"):
+            if not isinstance(getattr(env, name, None), gymnasium.Space):
+                raise InputError(f"{self.id} has no {name} of gymnasium.spaces: it must say what it shows and takes")
         if self.max_steps is not None and (limit is None or self.max_steps < limit):
             env = gymnasium.wrappers.TimeLimit(env, self.max_steps)
         return env

@@ -532,9 +532,21 @@ def _merge(info: Info, reset_info: Mapping[str, Any], restarted: list[int]) -> N
 
 
 def _picture(frame: Any) -> np.ndarray:
+    """What an environment drew as uint8 [H, W, 3]: grey ones, an alpha channel and floats from 0 to 1 are taken."""
     if frame is None:
         raise InputError("this environment gives no picture: it has no render_mode 'rgb_array'")
-    return np.asarray(frame, dtype=np.uint8)
+    picture = frame if isinstance(frame, np.ndarray) else np.asarray(frame)
+    if picture.dtype != np.uint8:
+        if picture.dtype.kind not in "fiub":
+            raise InputError(f"this environment's render gives {type(frame).__name__}, not a picture of numbers")
+        if picture.dtype.kind in "fb" and picture.size and np.max(picture) <= 1:
+            picture = picture * 255.0
+        picture = np.rint(np.nan_to_num(picture).clip(0, 255)).astype(np.uint8)
+    if picture.ndim == 2:
+        return np.repeat(picture[..., None], 3, -1)
+    if picture.ndim == 3 and picture.shape[-1] in (1, 3, 4):
+        return np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture[..., :3]
+    raise InputError(f"this environment's render gives the shape {picture.shape}, not a picture [H, W, 3]")
 
 
 def _zero_actions(vec: VectorEnv) -> Any:

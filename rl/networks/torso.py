@@ -107,12 +107,7 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     Your own encoder (`encoder="module:Class"`) is called as Class(spec, config, stack), has `out_features`, and maps
     a dict of leaves [B, (S,) *shape], as stored, to [B, out_features]. It may hold no batch normalisation or dropout.
     """
-    encoder = _load(config.encoder)(spec, config, stack) if ":" in config.encoder else Encoder(spec, config, stack)
-    if not isinstance(getattr(encoder, "out_features", None), int):
-        raise InputError(
-            f"encoder {config.encoder!r} needs an integer attribute `out_features`: the width of its output"
-        )
-    _require_still(encoder, config.encoder)
+    encoder: nn.Module = _own(spec, config, stack) if ":" in config.encoder else Encoder(spec, config, stack)
     core = None
     if config.core != "none":
         features: Any = encoder.out_features
@@ -123,6 +118,36 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     if core is not None and config.core_span:
         chrono_(core.rnn, config.core_span)
     return torso
+
+
+def _own(spec: EnvSpec, config: NetConfig, stack: int) -> nn.Module:
+    """The user's encoder, tried once: what does not fit is told before a step is made."""
+    name = config.encoder
+    kind = _load(name)
+    try:
+        encoder: nn.Module = kind(spec, config, stack)
+    except InputError:
+        raise
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}"
+        raise InputError(f"encoder {name!r} cannot be made as Class(spec, config, stack): {line}") from error
+    if not isinstance(getattr(encoder, "out_features", None), int):
+        raise InputError(f"encoder {name!r} needs an integer attribute `out_features`: the width of its output")
+    _require_still(encoder, name)
+    lead = (2,) if stack == 1 else (2, stack)
+    obs = {leaf: torch.zeros(*lead, *of.shape, dtype=getattr(torch, of.dtype)) for leaf, of in spec.obs.items()}
+    shown = ", ".join(f"{leaf!r} {of.dtype} {tuple(obs[leaf].shape)}" for leaf, of in spec.obs.items())
+    try:
+        with torch.no_grad():
+            made = encoder(obs)
+    except Exception as error:
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"encoder {name!r} failed on {{{shown}}}: {line}") from error
+    wanted = (2, int(encoder.out_features))  # type: ignore[arg-type]
+    if not isinstance(made, Tensor) or tuple(made.shape) != wanted:
+        got = tuple(made.shape) if isinstance(made, Tensor) else type(made).__name__
+        raise InputError(f"encoder {name!r} gave {got} for {{{shown}}}, its out_features promise {wanted}")
+    return encoder
 
 
 def _require_still(encoder: nn.Module, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -63,6 +63,18 @@ class Lies(gymnasium.Env):
         return self._lie if self._t >= self._at else self.observation_space.sample(), 0.0, False, False, {}
 
 
+class Draws(Unseeded):
+    """Draws whatever it was given."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, frame: Any, render_mode: str | None = None) -> None:
+        self.frame, self.render_mode = frame, render_mode
+
+    def render(self):
+        return self.frame
+
+
 class OldReset(Lies):
     """The reset of Gym before 0.26: an observation alone, two numbers long."""
 
@@ -104,6 +116,15 @@ def modeless(num_envs: int) -> SyncVectorEnv:
     vec = counting(num_envs)
     vec.autoreset_mode = "sometimes"
     return vec
+
+
+class Spaceless(gymnasium.Env):
+    """Does not say what it shows and takes."""
+
+
+class Actionless(gymnasium.Env):
+    observation_space = gymnasium.spaces.Discrete(2)
+    action_space: Any = 4
 
 
 def not_an_env() -> int:

@@ -51,6 +51,8 @@ def test_spec_tells_what_an_agent_must_know():
         ("nowhere_at_all:Env", "importing 'nowhere_at_all' failed"),
         (f"{HERE}:Missing", "neither registers nor defines 'Missing'"),
         (f"{HERE}:not_an_env", "gives int, not a gymnasium Env"),
+        (f"{HERE}:Spaceless", "Spaceless has no observation_space of gymnasium.spaces"),
+        (f"{HERE}:Actionless", "Actionless has no action_space of gymnasium.spaces"),
         (f"{HERE}:broken", "cannot be made: OSError: no disk in drive A"),
         (f"{HERE}:modeless", "names no autoreset mode"),
     ],

@@ -367,3 +367,40 @@ def test_bad_numbers_are_refused_before_anything_is_built():
         EnvConfig(flicker=1.0)
     with pytest.raises(InputError, match="did you mean 'async'"):
         EnvConfig(vector="asynch")
+
+
+HALF = np.full((4, 6, 3), 127, np.uint8)
+
+
+@pytest.mark.parametrize("vector", ["sync", "async"])
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        HALF,
+        HALF / 255,
+        HALF[..., 0],
+        HALF[..., :1],
+        HALF.astype(np.int64),
+        HALF.tolist(),
+        np.dstack([HALF, HALF[..., 0]]),
+    ],
+    ids=["uint8", "floats to 1", "grey", "one channel", "int64", "lists", "alpha"],
+)
+def test_pictures_of_any_kind_are_shown_as_they_are_meant(drawn, vector):
+    config = EnvConfig(vector=vector, options={"frame": drawn})
+    with envs.make("tests.envs.strange:Draws", num_envs=2, config=config, render=True) as env:
+        env.reset()
+        for picture in env.render():
+            assert picture.dtype == np.uint8 and (picture == HALF).all()
+
+
+@pytest.mark.parametrize(
+    ("drawn", "said"),
+    [("+--+\n|  |", "gives str, not a picture"), (np.zeros((4, 4, 2)), r"the shape \(4, 4, 2\)"), (None, "no picture")],
+)
+def test_what_is_no_picture_is_told(drawn, said):
+    config = EnvConfig(options={"frame": drawn})
+    with envs.make("tests.envs.strange:Draws", config=config, render=True) as env:
+        env.reset()
+        with pytest.raises(InputError, match=said):
+            env.render()

@@ -327,6 +327,27 @@ class Mine(nn.Module):
         return obs["obs"].flatten(1).sum(1, keepdim=True)
 
 
+class Unmade(Mine):
+    """Takes no configuration."""
+
+    def __init__(self) -> None:
+        super().__init__(spec(obs=VECTOR), NetConfig(), 1)
+
+
+class Narrow(Mine):
+    out_features = 3
+
+
+class Pair(Mine):
+    def forward(self, obs: dict[str, Tensor]) -> Any:
+        return super().forward(obs), None
+
+
+class Picky(Mine):
+    def forward(self, obs: dict[str, Tensor]) -> Tensor:
+        return obs["pixels"]
+
+
 def test_your_own_encoder_takes_any_leading_dimensions_and_a_core() -> None:
     torso = build_torso(spec(obs=VECTOR), NetConfig(encoder=f"{__name__}:Mine"), 2)
     obs = random_obs(VECTOR, 3, 5, 2)
@@ -353,6 +374,13 @@ def test_your_own_encoder_takes_any_leading_dimensions_and_a_core() -> None:
         ({"encoder": "rl.types:Absent"}, "encoder 'rl.types:Absent' cannot be imported"),
         ({"encoder": ":Net"}, "encoder ':Net' cannot be imported"),
         ({"encoder": "rl.types:TimeStep"}, "encoder 'rl.types:TimeStep' must be a class of torch.nn.Module"),
+        ({"encoder": f"{__name__}:Unmade"}, "Unmade' cannot be made as Class(spec, config, stack): TypeError: "),
+        (
+            {"encoder": f"{__name__}:Narrow"},
+            "(2, 1) for {'obs' float32 (2, 4)}, its out_features promise (2, 3)",
+        ),
+        ({"encoder": f"{__name__}:Pair"}, "Pair' gave tuple for {'obs' float32 (2, 4)}"),
+        ({"encoder": f"{__name__}:Picky"}, "Picky' failed on {'obs' float32 (2, 4)}: KeyError: 'pixels'"),
         ({"encoder": "torch.nn:Identity"}, "encoder 'torch.nn:Identity' needs an integer attribute `out_features`"),
     ],
 )
