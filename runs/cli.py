@@ -190,8 +190,11 @@ def _parse(words: list[str]) -> argparse.Namespace:
 def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
     options = sorted(option for action in parser._actions for option in action.option_strings if option[:2] == "--")
     if not word.startswith("-"):
-        return InputError(f"unexpected argument {word!r}; see {parser.prog} --help")
+        one = " (one recipe or environment, the agent after --agent)" if "--agent" in options else ""
+        return InputError(f"unexpected argument {word!r}{one}; see {parser.prog} --help")
     option = word.partition("=")[0]
+    if option.startswith("--env") and option not in options and "--agent" in options:
+        return InputError(f"unknown option {option}: the environment's id stands alone, {parser.prog} CartPole-v1")
     if option in options or option in ("-q", "-v"):
         return InputError(f"{option} comes after the verb: {parser.prog} ... {option}")
     near = difflib.get_close_matches(option, options, n=1, cutoff=0.5)

@@ -263,8 +263,10 @@ def resolve(run: Path | str, replay: bool = False) -> Located:
         raise InputError(f"no run at {run}: {mend}")
     if (path / "manifest.json").exists():
         outer = path.resolve().parent.parent
-        manifest = verify(path, look)
-        return Located(outer if (outer / "run.json").exists() else None, path, manifest, [])
+        alone = not (outer / "run.json").exists()
+        if alone and replay:
+            raise InputError(f"{path} is a checkpoint alone: resuming needs the run folder with its replay")
+        return Located(None if alone else outer, path, verify(path, look), [])
     if not (path / "run.json").exists() and not (path / "checkpoints").exists():
         raise InputError(f"{run} is neither a run folder (no run.json) nor a checkpoint (no manifest.json)")
     checkpoint, skipped = newest_good(path, look)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,18 @@ def resolve(
     steps: int | None = None,
     seed: int | None = None,
     num_envs: int | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | Mapping[str, Any] = (),
 ) -> Run:
     """The run that a recipe's name, a .py file, a run.json or an environment id stands for, with the changes made.
 
+    `settings` are FIELD=VALUE as on the command line, one or several of them, or a dict of fields and values.
     A schedule as long as the recipe's budget becomes as long as the new one, unless `recipe` is a Run.
     Raises InputError for an unknown name (the nearest one is offered), field or value.
     """
+    if isinstance(settings, str):
+        settings = [settings]
+    elif isinstance(settings, Mapping):
+        settings = [f"{name}={list(v) if isinstance(v, tuple) else v}" for name, v in settings.items()]
     run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent)
     changes = {"steps": steps, "seed": seed, "num_envs": num_envs}
     for word in settings:

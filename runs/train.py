@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -52,7 +52,7 @@ def train(
     steps: int | None = None,
     seed: int | None = None,
     num_envs: int | None = None,
-    settings: Sequence[str] = (),
+    settings: Sequence[str] | Mapping[str, Any] = (),
     out: str | Path | None = None,
     track: str = "off",
     device: str = "auto",
@@ -111,8 +111,7 @@ def resume(
     evaluation plays that again, from its beginning.
     """
     found = locate(path, replay=True)
-    if found.run is None:
-        raise InputError(f"{path} is a checkpoint alone: resuming needs the run folder with its replay")
+    assert found.run is not None  # a checkpoint alone is refused
     for line in found.skipped:
         print(line, file=sys.stderr)
     with RunFolder.open(found.run) as folder:

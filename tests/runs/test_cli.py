@@ -50,7 +50,15 @@ def verb_that(raises=None, returns=None, prints=()):
         (["xyzzy"], "unknown command 'xyzzy': known: bench, compare, "),
         (["--vresion"], "unknown option --vresion: did you mean --version?"),
         (["train"], "train: missing: RECIPE; see rl train --help"),
-        (["train", "a", "b"], "unexpected argument 'b'; see rl train --help"),
+        (
+            ["train", "a", "b"],
+            "unexpected argument 'b' (one recipe or environment, the agent after --agent)",
+        ),
+        (
+            ["train", "--env", "CartPole-v1"],
+            "unknown option --env: the environment's id stands alone, rl train Cart",
+        ),
+        (["list", "a", "b"], "unexpected argument 'b'; see rl list --help"),
         (["--verbose", "train", "a"], "--verbose comes after the verb: rl train ... --verbose"),
         (["train", "a", "--stepz", "5"], "unknown option --stepz: did you mean --steps?"),
         (["train", "a", "--stepz=5"], "unknown option --stepz: did you mean --steps?"),

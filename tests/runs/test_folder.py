@@ -285,6 +285,14 @@ def test_a_run_is_its_newest_good_checkpoint_or_the_one_named(tmp_path: Path) ->
     one_line(caught)
 
 
+def test_a_checkpoint_without_its_run_can_be_played_and_not_resumed(tmp_path: Path) -> None:
+    lone = tmp_path / "step-000000005"
+    lone.mkdir()
+    (lone / "manifest.json").write_text("{}")
+    with pytest.raises(InputError, match="is a checkpoint alone: resuming needs the run folder with its replay"):
+        resolve(lone, replay=True)
+
+
 def test_a_run_that_is_not_there_is_one_line_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("runs/out/CartPole-v1_dqn_s0_20260101-000000").mkdir(parents=True)

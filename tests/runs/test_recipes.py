@@ -156,3 +156,10 @@ def test_a_budget_given_twice_is_one_line() -> None:
 @pytest.mark.parametrize(("env", "agent"), [("CartPole-v1", "dqn"), ("Pendulum-v1", "ppo"), ("Probe/Nested-v0", "ppo")])
 def test_an_environment_without_a_named_agent_gets_one_that_can_act_in_it(env: str, agent: str) -> None:
     assert agent_name(resolve(env).agent) == agent
+
+
+def test_settings_may_be_one_word_or_a_dict() -> None:
+    plain = resolve("cartpole_dqn", settings=["lr=1e-4"])
+    assert resolve("cartpole_dqn", settings="lr=1e-4") == plain == resolve("cartpole_dqn", settings={"lr": 1e-4})
+    made = resolve("cartpole_dqn", settings={"agent.net.hidden": (32, 16), "double": True, "eval_max_steps": None})
+    assert (made.agent.net.hidden, made.agent.double, made.eval_max_steps) == ((32, 16), True, None)
