@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shlex
 import signal
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from rl.storage import read_json, write_json
 from runs import plan as planning
 from runs.analysis import SCHEMA, SHARED, analyse, flat, number, short_commit
 from runs.children import run_child, stop_children
+from runs.commands import command, quoted
 from runs.folder import OUT, FileLock
 from runs.plan import Plan, Side, Task, make_plan, slug
 from runs.recipe import Run
@@ -332,14 +332,12 @@ class Comparison:
     @property
     def command(self) -> str:
         """The command line that makes it again."""
-        from runs.train import command
-
         if (typed := command())[:2] == ["rl", "compare"]:
-            return shlex.join(typed)
+            return quoted(typed)
         words = ["rl", "compare", "--tasks", ",".join(f"{t.env}@{t.steps}" for t in self.plan.tasks)]
         words += ["--agents", ",".join(map(str, self.plan.contenders)), "--seeds", str(len(self.seeds))]
         words += ["--match-parameters"] if self.matched else []
-        return shlex.join(words + (["--title", self.title] if self.title else []))
+        return quoted(words + (["--title", self.title] if self.title else []))
 
 
 def _spans(numbers: Sequence[int]) -> str:

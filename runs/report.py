@@ -25,6 +25,7 @@ from rl.errors import InputError
 from rl.storage import read_json, write_atomic
 from runs.analysis import analyse, budget, number, read_comparison, say, say_suits, share, short_commit
 from runs.charts import COLOURS, dashes, duration, embed, line_chart, strip_chart
+from runs.commands import quoted
 from runs.folder import RECENT, read_jsonl
 from runs.recipe import from_run_json
 
@@ -711,7 +712,7 @@ def _provenance(comparison: Mapping[str, Any]) -> list[Any]:
 
 
 def _command(command: Any) -> str:
-    return command if isinstance(command, str) else shlex.join(command)
+    return command if isinstance(command, str) else quoted(command)
 
 
 def _method() -> list[Any]:

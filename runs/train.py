@@ -29,9 +29,9 @@ from rl.errors import InputError, RunError
 from rl.frames import available_memory
 from rl.loop import Slot, interact
 from rl.schedules import Ramp, crossed
-from rl.secrets import redact_command
 from rl.tracking import Tracker
 from rl.types import Env, TimeStep
+from runs.commands import command
 from runs.evaluate import Score, pick_device, play_games
 from runs.folder import RECENT, RunFolder, default_name, read_jsonl
 from runs.folder import resolve as locate
@@ -40,9 +40,6 @@ from runs.recipe import Run, describe, doubt, from_run_json
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import differences, from_json
 from runs.signals import ending_signals
-
-RUNS_MAIN = str(Path("runs", "__main__.py"))
-"""What `python -m runs` calls itself."""
 
 
 def train(
@@ -489,12 +486,6 @@ def peak_memory() -> int:
 def evaluated(folder: Path, step: int) -> bool:
     """Whether the policy of `step` has played its evaluation games."""
     return any(line["step"] == step for line in read_jsonl(folder / "evaluations.jsonl"))
-
-
-def command() -> list[str]:
-    """The command line of this process as one would type it, secrets taken out."""
-    first, *words = redact_command(sys.argv)
-    return ["rl" if Path(first).name in ("rl", "rl.exe") or first.endswith(RUNS_MAIN) else first, *words]
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,29 @@
+"""A command line as it is shown is read back as it was, by sh and, without its single quotes, elsewhere."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+import pytest
+
+from runs.commands import quoted
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("dqn@zoo", "dqn@zoo"),
+        ("PPO on classic control", '"PPO on classic control"'),
+        ("it's", '"it\'s"'),
+        ("", '""'),
+        ("rainbow:noisy=false,a;b", '"rainbow:noisy=false,a;b"'),
+        ("cost $5", "'cost $5'"),
+        ('say "so"', "'say \"so\"'"),
+    ],
+)
+def test_words_are_quoted_so_that_every_shell_reads_them(word: str, shown: str) -> None:
+    assert quoted(["rl", word]) == f"rl {shown}"
+    assert shlex.split(quoted(["rl", word])) == ["rl", word]
+    if '"' not in shown[1:-1] and shown[0] != "'":  # what Windows' own rules make of it
+        assert subprocess.list2cmdline(["rl", word]).replace('"', "") == quoted(["rl", word]).replace('"', "")
