@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from rl.errors import InputError
 from rl.replay import Replay, stack_times
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
-from rl.types import EnvSpec, Obs, TimeStep
+from rl.types import EnvSpec, Obs, ObsLeaf, TimeStep
 
 Metrics = dict[str, Tensor]
 
@@ -146,24 +146,16 @@ class Agent(ABC):
 
     def _leaves(self, obs: Any) -> tuple[Obs, bool]:
         """Observation leaves [N, ...] of what a Gymnasium environment shows, and whether it was a single one."""
-        given = obs if isinstance(obs, dict | tuple) else {"obs": obs}
-        leaves, single = {}, False
-        for name, leaf in self.spec.obs.items():
-            raw, size = _find(given, name), math.prod(leaf.shape)
-            count = 1 if raw.size == size else len(raw) if raw.ndim else 0
-            if raw.size != size * count:
-                raise InputError(f"predict: leaf {name!r} is {leaf.shape} or a batch of such, got {raw.shape}")
-            if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-                raise InputError(f"predict: leaf {name!r} of the observation is not finite")
-            array = raw.astype(leaf.dtype)
-            bare = leaf.shape == (1,) and leaf.kind == "index" and not isinstance(obs, dict)  # a plain integer
-            single = array.size == size and array.ndim <= (0 if bare else len(leaf.shape))
-            leaves[name] = array.reshape(-1, *leaf.shape)
-            if leaf.start:
-                leaves[name] -= np.array(leaf.start)
-            if leaf.nvec and not (leaves[name].view(np.uint64) < np.array(leaf.nvec, np.uint64)).all():
-                raise InputError(f"predict: leaf {name!r} of the observation holds a number outside its space")
-        return leaves, single
+        plain = list(self.spec.obs) == ["obs"]
+        row = plain and isinstance(obs, dict)  # a row's leaves, which have the shapes that are stored
+        given = {"obs": obs} if plain and not row else obs
+        raw = {name: _find(given, name) for name in self.spec.obs}
+        counts = {name: _counts(leaf, name, raw[name], row) for name, leaf in self.spec.obs.items()}
+        shared = [n for n in next(iter(counts.values())) if all(n in possible for possible in counts.values())]
+        if not shared:
+            shapes = ", ".join(f"{name!r} {array.shape}" for name, array in raw.items())
+            raise InputError(f"predict: these leaves are of different batches: {shapes}")
+        return {name: _column(leaf, name, raw[name]) for name, leaf in self.spec.obs.items()}, shared[0] is None
 
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy: what is made at the first use reads the original's weights, and is made anew."""
@@ -295,16 +287,50 @@ class Actor:
 
 def _find(observation: Any, name: str) -> np.ndarray:
     """The leaf "arm.joints" or "0" of a Dict or Tuple observation. Raises `InputError` where it is missing."""
-    part, key = observation, name
-    while key:
-        if isinstance(part, dict) and key in part:
-            return np.asarray(part[key])
-        head, _, key = key.partition(".")
-        try:
-            part = part[int(head) if isinstance(part, tuple) else head]
-        except (LookupError, TypeError, ValueError):
-            raise InputError(f"predict: the observation has no leaf {name!r}") from None
-    return np.asarray(part)
+    found = _walk(observation, name)
+    if found is None:
+        raise InputError(f"predict: the observation has no leaf {name!r}")
+    return np.asarray(found)
+
+
+def _walk(part: Any, name: str) -> Any:
+    if isinstance(part, dict):
+        inner = ((key, part[key]) for key in part)
+    elif isinstance(part, tuple | list):
+        inner = ((str(key), value) for key, value in enumerate(part))
+    else:
+        return None
+    for key, value in inner:
+        if name == key:
+            return value
+        if name.startswith(f"{key}.") and (found := _walk(value, name[len(key) + 1 :])) is not None:
+            return found
+    return None
+
+
+def _counts(leaf: ObsLeaf, name: str, raw: np.ndarray, row: bool) -> list[int | None]:
+    """How many observations a leaf's array may be, likeliest first; None for one alone. `InputError` if not any."""
+    shapes = [leaf.shape if leaf.given is None else leaf.given, leaf.shape][:: -1 if row else 1]
+    possible = [None if raw.shape == shape else len(raw) for shape in shapes if shape in (raw.shape, raw.shape[1:])]
+    if raw.ndim == 0 and math.prod(leaf.shape) == 1:  # a plain number
+        possible.append(None)
+    if not possible:
+        raise InputError(f"predict: leaf {name!r} is {shapes[0]} or a batch of such, got {raw.shape}")
+    return possible
+
+
+def _column(leaf: ObsLeaf, name: str, raw: np.ndarray) -> np.ndarray:
+    """[N, *leaf.shape], as stored, of an array that an environment may show."""
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        raise InputError(f"predict: leaf {name!r} of the observation is not finite")
+    column = raw.astype(leaf.dtype)
+    cast = leaf.dtype != "float32" and bool((column != raw).any())
+    column = column.reshape(-1, *leaf.shape)
+    if leaf.start:
+        column -= np.array(leaf.start)
+    if cast or (leaf.nvec and not (column.view(np.uint64) < np.array(leaf.nvec, np.uint64)).all()):
+        raise InputError(f"predict: leaf {name!r} of the observation holds a number outside its space")
+    return column
 
 
 def unchanged(agent: Agent, home: type, *methods: str) -> bool:

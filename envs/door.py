@@ -212,8 +212,18 @@ def _facts(target: GymSpec | Callable, env: gymnasium.Env | None) -> _Facts:
     if env is not None and hasattr(env.unwrapped, "get_action_meanings"):
         meanings = tuple(map(str, env.unwrapped.get_action_meanings()))
     if gym_spec is None:
-        return _Facts(action_meanings=meanings)
-    return _Facts("", gym_spec.reward_threshold, gym_spec.max_episode_steps, meanings)
+        return _Facts(max_episode_steps=_time_limit(env), action_meanings=meanings)
+    return _Facts("", gym_spec.reward_threshold, gym_spec.max_episode_steps or _time_limit(env), meanings)
+
+
+def _time_limit(env: gymnasium.Env | None) -> int | None:
+    """The smallest limit that wrappers of the user's own set."""
+    limits = []
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.wrappers.TimeLimit):
+            limits.append(int(env._max_episode_steps))
+        env = env.env
+    return min(limits, default=None)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,10 @@ class LeafCast:
         `raw` is of the environments `index`, `index` + 1, ... Raises `RunError` for a value that its whole numbers,
         bytes or bits cannot hold, which would otherwise become another one without a word.
         """
-        column = raw.astype(self._dtype, order="C").reshape(self._shape)
+        try:
+            column = raw.astype(self._dtype, order="C").reshape(self._shape)
+        except (TypeError, ValueError) as error:
+            raise RunError(f"the environments gave leaf {self.name!r} something that is no number: {error}") from error
         if raw.dtype != self._dtype and not self.may_be_non_finite:
             self._require(column == raw.reshape(self._shape), raw, index)
         if not self.leaf.nvec:
@@ -95,6 +98,13 @@ class LeafCast:
         return value
 
 
+class MaskCast(LeafCast):
+    """The action mask: what is not 0 is allowed, as in a mask that comes with the info."""
+
+    def __call__(self, raw: np.ndarray, index: int = 0) -> np.ndarray:
+        return np.asarray(raw != 0).reshape(self._shape)
+
+
 def observation_casts(space: spaces.Space, action: ActionSpec) -> tuple[list[LeafCast], LeafCast | None]:
     """The columns of an observation space and, apart from them, its `action_mask` leaf where it has one.
 
@@ -106,12 +116,14 @@ def observation_casts(space: spaces.Space, action: ActionSpec) -> tuple[list[Lea
         size = int(np.prod(inner.shape or (1,)))
         if size != action.logits:
             raise InputError(f"the observation's {MASK!r} has {size} entries, the action space {action.logits} choices")
-        mask = LeafCast(MASK, (MASK,), inner.shape or (), ObsLeaf((size,), "bool", "vector"))
+        mask = MaskCast(MASK, (MASK,), inner.shape or (), ObsLeaf((size,), "bool", "vector"))
         space = spaces.Dict({key: value for key, value in space.spaces.items() if key != MASK})
     casts = _leaves(space, ())
     names = [cast.name for cast in casts]
     if not casts:
         raise InputError(f"the observation space {space} has no entries to learn from")
+    for cast in casts:
+        cast.leaf = replace(cast.leaf, given=cast.raw_shape)
     if len(set(names)) < len(names):
         raise InputError(f"the observation space {space} has two leaves of one name: {', '.join(names)}")
     return casts, mask

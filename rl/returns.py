@@ -29,6 +29,8 @@ def n_step(reward: np.ndarray, discount: np.ndarray, length: np.ndarray, gamma: 
     for r, d in zip(reward, discount, strict=True):
         total = total + running * r
         running = running * (np.float32(gamma) * d)
+    if not gamma:
+        return total, np.zeros_like(total)
     return total, running * np.float32(gamma) ** (length - len(reward)).astype(np.float32)
 
 

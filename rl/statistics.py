@@ -464,18 +464,14 @@ def band(
 ) -> Band:
     """The IQM over runs of `curves` (x, y), pointwise, with calibrated bootstrap intervals.
 
-    The grid runs from the latest of the runs' first points to `end` (default: the latest last point), evenly but for
-    points that all runs have: such a one takes the place of the grid's nearest, so that what was measured is not
-    interpolated. The same runs are resampled at every point, so that a band is a band of whole curves.
+    The grid runs from the latest of the runs' first points to `end` (default: the latest last point). The same runs are
+    resampled at every point, so that a band is a band of whole curves.
     """
     if not curves:
         raise InputError("a band needs at least one curve")
     start = max(float(np.asarray(x)[0]) for x, _ in curves)
     end = max(float(np.asarray(x)[-1]) for x, _ in curves) if end is None else end
     grid = np.linspace(start, max(start, end), points)
-    shared = set.intersection(*({float(v) for v in x} for x, _ in curves))
-    for measured in sorted(v for v in shared if start < v < end) if len(shared) < points / 2 else ():
-        grid[np.abs(grid - measured).argmin()] = measured
     y = np.stack([on_grid(a, b, grid, between) for a, b in curves])  # [runs, points]
     middle = iqm(y.T[:, :, None])
     runs = len(y)

@@ -46,6 +46,8 @@ class ObsLeaf:
     """What an image is divided by inside the network: 255 for uint8, once."""
     start: tuple[int, ...] = ()
     """For `index` leaves whose categories do not count from 0: what the door subtracts from each."""
+    given: tuple[int, ...] | None = field(default=None, compare=False)
+    """The shape that the environment itself shows; None where that is not known."""
 
 
 @dataclass(frozen=True)

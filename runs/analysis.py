@@ -119,7 +119,7 @@ def analyse(comparison: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
 def flat(analysis: Mapping[str, Any]) -> dict[str, Any]:
     """`contenders` and `pairs` over all tasks, without curves: what `rl compare --json` prints."""
     contenders = [
-        {"task": task["env"], **{k: v for k, v in c.items() if k not in ("curve", "clock", "runs")}}
+        {"task": task["env"], **{k: v for k, v in c.items() if k not in ("curve", "clock", "runs", "measured")}}
         for task in analysis["tasks"]
         for c in task["contenders"]
     ]
@@ -227,6 +227,7 @@ def _contender(
         "peak_memory": max((r["peak_memory"] for r in timed if r.get("peak_memory")), default=None),
         "runs": curves,
         "curve": _band(told, "steps", rng, points),
+        "measured": _measured(curves, len(told) - len(curves), floor),
         "clock": _band(told, "seconds", rng, points) if clocked else None,
     }
 
@@ -241,6 +242,16 @@ def _at_floor(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | N
         flat[axis] = sorted({min(x[0] for x in known), max(x[-1] for x in known)}) if known else []
     flat["scores"] = [floor] * len(flat["steps"])
     return [flat] * failed
+
+
+def _measured(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None) -> list[list[float]]:
+    """[step, IQM over seeds] wherever every run was evaluated; failed ones count as `floor`. Nothing interpolated."""
+    if not curves:
+        return []
+    scores = [dict(zip(c["steps"], c["scores"], strict=True)) for c in curves]
+    shared = sorted(set.intersection(*map(set, scores)))
+    fallen = [] if floor is None else [floor] * failed
+    return [[step, float(st.iqm([s[step] for s in scores] + fallen))] for step in shared]
 
 
 def _own_steps(c: Mapping[str, Any], ok: Sequence[Mapping[str, Any]]) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -25,5 +26,9 @@ def quoted(words: Sequence[str]) -> str:
 
 
 def _quoted(word: str) -> str:
+    """A comma makes a list in PowerShell, an @ its elements; cmd knows double quotes alone, and keeps backslashes."""
     plain = shlex.quote(word)
-    return plain if plain == word or set(word) & set('"$`\\!%') else f'"{word}"'
+    if plain == word and "," not in word and not word.startswith("@"):
+        return word
+    means_more = re.search(r'["$`!]|\\(\\|$)', word)
+    return plain if means_more else f'"{word}"'

@@ -27,8 +27,8 @@ from runs.settings import from_json
 
 log = logging.getLogger(__name__)
 
-ENDLESS = 10_000
-"""Steps after which a game that counts is cut where the environment has no limit of its own."""
+ENDLESS = 27_000
+"""Steps after which a game that counts is cut where the environment names no limit: Atari's half an hour."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def play_games(
     returns = record.returns
     if config.max_steps == ENDLESS and run.eval_max_steps is None and (cut := int((record.lengths >= ENDLESS).sum())):
         log.warning(
-            "%s has no time limit: %d of %d games were cut at %s steps (eval_max_steps sets another number)",
+            "%s names no time limit: %d of %d games were cut at %s steps (eval_max_steps sets another number)",
             run.env,
             cut,
             episodes,

@@ -16,7 +16,7 @@ from envs import EnvConfig
 from rl.errors import InputError, unknown
 from rl.schedules import Ramp
 from runs.listing import RECIPES, recipe_names
-from runs.settings import apply_settings, from_json, to_json
+from runs.settings import apply_settings, from_json, to_json, written
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Run:
     eval_sample: bool = False
     """Evaluate the sampled policy instead of the greedy one."""
     eval_max_steps: int | None = None
-    """Step cap of an evaluation game; none leaves the environment's own."""
+    """Step cap of an evaluation game; none leaves the environment's own, or 27,000 where it names none."""
     save_every: int = 0
     """Steps between checkpoints; 0 leaves only the final one."""
     log_every: int = 1_000
@@ -87,7 +87,7 @@ def resolve(
     if isinstance(settings, str):
         settings = [settings]
     elif isinstance(settings, Mapping):
-        settings = [f"{name}={list(v) if isinstance(v, tuple) else v}" for name, v in settings.items()]
+        settings = [f"{name}={written(value)}" for name, value in settings.items()]
     run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent)
     changes = {"steps": steps, "seed": seed, "num_envs": num_envs}
     for word in settings:

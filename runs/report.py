@@ -534,10 +534,9 @@ def _task_blocks(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool)
             if axis == "clock":
                 table = _curve_table(series, label, duration, caption="At each time the newest evaluation by then.")
             else:
-                measured = _measured(task["contenders"])
-                as_measured = measured or all(s["x"][0] == s["x"][-1] for s in series)
-                said = "" if as_measured else "Between two evaluations: on the straight line that joins them."
-                table = _curve_table(series, label, number, places=measured, caption=said)
+                table = _measured_table(task["contenders"], label) or _curve_table(
+                    series, label, number, caption="Between two evaluations: on the straight line that joins them."
+                )
             charts.append(Chart(caption, svg, table))
         elif axis == "clock":
             blocks.append(Text("No curve by time: trainings shared the machine, or recorded no curve.", quiet=True))
@@ -563,14 +562,21 @@ def _series(c: Mapping[str, Any], axis: str, colour: int, draw_runs: bool) -> di
     return {"name": c["name"], "colour": colour, **c[axis], "runs": runs}
 
 
-def _measured(contenders: Sequence[Mapping[str, Any]], most: int = 6) -> list[float]:
-    """Up to `most` of the steps at which every run was evaluated, those at their end only aside; none if too few."""
-    courses = [set(run["steps"]) for c in contenders for run in c["runs"] if len(run["steps"]) > 1]
+def _measured_table(contenders: Sequence[Mapping[str, Any]], label: str, most: int = 6) -> Table | None:
+    """What was measured at up to `most` of the steps at which all were evaluated, and at the ends of those evaluated
+    at their end only; None where the others share too few.
+    """
+    known = [(c["name"], dict(c["measured"])) for c in contenders if c["runs"]]
+    courses = [
+        {step for step, _ in c["measured"]} for c in contenders if any(len(run["steps"]) > 1 for run in c["runs"])
+    ]
     shared = sorted(set.intersection(*courses)) if courses else []
-    if len(shared) < 3:
-        return []
-    chosen = np.linspace(len(shared) - 1, 0, min(most, len(shared))).round().astype(int)
-    return [float(shared[k]) for k in chosen[::-1]]
+    if courses and len(shared) < 3:
+        return None
+    chosen = {shared[k] for k in np.linspace(0, len(shared) - 1, most).round().astype(int)} if courses else set()
+    places = sorted(chosen | {step for _, scores in known if len(scores) == 1 for step in scores})
+    rows = [[name, *(number(scores.get(step)) for step in places)] for name, scores in known]
+    return Table([label, *(number(step) for step in places)], rows)
 
 
 def _curve_table(
@@ -578,14 +584,13 @@ def _curve_table(
     label: str,
     place: Any,
     value: Any = number,
-    places: Sequence[float] = (),
     caption: str = "",
 ) -> Table:
-    """A curve's values at `places`, or else at five, and where one has a single point, for readers without it."""
+    """A curve's values at five places, and where one has a single point, for readers without the drawing."""
     end = max(s["x"][-1] for s in series)
     points = {s["x"][0] for s in series if s["x"][0] == s["x"][-1]}
     lines = any(s["x"][0] < s["x"][-1] for s in series)
-    places = sorted(points | set(places or ({end * k / 5 for k in range(1, 6)} if lines else ())))
+    places = sorted(points | ({end * k / 5 for k in range(1, 6)} if lines else set()))
     rows = []
     for s in series:
         inside = [p <= s["x"][-1] * (1 + 1e-9) and p >= s["x"][0] for p in places]

@@ -447,6 +447,14 @@ def to_json(config: Any) -> Any:
     raise TypeError(f"{type(config).__name__} is no plain value: {config!r}")
 
 
+def written(value: Any) -> str:
+    """A value as one would type it after `FIELD=`."""
+    if isinstance(value, Ramp):
+        return f"{value.start}:{value.end}:{value.steps}"
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return json.dumps(to_json(value)) if isinstance(value, Mapping | list | tuple) else str(value)
+
+
 def from_json(cls: type[T], data: Any, where: str = "") -> T:
     """A `cls` from what `to_json` made. Raises `InputError` for unknown or missing fields and wrong types."""
     return _read(data, cls, where)

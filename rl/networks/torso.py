@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from typing import Any
 
@@ -135,11 +136,15 @@ def _own(spec: EnvSpec, config: NetConfig, stack: int) -> nn.Module:
         raise InputError(f"encoder {name!r} needs an integer attribute `out_features`: the width of its output")
     _require_still(encoder, name)
     lead = (2,) if stack == 1 else (2, stack)
-    obs = {leaf: torch.zeros(*lead, *of.shape, dtype=getattr(torch, of.dtype)) for leaf, of in spec.obs.items()}
+    device = next(encoder.parameters(), torch.zeros(())).device
+    obs = {
+        leaf: torch.zeros(*lead, *of.shape, dtype=getattr(torch, of.dtype), device=device)
+        for leaf, of in spec.obs.items()
+    }
     shown = ", ".join(f"{leaf!r} {of.dtype} {tuple(obs[leaf].shape)}" for leaf, of in spec.obs.items())
     try:
         with torch.no_grad():
-            made = encoder(obs)
+            made = copy.deepcopy(encoder)(obs)  # what a first call leaves behind is of another device perhaps
     except Exception as error:
         line = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"encoder {name!r} failed on {{{shown}}}: {line}") from error

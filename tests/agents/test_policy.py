@@ -26,7 +26,7 @@ from rl.distributions import PolicyConfig
 from rl.errors import InputError, NonFiniteError
 from rl.loop import interact
 from rl.networks import NetConfig
-from rl.types import ActionSpec, EnvSpec, ObsLeaf, TimeStep
+from rl.types import ActionSpec, EnvSpec, TimeStep
 from runs.testing import check_agent
 from tests.agents.policies import PROBABILITIES, VALUES, table_agent, train
 from tests.agents.worlds import TABLE, TABLE_NET, row
@@ -457,18 +457,69 @@ def test_predict_refuses_what_its_environment_never_shows(wrong: Any, said: str)
 
 
 def test_predict_reads_nested_observations() -> None:
-    vector, number = ObsLeaf((2,), "float32", "vector"), ObsLeaf((1,), "int64", "index", nvec=(3,))
-    action = ActionSpec("discrete", nvec=(2,))
-    for names, nested, wrong in [
-        (("arm.pose", "goal"), {"arm": {"pose": np.ones(2)}, "goal": 2}, {"arm": {"pose": np.ones(2)}, "goal": 3}),
-        (("0", "1"), (np.ones(2), 2), (np.ones(2), -1)),
+    vector, number = spaces.Box(-1, 1, (2,)), spaces.Discrete(3)
+    ones = np.ones(2, np.float32)
+    for space, nested, wrong, leaf in [
+        (
+            spaces.Dict({"arm": spaces.Dict({"a.b": vector}), "goal": number}),
+            {"arm": {"a.b": ones}, "goal": 2},
+            {"arm": {"a.b": ones}, "goal": 3},
+            "goal",
+        ),
+        (spaces.Tuple((vector, number)), (ones, 2), (ones, -1), "1"),
+        (spaces.Tuple((vector, number)), [ones, 2], [ones, 1.5], "1"),
     ]:
-        spec = EnvSpec("Nested-v0", dict(zip(names, (vector, number), strict=True)), action)
-        agent = agents.build(PPOConfig(), spec, num_envs=1, seed=0, device="cpu")
-        flat = {names[0]: np.ones(2), names[1]: 2}
-        assert agent.predict(nested, deterministic=True)[0] == agent.predict(flat, deterministic=True)[0]
-        with pytest.raises(InputError, match=f"leaf '{names[1]}' of the observation holds a number outside its space"):
+        agent = predictor(space)
+        assert agent.predict(nested, deterministic=True)[0].shape == ()
+        batch = {"arm": {"a.b": ones[None]}, "goal": np.array([2])} if leaf == "goal" else (ones[None], np.array([2]))
+        assert agent.predict(batch, deterministic=True)[0].shape == (1,)
+        with pytest.raises(InputError, match=f"leaf '{leaf}' of the observation holds a number outside its space"):
             agent.predict(wrong)
+        with pytest.raises(InputError, match="leaves are of different batches"):
+            agent.predict({"arm": {"a.b": ones[None]}, "goal": 2} if leaf == "goal" else (ones[None], 2))
+
+
+def predictor(space: spaces.Space) -> Any:
+    action = ActionSpec("discrete", nvec=(2,))
+    casts, _ = observation_casts(space, action)
+    spec = EnvSpec("Test-v0", {cast.name: cast.leaf for cast in casts}, action)
+    return agents.build(PPOConfig(), spec, num_envs=1, seed=0, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        spaces.Box(-1, 1, (2, 3)),
+        spaces.Box(-1, 1, (4,)),
+        spaces.Box(0, 255, (36, 36), np.uint8),
+        spaces.Box(0, 255, (36, 36, 3), np.uint8),
+        spaces.Discrete(5, start=2),
+        spaces.MultiDiscrete([5]),
+        spaces.MultiDiscrete([[2, 3], [4, 5]]),
+        spaces.MultiBinary((2, 2)),
+    ],
+    ids=str,
+)
+def test_predict_tells_one_observation_from_a_batch(space: spaces.Space) -> None:
+    agent = predictor(space)
+    space.seed(0)
+    shown = [space.sample() for _ in range(3)]
+    single = [agent.predict(one, deterministic=True)[0] for one in shown]
+    assert all(action.shape == () for action in single)
+    assert agent.predict(np.array(shown), deterministic=True)[0].tolist() == [int(action) for action in single]
+    assert agent.predict(np.array(shown[:1]), deterministic=True)[0].shape == (1,)
+
+
+def test_predict_takes_plain_numbers_and_no_picture_divided_already() -> None:
+    agent = predictor(spaces.Box(-1, 1, (4,)))
+    assert (
+        agent.predict((0.0, 0.1, 0.2, 0.3), deterministic=True)[0]
+        == agent.predict([0.0, 0.1, 0.2, 0.3], deterministic=True)[0]
+    )
+    pictures = predictor(spaces.Box(0, 255, (36, 36), np.uint8))
+    for wrong in (0.5, 300):
+        with pytest.raises(InputError, match="leaf 'obs' of the observation holds a number outside its space"):
+            pictures.predict(np.full((36, 36), wrong))
 
 
 def test_predict_speaks_the_environment_s_own_numbers() -> None:

@@ -127,6 +127,10 @@ class Actionless(gymnasium.Env):
     action_space: Any = 4
 
 
+def limited() -> gymnasium.Env:
+    return gymnasium.wrappers.TimeLimit(gymnasium.wrappers.TimeLimit(Unseeded(), 70), 80)
+
+
 def not_an_env() -> int:
     return 3
 

@@ -38,6 +38,7 @@ def test_spec_tells_what_an_agent_must_know():
     assert spec.action.kind == "discrete" and spec.action.nvec == (2,) and spec.obs["obs"].shape == (4,)
     assert spec.options == {"vector": "sync"}
     spec = envs.spec("LunarLander-v3", EnvConfig(flicker=0.25, options={"continuous": True}))
+    assert envs.spec(f"{HERE}:limited").max_episode_steps == 70
     assert spec.action.kind == "box" and spec.options == {"vector": "sync", "flicker": 0.25, "continuous": True}
 
 

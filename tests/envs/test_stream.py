@@ -404,3 +404,43 @@ def test_what_is_no_picture_is_told(drawn, said):
         env.reset()
         with pytest.raises(InputError, match=said):
             env.render()
+
+
+class Masked(gymnasium.Env):
+    """Allows what its mask does not hold 0 for, in numbers of its own."""
+
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, mask, in_info: bool = False) -> None:
+        self.mask, self.in_info = mask, in_info
+        spaces = {"obs": gymnasium.spaces.Box(-1, 1, (2,))}
+        if not in_info:
+            spaces["action_mask"] = gymnasium.spaces.Box(0, 1 if mask.dtype == bool else 255, (3,), mask.dtype)
+        self.observation_space = gymnasium.spaces.Dict(spaces)
+
+    def _shown(self):
+        mask = {"action_mask": self.mask}
+        return ({"obs": POSE}, mask) if self.in_info else ({"obs": POSE, **mask}, {})
+
+    def reset(self, *, seed=None, options=None):
+        return self._shown()
+
+    def step(self, action):
+        observation, info = self._shown()
+        return observation, 0.0, False, False, info
+
+
+@pytest.mark.parametrize("in_info", [False, True])
+@pytest.mark.parametrize("mask", [[255, 0, 255], [0.5, 0.0, 2.0], [True, False, True], [1, 0, 1]])
+def test_what_a_mask_does_not_hold_0_for_is_allowed(mask, in_info):
+    values = np.array(mask, np.uint8 if type(mask[0]) is int else None)
+    config = EnvConfig(options={"mask": values, "in_info": in_info})
+    with envs.make(f"{__name__}:Masked", num_envs=2, config=config) as env:
+        rows = rows_of(env, 2)
+        assert all((row.mask == [True, False, True]).all() for row in rows)
+
+
+def test_an_observation_that_is_no_number_is_named():
+    said = "Lies: the environments gave leaf 'obs' something that is no number"
+    with pytest.raises(RunError, match=said), lying(NUMBERS, None, 1, "sync") as env:
+        rows_of(env, 3)

@@ -105,3 +105,9 @@ def test_lambda_zero_is_the_one_step_target_and_lambda_one_the_full_return() -> 
     tensors = rows_of([0.0, 1.0, 2.0], [0.0, 1.0, 0.0], [False] * 3, [0.0, 20.0, 30.0])
     assert returns.lambda_returns(*tensors, GAMMA, 0.0)[:, 0].tolist() == pytest.approx([1 + 0.9 * 20, 2])
     assert returns.lambda_returns(*tensors, GAMMA, 1.0)[:, 0].tolist() == pytest.approx([1 + 0.9 * 2, 2])
+
+
+def test_n_step_without_a_future_is_the_first_reward_alone() -> None:
+    reward, discount = np.array([[1.0, 4], [0, 5], [0, 6]], np.float32), np.ones((3, 2), np.float32)
+    total, boot = returns.n_step(reward, discount, np.array([1, 3]), 0.0)
+    assert total.tolist() == [1.0, 4.0] and boot.tolist() == [0.0, 0.0]

@@ -6,10 +6,12 @@ import ast
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from envs.arcade import GAMES
 from rl.errors import InputError
+from rl.schedules import Ramp
 from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import agent_name, doubt, resolve
 from runs.record import RESULTS, fingerprint, read_results, recorded_line, write_line
@@ -163,3 +165,6 @@ def test_settings_may_be_one_word_or_a_dict() -> None:
     assert resolve("cartpole_dqn", settings="lr=1e-4") == plain == resolve("cartpole_dqn", settings={"lr": 1e-4})
     made = resolve("cartpole_dqn", settings={"agent.net.hidden": (32, 16), "double": True, "eval_max_steps": None})
     assert (made.agent.net.hidden, made.agent.double, made.eval_max_steps) == ((32, 16), True, None)
+    typed = resolve("cartpole_dqn", settings={"lr": Ramp(1e-3, 0.0, 70), "env.options": {"sutton_barto_reward": True}})
+    assert typed.agent.lr == Ramp(1e-3, 0.0, 70) and typed.env_config.options == {"sutton_barto_reward": True}
+    assert resolve("cartpole_dqn", settings={"hidden": np.array([8, 9])}).agent.net.hidden == (8, 9)

@@ -480,6 +480,40 @@ def test_the_table_below_a_curve_holds_what_was_measured(tmp_path: Path) -> None
     assert "At each time the newest evaluation by then." in page
 
 
+@pytest.mark.parametrize(
+    ("steps", "shown"),
+    [
+        ([123_456 * k for k in range(1, 9)], ["123,456", "246,912", "493,824", "617,280", "864,192", "987,648"]),
+        ([250_000, 500_000, 750_000, 1_000_003], ["250,000", "500,000", "750,000", "1,000,003"]),
+        ([1_000 * k for k in range(1, 61)], ["1,000", "13,000", "25,000", "36,000", "48,000", "60,000"]),
+        ([100, 1_100, 400_000, 1_000_000, 1_002_000], ["100", "1,100", "400,000", "1,000,000", "1,002,000"]),
+    ],
+)
+def test_measured_steps_and_scores_stand_in_the_table_whatever_they_are(
+    tmp_path: Path, steps: list[int], shown: list[str]
+) -> None:
+    made = comparison(seeds=3)
+    for result in made["results"]:
+        result["curve"] = [[step, None, 1000.0 + k + result["seed"]] for k, step in enumerate(steps)]
+    rp.report(write(tmp_path, made))
+    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    table = _tabled(page, "Score by environment steps, IQM over seeds")
+    assert table["steps"] == shown
+    assert table["dqn"] == [f"{1001 + steps.index(int(s.replace(',', ''))):,}" for s in shown], "the middle seed's"
+
+
+def test_a_failed_seed_counts_in_the_table_as_in_the_curve(tmp_path: Path) -> None:
+    made = comparison(seeds=4)
+    for result in made["results"]:
+        scores = {1_000: 10.0, 13_331: 20.0, 20_777: 400.0, 33_331: 40.0, 50_000: 50.0}
+        result["curve"] = [[step, None, score] for step, score in scores.items()]
+    made["results"][1].update(status="failed", error="boom", score=None, curve=[])
+    rp.report(write(tmp_path, made))
+    table = _tabled((tmp_path / "report.md").read_text(encoding="utf-8"), "Score by environment steps, IQM over seeds")
+    floor = made["tasks"][0]["random"]  # the middle two of four: the failed seed's is outside them
+    assert floor == 20 and table["dqn"] == ["10", "20", "400", "40", "50"]
+
+
 def test_a_table_between_evaluations_says_that_it_is(tmp_path: Path) -> None:
     made = comparison(seeds=2)
     for result in made["results"]:
