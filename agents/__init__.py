@@ -45,7 +45,7 @@ def load(name: str) -> Any:
         raise InputError(f"agent {name!r}: fields stand apart from the name {head!r}, as --set {fields.split(':')[0]}")
     where = REGISTRY.get(name) or (name if ":" in name else _entry_points().get(name))
     if where is None:
-        raise unknown("agent", name, names())
+        raise unknown("agent", name, names(), own=True)
     module, _, attribute = where.partition(":")
     try:
         found = importlib.import_module(module)
@@ -68,7 +68,7 @@ def config(name: str) -> Any:
         module, _, attribute = PRESETS[name].partition(":")
         return getattr(importlib.import_module(module), attribute)()
     if name not in REGISTRY and ":" not in name and name not in _entry_points():
-        raise unknown("agent", name, names())
+        raise unknown("agent", name, names(), own=True)
     return load(name).Config()
 
 

@@ -294,6 +294,8 @@ def _target(id: str) -> GymSpec | Callable:
         near = difflib.get_close_matches(name, ids(), n=1, cutoff=0.5)
         mend = f"did you mean {near[0]!r}?" if near else "`rl list envs` shows those that are known"
         reason = "" if near else f" ({str(error).splitlines()[0]})"
+        if "/" in name and not any(known.startswith(f"{name.partition('/')[0]}/") for known in ids()):
+            mend, reason = f"is it a module of yours that registers it? Then name both, module:{name}", ""
         raise InputError(f"unknown environment {name!r}{reason}: {mend}") from None
 
 

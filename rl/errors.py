@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -18,8 +19,13 @@ class RunError(RuntimeError):
     """A run that failed after its start (an environment raised, the disk is full). Exit status 1."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """An `InputError` for a name that is not among `known`, with the nearest valid one offered."""
+def unknown(kind: str, name: str, known: Iterable[str], own: bool = False) -> InputError:
+    """An `InputError` for a name that is not among `known`, with the nearest valid one offered.
+
+    own: whether `module:Name` would be one too, so that the user's own module in this folder may be meant.
+    """
+    if own and name.isidentifier() and Path(f"{name}.py").exists():
+        return InputError(f"unknown {kind} {name!r}: {name}.py lies here, name what is meant of it as {name}:Name")
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

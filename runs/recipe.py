@@ -84,6 +84,8 @@ def resolve(
     A schedule as long as the recipe's budget becomes as long as the new one, unless `recipe` is a Run.
     Raises InputError for an unknown name (the nearest one is offered), field or value.
     """
+    if agent is not None and agent.partition(":")[0] in ("sb3", "zoo"):
+        raise InputError(f"agent {agent!r} is Stable-Baselines3's: `rl compare --agents {agent}` trains it beside ours")
     if isinstance(settings, str):
         settings = [settings]
     elif isinstance(settings, Mapping):
@@ -155,7 +157,7 @@ def _find(recipe: str, agent: str | None) -> Run:
     if recipe in recipe_names():
         return _from_file(RECIPES / f"{recipe}.py")
     if not any(mark in recipe for mark in (":", "/", "NoFrameskip-v4")) and recipe not in envs.ids():
-        raise unknown("recipe or environment", recipe, [*recipe_names(), *envs.ids()])
+        raise unknown("recipe or environment", recipe, [*recipe_names(), *envs.ids()], own=True)
     return default_run(recipe, agent)
 
 

@@ -126,6 +126,11 @@ def child_env() -> dict[str, str]:
         (["gone.py"], ["gone.py"]),
         (["gone.json"], ["gone.json"]),
         (["CartPole-v1", "--agent", "dqnn"], ["unknown agent 'dqnn'", "did you mean 'dqn'?"]),
+        (
+            ["CartPole-v1", "--agent", "sb3:dqn"],
+            ["agent 'sb3:dqn' is Stable-Baselines3's", "--agents sb3:dqn"],
+        ),
+        (["Mine/Base-v0"], ["unknown environment 'Mine/Base-v0'", "name both, module:Mine/Base-v0"]),
         (["CartPole-v1", "--agent", "nowhere:Agent"], ["nowhere"]),
         (["CartPole-v1", "--agent", "json:Agent"], ["json", "Agent"]),
         (["CartPole-v1", "--set", "agent.lrr=1"], ["unknown field 'agent.lrr'", "'agent.lr'"]),
@@ -476,3 +481,16 @@ def test_a_training_without_one_update_says_so(here, capfd):
     words = ["--steps", "60", "--set", "rollout=100", "--set", "eval_episodes=1", "--track", "off"]
     assert cli.main(["train", "CartPole-v1", "--agent", "ppo", "--out", "a", *words]) == 0
     assert "no update was made in 60 steps: the policy is untrained\n" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mine"], "unknown recipe or environment 'mine': mine.py lies here, name what is meant of it as mine:Name"),
+        (["CartPole-v1", "--agent", "mine"], "unknown agent 'mine': mine.py lies here, name what is meant of it"),
+    ],
+)
+def test_a_module_of_ones_own_named_alone_is_told_how_to_name_it(words, said, here, capfd):
+    (here / "mine.py").write_text("")
+    assert cli.main(["train", *words, "--track", "off", "--quiet"]) == 2
+    assert said in capfd.readouterr().err
