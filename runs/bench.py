@@ -58,6 +58,12 @@ TRAINING: dict[str, Duel] = {
     "cartpole_dqn_zoo": Duel("dqn", "CartPole-v1", 10_000, "zoo"),
     "cartpole_ppo_zoo": Duel("ppo", "CartPole-v1", 20_000, "zoo"),
     "cartpole_a2c_zoo": Duel("a2c", "CartPole-v1", 20_000, "zoo"),
+    "acrobot_dqn_zoo": Duel("dqn", "Acrobot-v1", 10_000, "zoo"),
+    "acrobot_ppo_zoo": Duel("ppo", "Acrobot-v1", 20_480, "zoo"),
+    "mountaincar_dqn_zoo": Duel("dqn", "MountainCar-v0", 10_000, "zoo"),
+    "mountaincar_ppo_zoo": Duel("ppo", "MountainCar-v0", 20_480, "zoo"),
+    "lunarlander_dqn_zoo": Duel("dqn", "LunarLander-v3", 10_000, "zoo"),
+    "lunarlander_ppo_zoo": Duel("ppo", "LunarLander-v3", 32_768, "zoo"),
     # fastest in bfloat16, where the processor has instructions for it
     "pong_dqn": Duel("dqn", "ALE/Pong-v5", 2_000, "zoo", ("learning_starts=200",), ("precision=auto",)),
     "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", (), ("precision=auto",)),
