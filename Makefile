@@ -16,7 +16,7 @@ test: lint
 
 # Writes docs/test-full.md, which is committed.
 test-full: lint
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "" --timeout 3600 --summary docs/test-full.md
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "" --timeout 3600 --summary=docs/test-full.md
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
