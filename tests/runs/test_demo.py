@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,3 +39,14 @@ def test_a_demo_that_cannot_start_returns_the_status_and_draws_nothing(tmp_path,
     assert demo.main() == 2
     assert list(tmp_path.iterdir()) == []
     assert "gamma must lie in [0, 1], got 2" in capfd.readouterr().err
+
+
+def test_the_command_of_make_test_full_is_one_that_pytest_takes():
+    """An option of ours given apart from its value is a path to pytest, which then finds no option of that name."""
+    root = Path(__file__).parents[2]
+    line = next(line for line in (root / "Makefile").read_text().splitlines() if "--summary" in line)
+    words = shlex.split(line.partition("-m pytest")[2])
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, "--markers"], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
