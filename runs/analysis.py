@@ -155,6 +155,9 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
     goal = _goal(task, low, best)
     for c in contenders:
         c["reach"] = _reach(c["runs"], goal, len(c["failed"]))
+    alike = _alike([run["steps"] for c in contenders for run in c["runs"]])
+    for c in contenders:
+        c["measured"] = _measured(c["runs"], len(c["failed"]), floor, alike)
     return {
         "env": env,
         "steps": task["steps"],
@@ -227,7 +230,6 @@ def _contender(
         "peak_memory": max((r["peak_memory"] for r in timed if r.get("peak_memory")), default=None),
         "runs": curves,
         "curve": _band(told, "steps", rng, points),
-        "measured": _measured(curves, len(told) - len(curves), floor),
         "clock": _band(told, "seconds", rng, points) if clocked else None,
     }
 
@@ -244,11 +246,27 @@ def _at_floor(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | N
     return [flat] * failed
 
 
-def _measured(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None) -> list[list[float]]:
+def _alike(steps: Sequence[Sequence[int]]) -> dict[int, int]:
+    """The step that each evaluation is named by: several environments overshoot by a few, another number of them by
+    others. At most a thousandth of the longest run earlier; evaluations of one run keep names of their own.
+    """
+    gaps = [b - a for run in steps for a, b in itertools.pairwise(run)]
+    most = min([0.001 * max((run[-1] for run in steps if run), default=0), *(gap / 2 for gap in gaps)])
+    names: dict[int, int] = {}
+    name = -1
+    for step in sorted({step for run in steps for step in run}):
+        name = name if name >= 0 and step - name <= most else step
+        names[step] = name
+    return names
+
+
+def _measured(
+    curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None, alike: Mapping[int, int]
+) -> list[list[float]]:
     """[step, IQM over seeds] wherever every run was evaluated; failed ones count as `floor`. Nothing interpolated."""
     if not curves:
         return []
-    scores = [dict(zip(c["steps"], c["scores"], strict=True)) for c in curves]
+    scores = [{alike[step]: score for step, score in zip(c["steps"], c["scores"], strict=True)} for c in curves]
     shared = sorted(set.intersection(*map(set, scores)))
     fallen = [] if floor is None else [floor] * failed
     return [[step, float(st.iqm([s[step] for s in scores] + fallen))] for step in shared]

@@ -502,6 +502,17 @@ def test_measured_steps_and_scores_stand_in_the_table_whatever_they_are(
     assert table["dqn"] == [f"{1001 + steps.index(int(s.replace(',', ''))):,}" for s in shown], "the middle seed's"
 
 
+def test_evaluations_a_few_steps_apart_stand_in_one_column(tmp_path: Path) -> None:
+    made = comparison(seeds=2)
+    for k, result in enumerate(made["results"]):
+        over = 3 * k  # environments that do not divide the interval overshoot it, each number of them by another
+        result["curve"] = [[200_000 * n + over * (n < 5), None, float(n)] for n in range(1, 6)]
+    rp.report(write(tmp_path, made))
+    table = _tabled((tmp_path / "report.md").read_text(encoding="utf-8"), "Score by environment steps, IQM over seeds")
+    assert table["steps"] == ["200,000", "400,000", "600,000", "800,000", "1,000,000"]
+    assert table["dqn"] == table["sb3:dqn"] == ["1", "2", "3", "4", "5"]
+
+
 def test_a_failed_seed_counts_in_the_table_as_in_the_curve(tmp_path: Path) -> None:
     made = comparison(seeds=4)
     for result in made["results"]:
