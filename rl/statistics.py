@@ -158,7 +158,10 @@ def estimate_improvement(
     level: float = 0.95,
     resamples: int = RESAMPLES // 5,
 ) -> Estimate:
-    """`probability_of_improvement` with its interval. `paired` resamples the same runs on both sides."""
+    """`probability_of_improvement` with its interval. `paired` resamples the same runs on both sides.
+
+    Where every run of one side beats every run of the other, resampling says nothing of chance: there is no interval.
+    """
     x, y = as_matrix(x), as_matrix(y)
     point = float(probability_of_improvement(x, y))
     runs = min(len(x), len(y))
@@ -168,6 +171,8 @@ def estimate_improvement(
     low, high = percentile_interval(
         probability_of_improvement(resampled(x, left), resampled(y, right)), calibrated_level(level, runs, x.shape[1])
     )
+    if low == high == point and point in (0.0, 1.0):
+        return Estimate(point, None, None)
     return Estimate(point, min(float(low), point), max(float(high), point))
 
 

@@ -749,7 +749,8 @@ def _method() -> list[Any]:
                 "can give.",
                 "Over several pairs, Holm's correction widens the intervals so that all verdicts of a table together "
                 "are wrong with a probability of about 5%.",
-                "P(improvement): how likely a run of the first beats a run of the second, ties counted half.",
+                "P(improvement): how likely a run of the first beats a run of the second, ties counted half. Where all "
+                "runs of one beat all of the other it has no interval: resampling them says nothing of chance.",
                 "Every statistic is tested against rliable (Agarwal et al. 2021).",
             ]
         ),

@@ -43,6 +43,13 @@ def test_points_and_percentile_intervals_equal_rliable_on_the_same_resamples(cas
     assert [low, high] == pytest.approx(EXPECTED["intervals"][case][name], abs=1e-6)
 
 
+def test_runs_that_all_beat_the_others_are_no_certainty() -> None:
+    assert st.estimate_improvement([3, 4], [1, 2], rng()) == (1.0, None, None)
+    assert st.estimate_improvement([1, 2, 1, 2, 1], [3, 4, 3, 4, 3], rng()) == (0.0, None, None)
+    point, low, high = st.estimate_improvement([3, 4, 5, 1], [1, 2, 1, 2], rng())
+    assert low is not None and high is not None and low < point <= high
+
+
 def test_probability_of_improvement_equals_rliable_with_its_interval() -> None:
     x, y = SCORES["x"], SCORES["y"]
     expected = EXPECTED["improvement"]
