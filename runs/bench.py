@@ -112,6 +112,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
         "replay": _replay,
         "sampling": lambda: _sampling(repeats),
         "arcade": lambda: _arcade(repeats),
+        "pqn": lambda: _pqn(repeats),
         "viewer": lambda: _viewer(repeats),
         "watcher": lambda: _watcher(repeats),
     }
@@ -409,6 +410,33 @@ def _arcade(repeats: int) -> Iterator[dict[str, Any]]:
         for name, seconds in zip(("first", "later"), first_uses(game), strict=True):
             common = {"peer": None, "ratio": None, "repeats": [seconds]}
             yield {"name": f"arcade_{game}_{name}_use", "unit": "s of one core", "ours": seconds, **common}
+
+
+def _pqn(repeats: int, steps: int = 300_000) -> Iterator[dict[str, Any]]:
+    """Minutes that PQN on the arcade games takes, from the speed of its first steps; evaluations left out."""
+    from runs.listing import recipe_names
+    from runs.recipe import resolve
+    from runs.train import train
+
+    for recipe in (name for name in recipe_names() if name.startswith("arcade_") and name.endswith("_pqn")):
+        budget = resolve(recipe).steps
+        run = resolve(recipe, steps=steps, settings=["eval_episodes=1", "eval_max_steps=1"])
+        rounds = []
+        for seed in range(min(repeats, 3) + 1):  # the first is the warm-up
+            with tempfile.TemporaryDirectory() as folder:
+                done = train(run, seed=seed, out=Path(folder) / "run", device="cpu")
+            if seed:
+                speed = round(done["steps_per_second"], 1)
+                rounds.append({"ours": round(budget / speed / 60, 2), "steps_per_second": speed})
+        yield {
+            "name": recipe,
+            "unit": f"minutes for {budget:,} steps",
+            "ours": statistics.median(r["ours"] for r in rounds),
+            "peer": None,
+            "ratio": None,
+            "repeats": rounds,
+            "note": f"from trainings of {steps:,} steps",
+        }
 
 
 def minatar_speed(game: str, seconds: float = 0.5) -> int | None:

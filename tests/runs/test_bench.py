@@ -1,5 +1,7 @@
+import importlib
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,24 @@ def test_a_speed_on_atari_says_that_our_consoles_have_threads_of_their_own(
     assert pong["note"] in first and last == "cartpole_ppo_zoo: 250 steps/s, SB3 100: 2.50x"
 
 
+def test_pqns_minutes_are_its_budget_at_the_measured_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+
+    def train(run: Any, **options: Any) -> dict[str, float]:
+        trained.append((run.env, run.steps, options["seed"]))
+        return {"steps_per_second": 10_000.0 * (options["seed"] + 1)}
+
+    monkeypatch.setattr(importlib.import_module("runs.train"), "train", train)
+    rows = bench.bench(["pqn"])["results"]
+    assert [r["name"] for r in rows] == [f"arcade_{g}_pqn" for g in sorted(map(snake, GAMES))]
+    assert {r["ours"] for r in rows} == {round(10_000_000 / 30_000 / 60, 2)}, "the median of seeds 1 to 3"
+    assert trained[:4] == [("Arcade/Asterix-v1", 300_000, seed) for seed in range(4)]
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
 def test_solved_is_the_second_pass_in_a_row() -> None:
     assert bench.solved([(1.0, 480.0), (2.0, 400.0), (3.0, 475.0), (4.26, 500.0)], 475.0) == 4.3
     assert bench.solved([(1.0, 480.0), (2.0, 400.0), (3.0, 475.0)], 475.0) == math.inf
@@ -103,7 +123,7 @@ def test_a_race_is_to_the_score_that_gymnasium_calls_solved(race: bench.Race) ->
 
 
 def test_a_bench_without_names_leaves_the_races_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_training", "_updates", "_replay", "_sampling", "_arcade", "_viewer", "_watcher"):
+    for name in ("_training", "_updates", "_replay", "_sampling", "_arcade", "_pqn", "_viewer", "_watcher"):
         monkeypatch.setattr(bench, name, lambda *_: iter(()))
     monkeypatch.setattr(bench, "_race", lambda *_: 1 / 0)
     assert bench.bench()["results"] == []
