@@ -24,6 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--summary", type=Path, help="Markdown file for the outcomes of tests marked full")
 
 
+_FULL: set[str] = set()
+"""Ids of the tests marked full; a report's keywords also name the folders that a test lies in."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.get_closest_marker("full"):
+        _FULL.add(item.nodeid)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Writes the summary that `make test-full` leaves in docs/test-full.md."""
@@ -32,7 +41,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     ended = {name: terminalreporter.stats.get(name, []) for name in ("passed", "failed", "error", "skipped")}
     counts = Counter({name: len(reports) for name, reports in ended.items()})
-    full = [(r.nodeid, name, r.duration) for name, reports in ended.items() for r in reports if "full" in r.keywords]
+    full = [(r.nodeid, name, r.duration) for name, reports in ended.items() for r in reports if r.nodeid in _FULL]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     lines = [
         "# The full tests, as last run",
