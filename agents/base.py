@@ -323,12 +323,8 @@ def _column(leaf: ObsLeaf, name: str, raw: np.ndarray) -> np.ndarray:
     """[N, *leaf.shape], as stored, of an array that an environment may show."""
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
         raise InputError(f"predict: leaf {name!r} of the observation is not finite")
-    column = raw.astype(leaf.dtype)
-    cast = leaf.dtype != "float32" and bool((column != raw).any())
-    column = column.reshape(-1, *leaf.shape)
-    if leaf.start:
-        column -= np.array(leaf.start)
-    if cast or (leaf.nvec and not (column.view(np.uint64) < np.array(leaf.nvec, np.uint64)).all()):
+    column, fits = leaf.column(raw)
+    if fits is not None and not fits.all():
         raise InputError(f"predict: leaf {name!r} of the observation holds a number outside its space")
     return column
 

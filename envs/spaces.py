@@ -36,11 +36,7 @@ class LeafCast:
     leaf: ObsLeaf
 
     def __post_init__(self) -> None:
-        self._dtype = np.dtype(self.leaf.dtype)
-        self._shape = (-1, *self.leaf.shape)
-        self._start = np.array(self.leaf.start, np.int64)
-        self._count = np.array(self.leaf.nvec, np.uint64)
-        self.may_be_non_finite = self._dtype.kind == "f"
+        self.may_be_non_finite = self.leaf.dtype == "float32"
 
     def __call__(self, raw: np.ndarray, index: int = 0) -> np.ndarray:
         """The column for a batch `raw` [N, *raw_shape]: always a new array [N, *leaf.shape] of the leaf's dtype.
@@ -49,27 +45,17 @@ class LeafCast:
         bytes or bits cannot hold, which would otherwise become another one without a word.
         """
         try:
-            column = raw.astype(self._dtype, order="C").reshape(self._shape)
+            column, fits = self.leaf.column(raw)
         except (TypeError, ValueError) as error:
             raise RunError(f"the environments gave leaf {self.name!r} something that is no number: {error}") from error
-        if raw.dtype != self._dtype and not self.may_be_non_finite:
-            self._require(column == raw.reshape(self._shape), raw, index)
-        if not self.leaf.nvec:
+        if fits is None or fits.all():
             return column
-        if self.leaf.start:
-            column -= self._start
-        self._require(column.view(np.uint64) < self._count, raw, index)  # a negative one is huge as uint64
-        return column
-
-    def _require(self, fits: np.ndarray, raw: np.ndarray, index: int) -> None:
-        if fits.all():
-            return
         place = np.argwhere(~fits)[0]
-        value = raw.reshape(self._shape)[tuple(place)]
-        says = {"b": "0 and 1 alone", "u": "whole numbers from 0 to 255"}.get(self._dtype.kind)
+        value = raw.reshape(column.shape)[tuple(place)]
+        says = {"bool": "0 and 1 alone", "uint8": "whole numbers from 0 to 255"}.get(self.leaf.dtype)
         if says is None:
             entry = place[1]
-            first = self._start[entry] if self.leaf.start else 0
+            first = self.leaf.start[entry] if self.leaf.start else 0
             says = f"whole numbers from {first} to {first + self.leaf.nvec[entry] - 1}"
         raise RunError(
             f"environment {index + place[0]} gave leaf {self.name!r} the value {value}, its space says {says}"
@@ -102,7 +88,7 @@ class MaskCast(LeafCast):
     """The action mask: what is not 0 is allowed, as in a mask that comes with the info."""
 
     def __call__(self, raw: np.ndarray, index: int = 0) -> np.ndarray:
-        return np.asarray(raw != 0).reshape(self._shape)
+        return np.asarray(raw != 0).reshape(-1, *self.leaf.shape)
 
 
 def observation_casts(space: spaces.Space, action: ActionSpec) -> tuple[list[LeafCast], LeafCast | None]:

@@ -49,6 +49,23 @@ class ObsLeaf:
     given: tuple[int, ...] | None = field(default=None, compare=False)
     """The shape that the environment itself shows; None where that is not known."""
 
+    def column(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """What is stored of `raw` [N, ...], as an environment shows it, and where its numbers could be kept.
+
+        A new array [N, *shape] of `dtype`, and bool [N, *shape] or None where all numbers can be: whole numbers, bytes
+        and bits would become others without a word.
+        """
+        column = raw.astype(self.dtype, order="C").reshape(-1, *self.shape)
+        fits = None
+        if self.dtype != "float32" and raw.dtype != column.dtype:
+            fits = column == raw.reshape(column.shape)
+        if self.start:
+            column -= np.array(self.start, np.int64)
+        if self.nvec:
+            inside = column.view(np.uint64) < np.array(self.nvec, np.uint64)  # a negative one is huge as uint64
+            fits = inside if fits is None else fits & inside
+        return column, fits
+
 
 @dataclass(frozen=True)
 class ActionSpec:

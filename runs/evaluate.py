@@ -134,7 +134,8 @@ def play_games(
     finally:
         env.close()
     returns = record.returns
-    if config.max_steps == ENDLESS and run.eval_max_steps is None and (cut := int((record.lengths >= ENDLESS).sum())):
+    unasked = config is not run.env_config and run.eval_max_steps is None
+    if unasked and (cut := int((record.lengths >= ENDLESS).sum())):
         log.warning(
             "%s names no time limit: %d of %d games were cut at %s steps (eval_max_steps sets another number)",
             run.env,

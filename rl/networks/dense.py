@@ -23,6 +23,7 @@ LARGEST = 300_000
 WIDE, FEW = 128 * 256, 16
 """A matrix of so many numbers times at least so many rows is PyTorch's to multiply."""
 ALL = [True, True, True]
+"""LayerNorm's gradients that are wanted: at its input, of its weight, of its bias."""
 ZERO = np.zeros((), np.float32)
 """As an array: a number of Python's is made into one at each use."""
 
