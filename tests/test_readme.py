@@ -124,7 +124,7 @@ def test_every_verdict_over_the_classic_tasks_is_that_of_the_comparison(claim: t
     place = RESULTS / "compare" / ("classic-ppo" if "ppo" in a else "classic-dqn")
     pairs = flat(analyse(read_comparison(place)))["aggregate"]["pairs"]
     (pair,) = [p for p in pairs if (p["a"], p["b"]) == (a, b)]
-    assert (pair["verdict"], pair["runs"]) == (verdict, {"classic-dqn": 10, "classic-ppo": 3}[place.name])
+    assert (pair["verdict"], pair["runs"]) == (verdict, {"classic-dqn": 10, "classic-ppo": 5}[place.name])
     assert [f"{x:.2f}" for x in (pair["difference"], *pair["interval"])] == [difference, low, high]
 
 
