@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl.device import repeatable_gpu
+from rl.device import restore_generator as restore_torch_generator
 from rl.errors import InputError
 from rl.replay import Replay, stack_times
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
@@ -54,6 +56,8 @@ class Agent(ABC):
     def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         self.spec, self.config, self.num_envs, self.seed = spec, config, num_envs, seed
         self.device = torch.device(device)
+        if self.device.type == "cuda":
+            repeatable_gpu()
         self.step = 0
         """Counted rows observed: rows that are not `first`."""
         self.updates = 0
@@ -277,7 +281,7 @@ class Actor:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         restore_generator(self.rng, state["rng"])
-        self.generator.set_state(state["generator"].cpu())
+        restore_torch_generator(self.generator, state["generator"])
         self.frames.load_state_dict(state["frames"])
         self.memory = state["memory"].to(self.agent.device)
         self.noise = None if state["noise"] is None else state["noise"].to(self.agent.device)

@@ -49,6 +49,7 @@ class C51(ValueAgent):
 
     name = "c51"
     Config = C51Config
+    recordable = True
     config: C51Config
 
     def build_network(self) -> ValueNetwork:
@@ -105,6 +106,10 @@ def project(support: Tensor, atoms: Tensor, probabilities: Tensor) -> Tensor:
     place = (atoms.clamp(low, high) - low) * (last / (high - low))
     below = place.floor()
     share = place - below
+    if place.is_cuda:  # whose scatters add in any order, so that no run would be like another
+        atom = torch.arange(last + 1, device=place.device)
+        near = (1 - (place.unsqueeze(-1) - atom).abs()).clamp(min=0.0)  # [B, Z, Z]
+        return (probabilities.unsqueeze(-1) * near).sum(-2)
     index = below.long()
     out = torch.zeros_like(probabilities)
     out.scatter_add_(-1, index, probabilities * (1 - share))

@@ -28,6 +28,7 @@ class DQN(ValueAgent):
 
     name = "dqn"
     Config = DQNConfig
+    recordable = True
     config: DQNConfig
 
     @cached_property

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from agents.qrdqn import midpoints, quantile_huber
 from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork, in_float32
+from rl.device import restore_generator
 from rl.errors import InputError
 from rl.losses import bootstrap, take
 from rl.networks import CosineEmbedding, Torso, build_torso
@@ -67,6 +68,7 @@ class IQN(ValueAgent):
 
     name = "iqn"
     Config = IQNConfig
+    recordable = True
     config: IQNConfig
     network: QuantileNetwork
     target: QuantileNetwork
@@ -78,6 +80,10 @@ class IQN(ValueAgent):
 
     def read(self, head: Tensor) -> Q:
         return Q(head)
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        return [self._taus]
 
     def draw_taus(self, batch: int, count: int) -> Tensor:
         """Fractions uniform in [0, 1), [batch, count]."""
@@ -100,4 +106,4 @@ class IQN(ValueAgent):
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
         super().load_learner_state(state)
-        self._taus.set_state(state["taus"].cpu())
+        restore_generator(self._taus, state["taus"])

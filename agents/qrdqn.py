@@ -34,6 +34,7 @@ class QRDQN(ValueAgent):
 
     name = "qrdqn"
     Config = QRDQNConfig
+    recordable = True
     config: QRDQNConfig
 
     def build_network(self) -> ValueNetwork:

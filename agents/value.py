@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Agent, Choice, Metrics, as_tensors
 from rl import returns
-from rl.device import fast_bf16
+from rl.device import Recorded, fast_bf16, restore_generator
 from rl.errors import InputError, NonFiniteError
 from rl.frames import predict_bytes
 from rl.losses import forbid, munchausen_bonus, take
@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 class Loss(NamedTuple):
     """What a sibling's `loss` returns."""
 
-    loss: Tensor  # [B]; of `gradient` their mean, a scalar
+    loss: Tensor  # [B]; of `gradient` their mean, a detached scalar
     priority: Tensor  # [B], non-negative
     metrics: Metrics
 
@@ -144,6 +144,8 @@ class ValueConfig:
     """How the replay keeps image frames."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the update; auto takes bf16 where it is faster (convolutions, batch of 32 or more)."""
+    cuda_graph: Literal["auto", "off"] = "auto"
+    """How a GPU gets an update's kernels: auto as one recorded graph where the agent allows it, off one by one."""
 
     def __post_init__(self) -> None:
         at_least_one = ("stack", "batch_size", "buffer_size", "update_every", "target_every", "n_step")
@@ -305,6 +307,9 @@ class ValueAgent(ValuePlayer):
     config: ValueConfig
     memory: ClassVar[bool] = False
     """Whether the sibling can learn a recurrent network."""
+    recordable: ClassVar[bool] = False
+    """Whether `loss` does the same for every batch but for its numbers, as `rl.device.Recorded` wants it. Holds for the
+    class that says it, not for those made from it."""
 
     def __init__(self, spec: EnvSpec, config: ValueConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
@@ -468,9 +473,8 @@ class ValueAgent(ValuePlayer):
             resample_noise(self.network, self._noise)
             resample_noise(self.target, self._noise)
         out = self.gradient(batch, windows.weight if c.prioritized else None)
-        mean = out.loss.detach()
         try:
-            norm = self.optimizer.apply(mean, value_at(c.lr, self.step))
+            norm = self.optimizer.apply(out.loss, value_at(c.lr, self.step))
         except NonFiniteError as error:
             raise NonFiniteError(f"{self.name}, update {self.updates + 1}, step {self.step}: {error}") from None
         self.updates += 1
@@ -479,18 +483,33 @@ class ValueAgent(ValuePlayer):
             self.replay.set_priorities(windows.rows, (priority + 1e-6) ** c.priority_exponent)
         if self.updates % c.target_every == 0:
             self.sync_target()
-        return {"loss": mean, "grad_norm": norm, **out.metrics}
+        return {"loss": out.loss, "grad_norm": norm, **out.metrics}
 
     def gradient(self, batch: Batch, weight: np.ndarray | None) -> Loss:
         """Sets the gradient of the batch's mean loss, rows weighted by `weight` [B] where given; that mean as loss."""
+        return self._backward(batch, None if weight is None else torch.from_numpy(weight).to(self.device))
+
+    @cached_property
+    def _backward(self) -> Callable[[Batch, Tensor | None], Loss]:
+        return Recorded(self._by_autograd, self.generators) if self._records() else self._by_autograd
+
+    def _by_autograd(self, batch: Batch, weight: Tensor | None) -> Loss:
         with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
             out = self.loss(batch)
-        loss = out.loss.float()
-        if weight is not None:
-            loss = loss * torch.from_numpy(weight).to(self.device)
-        out = out._replace(loss=loss.mean())
-        self.optimizer.backward(out.loss)
-        return out
+        loss = out.loss.float() if weight is None else out.loss.float() * weight
+        mean = loss.mean()
+        self.optimizer.backward(mean)
+        return out._replace(loss=mean.detach())
+
+    @property
+    def generators(self) -> list[torch.Generator]:
+        """What `loss` draws from."""
+        return []
+
+    def _records(self) -> bool:
+        """Whether updates run as a CUDA graph; what users write need not be as a recording wants it."""
+        ours = vars(type(self)).get("recordable", False) and ":" not in self.config.net.encoder
+        return self.device.type == "cuda" and self.config.cuda_graph == "auto" and ours
 
     def sync_target(self) -> None:
         """Moves the target network towards the online one by `target_tau`; what is not learned is copied."""
@@ -523,7 +542,8 @@ class ValueAgent(ValuePlayer):
     # for those who look on
 
     def choices(self) -> dict[str, Any]:
-        return {"precision": "bf16" if self._autocast else "fp32"}
+        graph = {"cuda_graph": self._records()} if self.device.type == "cuda" else {}
+        return {"precision": "bf16" if self._autocast else "fp32", **graph}
 
     def predicted_bytes(self) -> int:
         slots = self._slots()
@@ -547,7 +567,7 @@ class ValueAgent(ValuePlayer):
         self._before = state["before"]
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._noise.set_state(state["noise"].cpu())
+        restore_generator(self._noise, state["noise"])
         self._stream.load_state_dict(state["stream"])
         self.replay.load_state_dict(state["replay"])
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
+import os
 import sys
 import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
+from torch import Tensor
 from torch.nn import functional as F
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @functools.cache
@@ -56,3 +65,103 @@ def keep_freed_memory() -> bool:
 def one_blas_thread() -> None:
     """Keeps NumPy's OpenBLAS to one thread: for matrices of a small network waking others costs more than they do."""
     ThreadpoolController().select(internal_api="openblas").limit(limits=1)
+
+
+@functools.cache
+def repeatable_gpu() -> None:
+    """Keeps cuDNN and cuBLAS to kernels that give the same bits each time, so that a GPU's runs resume to the bit.
+
+    cuBLAS reads its variable when it is first used; one that the user has set stays.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def restore_generator(generator: torch.Generator, state: Tensor) -> None:
+    """Puts `generator` back into a saved state.
+
+    One of another kind of device, whose states look otherwise, begins a stream that only the saved state decides: so a
+    run from a GPU goes on without one, and the other way round, if not with the same numbers.
+    """
+    state = state.cpu()
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state)
+    else:
+        digest = hashlib.sha256(state.numpy().tobytes()).digest()
+        generator.manual_seed(int.from_bytes(digest[:4], "little") >> 1)
+
+
+class Recorded(Generic[P, T]):
+    """A function of CUDA tensors whose kernels are recorded once and then launched together, as one CUDA graph.
+
+    PyTorch takes longer to launch the some hundred kernels of a small update than a GPU to run them. The function must
+    do the same in every call but for the numbers in its tensors: read none of them back, depend on nothing that
+    changes, change tensors in place only. The first `WARM_UP` calls run as ever, because libraries set themselves up
+    at their first use; then comes the recording, which runs nothing itself. A function that cannot be recorded, and a
+    call with other shapes than the recorded ones, run as ever too.
+
+    Args:
+        function: takes and returns tensors, alone or in dicts, tuples and NamedTuples.
+        generators: generators of the GPU that it draws from, besides PyTorch's own.
+    """
+
+    WARM_UP = 3
+
+    def __init__(self, function: Callable[P, T], generators: Sequence[torch.Generator] = ()) -> None:
+        self.function, self.generators = function, generators
+        self.calls = 0
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self._stream = torch.cuda.Stream()  # warming up and recording happen on one
+        self._given: list[Tensor] = []  # the recorded arguments' tensors; each call copies its own into them
+        self._out: Any = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        self.calls += 1
+        given = list(_tensors((args, kwargs)))
+        if self.graph is None and self.calls == self.WARM_UP + 1:
+            self._record(*args, **kwargs)
+        if self.graph is None or [(x.shape, x.dtype) for x in given] != [(x.shape, x.dtype) for x in self._given]:
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                out = self.function(*args, **kwargs)
+            torch.cuda.current_stream().wait_stream(self._stream)
+            return out
+        for held, x in zip(self._given, given, strict=True):
+            held.copy_(x)
+        self.graph.replay()
+        return _each(self._out, torch.clone)  # type: ignore[no-any-return]  # the next call writes over the recorded ones
+
+    def _record(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        args, kwargs = _each((args, kwargs), torch.clone)  # type: ignore[assignment]
+        graph = torch.cuda.CUDAGraph()
+        for generator in self.generators:
+            graph.register_generator_state(generator)
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                self._out = self.function(*args, **kwargs)
+        except RuntimeError as error:
+            warnings.warn(f"this update runs without a CUDA graph: {str(error).splitlines()[0]}", stacklevel=2)
+            return
+        self.graph, self._given = graph, list(_tensors((args, kwargs)))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested dicts and tuples, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _tensors(part)
+
+
+def _each(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Nested dicts and tuples with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {name: _each(part, change) for name, part in value.items()}
+    if isinstance(value, tuple):
+        parts = [_each(part, change) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    return value

@@ -51,6 +51,8 @@ class Duel:
     """Fields of ours that differ in our fastest setting, which then is a second result, beside the same peer."""
     threads: int = 1
     """PyTorch's, on both sides."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where the networks of both sides are."""
 
 
 TRAINING: dict[str, Duel] = {
@@ -68,7 +70,11 @@ TRAINING: dict[str, Duel] = {
     "pong_dqn": Duel("dqn", "ALE/Pong-v5", 2_000, "zoo", ("learning_starts=200",), ("precision=auto",)),
     "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", (), ("precision=auto",)),
 }
-TRAINING |= {f"{name}_2_threads": dataclasses.replace(TRAINING[name], threads=2) for name in ("pong_dqn", "pong_ppo")}
+ON_PONG = ("pong_dqn", "pong_ppo")
+TRAINING |= {f"{name}_2_threads": dataclasses.replace(TRAINING[name], threads=2) for name in ON_PONG}
+TRAINING |= {f"{name}_gpu": dataclasses.replace(TRAINING[name], fastest=(), device="cuda") for name in ON_PONG}
+GPU = ("gpu", *(name for name, duel in TRAINING.items() if duel.device == "cuda"))
+"""Benchmarks that need one."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,9 @@ RACES: dict[str, Race] = {
 
 
 def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: bool = True) -> dict[str, Any]:
-    """Measures what is named, or all but the races: a list `results` of name, unit, ours, peer, ratio, repeats.
+    """Measures what is named, or all but the races and what needs a GPU.
+
+    Returns a list `results` of name, unit, ours, peer, ratio, repeats.
 
     `ours` and `peer` are medians, `ratio` is how many times better ours is (the median of the pairs, in a race of the
     medians), `repeats` holds every pair. Where SB3 has nothing to measure against, peer and ratio are None. A training
@@ -115,6 +123,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
         "pqn": lambda: _pqn(repeats),
         "viewer": lambda: _viewer(repeats),
         "watcher": lambda: _watcher(repeats),
+        "gpu": lambda: _gpu(repeats),
     }
     for name in names or ():
         if name not in everything:
@@ -125,9 +134,11 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
             if owner in everything:  # its row, as the table calls it
                 raise InputError(f"{name!r} is no benchmark of its own: `rl bench {owner}` measures it")
             raise unknown("benchmark", name, everything)
+        if name in GPU:
+            _require_gpu(name)
     results: list[dict[str, Any]] = []
     try:
-        for name in names or (name for name in everything if name not in RACES):
+        for name in names or (name for name in everything if name not in {*RACES, *GPU}):
             for result in everything[name]():
                 results.append(result)
                 if not quiet:
@@ -151,7 +162,13 @@ def _machine() -> dict[str, Any]:
     from runs.record import machine
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {**machine(), "load": load}
+    return {**machine(), **_gpu_name(), "load": load}
+
+
+def _gpu_name() -> dict[str, str]:
+    """The GPU's name, once PyTorch has been used."""
+    torch = sys.modules.get("torch")
+    return {"gpu": torch.cuda.get_device_name()} if torch and torch.cuda.is_available() else {}
 
 
 def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
@@ -163,7 +180,12 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
     ways = {name: (), f"{name}_fastest": duel.fastest} if duel.fastest else {name: ()}
     pairs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for repeat in range(repeats + 1):  # the first is the warm-up
-        same: dict[str, Any] = {"source": duel.source, "settings": duel.shared, "threads": duel.threads}
+        same: dict[str, Any] = {
+            "source": duel.source,
+            "settings": duel.shared,
+            "threads": duel.threads,
+            "device": duel.device,
+        }
         theirs = sb3_speed(duel.agent, duel.env, duel.steps, seed=repeat, **same)["steps_per_second"]
         for way, settings in ways.items():
             ours = our_speed(duel, settings, seed=repeat)
@@ -182,6 +204,7 @@ def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
                 "both": list(duel.shared),
                 "ours": list(settings),
                 "threads": duel.threads,
+                **({"device": duel.device} if duel.device != "cpu" else {}),
             },
             "note": note,
         }
@@ -193,7 +216,7 @@ def our_speed(duel: Duel, settings: Sequence[str], seed: int) -> float:
 
     run = matched_run(duel)
     with tempfile.TemporaryDirectory() as folder:
-        result = train(run, seed=seed, settings=settings, out=Path(folder) / "run", device="cpu")
+        result = train(run, seed=seed, settings=settings, out=Path(folder) / "run", device=duel.device)
     return float(result["steps_per_second"])
 
 
@@ -316,7 +339,9 @@ def _updates(repeats: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _learner(name: str, game: str = "Arcade/SpaceInvaders-v1", steps: int = 8_000, **fields: Any) -> Any:
+def _learner(
+    name: str, game: str = "Arcade/SpaceInvaders-v1", steps: int = 8_000, device: str = "cpu", **fields: Any
+) -> Any:
     """An agent with a replay of random play of a game."""
     import agents
     import envs
@@ -324,7 +349,9 @@ def _learner(name: str, game: str = "Arcade/SpaceInvaders-v1", steps: int = 8_00
 
     env = envs.make(game, num_envs=4, seed=0, stream="train")
     fields = {"buffer_size": 10_000, "learning_starts": 100_000, "batch_size": 32, **fields}
-    agent = agents.build(dataclasses.replace(agents.config(name), **fields), env.spec, num_envs=4, seed=0)
+    agent = agents.build(
+        dataclasses.replace(agents.config(name), **fields), env.spec, num_envs=4, seed=0, device=device
+    )
     for _ in interact(env, agent, steps):
         pass
     return agent
@@ -335,6 +362,96 @@ def _update_ms(agent: Any, updates: int = 100) -> float:
     for _ in range(updates):
         agent.learn(agent.sample())
     return (time.perf_counter() - begun) / updates * 1e3
+
+
+def _require_gpu(name: str) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InputError(f"the benchmark {name!r} needs a GPU, and PyTorch sees none here: leave it out")
+
+
+def _gpu(repeats: int) -> Iterator[dict[str, Any]]:
+    """Milliseconds of an update on a GPU: as one CUDA graph beside kernel by kernel, in bfloat16 beside float32."""
+    from rl.networks import NetConfig
+
+    pixels: dict[str, Any] = {"game": "ALE/Pong-v5", "stack": 4, "net": NetConfig(encoder="nature")}
+    players: dict[str, tuple[str, dict[str, Any]]] = {
+        "dqn": ("dqn", {}),
+        "rainbow": ("rainbow", {}),
+        "iqn": ("iqn", {}),
+        "dqn_pong": ("dqn", pixels),
+        "btr_lite_pong": ("btr_lite", {"game": "ALE/Pong-v5", "batch_size": 256}),
+    }
+    ways = {
+        "graph": {"precision": "fp32"},
+        "launched": {"precision": "fp32", "cuda_graph": "off"},
+        "bf16": {"precision": "bf16"},
+    }
+    for name, (agent, fields) in players.items():
+        learners = {
+            way: _learner(agent, steps=2_000, device="cuda", **{**fields, **settings}) for way, settings in ways.items()
+        }
+        rounds = _rounds(learners, _update_ms, repeats)
+        note = f"sampling and learning a batch of {fields.get('batch_size', 32)}"
+        yield _beside(f"gpu_update_{name}", rounds, "graph", "launched", note + "; one CUDA graph, kernel by kernel")
+        yield _beside(f"gpu_update_{name}_bf16", rounds, "bf16", "graph", note + "; bfloat16, float32, in a CUDA graph")
+    for batch in (256, 2_048):
+        policies = {way: _policy("cuda", batch, way) for way in ("bf16", "fp32")}
+        rounds = _rounds(policies, lambda policy: policy(), repeats)
+        note = f"learning {batch} rows of Pong; bfloat16, float32"
+        yield _beside(f"gpu_update_ppo_pong_{batch}_bf16", rounds, "bf16", "fp32", note)
+
+
+def _rounds(players: dict[str, Any], measure: Callable[[Any], float], repeats: int) -> list[dict[str, float]]:
+    """What `measure` says of all players, in turns, after a warm-up."""
+    for player in players.values():
+        measure(player)
+    return [{name: round(measure(player), 3) for name, player in players.items()} for _ in range(repeats)]
+
+
+def _beside(name: str, rounds: list[dict[str, float]], ours: str, peer: str, note: str) -> dict[str, Any]:
+    """A row of one of our ways beside another."""
+    return {
+        "name": name,
+        "unit": "ms an update",
+        "ours": statistics.median(r[ours] for r in rounds),
+        "peer": statistics.median(r[peer] for r in rounds),
+        "ratio": statistics.median(r[peer] / r[ours] for r in rounds),
+        "repeats": [{"ours": r[ours], "peer": r[peer]} for r in rounds],
+        "against": peer,
+        "note": note,
+    }
+
+
+def _policy(device: str, batch: int, precision: Literal["bf16", "fp32"], rows: int = 2_048) -> Callable[[], float]:
+    """PPO with a rollout of Pong: a function that learns it once, and says the milliseconds of an update."""
+    import agents
+    import envs
+    from agents.ppo import PPOConfig
+    from rl.loop import interact
+    from rl.networks import NetConfig
+
+    env = envs.make("ALE/Pong-v5", num_envs=16, seed=0, stream="train")
+    config = PPOConfig(
+        net=NetConfig(encoder="nature"),
+        stack=4,
+        rollout=rows // 16,
+        minibatch_size=batch,
+        epochs=1,
+        precision=precision,
+    )
+    agent = agents.build(config, env.spec, num_envs=16, seed=0, device=device)
+    for _ in interact(env, agent, rows + 16):
+        pass
+    env.close()
+
+    def learn() -> float:
+        rollout, before, begun = agent.rollout(config.rollout + 1), agent.updates, time.perf_counter()
+        agent.learn(rollout)
+        return (time.perf_counter() - begun) / (agent.updates - before) * 1e3
+
+    return learn
 
 
 def _replay() -> Iterator[dict[str, Any]]:

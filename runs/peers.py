@@ -791,6 +791,7 @@ def sb3_speed(
     settings: Sequence[str] = (),
     seed: int = 0,
     threads: int = 1,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Trains SB3 as its documentation shows, on its own environments and wrappers, and measures that.
 
@@ -816,7 +817,7 @@ def sb3_speed(
     if peer.normalize:
         vec = VecNormalize(vec, **(peer.normalize if isinstance(peer.normalize, Mapping) else {}))
     try:
-        model = algorithm_class(algorithm)(peer.policy, vec, seed=seed, device="cpu", **model_arguments(peer, steps))
+        model = algorithm_class(algorithm)(peer.policy, vec, seed=seed, device=device, **model_arguments(peer, steps))
         begun = time.perf_counter()
         model.learn(steps)
         seconds = time.perf_counter() - begun

@@ -295,7 +295,10 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
     result["steps_per_second"] = said.get("steps_per_second", last.get("time/sps"))
     result["peak_memory_bytes"] = said.get("peak_memory_bytes")
     result["curve"] = thin([(x["step"], x["seconds"], x["train/return"]) for x in lines])
-    result["versions"] = read_json(out / "run.json")["versions"]
+    info = read_json(out / "run.json")
+    result["versions"] = info["versions"]
+    if gpu := info.get("choices", {}).get("gpu"):  # that it was trained on, wherever it is finished
+        result["gpu"] = gpu
     result["evaluations"] = [(x["step"], x["mean"]) for x in read_jsonl(out / "evaluations.jsonl")]
     return result
 

@@ -17,29 +17,34 @@ from rl.loop import interact
 from rl.types import Env, EnvSpec
 
 
-def check_agent(config: Any, env: str = "CartPole-v1", *, num_envs: int = 2, steps: int = 120) -> None:
+def check_agent(
+    config: Any, env: str = "CartPole-v1", *, num_envs: int = 2, steps: int = 120, device: str = "cpu"
+) -> None:
     """Raises AssertionError, naming the broken promise, where the agent of `config` breaks one.
 
-    Checked on `env`: actions fit the space and are plain arrays; updates change the weights and stay finite; acting in
-    other streams, greedy or sampled, leaves the training bit-equal; the same seed gives the same run; saving and
-    loading continues bit for bit, through files; a loaded agent acts as the saved one did; `predict` fits SB3's.
+    Checked on `env`, with the networks on `device`: actions fit the space and are plain arrays; updates change the
+    weights and stay finite; acting in other streams, greedy or sampled, leaves the training bit-equal; the same seed
+    gives the same run; saving and loading continues bit for bit, through files; a loaded agent acts as the saved one
+    did; `predict` fits SB3's.
     """
     spec = envs.spec(env)
-    plain = _train(config, env, num_envs, steps)
+    plain = _train(config, env, num_envs, steps, device)
     assert plain.step == steps, f"the agent counted {plain.step} rows, {steps} were counted"
     assert plain.updates > 0, f"no update in {steps} steps: lower learning_starts or rollout"
     for name, value in plain.network.state_dict().items():
         assert bool(torch.isfinite(value.double()).all()), f"{name} is not finite"
-    assert not _equal(plain.agent_state(), _build(config, spec, num_envs).agent_state()), "updates change nothing"
-    _same(_train(config, env, num_envs, steps), plain, "the same seed gave another run")
-    _same(_train(config, env, num_envs, steps, look=True), plain, "other streams changed the training")
+    assert not _equal(plain.agent_state(), _build(config, spec, num_envs, device).agent_state()), (
+        "updates change nothing"
+    )
+    _same(_train(config, env, num_envs, steps, device), plain, "the same seed gave another run")
+    _same(_train(config, env, num_envs, steps, device, look=True), plain, "other streams changed the training")
     with tempfile.TemporaryDirectory() as folder:
-        _same(_interrupted(config, env, num_envs, steps, Path(folder)), plain, "a resumed run differs")
+        _same(_interrupted(config, env, num_envs, steps, device, Path(folder)), plain, "a resumed run differs")
     _check_predict(plain, env)
 
 
-def _build(config: Any, spec: EnvSpec, num_envs: int) -> Agent:
-    agent: Agent = agents.build(config, spec, num_envs=num_envs, seed=7)
+def _build(config: Any, spec: EnvSpec, num_envs: int, device: str) -> Agent:
+    agent: Agent = agents.build(config, spec, num_envs=num_envs, seed=7, device=device)
     return agent
 
 
@@ -52,9 +57,9 @@ def _check_action(agent: Agent, action: Any, count: int) -> None:
         assert (action >= 0).all() and (action < np.array(spec.nvec)).all(), f"actions {action} leave {spec.nvec}"
 
 
-def _train(config: Any, env: str, num_envs: int, steps: int, look: bool = False) -> Agent:
+def _train(config: Any, env: str, num_envs: int, steps: int, device: str, look: bool = False) -> Agent:
     world = envs.make(env, num_envs=num_envs, seed=7)
-    agent = _build(config, world.spec, num_envs)
+    agent = _build(config, world.spec, num_envs, device)
     others = [agent.actor(3, 1, sample=sample) for sample in (False, True)] if look else []
     watched = envs.make(env, num_envs=3, seed=1, stream="evaluate") if look else None
     row = watched.reset() if watched else None
@@ -74,9 +79,9 @@ def _train(config: Any, env: str, num_envs: int, steps: int, look: bool = False)
     return agent
 
 
-def _interrupted(config: Any, env: str, num_envs: int, steps: int, folder: Path) -> Agent:
+def _interrupted(config: Any, env: str, num_envs: int, steps: int, device: str, folder: Path) -> Agent:
     world = envs.make(env, num_envs=num_envs, seed=7)
-    agent = _build(config, world.spec, num_envs)
+    agent = _build(config, world.spec, num_envs, device)
     cut = next(s for s in interact(world, agent, steps) if s.step >= steps // 2)
     rows = agent.replay.export(agent.replay.oldest, agent.replay.count)
     span = agent.replay.oldest, agent.replay.count
@@ -87,7 +92,7 @@ def _interrupted(config: Any, env: str, num_envs: int, steps: int, folder: Path)
     )
     world.close()
     world2: Env = envs.make(env, num_envs=num_envs, seed=7)
-    again = _build(config, world2.spec, num_envs)
+    again = _build(config, world2.spec, num_envs, device)
     again.replay.restore(*span, checkpoint.load_tree(saved, "rows"))
     again.load_agent_state(checkpoint.load_tree(saved, "agent"))
     again.load_learner_state(checkpoint.load_tree(saved, "learner"))

@@ -79,7 +79,7 @@ def train(
                 "schema": 1,
                 "recipe": describe(run),
                 "command": command(),
-                "choices": {"device": where, "vector": env.spec.options.get("vector"), **learner.choices()},
+                "choices": {**device_name(where), "vector": env.spec.options.get("vector"), **learner.choices()},
                 "versions": versions(),
                 "commit": git_commit(),
             }
@@ -498,6 +498,11 @@ def versions() -> dict[str, str]:
         except ModuleNotFoundError:
             continue
     return found
+
+
+def device_name(device: str) -> dict[str, str]:
+    """The device, and what a GPU is called."""
+    return {"device": device, **({"gpu": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {})}
 
 
 def git_commit() -> str | None:

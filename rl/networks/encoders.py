@@ -187,8 +187,28 @@ def impala(channels: int, config: NetConfig) -> nn.Sequential:
         channels = out
     layers.append(activation(config))
     if config.max_pool:
-        layers.append(nn.AdaptiveMaxPool2d(config.max_pool))
+        layers.append(AdaptiveMaxPool(config.max_pool))
     return nn.Sequential(*layers)
+
+
+class AdaptiveMaxPool(nn.Module):
+    """`nn.AdaptiveMaxPool2d` to `size` x `size`, whose gradient is the same in every run also on a GPU.
+
+    Rows, then columns, each cut into `size` windows that may overlap.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, x: Tensor) -> Tensor:
+        for dim in (-2, -1):
+            length = x.shape[dim]
+            starts = [i * length // self.size for i in range(self.size)]
+            ends = [-(-(i + 1) * length // self.size) for i in range(self.size)]
+            windows = [x.narrow(dim, a, b - a).amax(dim) for a, b in zip(starts, ends, strict=True)]
+            x = torch.stack(windows, dim)
+        return x
 
 
 class Residual(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rl.errors import InputError
 from rl.networks import NetConfig, Torso, build_torso, seeded
-from rl.networks.encoders import MLP, PixelNorm, stem_kind
+from rl.networks.encoders import MLP, AdaptiveMaxPool, PixelNorm, stem_kind
 from rl.types import ActionSpec, EnvSpec, ObsLeaf
 
 VECTOR = ObsLeaf((4,), "float32", "vector")
@@ -416,3 +416,15 @@ def test_configs_are_values() -> None:
     grid = itertools.product((64, 65), repeat=2)
     assert len({NetConfig(hidden=widths) for widths in grid}) == 4
     assert np.prod(NetConfig(hidden=(3, 4)).hidden or ()) == 12
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 11, 11), (1, 2, 6, 9), (2, 1, 5, 13), (1, 1, 2, 4)])
+def test_the_adaptive_max_pool_is_pytorchs(shape: tuple[int, ...]) -> None:
+    x, y = (torch.randn(shape, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in range(2))
+    ours, theirs = AdaptiveMaxPool(4)(x), nn.AdaptiveMaxPool2d(4)(y)
+    assert torch.equal(ours, theirs)
+    weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(2))
+    (ours * weight).sum().backward()
+    (theirs * weight).sum().backward()
+    assert x.grad is not None and y.grad is not None
+    assert torch.allclose(x.grad, y.grad, atol=1e-6)
