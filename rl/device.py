@@ -25,10 +25,12 @@ T = TypeVar("T")
 def fast_bf16(device: torch.device) -> bool:
     """Whether a convolution in bfloat16 is clearly faster than in float32 here.
 
-    Processors without bfloat16 instructions emulate it ten times slower; it takes 20 ms to find out.
+    Processors without bfloat16 instructions emulate it ten times slower; it takes 20 ms to find out. A GPU's
+    convolutions multiply in TF32 as it is: on an H200 bfloat16 gained nothing for Atari's usual network, lost a third
+    on boards to the launches of its casts, and gained an eighth for BTR-lite alone (docs/speed.md).
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return False
 
     def seconds(dtype: torch.dtype) -> float:
         x = torch.ones(8, 16, 20, 20, dtype=dtype).to(memory_format=torch.channels_last)

@@ -19,7 +19,7 @@ from agents.iqn import IQNConfig
 from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
-from rl.device import Recorded, fast_bf16
+from rl.device import Recorded
 from rl.distributions import PolicyConfig
 from rl.loop import interact
 from rl.networks import NetConfig
@@ -34,7 +34,7 @@ PONG = "ALE/Pong-v5"
 PIXELS: dict[str, Any] = {**VALUE, "net": NetConfig(encoder="nature", hidden=(16,)), "batch_size": 32, "stack": 4}
 PICTURES: dict[str, Any] = {
     "dqn": DQNConfig(**PIXELS),
-    "dqn fp32": DQNConfig(**PIXELS, precision="fp32", store="compressed"),
+    "dqn bf16": DQNConfig(**PIXELS, precision="bf16", store="compressed"),
     "c51": C51Config(**PIXELS, prioritized=True, noisy=True, n_step=3),
     "iqn": IQNConfig(**PIXELS, munchausen=True, noisy=True),
     "impala": IQNConfig(
@@ -44,6 +44,7 @@ PICTURES: dict[str, Any] = {
         agents.config("btr_lite"), batch_size=8, buffer_size=200, learning_starts=40, replay_ratio=0.1, update_every=20
     ),
     "ppo": PPOConfig(net=PIXELS["net"], stack=4, rollout=10, epochs=2, minibatch_size=8),
+    "ppo bf16": PPOConfig(net=PIXELS["net"], stack=4, rollout=10, epochs=2, minibatch_size=8, precision="bf16"),
     "ppo lstm": PPOConfig(net=dataclasses.replace(PIXELS["net"], core="lstm", core_size=8), rollout=10, epochs=2),
     "pqn": PQNConfig(net=dataclasses.replace(PIXELS["net"], layer_norm=True), stack=4, rollout=10, minibatches=3),
 }
@@ -191,10 +192,6 @@ def test_a_run_goes_on_on_the_other_device(name: str, before: str, after: str, t
     run = Run("CartPole-v1", AGENTS[name], steps=60, num_envs=2, eval_episodes=1, eval_max_steps=5)
     train(run, out=tmp_path / "run", device=before)
     assert resume(tmp_path / "run", steps=120, device=after)["steps"] == 120
-
-
-def test_bf16_is_known_to_be_fast_where_the_gpu_has_it() -> None:
-    assert fast_bf16(torch.device("cuda")) == (torch.cuda.get_device_capability()[0] >= 8)
 
 
 def test_policies_say_the_same_on_both() -> None:
