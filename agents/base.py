@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl.device import repeatable_gpu
-from rl.device import restore_generator as restore_torch_generator
+from rl.device import repeatable_gpu, restore_torch_generator
 from rl.errors import InputError
 from rl.replay import Replay, stack_times
 from rl.seeding import derive_seed, generator, generator_state, restore_generator

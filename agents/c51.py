@@ -107,10 +107,15 @@ def project(support: Tensor, atoms: Tensor, probabilities: Tensor) -> Tensor:
     below = place.floor()
     share = place - below
     if place.is_cuda:  # whose scatters add in any order, so that no run would be like another
-        atom = torch.arange(last + 1, device=place.device)
-        near = (1 - (place.unsqueeze(-1) - atom).abs()).clamp(min=0.0)  # [B, Z, Z]
-        return (probabilities.unsqueeze(-1) * near).sum(-2)
+        return spread(place, probabilities)
     index = below.long()
     out = torch.zeros_like(probabilities)
     out.scatter_add_(-1, index, probabilities * (1 - share))
     return out.scatter_add_(-1, (index + 1).clamp(max=last), probabilities * share)
+
+
+def spread(place: Tensor, probabilities: Tensor) -> Tensor:
+    """Probabilities [B, Z] at `place` [B, Z], in atoms from 0, each shared by its neighbours: [B, Z], no scatter."""
+    atom = torch.arange(place.shape[-1], device=place.device)
+    near = (1 - (place.unsqueeze(-1) - atom).abs()).clamp(min=0.0)  # [B, Z, Z]
+    return (probabilities.unsqueeze(-1) * near).sum(-2)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from agents.qrdqn import midpoints, quantile_huber
 from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork, in_float32
-from rl.device import restore_generator
+from rl.device import restore_torch_generator
 from rl.errors import InputError
 from rl.losses import bootstrap, take
 from rl.networks import CosineEmbedding, Torso, build_torso
@@ -99,11 +99,11 @@ class IQN(ValueAgent):
         every = self.network.quantiles(self.network.torso.encode(batch.obs), taus)
         quantiles = take(every, batch.action)
         loss = quantile_huber(quantiles, taus, target, c.kappa)
-        return Loss(loss, loss, {"q_mean": quantiles.detach().mean()})
+        return Loss(loss, loss.detach(), {"q_mean": quantiles.detach().mean()})
 
     def learner_state(self) -> dict[str, Any]:
         return {**super().learner_state(), "taus": self._taus.get_state()}
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
         super().load_learner_state(state)
-        restore_generator(self._taus, state["taus"])
+        restore_torch_generator(self._taus, state["taus"])

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Agent, Choice, Metrics, as_tensors, unchanged
 from rl import returns
-from rl.device import fast_bf16
+from rl.device import fast_bf16, restore_torch_generator
 from rl.distributions import DiscreteHead, Distribution, PolicyConfig, policy_head
 from rl.errors import InputError, NonFiniteError, unknown
 from rl.frames import predict_bytes
@@ -680,7 +680,7 @@ class PolicyAgent(Agent):
         self.optimizer.load_state_dict(state["optimizer"])
         self.returns.load_state_dict(state["returns"])
         self._running = state["running"].to(self.device)
-        self._shuffle.set_state(state["shuffle"])
+        restore_torch_generator(self._shuffle, state["shuffle"])
         self._stream.load_state_dict(state["stream"])
         self.replay.load_state_dict(state["replay"])
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Choice, Metrics, as_tensors
 from agents.value import Q, ValueNetwork, ValuePlayer
-from rl.device import fast_bf16
+from rl.device import fast_bf16, restore_torch_generator
 from rl.errors import InputError, NonFiniteError
 from rl.frames import predict_bytes
 from rl.losses import forbid, squared, take
@@ -279,6 +279,6 @@ class PQN(ValuePlayer):
     def load_learner_state(self, state: dict[str, Any]) -> None:
         self._begun = state["begun"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self._shuffle.set_state(state["shuffle"])
+        restore_torch_generator(self._shuffle, state["shuffle"])
         self._stream.load_state_dict(state["stream"])
         self.replay.load_state_dict(state["replay"])

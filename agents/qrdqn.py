@@ -57,7 +57,7 @@ class QRDQN(ValueAgent):
             target = bootstrap(reward[:, None], batch.discount[:, None], following)  # [B, Z]
         quantiles = take(self.network(batch.obs).quantiles, batch.action)
         loss = quantile_huber(quantiles, self.taus, target, self.config.kappa)
-        return Loss(loss, loss, {"q_mean": quantiles.detach().mean()})
+        return Loss(loss, loss.detach(), {"q_mean": quantiles.detach().mean()})
 
 
 def midpoints(count: int) -> Tensor:

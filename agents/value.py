@@ -6,6 +6,7 @@ and the optimizer step happen here.
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -19,12 +20,12 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Agent, Choice, Metrics, as_tensors
 from rl import returns
-from rl.device import Recorded, fast_bf16, restore_generator
+from rl.device import Recorded, fast_bf16, restore_torch_generator
 from rl.errors import InputError, NonFiniteError
 from rl.frames import predict_bytes
 from rl.losses import forbid, munchausen_bonus, take
 from rl.networks import Dense, NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
-from rl.optim import FlatOptimizer, OptimizerName, flatten_parameters
+from rl.optim import FlatOptimizer, FlatParameters, OptimizerName
 from rl.replay import Replay, Windows
 from rl.schedules import Ramp, crossed, value_at
 from rl.seeding import derive_seed, generator
@@ -145,7 +146,7 @@ class ValueConfig:
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the update; auto takes bf16 where it is faster (convolutions, batch of 32 or more)."""
     cuda_graph: Literal["auto", "off"] = "auto"
-    """How a GPU gets an update's kernels: auto as one recorded graph where the agent allows it, off one by one."""
+    """How a GPU gets an update's kernels: auto as one recorded graph (DQN, C51, QR-DQN, IQN), off one by one."""
 
     def __post_init__(self) -> None:
         at_least_one = ("stack", "batch_size", "buffer_size", "update_every", "target_every", "n_step")
@@ -238,9 +239,11 @@ class ValuePlayer(Agent):
         quiet = self.noisy and actor.mode != "explore"
         if quiet:
             set_noise(self.network, False)
-        out = self._evaluate(actor, obs, ts)
-        if quiet:
-            set_noise(self.network, True)
+        try:
+            out = self._evaluate(actor, obs, ts)
+        finally:
+            if quiet:
+                set_noise(self.network, True)
         return self._choose(actor, out.q_values.detach().cpu().numpy(), ts, out)
 
     def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
@@ -326,7 +329,7 @@ class ValueAgent(ValuePlayer):
         self.optimizer = FlatOptimizer(
             self.network, config.optimizer, config.adam_eps, config.weight_decay, config.max_grad_norm
         )
-        self._target_flat = flatten_parameters(self.target)
+        self._targets = FlatParameters(self.target)
         self._buffers = list(zip(self.target.buffers(), self.network.buffers(), strict=True))
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
@@ -483,18 +486,35 @@ class ValueAgent(ValuePlayer):
             self.replay.set_priorities(windows.rows, (priority + 1e-6) ** c.priority_exponent)
         if self.updates % c.target_every == 0:
             self.sync_target()
-        return {"loss": out.loss, "grad_norm": norm, **out.metrics}
+        return {"loss": out.loss.detach(), "grad_norm": norm, **out.metrics}
 
     def gradient(self, batch: Batch, weight: np.ndarray | None) -> Loss:
         """Sets the gradient of the batch's mean loss, rows weighted by `weight` [B] where given; that mean as loss."""
-        return self._backward(batch, None if weight is None else torch.from_numpy(weight).to(self.device))
+        given = None if weight is None else torch.from_numpy(weight).to(self.device)
+        return self._recorded(batch, given) if self._records() else self._by_autograd(batch, given)
+
+    @property
+    def _recorded(self) -> Recorded[[Batch, Tensor | None], Loss]:
+        """`_by_autograd` as a CUDA graph, recorded anew where what it was made of has been replaced.
+
+        A module's hooks fire while it warms up and is recorded, not after.
+        """
+        wanted = [p.requires_grad for p in self.network.parameters()]
+        parts = [self.network, self.target, self.optimizer, self.config, *wanted]
+        made = self._recording
+        if not made or len(parts) != len(made[0]) or any(map(operator.is_not, parts, made[0])):
+            made[:] = parts, Recorded(self._by_autograd, self.device, self.generators)
+        return made[1]  # type: ignore[no-any-return]
 
     @cached_property
-    def _backward(self) -> Callable[[Batch, Tensor | None], Loss]:
-        return Recorded(self._by_autograd, self.generators) if self._records() else self._by_autograd
+    def _recording(self) -> list[Any]:
+        """What the newest graph was made of, and the graph; a copy of the agent has its own."""
+        return []
 
     def _by_autograd(self, batch: Batch, weight: Tensor | None) -> Loss:
-        with torch.autocast(self.device.type, torch.bfloat16) if self._autocast else nullcontext():
+        # PyTorch before 2.10 may hand the casts that `no_grad` cached to the pass that learns
+        bf16 = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+        with bf16 if self._autocast else nullcontext():
             out = self.loss(batch)
         loss = out.loss.float() if weight is None else out.loss.float() * weight
         mean = loss.mean()
@@ -517,9 +537,9 @@ class ValueAgent(ValuePlayer):
             for target, online in self._buffers:
                 target.copy_(online)
             if self.config.target_tau == 1.0:
-                self._target_flat.copy_(self.optimizer.flat)
+                self._targets.flat.copy_(self.optimizer.flat)
             else:
-                self._target_flat.lerp_(self.optimizer.flat, self.config.target_tau)
+                self._targets.flat.lerp_(self.optimizer.flat, self.config.target_tau)
 
     def _batch(self, w: Windows) -> Batch:
         c, device = self.config, self.device
@@ -567,7 +587,7 @@ class ValueAgent(ValuePlayer):
         self._before = state["before"]
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
-        restore_generator(self._noise, state["noise"])
+        restore_torch_generator(self._noise, state["noise"])
         self._stream.load_state_dict(state["stream"])
         self.replay.load_state_dict(state["replay"])
 

@@ -26,8 +26,8 @@ def fast_bf16(device: torch.device) -> bool:
     """Whether a convolution in bfloat16 is clearly faster than in float32 here.
 
     Processors without bfloat16 instructions emulate it ten times slower; it takes 20 ms to find out. A GPU's
-    convolutions multiply in TF32 as it is: on an H200 bfloat16 gained nothing for Atari's usual network, lost a third
-    on boards to the launches of its casts, and gained an eighth for BTR-lite alone (docs/speed.md).
+    convolutions multiply in TF32 as it is: on an H200 bfloat16 gained an eighth for BTR-lite and nothing for smaller
+    networks (docs/speed.md).
     """
     if device.type == "cuda":
         return False
@@ -80,7 +80,7 @@ def repeatable_gpu() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def restore_generator(generator: torch.Generator, state: Tensor) -> None:
+def restore_torch_generator(generator: torch.Generator, state: Tensor) -> None:
     """Puts `generator` back into a saved state.
 
     One of another kind of device, whose states look otherwise, begins a stream that only the saved state decides: so a
@@ -100,49 +100,60 @@ class Recorded(Generic[P, T]):
     PyTorch takes longer to launch the some hundred kernels of a small update than a GPU to run them. The function must
     do the same in every call but for the numbers in its tensors: read none of them back, depend on nothing that
     changes, change tensors in place only. The first `WARM_UP` calls run as ever, because libraries set themselves up
-    at their first use; then comes the recording, which runs nothing itself. A function that cannot be recorded, and a
-    call with other shapes than the recorded ones, run as ever too.
+    at their first use; then comes the recording, which runs nothing itself. A function that cannot be recorded, one
+    whose calls so far had different shapes, and a call with other shapes than the recorded ones run as ever too.
 
     Args:
         function: takes and returns tensors, alone or in dicts, tuples and NamedTuples.
+        device: the GPU that they are on.
         generators: generators of the GPU that it draws from, besides PyTorch's own.
     """
 
     WARM_UP = 3
 
-    def __init__(self, function: Callable[P, T], generators: Sequence[torch.Generator] = ()) -> None:
-        self.function, self.generators = function, generators
+    def __init__(
+        self, function: Callable[P, T], device: torch.device, generators: Sequence[torch.Generator] = ()
+    ) -> None:
+        self.function, self.device, self.generators = function, device, generators
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
-        self._stream = torch.cuda.Stream()  # warming up and recording happen on one
+        self._stream = torch.cuda.Stream(device)  # warming up and recording happen on one
+        self._shapes: list[Any] = []  # of the newest call's tensors
         self._given: list[Tensor] = []  # the recorded arguments' tensors; each call copies its own into them
         self._out: Any = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        self.calls += 1
         given = list(_tensors((args, kwargs)))
-        if self.graph is None and self.calls == self.WARM_UP + 1:
-            self._record(*args, **kwargs)
-        if self.graph is None or [(x.shape, x.dtype) for x in given] != [(x.shape, x.dtype) for x in self._given]:
-            self._stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(self._stream):
-                out = self.function(*args, **kwargs)
-            torch.cuda.current_stream().wait_stream(self._stream)
-            return out
-        for held, x in zip(self._given, given, strict=True):
-            held.copy_(x)
-        self.graph.replay()
-        return _each(self._out, torch.clone)  # type: ignore[no-any-return]  # the next call writes over the recorded ones
+        before, self._shapes = self._shapes, [(x.shape, x.dtype) for x in given]
+        self.calls += 1
+        with torch.cuda.device(self.device):
+            if self.calls == self.WARM_UP + 1 and self._shapes == before:
+                self._record(*args, **kwargs)
+            if self.graph is None or self._shapes != [(x.shape, x.dtype) for x in self._given]:
+                return self._launch(*args, **kwargs)
+            for held, x in zip(self._given, given, strict=True):
+                held.copy_(x)
+            self.graph.replay()
+            return _each(self._out, torch.clone)  # type: ignore[no-any-return]  # the next call writes over the recorded
+
+    def _launch(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            out = self.function(*args, **kwargs)
+        current.wait_stream(self._stream)
+        return out
 
     def _record(self, *args: P.args, **kwargs: P.kwargs) -> None:
         args, kwargs = _each((args, kwargs), torch.clone)  # type: ignore[assignment]
-        graph = torch.cuda.CUDAGraph()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         for generator in self.generators:
             graph.register_generator_state(generator)
         try:
             with torch.cuda.graph(graph, stream=self._stream):
                 self._out = self.function(*args, **kwargs)
         except RuntimeError as error:
+            torch.cuda.set_stream(current)  # a recording that fails leaves its own in place
             warnings.warn(f"this update runs without a CUDA graph: {str(error).splitlines()[0]}", stacklevel=2)
             return
         self.graph, self._given = graph, list(_tensors((args, kwargs)))

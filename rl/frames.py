@@ -134,7 +134,6 @@ class RawColumn(_Ring):
     def __init__(self, slots: int, num_envs: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         super().__init__(slots, num_envs, shape, dtype)
         self._rows = np.zeros((slots, num_envs, *self.shape), self.dtype)
-        self._flat = self._rows.reshape(slots * num_envs, *self.shape)  # `take` by one index is faster than by two
 
     def write(self, slot: int, rows: np.ndarray) -> None:
         self._accept(slot, rows)
@@ -142,7 +141,10 @@ class RawColumn(_Ring):
 
     def read(self, slots: np.ndarray, envs: np.ndarray) -> np.ndarray:
         self._check_written(slots)
-        return self._flat.take(slots * self.num_envs + envs, axis=0)
+        flat = self._rows.reshape(
+            -1, *self.shape
+        )  # `take` by one index is faster than by two; a view kept would not be the copy's
+        return flat.take(slots * self.num_envs + envs, axis=0)
 
     @property
     def nbytes(self) -> int:

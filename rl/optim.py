@@ -7,6 +7,7 @@ operation each.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,6 +37,17 @@ def flatten_parameters(module: nn.Module) -> Tensor:
         p.data = part
         start += p.numel()
     return flat
+
+
+class FlatParameters:
+    """The parameters of a module as one flat tensor, in a copy of both too."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.flat = flatten_parameters(module)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FlatParameters:
+        return FlatParameters(copy.deepcopy(self.module, memo))
 
 
 def _view_like(flat: Tensor, p: Tensor) -> Tensor:
@@ -70,6 +82,13 @@ class FlatOptimizer:
             start += p.numel()
         self.state: dict[str, Tensor] = {}
         """The moments by name, as PyTorch's optimizers call them; empty before the first step."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FlatOptimizer:
+        """For the module's own copy, whose parameters lie elsewhere."""
+        module = copy.deepcopy(self.module, memo)
+        other = FlatOptimizer(module, self.name, self.eps, self.weight_decay, self.max_grad_norm)
+        other.state = copy.deepcopy(self.state, memo)
+        return other
 
     def step(self, loss: Tensor, lr: float) -> Tensor:
         """`backward`, then `apply`."""

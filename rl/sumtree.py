@@ -23,9 +23,12 @@ class SumTree:
         self._width = max(1, math.isqrt(size - 1) + 1)
         blocks = -(-size // self._width)
         self._leaves = np.zeros((blocks, self._width))
-        self._flat = self._leaves.reshape(-1)
         self._sums = np.zeros(blocks)
         self._maxima = np.zeros(blocks)
+
+    @property
+    def _flat(self) -> np.ndarray:
+        return self._leaves.reshape(-1)  # no attribute: a copy's would be of other numbers than its leaves
 
     @property
     def total(self) -> float:

@@ -162,13 +162,16 @@ def _machine() -> dict[str, Any]:
     from runs.record import machine
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    return {**machine(), **_gpu_name(), "load": load}
+    return {**machine(), **_torch(), "load": load}
 
 
-def _gpu_name() -> dict[str, str]:
-    """The GPU's name, once PyTorch has been used."""
+def _torch() -> dict[str, str]:
+    """PyTorch's version and the GPU's name, once it has been used."""
     torch = sys.modules.get("torch")
-    return {"gpu": torch.cuda.get_device_name()} if torch and torch.cuda.is_available() else {}
+    if torch is None:
+        return {}
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    return {"torch": torch.__version__, **gpu}
 
 
 def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:

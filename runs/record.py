@@ -297,8 +297,9 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
     result["curve"] = thin([(x["step"], x["seconds"], x["train/return"]) for x in lines])
     info = read_json(out / "run.json")
     result["versions"] = info["versions"]
-    if gpu := info.get("choices", {}).get("gpu"):  # that it was trained on, wherever it is finished
-        result["gpu"] = gpu
+    choices = [part.get("choices", {}) for part in (info, *info.get("resumed", []))]
+    if gpus := sorted({c["gpu"] for c in choices if "gpu" in c}):  # on which some of it, or all, was trained
+        result["gpus"] = gpus
     result["evaluations"] = [(x["step"], x["mean"]) for x in read_jsonl(out / "evaluations.jsonl")]
     return result
 

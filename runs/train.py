@@ -124,12 +124,14 @@ def resume(
         run = resolve_recipe(before, steps=steps)
         for line in outlasted(before, run):
             print(line, file=sys.stderr)
-        learner = build(run, envs.spec(run.env, run.env_config), pick_device(device))
+        where = pick_device(device)
+        learner = build(run, envs.spec(run.env, run.env_config), where)
         preflight(learner)
         env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
         try:
             again = {"step": done, "command": command(), "commit": git_commit()}
             again |= {"steps": run.steps} if run.steps != before.steps else {}
+            again |= {"choices": {**device_name(where), **learner.choices()}}
             info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
             tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
             session = Session(run, learner, env, folder, tracker, quiet=quiet)

@@ -192,23 +192,27 @@ def impala(channels: int, config: NetConfig) -> nn.Sequential:
 
 
 class AdaptiveMaxPool(nn.Module):
-    """`nn.AdaptiveMaxPool2d` to `size` x `size`, whose gradient is the same in every run also on a GPU.
-
-    Rows, then columns, each cut into `size` windows that may overlap.
-    """
+    """`nn.AdaptiveMaxPool2d` to `size` x `size`; on a GPU one whose gradient adds in the same order in every run."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        for dim in (-2, -1):
-            length = x.shape[dim]
-            starts = [i * length // self.size for i in range(self.size)]
-            ends = [-(-(i + 1) * length // self.size) for i in range(self.size)]
-            windows = [x.narrow(dim, a, b - a).amax(dim) for a, b in zip(starts, ends, strict=True)]
-            x = torch.stack(windows, dim)
-        return x
+        return largest_in_windows(x, self.size) if x.is_cuda else F.adaptive_max_pool2d(x, self.size)
+
+
+def largest_in_windows(x: Tensor, size: int) -> Tensor:
+    """[..., H, W] to [..., size, size]: the largest of rows, then of columns, in windows that may overlap.
+
+    Equal ones share the gradient, of which PyTorch's adaptive max-pool gives all to the first.
+    """
+    for dim in (-2, -1):
+        length = x.shape[dim]
+        starts = [i * length // size for i in range(size)]
+        ends = [-(-(i + 1) * length // size) for i in range(size)]
+        x = torch.stack([x.narrow(dim, a, b - a).amax(dim) for a, b in zip(starts, ends, strict=True)], dim)
+    return x
 
 
 class Residual(nn.Module):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from agents.c51 import C51, C51Config, project
+from agents.c51 import C51, C51Config, project, spread
 from rl.errors import InputError
 from rl.types import EnvSpec
 from tests.agents.worlds import ACTIONS, MASKED_TABLE, STATES, TABLE, TABLE_NET, row
@@ -214,3 +214,14 @@ def test_an_untrained_network_expects_the_initial_return_and_bootstraps_from_it(
 def test_an_initial_return_outside_of_the_support_is_refused(initial: float) -> None:
     with pytest.raises(InputError, match="initial must lie between v_min and v_max"):
         C51Config(v_min=-2.0, v_max=2.0, initial=initial)
+
+
+def test_spreading_is_the_scatter_without_one() -> None:
+    """What a GPU does, held to what a CPU does; atoms far beyond both ends, on atoms and between them."""
+    support, generator = torch.linspace(-10.0, 40.0, 51), torch.Generator().manual_seed(2)
+    atoms = 40 * torch.randn(64, 1, generator=generator) + 0.97 * support
+    atoms[0] = support
+    atoms[1] = 7.25
+    probabilities = torch.rand(64, 51, generator=generator).softmax(-1)
+    place = (atoms.clamp(-10.0, 40.0) + 10.0) * (50 / 50.0)
+    assert torch.allclose(spread(place, probabilities), project(support, atoms, probabilities), atol=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from agents.qrdqn import QRDQNConfig
 from agents.r2d2 import R2D2Config
 from agents.reinforce import ReinforceConfig
 from rl.distributions import PolicyConfig
+from rl.loop import interact
 from rl.networks import NetConfig
 from runs.testing import check_agent
 
@@ -101,6 +103,24 @@ def test_policy_agents_keep_the_contract_on_pendulum(name: str) -> None:
 @pytest.mark.parametrize("name", ["dqn all fields", "c51 all fields", "iqn all fields", "ppo all fields"])
 def test_agents_keep_the_contract_on_categories(name: str) -> None:
     check_agent(AGENTS[name] if name != "ppo all fields" else PPOConfig(**SHORT, epochs=2, stack=2), "Taxi-v4")
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_a_copy_learns_as_the_original_does_and_apart_from_it(name: str) -> None:
+    def go_on(agent: Any) -> dict[str, Any]:
+        world = envs.make("CartPole-v1", num_envs=2, seed=4)
+        for _ in interact(world, agent, 90):
+            pass
+        world.close()
+        return {k: v.clone() for k, v in agent.network.state_dict().items()}
+
+    agent = agents.build(AGENTS[name], envs.spec("CartPole-v1"), num_envs=2, seed=0)
+    before = go_on(agent)
+    other = copy.deepcopy(agent)
+    theirs = go_on(other)
+    assert all(torch.equal(v, before[k]) for k, v in agent.network.state_dict().items())
+    assert any(not torch.equal(v, before[k]) for k, v in theirs.items())
+    assert all(torch.equal(v, theirs[k]) for k, v in go_on(agent).items())
 
 
 @pytest.mark.parametrize("name", ["dqn", "c51", "qrdqn", "iqn", "pqn", "ppo", "a2c", "reinforce"])

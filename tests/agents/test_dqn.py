@@ -236,9 +236,9 @@ def test_the_first_burst_is_a_whole_one() -> None:  # else every later burst, an
 
 def test_soft_target_moves_by_tau() -> None:
     agent = make(target_tau=0.25, target_every=1)
-    before, online = agent._target_flat.clone(), agent.optimizer.flat.detach().clone()
+    before, online = agent._targets.flat.clone(), agent.optimizer.flat.detach().clone()
     agent.sync_target()
-    assert torch.allclose(agent._target_flat, 0.75 * before + 0.25 * online)
+    assert torch.allclose(agent._targets.flat, 0.75 * before + 0.25 * online)
 
 
 def test_network_sees_0_and_255_as_0_and_1_once() -> None:  # T25

@@ -119,7 +119,7 @@ def test_a_recorded_update_equals_the_launched_one(name: str) -> None:
         said = [agent.learn(agent.sample()) for agent in (plain, recorded)]
         for metric, value in said[0].items():
             assert torch.equal(value, said[1][metric]), metric
-    assert recorded._backward.graph is not None
+    assert recorded._recorded.graph is not None
     for a, b in zip(plain.network.parameters(), recorded.network.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -130,12 +130,31 @@ def test_metrics_of_a_recorded_update_stay_what_they_were() -> None:
     assert len({float(m["loss"]) for m in said}) == 8
 
 
-def test_a_copy_of_an_agent_records_its_own_weights() -> None:
-    agent = learner(LEARNERS["dqn"], "cuda")
+def test_a_copy_of_an_agent_learns_by_a_graph_of_its_own() -> None:
+    agent = learner(LEARNERS["c51"], "cuda")
     for _ in range(6):
         agent.learn(agent.sample())
-    other = copy.deepcopy(agent.network), copy.copy(agent)
-    assert "_backward" not in vars(other[1])
+    other, before = copy.deepcopy(agent), agent.optimizer.flat.clone()
+    for _ in range(6):
+        other.learn(other.sample())
+    assert torch.equal(agent.optimizer.flat, before)
+    for _ in range(6):
+        agent.learn(agent.sample())
+    assert not torch.equal(agent.optimizer.flat, before)
+    assert torch.equal(agent.optimizer.flat, other.optimizer.flat)
+
+
+def test_another_network_or_a_frozen_layer_is_recorded_anew() -> None:
+    agent = learner(LEARNERS["dqn"], "cuda")
+    for _ in range(5):
+        agent.learn(agent.sample())
+    first = agent._recorded
+    layer = next(agent.network.parameters())
+    layer.requires_grad_(False)
+    kept = layer.clone()
+    for _ in range(6):
+        agent.learn(agent.sample())
+    assert agent._recorded is not first and torch.equal(layer, kept)
 
 
 class Peeking(DQN):
@@ -161,18 +180,21 @@ def test_what_cannot_be_recorded_runs_all_the_same() -> None:
         seen.append(float(x.sum()))
         return x * 2
 
-    twice = Recorded(peeks)
+    twice = Recorded(peeks, torch.device("cuda"))
+    stream = torch.cuda.current_stream()
     numbers = [torch.full((3,), float(i), device="cuda") for i in range(8)]
     with pytest.warns(UserWarning, match="without a CUDA graph"):
         out = [twice(x) for x in numbers]
     assert [float(x[0]) for x in out] == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0]
-    assert twice.graph is None
+    assert twice.graph is None and torch.cuda.current_stream() == stream
     assert torch.equal(torch.ones(2, device="cuda") + 1, torch.full((2,), 2.0, device="cuda"))  # CUDA is in order
 
 
 def test_a_recorded_function_takes_other_shapes_and_draws_anew() -> None:
     generator = torch.Generator("cuda").manual_seed(3)
-    drawn = Recorded(lambda x: x + torch.rand(x.shape, generator=generator, device="cuda"), [generator])
+    drawn = Recorded(
+        lambda x: x + torch.rand(x.shape, generator=generator, device="cuda"), torch.device("cuda"), [generator]
+    )
     given = torch.zeros(4, device="cuda")
     out = [drawn(given) for _ in range(8)]
     assert drawn.graph is not None

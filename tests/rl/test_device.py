@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from rl.device import restore_generator
+from rl.device import restore_torch_generator
 
 CHURN = """
 import resource, torch
@@ -37,7 +37,7 @@ def test_a_generators_state_is_put_back() -> None:
     saved = generator.get_state()
     drawn = torch.rand(4, generator=generator)
     other = torch.Generator()
-    restore_generator(other, saved)
+    restore_torch_generator(other, saved)
     assert torch.equal(torch.rand(4, generator=other), drawn)
 
 
@@ -47,6 +47,6 @@ def test_a_state_of_another_device_begins_a_stream_of_its_own() -> None:
     drawn = []
     for state in (*on_gpu, on_gpu[0]):
         generator = torch.Generator()
-        restore_generator(generator, state)
+        restore_torch_generator(generator, state)
         drawn.append(torch.rand(4, generator=generator).tolist())
     assert drawn[0] == drawn[2] != drawn[1]

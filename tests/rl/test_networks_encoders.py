@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from rl.errors import InputError
 from rl.networks import NetConfig, Torso, build_torso, seeded
-from rl.networks.encoders import MLP, AdaptiveMaxPool, PixelNorm, stem_kind
+from rl.networks.encoders import MLP, PixelNorm, largest_in_windows, stem_kind
 from rl.types import ActionSpec, EnvSpec, ObsLeaf
 
 VECTOR = ObsLeaf((4,), "float32", "vector")
@@ -419,12 +419,18 @@ def test_configs_are_values() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 11, 11), (1, 2, 6, 9), (2, 1, 5, 13), (1, 1, 2, 4)])
-def test_the_adaptive_max_pool_is_pytorchs(shape: tuple[int, ...]) -> None:
+def test_the_largest_in_windows_are_those_of_pytorchs_adaptive_max_pool(shape: tuple[int, ...]) -> None:
     x, y = (torch.randn(shape, generator=torch.Generator().manual_seed(1)).requires_grad_() for _ in range(2))
-    ours, theirs = AdaptiveMaxPool(4)(x), nn.AdaptiveMaxPool2d(4)(y)
+    ours, theirs = largest_in_windows(x, 4), nn.AdaptiveMaxPool2d(4)(y)
     assert torch.equal(ours, theirs)
     weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(2))
     (ours * weight).sum().backward()
     (theirs * weight).sum().backward()
     assert x.grad is not None and y.grad is not None
     assert torch.allclose(x.grad, y.grad, atol=1e-6)
+
+
+def test_equal_ones_in_a_window_share_the_gradient() -> None:
+    x = torch.ones(1, 1, 4, 4, requires_grad=True)
+    largest_in_windows(x, 2).sum().backward()
+    assert x.grad is not None and torch.equal(x.grad, torch.full((1, 1, 4, 4), 0.25))

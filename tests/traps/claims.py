@@ -165,9 +165,9 @@ def target_syncs_keep_their_schedule_across_reloads() -> None:
             if agent.step % 48 == 0:
                 agent = reload(agent)
             agent.observe(row(list(np.arange(num_envs) % 4), reward=1.0))
-            before = agent._target_flat.clone()
+            before = agent._targets.flat.clone()
             agent.update()
-            if not torch.equal(before, agent._target_flat):  # at most one falls due between two looks
+            if not torch.equal(before, agent._targets.flat):  # at most one falls due between two looks
                 syncs.append(agent.updates // 5 * 5)
         assert syncs == list(range(5, 93, 5)), (num_envs, syncs)
 
@@ -277,7 +277,7 @@ def episode_statistics_are_cut_at_resets() -> None:
 def a_nan_behind_an_end_does_no_harm() -> None:
     agent = table_agent(learning_starts=0, batch_size=2)
     with torch.no_grad():
-        agent._target_flat.fill_(float("nan"))
+        agent._targets.flat.fill_(float("nan"))
     for ts in (row(0, first=True), row(1, reward=1.0, discount=0.0, last=True)):
         agent.observe(ts)
     out = agent.loss(agent._batch(agent.replay.windows(np.array([0, 0]))))
