@@ -1,9 +1,8 @@
 """PPO learns real Atari Breakout from pixels; two million steps, minutes of a GPU.
 
 Published, at ten million steps: Stable-Baselines3's RL Zoo, 398 (one seed); CleanRL, 415 (three seeds), both without
-sticky actions. Here 64 games side by side, so that a GPU has something to do, with the values of `pong_ppo` but for a
-clip of 0.1, as both have it, and a lower learning rate. Protocol `nature`: a lost life ends the return, a game has all
-five.
+sticky actions. Here 64 games side by side, so that a GPU has something to do, and nearly three times their learning
+rate for a fifth of their steps. Protocol `nature`: a lost life ends the return, a game has all five.
 
 No result is recorded yet: what stands here is the aim, not a claim.
 """
