@@ -96,12 +96,22 @@ class Side:
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of everything that the training and its evaluation depend on, but the seed."""
-        return hashlib.sha256(json.dumps(self.job, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(_without_later(self.job), sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def place(self) -> str:
         """Where its results lie in the comparison's folder."""
         return f"results/{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
+
+
+LATER = {"cuda_graph": "auto"}
+"""Fields that came after comparisons had been recorded, and their defaults, which leave those results what they were."""
+
+
+def _without_later(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: _without_later(v) for k, v in value.items() if k not in LATER or v != LATER[k]}
 
 
 @dataclass(frozen=True)

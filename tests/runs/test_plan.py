@@ -15,6 +15,7 @@ from runs import cli
 from runs.plan import SUITES, make_plan, slug
 from runs.recipe import Run
 from runs.recipe import resolve as resolve_recipe
+from runs.record import RESULTS
 from runs.settings import from_json
 
 
@@ -446,3 +447,13 @@ def test_one_checkpoint_of_a_run_is_no_contender(tmp_path: Path) -> None:
     train("CartPole-v1", agent="dqn", steps=60, settings=["learning_starts=20"], out=tmp_path / "run")
     with pytest.raises(InputError, match="name the run's folder, not one checkpoint"):
         make_plan("CartPole-v1", f"run:{tmp_path / 'run' / 'checkpoints' / 'step-000000060'}", steps=60)
+
+
+def test_results_recorded_before_a_field_was_added_still_count() -> None:
+    """Else going on with a comparison would train it anew. A new field's default belongs into `plan.LATER`."""
+    recorded = RESULTS / "compare" / "cartpole-dqn"
+    plan = make_plan("cartpole_dqn", "dqn@zoo,zoo:dqn,sb3:dqn")
+    for found in plan.sides:
+        assert (recorded / found.place).is_dir(), found.place
+    other = make_plan("cartpole_dqn", "dqn@zoo:cuda_graph=off").sides[0]
+    assert other.fingerprint != side(plan, "dqn@zoo").fingerprint
