@@ -105,7 +105,7 @@ class Side:
 
 
 LATER = {"cuda_graph": "auto"}
-"""Fields that came after comparisons had been recorded, and their defaults, which leave those results what they were."""
+"""Fields that came after comparisons had been recorded, and their defaults, which leave the results what they were."""
 
 
 def _without_later(value: Any) -> Any:
