@@ -211,3 +211,37 @@ def test_the_share_of_sampling_is_a_part_of_the_update(monkeypatch: pytest.Monke
     monkeypatch.setattr(bench, "_learner", lambda *names, **fields: learner(*names, **fields, steps=400))
     (result,) = bench.bench(["sampling"], repeats=1)["results"]
     assert 0 < result["ours"] < 1 and result["repeats"][0]["milliseconds"] > 0
+
+
+@pytest.mark.parametrize("name", ["gpu", "pong_dqn_gpu"])
+def test_a_benchmark_of_a_gpu_needs_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match=rf"'{name}' needs a GPU, and PyTorch sees none here: leave it out"):
+        bench.bench([name])
+
+
+def test_updates_on_a_gpu_are_measured_each_way_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = {"graph": 1.0, "launched": 6.0, "bf16": 2.0}
+    ways = {("fp32", "auto"): "graph", ("fp32", "off"): "launched", ("bf16", "auto"): "bf16"}
+    asked: list[str] = []
+
+    def learner(name: str, steps: int, device: str, precision: str, cuda_graph: str = "auto", **fields: Any) -> str:
+        assert device == "cuda"
+        return ways[precision, cuda_graph]
+
+    def update_ms(way: str) -> float:
+        asked.append(way)
+        return took[way]
+
+    monkeypatch.setattr(bench, "_require_gpu", lambda name: None)
+    monkeypatch.setattr(bench, "_learner", learner)
+    monkeypatch.setattr(bench, "_update_ms", update_ms)
+    monkeypatch.setattr(
+        bench, "_policy", lambda device, batch, precision: lambda: {"bf16": 4.0, "fp32": 3.0}[precision]
+    )
+    rows = {r["name"]: r for r in bench.bench(["gpu"], repeats=2)["results"]}
+    assert asked[:9] == ["graph", "launched", "bf16"] * 3  # the warm-up first
+    assert (rows["gpu_update_dqn"]["ratio"], rows["gpu_update_dqn"]["against"]) == (6.0, "launched")
+    assert (rows["gpu_update_dqn_bf16"]["ratio"], rows["gpu_update_dqn_bf16"]["against"]) == (0.5, "graph")
+    assert rows["gpu_update_ppo_pong_256_bf16"]["ratio"] == 0.75
+    assert len(rows) == 12
