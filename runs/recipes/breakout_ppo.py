@@ -4,7 +4,7 @@ Published, at ten million steps: Stable-Baselines3's RL Zoo, 398 (one seed); Cle
 sticky actions. Here 64 games side by side, so that a GPU has something to do, and nearly three times their learning
 rate for a fifth of their steps. Protocol `nature`: a lost life ends the return, a game has all five.
 
-No result is recorded yet: what stands here is the aim, not a claim.
+Recorded with one seed: 139.3.
 """
 
 from agents.ppo import PPOConfig
