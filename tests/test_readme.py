@@ -137,3 +137,9 @@ def test_pong_s_scores_are_those_of_the_comparison() -> None:
 
 def test_there_are_such_verdicts() -> None:
     assert len(JOINED) == 6
+
+
+def test_breakouts_score_is_the_recorded_one() -> None:
+    found = [r for r in read_results(RESULTS) if r["recipe"] == "breakout_ppo"]
+    (score,) = (r["score"] for r in found if r["fingerprint"] == fingerprint(resolve("breakout_ppo")))
+    assert f"{score['mean']:.1f} after 2,000,000 steps (one seed, {score['episodes']} games" in README

@@ -1,10 +1,12 @@
-"""PPO learns real Atari Breakout from pixels; two million steps, minutes of a GPU.
+"""PPO learns real Atari Breakout from pixels in two million steps, minutes of a GPU: 139 points.
 
 Published, at ten million steps: Stable-Baselines3's RL Zoo, 398 (one seed); CleanRL, 415 (three seeds), both without
 sticky actions. Here 64 games side by side, so that a GPU has something to do, and nearly three times their learning
 rate for a fifth of their steps. Protocol `nature`: a lost life ends the return, a game has all five.
 
 Recorded with one seed: 139.3.
+20 games, of 20 to 393 points. The first 1,493,968 steps took 309 seconds of an H200, the rest was learned elsewhere, on
+two cores.
 """
 
 from agents.ppo import PPOConfig
