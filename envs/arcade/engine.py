@@ -7,31 +7,18 @@ generator, so an environment's course depends on its seed and actions alone, not
 
 from __future__ import annotations
 
-import atexit
-import hashlib
 import importlib
-import logging
-import os
-import shutil
-import sys
-import tempfile
-import types
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
+from envs import compiled
 from envs.arcade import GAMES
 from envs.arcade.rules import NOOP, SIZE, Row, uniform
+from envs.compiled import SavedRows, compile_loops
 from rl.errors import InputError, unknown
-
-log = logging.getLogger(__name__)
-
-FORMAT = 1
-"""Version of the saved state's layout, beside the game's own version."""
 
 
 class Kernels(NamedTuple):
@@ -61,22 +48,14 @@ def compile_game(name: str) -> Kernels:
     """The kernels of game `name`. Each is compiled, or read from the disk, when it is first called."""
     game = load_game(name)
     scope = {**globals(), "reset": game.reset, "step": game.step, "observe": game.observe}
+    return Kernels(*compile_loops(name, cache_folder(name), scope, (restart,), (begin, show, advance)))
 
-    def bind(template: Any, cache: bool) -> Any:
-        function = types.FunctionType(template.__code__, scope, template.__name__)
-        function.__qualname__ = f"{name}.{template.__name__}"
-        return numba.njit(nogil=True, error_model="numpy", cache=cache)(function)
 
-    scope["restart"] = bind(restart, cache=False)
-    folder = cache_folder(name)
-    if not any(folder.rglob("*.nbi")):  # numba's index of what it has compiled
-        log.warning("%s: compiling its rules for this machine, once: some seconds", name)
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(folder)  # numba settles on a folder when it decorates
-    try:
-        return Kernels(bind(begin, cache=True), bind(show, cache=True), bind(advance, cache=True))
-    finally:
-        numba.config.CACHE_DIR = before
+def cache_folder(name: str) -> Path:
+    """The folder for the compiled code of game `name`, see `envs.compiled.cache_folder`."""
+    folder = Path(__file__).parent
+    sources = [folder / source for source in ("rules.py", "engine.py", f"{GAMES[name]}.py")]
+    return compiled.cache_folder("arcade", GAMES[name], sources)
 
 
 def reset(s: Row) -> None: ...  # the game's, once bound
@@ -157,11 +136,13 @@ def framed(boards: np.ndarray) -> np.ndarray:
     return boards.reshape(-1).view(frame_dtype(boards.shape[3]))
 
 
-class Games:
+class Games(SavedRows):
     """`num` games of one kind in progress, the state behind the Gymnasium environments.
 
     Raises `InputError` for a value out of range.
     """
+
+    kind = "an arcade"
 
     def __init__(
         self,
@@ -187,6 +168,7 @@ class Games:
         self.limit = int(max_episode_steps or np.iinfo(np.int64).max)
         self.kernels = compile_game(name)
         self.codes = np.array(self.game.ACTIONS, np.int64)
+        self.actions = len(self.codes)
         self.rows = np.zeros(self.num, self.game.STATE)
         self.rows["ended"] = True  # until the first reset
         self.shape = (SIZE, SIZE, len(self.game.CHANNELS))
@@ -198,14 +180,6 @@ class Games:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, game=load_game(state["name"]), kernels=compile_game(state["name"]))
-
-    def seed(self, seeds: Iterable[int | None], mask: np.ndarray) -> None:
-        """Gives the masked rows the generators of these seeds; None leaves a generator as it is, if it has begun."""
-        for i, seed in enumerate(seeds):
-            if mask[i] and seed is not None:
-                self.rows["rng"][i] = _hash(f"seed {seed}")
-            elif mask[i] and self.rows["rng"][i] == 0:
-                self.rows["rng"][i] = int.from_bytes(os.urandom(8), "little")
 
     def begin(self, mask: np.ndarray) -> None:
         self.kernels.begin(self.rows, mask)
@@ -241,95 +215,24 @@ class Games:
         )
         return bad, boards, reward, terminated, truncated
 
-    def get_state(self) -> dict[str, Any]:
-        """All that decides the rest of the games, as plain arrays: {"game", "version", "rows": {field: [N, ...]}}."""
-        fields = {field: self.rows[field].copy() for field in self.game.STATE.names}
-        return {"game": self.game.NAME, "version": self.version, "rows": fields}
+    def info(self) -> dict[str, np.ndarray]:
+        """What goes with an observation, arrays [N]."""
+        return {"score": self.rows["score"].copy()}
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Continues exactly where `get_state` was called. Raises `InputError` for what it did not make."""
-        if not isinstance(state, dict) or set(state) != {"game", "version", "rows"}:
-            raise InputError("an arcade state has the keys game, version and rows: use what get_state returned")
-        if state["game"] != self.game.NAME:
-            raise InputError(f"the saved state is of the game {state['game']!r}, this is {self.game.NAME!r}")
-        if state["version"] != self.version:
-            raise InputError(
-                f"the saved state is of version {state['version']!r}, {self.game.NAME} is {self.version!r}"
-            )
-        fields, blank = state["rows"], np.zeros(self.num, self.game.STATE)
-        if not isinstance(fields, dict) or set(fields) != set(blank.dtype.names or ()):
-            raise InputError(f"the saved state of {self.game.NAME} lacks fields or has unknown ones: it was altered")
-        for field, saved in fields.items():
-            value = as_array(saved)
-            if value.shape != blank[field].shape or value.dtype != blank[field].dtype:
-                raise InputError(
-                    f"field {field!r} of the saved state is {value.dtype} {value.shape}, here it is "
-                    f"{blank[field].dtype} {blank[field].shape}: restore into as many environments as were saved"
-                )
-            blank[field] = value
-        self._check_ranges(blank)
-        self.rows = blank
+    def view(self, window: bool = False, fps: float = 15.0) -> Any:
+        """A new `View` of this game."""
+        from envs.arcade.view import View
+
+        return View(self.game.NAME, window=window, fps=fps)
 
     def _check_ranges(self, rows: np.ndarray) -> None:
-        """Compiled rules check no index: a place off the board would be written outside of it."""
-        for field, (low, high) in self.game.RANGES.items():
-            if not ((rows[field] >= low) & (rows[field] <= high)).all():
-                raise InputError(f"field {field!r} of the saved state is not within {low} to {high}: it was altered")
+        super()._check_ranges(rows)
         for field in getattr(self.game, "LISTS", ()):
             things = rows[field]
             used = np.arange(things.shape[1]) < rows[f"num_{field}"][:, None]
             if not ((things[..., :2] >= 0) & (things[..., :2] < 10))[used].all():
                 raise InputError(f"field {field!r} of the saved state has something off the board: it was altered")
 
-    @property
-    def version(self) -> str:
-        return f"{FORMAT}.{self.game.VERSION}"
-
-
-def as_array(value: Any) -> np.ndarray:
-    """`np.asarray`, where lists of unequal lengths become an array of objects, which every check of a dtype refuses."""
-    try:
-        return np.asarray(value)
-    except ValueError:
-        return np.asarray(value, object)
-
 
 def _is_int(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
-
-
-def cache_folder(name: str) -> Path:
-    """Where compiled code is kept: a folder named by everything it was compiled from.
-
-    numba looks only at the file of the outermost function, and would go on using old code when a rule changes that
-    lies in another file. Where the user's cache cannot be written, a temporary folder serves this process.
-    """
-    folder = Path(__file__).parent
-    key = hashlib.sha256(f"numba {numba.__version__} numpy {np.__version__}".encode())
-    for source in ("rules.py", "engine.py", f"{GAMES[name]}.py"):
-        key.update((folder / source).read_bytes())
-    path = _user_cache() / f"{GAMES[name]}-{key.hexdigest()[:16]}"
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            return path
-    except OSError:
-        path = Path(tempfile.mkdtemp(prefix="arcade-"))
-        atexit.register(shutil.rmtree, path, ignore_errors=True)
-        return path
-
-
-def _user_cache() -> Path:
-    if numba.config.CACHE_DIR:  # NUMBA_CACHE_DIR
-        return Path(numba.config.CACHE_DIR) / "ludo-rl-arcade"
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "ludo-rl" / "arcade"
