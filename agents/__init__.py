@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.metadata
 from typing import Any
 
 REGISTRY: dict[str, str] = {
@@ -22,6 +23,9 @@ REGISTRY: dict[str, str] = {
 }
 """Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
 
+
+GROUP = "ludo_rl.agents"
+"""The entry points by which installed packages offer agents."""
 
 PRESETS: dict[str, str] = {
     "btr_lite": "agents.presets:btr_lite",
@@ -39,7 +43,10 @@ def names() -> list[str]:
 def load(name: str) -> Any:
     """The agent class called `name`, or `module:Class`. Raises `InputError` where there is none."""
     from rl.errors import InputError, unknown
+    from rl.imports import import_named
 
+    if not isinstance(name, str):
+        raise InputError(f"agent {name!r}: its name must be text")
     head, _, fields = name.partition(":")
     if "=" in fields and head in names():
         raise InputError(f"agent {name!r}: fields stand apart from the name {head!r}, as --set {fields.split(':')[0]}")
@@ -48,14 +55,16 @@ def load(name: str) -> Any:
         raise unknown("agent", name, names(), own=True)
     module, _, attribute = where.partition(":")
     try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise InputError(f"agent {name!r}: there is no module {error.name!r} to import") from error
+        found = import_named(module)
+    except ImportError as error:
+        what = f"there is no module {error.name!r} to import"
+        what = what if isinstance(error, ModuleNotFoundError) else f"importing {module!r} failed: {error}"
+        raise InputError(f"agent {name!r}: {what}") from error
     try:
         player = getattr(found, attribute)
     except AttributeError as error:
         raise InputError(f"agent {name!r}: module {module!r} has no {attribute!r}") from error
-    if not hasattr(player, "Config"):
+    if not isinstance(player, type) or not hasattr(player, "Config"):
         raise InputError(f"agent {name!r}: {attribute} is no agent, it has no Config: name a subclass of one of ours")
     return player
 
@@ -102,7 +111,15 @@ def build(config: Any, spec: Any, *, num_envs: int, seed: int, device: str = "cp
     return load(name_of(config))(spec, config, num_envs=num_envs, seed=seed, device=device)
 
 
-def _entry_points() -> dict[str, str]:
-    from importlib.metadata import entry_points
+def lies_here(name: str) -> bool:
+    """Whether an agent's name is an entry point of a package that lies in the current folder, not installed."""
+    from rl.imports import lies_here
 
-    return {point.name: point.value for point in entry_points(group="ludo_rl.agents")}
+    if name in REGISTRY or name in PRESETS:
+        return False
+    points = importlib.metadata.entry_points(group=GROUP, name=name)
+    return any(point.dist is None or lies_here(str(point.dist.locate_file(""))) for point in points)
+
+
+def _entry_points() -> dict[str, str]:
+    return {point.name: point.value for point in importlib.metadata.entry_points(group=GROUP)}

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
-import importlib
-import importlib.util
 import inspect
 import os
 import sys
 import time
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -27,6 +26,7 @@ from envs.spaces import MASK, action_cast, observation_casts
 from envs.stream import Stream, first_seeds
 from envs.vector import Native, Serial, Vector, Workers
 from rl.errors import InputError, RunError
+from rl.imports import import_named
 from rl.types import EnvSpec
 
 
@@ -283,6 +283,7 @@ def _target(id: str) -> GymSpec | Callable:
             found = getattr(module, name, None)
             if not callable(found):
                 raise InputError(f"{id}: module {module_name!r} neither registers nor defines {name!r}")
+            _require_factory(found, id)
             return found
     try:
         found = gymnasium.spec(name)
@@ -299,12 +300,23 @@ def _target(id: str) -> GymSpec | Callable:
         raise InputError(f"unknown environment {name!r}{reason}: {mend}") from None
 
 
+def _require_factory(found: Any, id: str) -> None:
+    """`InputError` unless `found` is an environment class or a user's function: nothing else is ever called."""
+    if isinstance(found, type):
+        if issubclass(found, gymnasium.Env | VectorEnv):
+            return
+        raise InputError(f"{id} is a class, but no subclass of gymnasium.Env or gymnasium.vector.VectorEnv")
+    home = str(getattr(found, "__module__", "")).partition(".")[0]
+    if not isinstance(found, types.FunctionType):
+        raise InputError(f"{id} is neither an environment class nor a function that makes one: it is not called")
+    if home in sys.stdlib_module_names:
+        raise InputError(f"{id} is a function of Python's standard library, which makes no environments")
+
+
 def _import(name: str, id: str) -> Any:
     """The user's module; one in the current folder is found too."""
     try:
-        if importlib.util.find_spec(name.partition(".")[0]) is None and os.getcwd() not in sys.path:
-            sys.path.append(os.getcwd())
-        return importlib.import_module(name)
+        return import_named(name)
     except ImportError as error:
         where = f"{name.partition('.')[0]}.py lies in this folder or its package is installed"
         mend = f": an environment of yours is module:Id, where {where}" if error.name == name.partition(".")[0] else ""

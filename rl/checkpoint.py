@@ -22,6 +22,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,10 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old")
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+"""A file name without folder, drive or control character, which is never `..`."""
 
 
 def checkpoint_path(root: Path, step: int) -> Path:
@@ -142,6 +147,9 @@ def load_tree(folder: Path, name: str) -> Tree:
     """One tree of a checkpoint, checked against its manifest; the other trees and the replay may be missing."""
     folder = Path(folder)
     files = _read_manifest(folder)["files"]
+    extra = f"{name}.safetensors"
+    if extra not in files and (folder / extra).exists():
+        raise CheckpointError(f"{folder / extra} is foreign: the manifest does not name it")
     if f"{name}.json" not in files:
         raise CheckpointError(f"{folder} has no {name!r}: it holds {', '.join(sorted({Path(f).stem for f in files}))}")
     for file in (f"{name}.json", f"{name}.safetensors"):
@@ -262,7 +270,30 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     digest = manifest.pop("sha256", None)
     if digest != _digest(manifest):
         raise CheckpointError(f"{folder / 'manifest.json'} is damaged: it does not match its own SHA-256")
+    try:
+        _check_manifest(manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder / 'manifest.json'} is damaged: {error}") from None
     return manifest
+
+
+def _check_manifest(manifest: Mapping[str, Any]) -> None:
+    """Raises `ValueError` for a file name that is more than a name, and others for a field of another type."""
+    records = {**manifest["files"]}
+    for segment in manifest["segments"]:
+        records[segment["file"]] = segment
+        if not 0 <= int(segment["start"]) <= int(segment["stop"]):
+            raise ValueError(f"segment {segment['file']!r} has no rows")
+    for name, record in records.items():
+        if not _PLAIN_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a file in the run folder")
+        if not isinstance(record["size"], int) or not isinstance(record["sha256"], str):
+            raise TypeError(f"{name!r} has no size and SHA-256")
+    if not isinstance(manifest["step"], int):
+        raise TypeError("its step is no number")
+    for field in ("lengths", "extra"):
+        if not isinstance(manifest[field], dict):
+            raise TypeError(f"{field!r} is no object")
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:
@@ -277,7 +308,10 @@ def _record(path: Path) -> dict[str, Any]:
 
 def _check(path: Path, record: Mapping[str, Any], by_hash: bool = True) -> None:
     try:
-        size = path.stat().st_size
+        state = path.lstat()
+        if not stat.S_ISREG(state.st_mode):
+            raise CheckpointError(f"{path} is foreign: a link or another thing that is no plain file")
+        size = state.st_size
         if size != record["size"]:
             raise CheckpointError(f"{path} is damaged: {size} bytes, {record['size']} were written")
         if by_hash and _record(path)["sha256"] != record["sha256"]:

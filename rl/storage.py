@@ -13,10 +13,12 @@ import hashlib
 import json
 import math
 import os
+import re
+import stat
 import struct
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,12 @@ SCHEMA = 1
 
 Tree = Any
 """Nested dicts, lists and tuples of numbers, strings, bools, None, NumPy arrays and torch tensors."""
+
+
+LARGEST_JSON = 32 << 20
+"""Bytes of the largest JSON file that is read; hundreds of times what a run or a comparison writes."""
+DEEPEST_JSON = 200
+"""Levels of nesting that are read: what walks over the values must not run out of stack."""
 
 
 class CheckpointError(InputError):
@@ -60,8 +68,14 @@ def load_tree(folder: Path, name: str) -> Tree:
         raise CheckpointError(f"{path} has schema {document.get('schema')}, this version reads {SCHEMA}")
     try:
         arrays = path.with_name(f"{name}.safetensors")
-        raw = {key: (data, shape) for key, data, shape, _ in _read_raw(arrays)} if arrays.exists() else {}
-        return _unpack(document["tree"], raw)
+        raw = {key: rest for key, *rest in _read_raw(arrays)} if arrays.exists() else {}
+        names: set[str] = set()
+        tree = _unpack(document["tree"], raw, names)
+        if names and (extra := raw.keys() - names):  # without names it is an older tree's file
+            raise CheckpointError(
+                f"{arrays} is damaged: it holds {sorted(extra)[0]!r}, which {path.name} does not name"
+            )
+        return tree
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         if isinstance(error, CheckpointError):
             raise
@@ -113,23 +127,28 @@ def _pack(value: Any, path: str, arrays: dict[str, Any]) -> Any:
     raise TypeError(f"cannot save {type(value).__name__} at {path or 'the top'!r}: trees hold numbers, text and arrays")
 
 
-def _unpack(value: Any, raw: Mapping[str, tuple[np.ndarray, tuple[int, ...]]]) -> Any:
+def _unpack(value: Any, raw: Mapping[str, Sequence[Any]], names: set[str]) -> Any:
+    """The value of packed JSON. raw: (bytes, shape, dtype in the file) of each array; `names` takes those used."""
     if isinstance(value, list):
-        return [_unpack(v, raw) for v in value]
+        return [_unpack(v, raw, names) for v in value]
     if not isinstance(value, dict):
         return value
     if "$array" in value:
-        array = _restore(*raw[value["$array"]], value["dtype"])
+        data, shape, stored = raw[value["$array"]]
+        if _DTYPES.get(value["dtype"], "U8") != stored:
+            raise ValueError(f"{value['$array']!r} is {stored} in the file, not {value['dtype']}")
+        names.add(value["$array"])
+        array = _restore(data, shape, value["dtype"])
         return array[()] if value.get("scalar") else array
     if "$float" in value:
         return float(value["$float"])
     if "$int" in value:
         return int(value["$int"], 16)
     if "$tuple" in value:
-        return tuple(_unpack(v, raw) for v in value["$tuple"])
+        return tuple(_unpack(v, raw, names) for v in value["$tuple"])
     if "$items" in value:
-        return {_unpack(k, raw): _unpack(v, raw) for k, v in value["$items"]}
-    return {k: _unpack(v, raw) for k, v in value.items()}
+        return {_unpack(k, raw, names): _unpack(v, raw, names) for k, v in value["$items"]}
+    return {k: _unpack(v, raw, names) for k, v in value.items()}
 
 
 _DTYPES = {
@@ -190,10 +209,14 @@ def _layout(array: Any, path: str) -> tuple[str, str, list[int], int]:
 def _restore(data: np.ndarray, shape: tuple[int, ...], dtype: str) -> Any:
     shape = shape if dtype in _DTYPES else shape[:-1]
     if not dtype.startswith("torch."):
+        if np.dtype(dtype).hasobject:
+            raise ValueError(f"dtype {dtype} holds Python objects")
         return data.view(dtype).reshape(shape)
     import torch
 
     kind: torch.dtype = getattr(torch, dtype.removeprefix("torch."))
+    if not isinstance(kind, torch.dtype):
+        raise ValueError(f"{dtype} is no dtype")
     if not data.size:
         return torch.empty(shape, dtype=kind)
     if kind.is_complex:
@@ -228,7 +251,7 @@ def _read_raw(path: Path) -> Iterator[tuple[str, np.ndarray, tuple[int, ...], st
             (length,) = struct.unpack("<Q", file.read(8))
             if length > size:
                 raise ValueError("header longer than the file")
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(min(length, LARGEST_JSON + 1)))
             header.pop("__metadata__", None)
             for name, entry in header.items():
                 begin, end = entry["data_offsets"]
@@ -321,9 +344,12 @@ def write_json(path: Path, value: Any) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises `CheckpointError` where it is missing or damaged."""
+    """The object in a JSON file. Raises `CheckpointError` if it is missing or damaged, and that within a second."""
     try:
-        value = json.loads(path.read_bytes())
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait
+            raise ValueError("not a plain file")
+        with open(path, "rb") as file:
+            value = parse_json(file.read(LARGEST_JSON + 1))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing") from None
     except (OSError, ValueError) as error:
@@ -331,3 +357,19 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} is damaged: not an object")
     return value
+
+
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON text from outside. Raises `ValueError` if it is no JSON, too large or nested too deeply."""
+    if len(data) > LARGEST_JSON:
+        raise ValueError(f"larger than {LARGEST_JSON >> 20} MB")
+    if data.count(b"[") + data.count(b"{") > DEEPEST_JSON:
+        brackets = np.frombuffer(_TEXTS.sub(b"", data).translate(None, _NO_BRACKETS), np.uint8)
+        steps = np.where(np.isin(brackets, np.frombuffer(b"[{", np.uint8)), 1, -1)
+        if len(steps) and np.cumsum(steps, dtype=np.int64).max() > DEEPEST_JSON:
+            raise ValueError(f"nested more than {DEEPEST_JSON} levels deep")
+    return json.loads(data)

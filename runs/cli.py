@@ -131,8 +131,6 @@ def _ending() -> Iterator[None]:
 
 
 def _run(args: argparse.Namespace) -> None:
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.append(os.getcwd())  # last: `module:Class` finds the user's file, and shadows nothing
     if not getattr(args, "json", False):
         result = args.call(args)
         if result is not None:
@@ -297,6 +295,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_track(p)
     _add_device(p)
     p.add_argument("--watch", action="store_true", help="open a viewer beside the training")
+    _add_trust(p)
     _add_json(p)
 
     p = verb("resume", _resume, "continue a stopped training exactly where it was", _show_training)
@@ -304,6 +303,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("--steps", type=count, metavar="N", help="the new total (default: the one it was started with)")
     _add_track(p)
     _add_device(p)
+    _add_trust(p)
     _add_json(p)
 
     p = verb("evaluate", _evaluate, "play whole games with a trained agent and report the scores", _show_scores)
@@ -312,6 +312,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("--seed", type=seed, metavar="S", help="seed of the games (default: the run's)")
     _add_policy(p)
     _add_device(p)
+    _add_trust(p)
     _add_json(p)
 
     p = verb("watch", _watch, "see a trained agent play, and what it thinks", _show_games)
@@ -324,12 +325,14 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         "--follow", action="store_true", help="attach to a training that is running: always its newest checkpoint"
     )
     _add_policy(p)
+    _add_trust(p)
 
     p = verb("play", _play, "play a game yourself, alone or against an agent")
     p.add_argument("env", metavar="ENV")
     p.add_argument("--vs", metavar="RUN", help="split screen against this agent, the same seed for both")
     p.add_argument("--record", metavar="DIR", help="keep your games as rows that the replay can load")
     p.add_argument("--seed", type=seed, metavar="S")
+    _add_trust(p)
 
     p = verb("compare", _compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
@@ -356,6 +359,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("--evaluations", type=count, metavar="N", help="points of a curve (20, on Atari 10)")
     p.add_argument("--title", help="of the page")
     p.add_argument("--out", metavar="DIR", help="the comparison's folder; an interrupted one continues")
+    _add_trust(p)
     _add_json(p)
 
     p = verb("report", _report, "write the page of a comparison or a run")
@@ -366,6 +370,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
     p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
+    _add_trust(p)
 
     p = verb("bench", _bench, "measure speed and memory beside SB3")
     p.add_argument("names", metavar="NAME", nargs="*")
@@ -375,6 +380,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME")
     _add_set(p)
+    _add_trust(p)
     _add_json(p)
 
     p = verb("list", _list, "list recipes, agents and environments, or the fields of one", _show_list)
@@ -425,6 +431,21 @@ def _add_device(p: argparse.ArgumentParser) -> None:
     p.add_argument("--device", type=_one_of(*devices), metavar="|".join(devices))
 
 
+def _add_trust(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--trust",
+        action="store_true",
+        help="import and run the code (module:Name) that a run.json or a run folder names, though another wrote it",
+    )
+
+
+def _trust(a: argparse.Namespace) -> Any:
+    """Whether names from files may be imported: as `--trust` says, else the person is asked on the terminal."""
+    from runs.trust import ask
+
+    return True if a.trust else ask
+
+
 def _add_json(p: argparse.ArgumentParser) -> None:
     p.add_argument("--json", action="store_true", help="one JSON object on standard output, all else on standard error")
 
@@ -466,6 +487,7 @@ def _train(a: argparse.Namespace) -> Result:
         device=a.device,
         watch=a.watch or None,
         quiet=a.quiet,
+        trust=_trust(a),
     )
 
 
@@ -477,6 +499,7 @@ def _resume(a: argparse.Namespace) -> Result:
         track=a.track or "auto",
         device=a.device,
         quiet=a.quiet,
+        trust=_trust(a),
     )
 
 
@@ -488,6 +511,7 @@ def _evaluate(a: argparse.Namespace) -> Result:
         seed=a.seed,
         sample=a.sample,
         device=a.device,
+        trust=_trust(a),
     )
 
 
@@ -503,11 +527,12 @@ def _watch(a: argparse.Namespace) -> Result:
         seed=a.seed,
         sample=a.sample,
         follow=a.follow or None,
+        trust=_trust(a),
     )
 
 
 def _play(a: argparse.Namespace) -> Result:
-    return _call("runs.play.play", a.env, vs=a.vs, record=a.record, seed=a.seed)
+    return _call("runs.play.play", a.env, vs=a.vs, record=a.record, seed=a.seed, trust=_trust(a))
 
 
 def _compare(a: argparse.Namespace) -> Result:
@@ -528,6 +553,7 @@ def _compare(a: argparse.Namespace) -> Result:
         title=a.title,
         out=a.out,
         quiet=a.quiet,
+        trust=_trust(a),
     )
 
 
@@ -538,7 +564,7 @@ def _report(a: argparse.Namespace) -> Result:
 def _record(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
     say = (lambda line: None) if a.quiet else None
-    return {"results": _call("runs.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, say=say)}
+    return {"results": _call("runs.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, say=say, trust=_trust(a))}
 
 
 def _bench(a: argparse.Namespace) -> Result:
@@ -547,7 +573,7 @@ def _bench(a: argparse.Namespace) -> Result:
 
 def _inspect(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
-    return _call("runs.inspect.inspect", a.recipe, agent=a.agent, settings=a.set or None)
+    return _call("runs.inspect.inspect", a.recipe, agent=a.agent, settings=a.set or None, trust=_trust(a))
 
 
 def _list(a: argparse.Namespace) -> Result:

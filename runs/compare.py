@@ -36,6 +36,7 @@ from runs.commands import command, quoted
 from runs.folder import OUT, FileLock
 from runs.plan import Plan, Side, Task, make_plan, slug
 from runs.recipe import Run
+from runs.trust import Trust, foreign_names
 
 REFERENCE = "reference"
 """Under this name lie the random policy's games, the zero of a task's scale; it is no contender."""
@@ -56,13 +57,15 @@ def compare(
     out: str | Path | None = None,
     videos: bool = True,
     quiet: bool = True,
+    trust: Trust = False,
 ) -> dict[str, Any]:
     """Trains every contender with the seeds 0 .. seeds-1 on every task and says which is better.
 
     Times, speed and memory are taken only from trainings that had the machine to themselves, so never with `jobs`
     above 1. `on` "ray" sends each training to the Ray cluster of RAY_ADDRESS, or a local one. `match_parameters` makes
     the networks of our contenders as large as the first one's. A curve has `evaluations` points, 20 unless given and on
-    Atari 10. `title` is the page's.
+    Atari 10. `title` is the page's. `trust`: whether a run.json or a trained run may name code that is neither
+    registered nor signed by this machine.
 
     Returns `contenders` (per-seed scores, IQM, 95% interval, speed), `pairs` (difference, interval, verdict),
     `headline`, `warnings`, `report` and `out`. Raises `InputError` before anything is started; a training that fails
@@ -70,7 +73,7 @@ def compare(
     """
     if seeds < 1 or jobs < 1:
         raise InputError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
-    plan = make_plan(recipe, agents, tasks, steps, match_parameters, evaluations)
+    plan = make_plan(recipe, agents, tasks, steps, match_parameters, evaluations, trust)
     send = _sender(on, plan)
     folder = Path(out) if out is not None else _default_folder(plan)
     _check_folder(folder)
@@ -219,12 +222,14 @@ class Comparison:
 
     def job(self, side: Side, seed: int, jobs: int) -> dict[str, Any]:
         own = side.place.removeprefix("results/")
+        known = foreign_names(side.config) if side.job["kind"] == "run" else []
         film = self.videos and seed == min(self.seeds_of(side)) and side.job["kind"] != "random"
         return {
             **side.job,
             "contender": side.contender.text,
             "seed": seed,
             "jobs": jobs,
+            "trusted": known,
             "folder": side.job.get("folder", str((self.folder / "runs" / own / f"seed-{seed}").absolute())),
             "video": str((self.folder / self.film(side)).absolute()) if film else None,
         }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import agents
 import envs
@@ -22,8 +23,8 @@ from rl.seeding import derive_seed
 from rl.statistics import iqm
 from rl.types import EnvSpec, TimeStep
 from runs.folder import resolve as locate
-from runs.recipe import Run
-from runs.settings import from_json
+from runs.recipe import Run, from_document
+from runs.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -57,22 +58,46 @@ class Score:
         return {"schema": 1, **dataclasses.asdict(self)}
 
 
-def load(path: str | Path, *, device: str = "auto") -> Agent:
-    """The agent of a run folder (newest good checkpoint) or of one checkpoint folder, ready to act."""
-    return load_run(path, device=device)[0]
+def load(path: str | Path, *, device: str = "auto", trust: Trust = False) -> Agent:
+    """The agent of a run folder (newest good checkpoint) or of one checkpoint folder, ready to act.
+
+    trust: import code that the folder names, even if this machine did not write the folder.
+    """
+    return load_run(path, device=device, trust=trust)[0]
 
 
-def load_run(path: str | Path, *, device: str = "auto") -> tuple[Agent, Run]:
-    """The agent and the run it was trained by. Raises InputError where there is no good checkpoint."""
+def load_run(path: str | Path, *, device: str = "auto", trust: Trust = False) -> tuple[Agent, Run]:
+    """The agent and the run it was trained by. Raises `InputError` if there is no good checkpoint, or no trust."""
     found = locate(path)
     for line in found.skipped:
         print(line, file=sys.stderr)
-    run = from_json(Run, found.manifest["extra"]["recipe"])
+    run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
     spec = envs.spec(run.env, run.env_config)
     agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
-    with checkpoint.putting_back(found.checkpoint):
-        agent.load_agent_state(checkpoint.load_tree(found.checkpoint, "agent"))
+    put_back(agent, found.checkpoint)
     return agent, run
+
+
+def put_back(agent: Agent, folder: Path) -> None:
+    """Gives `agent` the weights of a checkpoint. Raises `CheckpointError` if they do not fit or are not finite."""
+    state = checkpoint.load_tree(folder, "agent")
+    with checkpoint.putting_back(folder):
+        _require_fitting(state, agent.agent_state(), folder)
+        agent.load_agent_state(state)
+
+
+def _require_fitting(state: Any, own: Any, folder: Path, name: str = "") -> None:
+    """`CheckpointError` for an array of another dtype than the agent's own, or one with a number that is not finite."""
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            beside = own.get(key) if isinstance(own, Mapping) else None
+            _require_fitting(value, beside, folder, f"{name}.{key}" if name else str(key))
+    elif hasattr(state, "dtype"):
+        if hasattr(own, "dtype") and state.dtype != own.dtype:
+            raise checkpoint.CheckpointError(f"{folder} does not fit: {name} is {state.dtype}, not {own.dtype}")
+        array = torch.as_tensor(state)
+        if array.is_floating_point() and not bool(torch.isfinite(array).all()):
+            raise checkpoint.CheckpointError(f"{folder} cannot play: {name} holds a number that is not finite")
 
 
 def evaluate(
@@ -82,12 +107,13 @@ def evaluate(
     seed: int | None = None,
     sample: bool | None = None,
     device: str = "auto",
+    trust: Trust = False,
 ) -> dict[str, Any]:
     """Plays `episodes` whole games with the policy of a run and returns the `Score` as plain JSON.
 
     What is not given is the run's own: then the games, and the score, are those of its final evaluation.
     """
-    agent, run = load_run(path, device=device)
+    agent, run = load_run(path, device=device, trust=trust)
     score = play_games(
         agent,
         run,
@@ -200,8 +226,6 @@ class GameRecord:
 
 def pick_device(device: str) -> str:
     """cpu or cuda; auto takes a GPU where there is one. Raises InputError for a GPU that is not there."""
-    import torch
-
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.split(":")[0] not in ("cpu", "cuda"):

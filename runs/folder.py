@@ -32,8 +32,9 @@ from typing import Any, Literal, NamedTuple, Self
 from rl.checkpoint import newest_good, sweep, verify
 from rl.errors import InputError
 from rl.secrets import redact
-from rl.storage import failed_write, plain, read_json, write_json
+from rl.storage import failed_write, parse_json, plain, read_json, write_json
 from runs.listing import recipe_names
+from runs.trust import signature
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     records = []
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
-            records.append(json.loads(line))
+            records.append(parse_json(line))
         except ValueError as error:
             raise InputError(f"{path}, line {number} is no JSON: {error}") from error
     return records
@@ -188,8 +189,9 @@ class RunFolder:
         self._begun = True
 
     def write_info(self, info: Mapping[str, Any]) -> None:
-        """Writes run.json, secrets taken out."""
-        write_json(self.path / "run.json", redact(plain(info)))
+        """Writes run.json without secrets, signed if its recipe names the user's own code (see `runs.trust`)."""
+        unsigned = {name: value for name, value in info.items() if name != "signature"}
+        write_json(self.path / "run.json", redact(plain(unsigned)) | signature(info.get("recipe")))
 
     def read_info(self) -> dict[str, Any]:
         return read_json(self.path / "run.json")

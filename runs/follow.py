@@ -61,7 +61,7 @@ class Follower:
 
     def refresh(self, agent: Agent) -> bool:
         """Loads a newer checkpoint into `agent`, at most one look a second. True when there was one."""
-        from rl import checkpoint
+        from runs.evaluate import put_back
 
         if time.monotonic() - self._looked < POLL:
             return False
@@ -73,10 +73,9 @@ class Follower:
         if newest is None or str(newest) == self._current:
             return False
         try:
-            state = checkpoint.load_tree(newest, "agent")
+            put_back(agent, newest)
         except (InputError, OSError):  # removed meanwhile: there is a newer one
             return False
-        agent.load_agent_state(state)
         self._current = str(newest)
         self.note = f"now playing the checkpoint of step {agent.step:,}"
         return True

@@ -11,15 +11,18 @@ import agents
 import envs
 from rl.networks.inspect import describe, render_table
 from runs.recipe import Run, resolve
+from runs.trust import Trust
 
 
-def inspect(recipe: str | Path | Run, *, agent: str | None = None, settings: Sequence[str] = ()) -> dict[str, Any]:
+def inspect(
+    recipe: str | Path | Run, *, agent: str | None = None, settings: Sequence[str] = (), trust: Trust = False
+) -> dict[str, Any]:
     """Builds the recipe's agent and shows a blank observation to its network.
 
     Returns `layers` (name, kind, output shape, parameters, multiply-adds, receptive field), their sums, and `table`,
     the same for people. Raises `InputError` as training would.
     """
-    run = resolve(recipe, agent=agent, settings=settings)
+    run = resolve(recipe, agent=agent, settings=settings, trust=trust)
     spec = envs.spec(run.env, run.env_config)
     player = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")
     rows = describe(player.network, spec, player.stack)

@@ -23,6 +23,7 @@ from runs.listing import recipe_names
 from runs.recipe import Run, agent_name, default_run, describe, doubt, stretched
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import apply_settings, from_json, to_json
+from runs.trust import Trust, check
 
 SUITES: dict[str, tuple[str, ...]] = {
     "classic": ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3"),
@@ -145,6 +146,7 @@ def make_plan(
     steps: int | None = None,
     match_parameters: bool = False,
     evaluations: int | None = None,
+    trust: Trust = False,
 ) -> Plan:
     """Everything that is to be trained. Raises `InputError` for whatever cannot be, before anything starts.
 
@@ -156,7 +158,11 @@ def make_plan(
     twice = {c.text for c in parsed if sum(d.text == c.text for d in parsed) > 1}
     if twice:
         raise InputError(f"contender {sorted(twice)[0]!r} is named twice in --agents")
-    base = resolve_recipe(recipe) if recipe is not None else None
+    base = resolve_recipe(recipe, trust=trust) if recipe is not None else None
+    for c in parsed:
+        if c.source == "run":
+            path = _run_folder(c)[0] / "run.json"
+            check(read_json(path), path, trust)
     named = isinstance(recipe, Run) or (recipe is not None and not envs_id(str(recipe)))
     wanted = _tasks(tasks) if tasks else [(base.env, None, None)] if base is not None else []
     if not wanted:

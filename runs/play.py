@@ -22,6 +22,7 @@ from rl.types import TimeStep
 from runs.player import GLIDE, Camera, Player
 from runs.rows import RowWriter
 from runs.scores import Scores
+from runs.trust import Trust
 
 if TYPE_CHECKING:
     from agents.base import Actor
@@ -38,11 +39,13 @@ def play(
     seed: int | None = None,
     config: EnvConfig | None = None,
     size: tuple[int, int] = SIZE,
+    trust: Trust = False,
 ) -> dict[str, Any]:
     """Opens a window in which a person plays `env` until it is closed.
 
     vs: the run of an agent that plays the same game beside it, from the same seed. record: a folder that keeps the
-    person's games as rows (`runs.rows`). seed: of the first game, drawn unless given.
+    person's games as rows (`runs.rows`). seed: of the first game, drawn unless given. trust: import code that the run
+    `vs` names, even if this machine did not write it.
     Returns `env`, `scores` of the finished games, and `best`. Raises `InputError` in one line where there is no
     display, for an environment without pictures or with actions that keys cannot choose, and for an agent of
     another game.
@@ -51,7 +54,7 @@ def play(
 
     require_display("playing needs one; `rl watch RUN --video FILE` films an agent without")
     seed = secrets.randbelow(2**31) if seed is None else seed
-    rival = None if vs is None else _rival(env, vs, seed)
+    rival = None if vs is None else _rival(env, vs, seed, trust)
     try:
         if rival is not None:
             config = rival.run.env_config
@@ -71,10 +74,10 @@ def points(score: float) -> str:
     return f"{round(score, 2) + 0.0:,.12g}"
 
 
-def _rival(env: str, run: str | Path, seed: int) -> Player:
+def _rival(env: str, run: str | Path, seed: int, trust: Trust) -> Player:
     from runs.evaluate import load_run
 
-    agent, recipe = load_run(run, device="cpu")
+    agent, recipe = load_run(run, device="cpu", trust=trust)
     if recipe.env != env:
         raise InputError(f"the agent of {run} plays {recipe.env}, not {env}: rl play {recipe.env} --vs {run}")
     return Player(agent, recipe, seed=seed, stream="play", config=recipe.env_config)

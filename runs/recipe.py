@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import json
+import os
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,10 @@ import envs
 from envs import EnvConfig
 from rl.errors import InputError, unknown
 from rl.schedules import Ramp
+from rl.storage import read_json
 from runs.listing import RECIPES, recipe_names
 from runs.settings import apply_settings, from_json, to_json, written
+from runs.trust import Trust, check
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,13 @@ def resolve(
     seed: int | None = None,
     num_envs: int | None = None,
     settings: Sequence[str] | Mapping[str, Any] = (),
+    trust: Trust = False,
 ) -> Run:
     """The run that a recipe's name, a .py file, a run.json or an environment id stands for, with the changes made.
 
     `settings` are FIELD=VALUE as on the command line, one or several of them, or a dict of fields and values.
     A schedule as long as the recipe's budget becomes as long as the new one, unless `recipe` is a Run.
+    `trust`: whether a run.json may name code that is neither registered nor signed by this machine (`runs.trust`).
     Raises InputError for an unknown name (the nearest one is offered), field or value.
     """
     if agent is not None and agent.partition(":")[0] in ("sb3", "zoo"):
@@ -90,7 +95,7 @@ def resolve(
         settings = [settings]
     elif isinstance(settings, Mapping):
         settings = [f"{name}={written(value)}" for name, value in settings.items()]
-    run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent)
+    run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent, trust)
     changes = {"steps": steps, "seed": seed, "num_envs": num_envs}
     for word in settings:
         name, _, value = word.partition("=")
@@ -148,12 +153,12 @@ def _with_agent(run: Run, config: Any) -> Run:
     return dataclasses.replace(run, agent=config, eval_sample=sample)
 
 
-def _find(recipe: str, agent: str | None) -> Run:
+def _find(recipe: str, agent: str | None, trust: Trust) -> Run:
     path = Path(recipe)
     if path.suffix == ".py":
         return _from_file(path)
     if path.suffix == ".json" or (path.is_dir() and (path / "run.json").exists()):
-        return from_run_json(path if path.suffix == ".json" else path / "run.json")
+        return from_run_json(path if path.suffix == ".json" else path / "run.json", trust)
     if recipe in recipe_names():
         return _from_file(RECIPES / f"{recipe}.py")
     if not any(mark in recipe for mark in (":", "/", "NoFrameskip-v4")) and recipe not in envs.ids():
@@ -180,6 +185,8 @@ def _from_file(path: Path) -> Run:
         raise InputError(f"there is no recipe file {path}")
     spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
     assert spec and spec.loader
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a recipe may import its neighbours
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -193,15 +200,21 @@ def _from_file(path: Path) -> Run:
     return run
 
 
-def from_run_json(path: Path) -> Run:
-    """The run that a run.json describes."""
+def from_run_json(path: Path, trust: Trust = False) -> Run:
+    """The run that a run.json describes. Raises `InputError` for one that names code which nobody has allowed."""
     if not path.exists():
         raise InputError(f"there is no file {path}")
     try:
-        data = json.loads(path.read_bytes())["recipe"]  # UTF-8, with or without a mark at its beginning
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is not a run.json: {type(error).__name__} {error}") from error
-    return from_json(Run, data)
+        document = read_json(path)  # UTF-8, with or without a mark at its beginning
+    except InputError as error:
+        raise InputError(f"{path} is not a run.json: {error}") from error
+    return from_document(document, path, trust)
+
+
+def from_document(document: Mapping[str, Any], source: Path, trust: Trust) -> Run:
+    """The run of `document["recipe"]`, read from `source`: the only way from a file's recipe to a `Run`."""
+    check(document, source, trust)
+    return from_json(Run, document["recipe"])
 
 
 def doubt(run: Run) -> str:

@@ -30,6 +30,7 @@ from runs.listing import AIM, RECIPES, recipe_names
 from runs.recipe import Run, describe
 from runs.recipe import resolve as resolve_recipe
 from runs.settings import to_json
+from runs.trust import Trust, foreign_names
 from runs.worker import Meter
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,17 +41,23 @@ TELL_SECONDS = 60.0
 
 
 def record(
-    recipe: str, *, seeds: int = 1, jobs: int = 1, results: Path = RESULTS, say: Callable[[str], None] | None = None
+    recipe: str,
+    *,
+    seeds: int = 1,
+    jobs: int = 1,
+    results: Path = RESULTS,
+    say: Callable[[str], None] | None = None,
+    trust: Trust = False,
 ) -> list[dict[str, Any]]:
     """Trains the seeds 0 .. seeds-1 of `recipe` that have no result yet, from an export of the committed tree.
 
     An interrupted training goes on where it was saved. Returns the results of all these seeds; raises InputError where
-    the recipe is not committed as it stands.
+    the recipe is not committed as it stands. `trust`: as in `runs.train`.
     """
     say = say or (lambda line: print(line, file=sys.stderr, flush=True))
     if seeds < 1 or jobs < 1:
         raise InputError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
-    run = resolve_recipe(recipe)
+    run = resolve_recipe(recipe, trust=trust)
     mark = fingerprint(run)
     folder = results / recipe / mark
     wanted = [s for s in range(seeds) if not (folder / f"seed-{s}.json").exists()]
@@ -261,6 +268,7 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
     else:
         command += ["train", recipe, "--seed", str(seed), "--out", str(out), "--track", "off"]
         command += ["--set", f"save_every={run.save_every or max(run.steps // 10, 1)}"]
+        command += ["--trust"] if foreign_names(describe(run)) else []  # `record` has asked
     # the thread count is the recipe's; libraries beside PyTorch must not add theirs
     env = {**os.environ, "OMP_NUM_THREADS": str(run.threads or os.cpu_count() or 1), "PYTHONPATH": str(tree)}
     begun, meter = time.time(), Meter()

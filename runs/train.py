@@ -32,14 +32,15 @@ from rl.schedules import Ramp, crossed
 from rl.tracking import Tracker
 from rl.types import Env, TimeStep
 from runs.commands import command
-from runs.evaluate import Score, pick_device, play_games
+from runs.evaluate import Score, pick_device, play_games, put_back
 from runs.folder import RECENT, RunFolder, default_name, read_jsonl
 from runs.folder import resolve as locate
 from runs.progress import Progress
-from runs.recipe import Run, describe, doubt, from_run_json
+from runs.recipe import Run, describe, doubt, from_document, from_run_json
 from runs.recipe import resolve as resolve_recipe
-from runs.settings import differences, from_json
+from runs.settings import differences
 from runs.signals import ending_signals
+from runs.trust import Trust, signature
 
 
 def train(
@@ -55,8 +56,11 @@ def train(
     device: str = "auto",
     watch: bool = False,
     quiet: bool = True,
+    trust: Trust = False,
 ) -> dict[str, Any]:
     """Trains a recipe to its budget and evaluates the final policy.
+
+    trust: whether a run.json may name code that is neither registered nor signed by this machine.
 
     Returns the final `Score` as plain JSON with `run`, `steps`, `seconds` and `steps_per_second` of the training alone.
     Raises InputError before anything is started or written, RunError and NonFiniteError after.
@@ -65,7 +69,7 @@ def train(
         from envs.drawing import require_display
 
         require_display("leave --watch out, and film the training afterwards with `rl watch RUN --video FILE`")
-    run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings)
+    run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings, trust=trust)
     where = pick_device(device)
     spec = envs.spec(run.env, run.env_config)
     learner = build(run, spec, where)
@@ -98,14 +102,20 @@ def train(
 
 
 def resume(
-    path: str | Path, *, steps: int | None = None, track: str = "off", device: str = "auto", quiet: bool = True
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    track: str = "off",
+    device: str = "auto",
+    quiet: bool = True,
+    trust: Trust = False,
 ) -> dict[str, Any]:
     """Continues a run from its newest good checkpoint, to its budget or to a new total of `steps`.
 
     The result equals that of a run that was never interrupted, bit for bit, on the same machine. A run that is given
     a larger total equals one that had it from the start where its last slot was whole: of several environments up to
     num_envs - 1 rows, beyond the old total, were played but not learnt from. A run that was stopped in its final
-    evaluation plays that again, from its beginning.
+    evaluation plays that again, from its beginning. `trust`: as in `train`.
     """
     found = locate(path, replay=True)
     assert found.run is not None  # a checkpoint alone is refused
@@ -113,8 +123,9 @@ def resume(
         print(line, file=sys.stderr)
     with RunFolder.open(found.run) as folder:
         info, manifest, done = folder.read_info(), found.manifest, found.manifest["step"]
-        before = from_run_json(found.run / "run.json")
-        _refuse_another(before, from_json(Run, manifest["extra"]["recipe"]), found.checkpoint)
+        before = from_run_json(found.run / "run.json", trust)
+        saved = from_document(manifest["extra"], found.checkpoint / "manifest.json", trust)
+        _refuse_another(before, saved, found.checkpoint)
         total = before.steps if steps is None else steps
         if total < done or (total == done and evaluated(found.run, done)):
             raise InputError(
@@ -330,7 +341,7 @@ class Session:
             self.step,
             trees,
             self.folder.lengths(),
-            {"recipe": describe(self.run)},
+            {"recipe": describe(self.run), **signature(describe(self.run))},
             segments=self.segments,
         )
         self.tracker.log_checkpoint(saved, self.step)
@@ -344,7 +355,7 @@ class Session:
             self.agent.replay.restore(start, stop, rows)
         with checkpoint.putting_back(saved):
             self.step, self.seconds, self.metrics = session["step"], session["seconds"], session["metrics"]
-            self.agent.load_agent_state(checkpoint.load_tree(saved, "agent"))
+            put_back(self.agent, saved)
             self.agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
             self.episodes.load_state_dict(session["episodes"])
             games = session["env"]

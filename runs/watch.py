@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from rl.errors import InputError, RunError
 from runs.follow import Follower
 from runs.player import GLIDE, Player
+from runs.trust import Trust, UntrustedError
 from runs.video import VideoWriter, check_ending
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def watch(
     follow: bool = False,
     paused: bool = False,
     size: tuple[int, int] = SIZE,
+    trust: Trust = False,
 ) -> dict[str, Any]:
     """Shows a trained agent at play.
 
@@ -57,6 +59,7 @@ def watch(
     episodes: leave off after so many games, which start as those of an evaluation with this seed (None: the run's).
     One at a time they are those very games; in a grid, a policy that draws its actions draws others.
     follow: attach to a running training and always play its newest good checkpoint. paused: begin paused.
+    trust: import code that the run names, even if this machine did not write it.
     Returns `run`, `video`, and `returns` and `lengths` of the finished games. Raises `InputError` in one line where
     there is no display, no checkpoint, no picture, or another file ending.
     """
@@ -71,13 +74,13 @@ def watch(
             raise InputError(
                 f"--grid {count} films {count} games at once, --episodes {episodes} are fewer: give {count} or more"
             )
-        with no_display(), open_player(run, seed, count, sample, follow, episodes) as player:
+        with no_display(), open_player(run, seed, count, sample, follow, episodes, trust) as player:
             _film(player, Path(video), episodes, size)
             return {"run": str(run), "video": str(video), **player.results}
     from envs.drawing import require_display
 
     require_display()
-    with open_player(run, seed, count, sample, follow, episodes) as player:
+    with open_player(run, seed, count, sample, follow, episodes, trust) as player:
         _show(player, episodes, size, paused)
         return {"run": str(run), "video": None, **player.results}
 
@@ -106,12 +109,15 @@ def film(
 
 
 def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes]:
-    """Starts `rl watch RUN --follow` as a process of its own, at low priority, and returns it."""
+    """Starts `rl watch RUN --follow` as a process of its own, at low priority, and returns it.
+
+    For a run that this process trains: its code is trusted already.
+    """
     here = str(Path(__file__).parent.parent)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    words = ["-m", "runs", "watch", str(run), "--follow"]
+    words = ["-m", "runs", "watch", str(run), "--follow", "--trust"]
     if paused:
-        words = ["-c", f"from runs.watch import watch; watch({str(run)!r}, follow=True, paused=True)"]
+        words = ["-c", f"from runs.watch import watch; watch({str(run)!r}, follow=True, paused=True, trust=True)"]
     viewer = subprocess.Popen(
         [sys.executable, *words],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
@@ -140,6 +146,7 @@ def open_player(
     sample: bool | None = None,
     follow: bool = False,
     games: int | None = None,
+    trust: Trust = False,
 ) -> Player:
     """The loaded agent on `count` environments; waits for the first checkpoint where a training is followed."""
     from runs.evaluate import load_run
@@ -149,8 +156,10 @@ def open_player(
         source.wait()
     for patience in reversed(range(10)):
         try:
-            agent, recipe = load_run(run, device="cpu")
+            agent, recipe = load_run(run, device="cpu", trust=trust)
             break
+        except UntrustedError:
+            raise
         except InputError:
             if source is None or not patience:
                 raise

@@ -23,6 +23,7 @@ from rl.types import EnvSpec, TimeStep
 from runs.analysis import SHARED
 from runs.recipe import Run
 from runs.settings import from_json
+from runs.trust import Trust, foreign_names
 
 FRAMES = 900
 """Longest video: half a minute at 30 frames a second."""
@@ -143,7 +144,7 @@ def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
         said = train(run, settings=settings, out=folder, track="off", device=job["device"], quiet=True)
     lines = read_jsonl(folder / "evaluations.jsonl")
     if job.get("video"):
-        film(load(folder), job, Path(job["video"]))
+        film(load(folder, trust=_trusts(job)), job, Path(job["video"]))
     shutil.rmtree(folder / "replay", ignore_errors=True)  # needed only to go on training
     return {
         "score": said["mean"],
@@ -155,6 +156,12 @@ def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
         "resumed": saved,
         "commits": begun or [git_commit()],
     }
+
+
+def _trusts(job: dict[str, Any]) -> Trust:
+    """The trust of a worker, which nobody can answer: in the names of its job, which were typed or allowed."""
+    allowed = {*foreign_names(job.get("run")), *foreign_names(job["env_config"]), job["env"], *job.get("trusted", ())}
+    return lambda names, source: allowed.issuperset(names)
 
 
 def _begun(folder: Path, run: Run) -> list[str | None] | None:
@@ -186,8 +193,8 @@ def _continue(job: dict[str, Any], folder: Path, run: Run, resume: Any) -> dict[
 
     step = int(locate(folder).manifest["step"])
     if step < run.steps or not evaluated(folder, step):
-        return dict(resume(folder, track="off", device=job["device"], quiet=True))
-    said = evaluate(folder, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample)
+        return dict(resume(folder, track="off", device=job["device"], quiet=True, trust=_trusts(job)))
+    said = evaluate(folder, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample, trust=_trusts(job))
     last = (read_jsonl(folder / "metrics.jsonl") or [{}])[-1]
     return {**said, "seconds": last.get("seconds")}
 
@@ -236,7 +243,7 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     from runs.folder import read_jsonl
 
     folder = Path(job["folder"])
-    agent, trained = load_run(folder)
+    agent, trained = load_run(folder, trust=_trusts(job))
     own = (trained.eval_episodes, trained.eval_max_steps, trained.eval_sample, getattr(agent.config, "eval_epsilon", 0))
     task = (job["eval_episodes"], job["eval_max_steps"], job["eval_sample"], job["eval_epsilon"])
     if hasattr(agent.config, "eval_epsilon"):  # the task's, as for all others

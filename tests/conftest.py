@@ -56,3 +56,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         *(f"| {node} | {name} | {seconds:.0f} |" for node, name, seconds in sorted(full)),
     ]
     path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The key that signs run folders is kept in a folder of the tests' own, for child processes too."""
+    os.environ["LUDO_CONFIG"] = str(tmp_path_factory.mktemp("configuration"))

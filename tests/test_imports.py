@@ -22,7 +22,7 @@ FILES = sorted(
 MAY_IMPORT = {
     "rl": ("rl",),
     "agents": ("agents", "rl"),
-    "envs": ("envs", "rl.types", "rl.errors", "rl.seeding"),
+    "envs": ("envs", "rl.types", "rl.errors", "rl.imports", "rl.seeding"),
     "runs": ("runs", "agents", "envs", "rl"),
 }
 ONLY_IN = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
 from rl.errors import InputError
+from rl.imports import import_named
 from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
@@ -169,7 +169,7 @@ def _require_still(encoder: nn.Module, name: str) -> None:
 def _load(path: str) -> Any:
     module, _, name = path.partition(":")
     try:
-        loaded = getattr(importlib.import_module(module), name)
+        loaded = getattr(import_named(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"encoder {path!r} cannot be imported: {error}") from error
     if not (isinstance(loaded, type) and issubclass(loaded, nn.Module)):

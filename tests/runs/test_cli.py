@@ -17,6 +17,7 @@ import pytest
 from rl.errors import InputError, NonFiniteError, RunError
 from runs import cli
 from runs.signals import ending_signals
+from runs.trust import ask
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -108,6 +109,7 @@ def test_options_not_given_leave_the_functions_defaults(monkeypatch):
     module.train = lambda recipe, **options: seen.update(recipe=recipe, **options)
     monkeypatch.setitem(sys.modules, "runs.train", module)
     assert cli.main(["train", "cartpole_dqn"]) == 0
+    assert seen.pop("trust") is ask, "the command line asks the person, unlike the function"
     assert seen == {"recipe": "cartpole_dqn", "track": "auto", "quiet": False}
     assert (
         cli.main(["train", "x", "--seed", "0", "--set", "lr=1", "--set", "gamma=0.9", "--track", "off", "--watch"]) == 0
@@ -119,6 +121,7 @@ def test_options_not_given_leave_the_functions_defaults(monkeypatch):
         "track": "off",
         "watch": True,
         "quiet": False,
+        "trust": ask,
     }
 
 

@@ -1,0 +1,59 @@
+"""Importing the code that a person names as `module:Name`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+
+def import_named(module: str) -> ModuleType:
+    """Imports `module`; the current folder is searched last. Raises `ImportError` if that fails.
+
+    Only for names that a person typed or allowed: importing a module runs it.
+    """
+    search_current_folder_for(module)
+    try:
+        return importlib.import_module(module)
+    except (TypeError, ValueError) as error:  # a relative, empty or otherwise impossible name
+        raise ImportError(str(error), name=module) from error
+
+
+def search_current_folder_for(module: str) -> None:
+    """Puts the current folder behind the search path if `module` is found nowhere else."""
+    if not _found(module, None) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+
+
+def location(module: str) -> str:
+    """The file or folder from which `import_named` would import the top-level package; "" if there is none.
+
+    Nothing is imported: only the top-level package is located, because locating a submodule imports its parents.
+    """
+    top = module.partition(".")[0]
+    if top == "__main__":
+        return str(getattr(sys.modules[top], "__file__", ""))
+    spec = _found(top, None) or _found(top, [os.getcwd()])
+    if spec is None:
+        return ""
+    folders = [] if spec.submodule_search_locations is None else list(spec.submodule_search_locations)
+    return spec.origin or (folders[0] if folders else "")
+
+
+def lies_here(folder: str | os.PathLike[str]) -> bool:
+    """Whether `folder` is the current folder."""
+    return Path(folder).resolve() == Path.cwd().resolve()
+
+
+def _found(module: str, path: list[str] | None) -> importlib.machinery.ModuleSpec | None:
+    top = module.partition(".")[0]
+    try:
+        if path is None:
+            return importlib.util.find_spec(top)
+        return importlib.machinery.PathFinder.find_spec(top, path)
+    except (ImportError, ValueError, AttributeError, OSError):
+        return None
