@@ -74,7 +74,7 @@ def points(score: float) -> str:
     return f"{round(score, 2) + 0.0:,.12g}"
 
 
-def _rival(env: str, run: str | Path, seed: int, trust: Trust) -> Player:
+def _rival(env: str, run: str | Path, seed: int, trust: Trust = False) -> Player:
     from runs.evaluate import load_run
 
     agent, recipe = load_run(run, device="cpu", trust=trust)
