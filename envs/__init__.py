@@ -35,10 +35,11 @@ def _register() -> None:
 
     partial.register()
     probes.register()
-    if find_spec("envs.arcade") is not None:
-        arcade = importlib.import_module("envs.arcade")
-        if hasattr(arcade, "register"):
-            arcade.register()
+    for family in ("envs.arcade", "envs.boards"):
+        if find_spec(family) is not None:
+            module = importlib.import_module(family)
+            if hasattr(module, "register"):
+                module.register()
 
 
 _register()

@@ -121,6 +121,10 @@ def controls(spec: EnvSpec) -> Controls:
 
         names = tuple(ACTION_NAMES[code] for code in load_game(name).ACTIONS)
         return Controls(names, fps, tuple(frozenset(() if n == "noop" else (n,)) for n in names))
+    if spec.id.startswith("Boards/"):
+        from envs.boards import load_board
+
+        return replace(_numbered(load_board(name).action_names, count, 0.0), rest=None)
     meanings = spec.action_meanings
     if meanings and len(meanings) == count and all(_joystick(m) is not None for m in meanings):
         return Controls(meanings, fps, tuple(frozenset(_joystick(m) or ()) for m in meanings))

@@ -195,7 +195,7 @@ def _native(target: GymSpec | Callable, id: str, num_envs: int, config: EnvConfi
         if not isinstance(vec, VectorEnv):
             raise InputError(f"{id} takes num_envs but gives {type(vec).__name__}, not a gymnasium VectorEnv")
         return Native(vec, num_envs, id)
-    if config.vector != "native" and not (config.vector == "auto" and target.namespace == "Arcade"):
+    if config.vector != "native" and not (config.vector == "auto" and target.namespace in ("Arcade", "Boards")):
         return None
     if target.vector_entry_point is None:
         raise InputError(f"{id} has no vector environment of its own: use vector='auto'")

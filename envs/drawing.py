@@ -133,6 +133,10 @@ class Pen:
     def circle(self, x: float, y: float, radius: float, colour: Colour) -> None:
         self._paint(colour, lambda s: pygame.draw.circle(s, colour, self._point(x, y), radius * self._unit))
 
+    def hole(self, x: float, y: float, radius: float) -> None:
+        """Removes a circle of what has been painted."""
+        pygame.draw.circle(self._surface, (0, 0, 0, 0), self._point(x, y), radius * self._unit)
+
     def ellipse(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
         """`x`, `y` is the centre."""
         self._paint(

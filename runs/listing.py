@@ -17,7 +17,7 @@ AIM = "No result is recorded yet: what stands here is the aim, not a claim."
 EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
 """Part of an entry point -> what environments from there need beyond our dependencies."""
 
-FAMILIES = ("Arcade", "Gymnasium", "Memory", "ALE")
+FAMILIES = ("Arcade", "Boards", "Gymnasium", "Memory", "ALE")
 """In this order, before the families that packages add."""
 PROBES = "Probe: tiny, for tests, their values are known"
 

@@ -25,8 +25,12 @@ class View:
 
     def picture(self, state: State, before: State | None = None, part: float = 1.0) -> np.ndarray:
         """The state as uint8 [H, W, 3], or things `part` of the way there from `before`, the state one step ago."""
-        draw(self._canvas, scene(self.game, state, before), part)
+        self.paint(self._canvas, state, before, part)
         return self._canvas.array()
+
+    def paint(self, canvas: Canvas, state: State, before: State | None, part: float) -> None:
+        """Draws the state over the whole canvas, see `picture`."""
+        draw(canvas, scene(self.game, state, before), part)
 
     def show(self, state: State) -> None:
         """Shows the step that led to `state`, gliding from the one before, for 1 / `fps` seconds.
@@ -35,8 +39,7 @@ class View:
         """
         if self._window is None or not self._window.is_open:
             return
-        now = scene(self.game, state, self._before)
-        self._before = state.copy()
+        before, self._before = self._before, state.copy()
         begun = time.perf_counter()
         part = 0.0
         while part < 1 and self._window.is_open:
@@ -44,7 +47,7 @@ class View:
                 self._window.close()
                 return
             part = min(1.0, (time.perf_counter() - begun) * self.fps + 0.25)
-            draw(self._window.canvas, now, part)
+            self.paint(self._window.canvas, state, before, part)
             self._window.show(fps=4 * self.fps)
 
     def close(self) -> None:

@@ -333,7 +333,7 @@ def test_every_verb_of_the_design_has_its_options():
 def test_list_envs_begins_with_the_games_and_ends_with_the_tests_own():
     done = rl("list", "envs", "--json")
     families = list(dict.fromkeys(json.loads(done.stdout)["envs"].values()))
-    assert families[:4] == ["Arcade", "Gymnasium", "Memory", "ALE"]
+    assert families[:5] == ["Arcade", "Boards", "Gymnasium", "Memory", "ALE"]
     assert families[-1].startswith("Probe: ")
 
 

@@ -1,0 +1,241 @@
+"""Compiles the rules of a board game over a batch, and holds N single-agent games in progress.
+
+The loops below are templates: they call the rules `reset`, `moves`, `play`, `undo` and `evaluate`, and `compile_board`
+makes one copy of them per game with the rules of that game.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs import arcade, compiled
+from envs.boards import GAMES
+from envs.boards.rules import NOBODY, WIN, Board, Row, below
+from envs.compiled import compile_loops
+from rl.errors import unknown
+
+
+class Kernels(NamedTuple):
+    """The compiled loops of one game over rows [N] of `STATE`. `mask`, bool [N], names the rows they work on."""
+
+    begin: Any
+    """begin(rows, mask): sets the first position and moves the agent to its next seat."""
+    show: Any
+    """show(rows, mask, seated, cells, boards, legal)
+
+    Writes observations, bool [N, H * W, 2], and legal actions, bool [N, A]. Plane 0 has the stones of the player to
+    move, or with `seated` those of the agent's seat. A game that has ended has no legal actions.
+    """
+    take: Any
+    """take(rows, mask, actions, flipped, forfeit)
+
+    Plays the int64 [N] actions and writes the flipped stones, uint64 [N]. Returns -1, or the first row whose action is
+    illegal; then it has changed nothing. With `forfeit` an illegal action loses the game instead.
+    """
+    take_back: Any
+    """take_back(rows, mask, moves, flipped): undoes the latest ply of the records `moves` and `flipped`, [N, plies]."""
+    pick: Any
+    """pick(rows, mask, actions): a random legal action of each row, by the generator of the row."""
+    search: Any
+    """search(rows, mask, depth, order, actions, values)
+
+    The best action by alpha-beta search of `depth` plies and the values of all actions: exact for the best ones, an
+    upper bound for the others, -2 * WIN for illegal ones. Equally good actions are drawn by the row's generator.
+    """
+
+
+def load_board(name: str) -> Board:
+    """The rules of game `name`, a key of `GAMES`."""
+    if not isinstance(name, str) or name not in GAMES:
+        raise unknown("board game", str(name), GAMES)
+    module, attribute = GAMES[name]
+    return getattr(importlib.import_module(f"envs.boards.{module}"), attribute)
+
+
+@lru_cache
+def compile_board(name: str) -> Kernels:
+    """The kernels of game `name`. Each is compiled, or read from the disk, when it is first called."""
+    board, here = load_board(name), Path(__file__).parent
+    sources = [here / "rules.py", here / "engine.py", here / f"{GAMES[name][0]}.py"]
+    sources.append(Path(arcade.__file__).parent / "rules.py")
+    scope = {**globals(), "reset": board.reset, "moves": board.moves, "play": board.play, "undo": board.undo}
+    scope |= {"evaluate": board.evaluate, "ACTIONS": board.actions, "PASSES": board.passes}
+    folder = compiled.cache_folder("boards", name.lower(), sources)
+    inner, outer = (restart, moved, is_legal, value_of), (begin, show, take, take_back, pick, search)
+    return Kernels(*compile_loops(name, folder, scope, inner, outer))
+
+
+ACTIONS, PASSES = 0, False  # of the game, once bound, like the rules below
+
+
+def reset(s: Row) -> None: ...
+
+
+def moves(s: Row) -> Any: ...
+
+
+def play(s: Row, action: int) -> Any: ...
+
+
+def undo(s: Row, action: int, flipped: Any) -> None: ...
+
+
+def evaluate(s: Row) -> int: ...  # type: ignore[empty-body]
+
+
+def restart(s: Row) -> None:
+    s.mine = s.theirs = np.uint64(0)
+    s.ply, s.player = 0, 0
+    s.last, s.earlier = -1, -1
+    s.winner, s.ended = NOBODY, False
+    s.seat = s.next_seat
+    s.next_seat = 1 - s.seat
+    reset(s)
+
+
+def moved(s: Row, action: int) -> Any:
+    flipped = play(s, action)
+    s.player = 1 - s.player
+    s.ply += 1
+    return flipped
+
+
+def is_legal(s: Row, action: int, free: Any) -> bool:
+    if PASSES and action == ACTIONS - 1:
+        return not free
+    return 0 <= action < ACTIONS and (free >> np.uint64(action)) & np.uint64(1) == np.uint64(1)
+
+
+def begin(rows: np.ndarray, mask: np.ndarray) -> None:
+    for i in range(len(rows)):
+        if mask[i]:
+            restart(rows[i])
+
+
+def show(
+    rows: np.ndarray, mask: np.ndarray, seated: bool, cells: np.ndarray, boards: np.ndarray, legal: np.ndarray
+) -> None:
+    for i in range(len(rows)):
+        if not mask[i]:
+            continue
+        s = rows[i]
+        mine, theirs = s.mine, s.theirs
+        if seated and s.player != s.seat:
+            mine, theirs = theirs, mine
+        for k in range(len(cells)):
+            boards[i, k, 0] = (mine >> cells[k]) & np.uint64(1)
+            boards[i, k, 1] = (theirs >> cells[k]) & np.uint64(1)
+        legal[i, :] = False
+        if not s.ended:
+            free = moves(s)
+            for action in range(ACTIONS):
+                legal[i, action] = is_legal(s, action, free)
+
+
+def take(rows: np.ndarray, mask: np.ndarray, actions: np.ndarray, flipped: np.ndarray, forfeit: bool) -> int:
+    if not forfeit:
+        for i in range(len(rows)):
+            if mask[i] and (rows[i].ended or not is_legal(rows[i], actions[i], moves(rows[i]))):
+                return i
+    for i in range(len(rows)):
+        if not mask[i]:
+            continue
+        s, action = rows[i], actions[i]
+        if forfeit and not is_legal(s, action, moves(s)):
+            s.winner, s.ended = 1 - s.player, True
+            continue
+        flipped[i] = moved(s, action)
+        s.earlier = s.last
+        s.last = action
+    return -1
+
+
+def take_back(rows: np.ndarray, mask: np.ndarray, moves: np.ndarray, flipped: np.ndarray) -> None:
+    for i in range(len(rows)):
+        if not mask[i] or rows[i].ply == 0:
+            continue
+        s = rows[i]
+        s.ply -= 1
+        s.player = 1 - s.player
+        s.winner, s.ended = NOBODY, False
+        s.mine, s.theirs = s.theirs, s.mine
+        undo(s, moves[i, s.ply], flipped[i, s.ply])
+        s.last = moves[i, s.ply - 1] if s.ply > 0 else -1
+        s.earlier = moves[i, s.ply - 2] if s.ply > 1 else -1
+
+
+def pick(rows: np.ndarray, mask: np.ndarray, actions: np.ndarray) -> None:
+    for i in range(len(rows)):
+        if not mask[i]:
+            continue
+        s = rows[i]
+        free = moves(s)
+        actions[i] = ACTIONS - 1
+        seen = 0
+        for action in range(ACTIONS - PASSES):
+            if (free >> np.uint64(action)) & np.uint64(1):
+                seen += 1
+                if below(s, seen) == 0:
+                    actions[i] = action
+
+
+def value_of(s: Row, depth: int, order: np.ndarray, alpha: int, beta: int) -> int:
+    """Negamax with alpha-beta; a win is worth more the sooner it comes."""
+    if s.ended:
+        if s.winner == NOBODY:
+            return 0
+        return WIN - s.ply if s.winner == s.player else s.ply - WIN
+    if depth == 0:
+        return evaluate(s)
+    free = moves(s)
+    best = -2 * WIN
+    for k in range(len(order) + PASSES):
+        action = order[k] if k < len(order) else ACTIONS - 1
+        if not is_legal(s, action, free):
+            continue
+        mine, theirs = s.mine, s.theirs
+        moved(s, action)
+        value = -value_of(s, depth - 1, order, -beta, -max(alpha, best))
+        s.mine, s.theirs = mine, theirs
+        s.player = 1 - s.player
+        s.ply -= 1
+        s.winner, s.ended = NOBODY, False
+        best = max(best, value)
+        if best >= beta:
+            break
+    return best
+
+
+def search(
+    rows: np.ndarray, mask: np.ndarray, depth: int, order: np.ndarray, actions: np.ndarray, values: np.ndarray
+) -> None:
+    for i in range(len(rows)):
+        if not mask[i]:
+            continue
+        s = rows[i]
+        free = moves(s)
+        best, ties = -2 * WIN, 0
+        values[i, :] = -2 * WIN
+        for k in range(len(order) + PASSES):
+            action = order[k] if k < len(order) else ACTIONS - 1
+            if not is_legal(s, action, free):
+                continue
+            mine, theirs = s.mine, s.theirs
+            moved(s, action)
+            value = -value_of(s, depth - 1, order, -2 * WIN, 1 - best)  # equal values are found exactly
+            s.mine, s.theirs = mine, theirs
+            s.player = 1 - s.player
+            s.ply -= 1
+            s.winner, s.ended = NOBODY, False
+            values[i, action] = value
+            if value > best:
+                best, ties = value, 0
+            if value == best:
+                ties += 1
+                if below(s, ties) == 0:
+                    actions[i] = action

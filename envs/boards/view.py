@@ -1,0 +1,18 @@
+"""One board game as seen: pictures of its rows of state, or a window that follows them."""
+
+from __future__ import annotations
+
+from envs.arcade.view import View as ArcadeView
+from envs.boards.look import draw
+from envs.boards.scene import plies
+from envs.drawing import Canvas
+
+
+class View(ArcadeView):
+    """As the arcade's view. A step shows up to two plies: the agent's move, then the opponent's reply."""
+
+    def paint(self, canvas: Canvas, state: object, before: object | None, part: float) -> None:
+        """Draws the position, or the plies since `before` that far on their way: each takes the same time."""
+        shown = plies(self.game, state, before)
+        which = min(len(shown) - 1, int(part * len(shown)))
+        draw(canvas, shown[which], min(1.0, part * len(shown) - which))
