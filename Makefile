@@ -9,7 +9,7 @@ export PYGAME_HIDE_SUPPORT_PROMPT = 1
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
-	@$(BIN)/python -m runs.demo
+	@$(BIN)/python -m runs.cli.demo
 
 test: lint
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q

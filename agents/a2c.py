@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.base import unchanged
-from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Said, Slopes
+from agents.numpy_gradients import Said, Slopes
+from agents.policy import PolicyAgent, PolicyLoss
+from agents.policy_config import PolicyLearnerConfig
+from agents.rollout import PolicyBatch
 from rl.optim import OptimizerName
 from rl.schedules import Ramp, value_at
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -11,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.predict import _column, _counts, _find, first_row
 from rl.device import repeatable_gpu, restore_torch_generator
 from rl.errors import InputError
-from rl.replay import Replay, stack_times
+from rl.frame_stack import FrameStack
+from rl.interface import EnvSpec, Obs, TimeStep
+from rl.replay import Replay
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
-from rl.types import EnvSpec, Obs, ObsLeaf, TimeStep
 
 Metrics = dict[str, Tensor]
 
@@ -197,43 +198,6 @@ class Agent(ABC):
         """The replay's rows must have been put back before."""
 
 
-class FrameStack:
-    """The newest `stack` rows of an acting stream, read by the rule of `rl.replay.stack_times`."""
-
-    def __init__(self, spec: EnvSpec, num_envs: int, stack: int) -> None:
-        self.stack, self.num_envs, self.count = stack, num_envs, 0
-        self._frames = {k: np.zeros((stack, num_envs, *leaf.shape), leaf.dtype) for k, leaf in spec.obs.items()}
-        self._first = np.ones((stack, num_envs), bool)
-        self._env = np.arange(num_envs)
-
-    def push(self, obs: Obs, first: np.ndarray) -> Obs:
-        """Takes one row and returns its stacks, [N, S, ...]; with a stack of 1 the row itself."""
-        if self.stack == 1:
-            return obs
-        slot = self.count % self.stack
-        for name, frames in self._frames.items():
-            frames[slot] = obs[name]
-        self._first[slot] = first
-        now, oldest = np.full(self.num_envs, self.count), max(0, self.count - self.stack + 1)
-        times = stack_times(now, lambda t: self._first[t % self.stack, self._env], self.stack, oldest)
-        self.count += 1
-        slots = times % self.stack
-        return {name: frames[slots, self._env[:, None]] for name, frames in self._frames.items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "count": self.count,
-            "first": self._first.copy(),
-            "frames": {k: v.copy() for k, v in self._frames.items()},
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.count = state["count"]
-        self._first[:] = state["first"]
-        for name, frames in self._frames.items():
-            frames[:] = state["frames"][name]
-
-
 class Actor:
     """One acting stream: its own stack, recurrent state and generators. The weights are the agent's."""
 
@@ -288,50 +252,6 @@ class Actor:
         self.extra = dict(state["extra"])
 
 
-def _find(observation: Any, name: str) -> np.ndarray:
-    """The leaf "arm.joints" or "0" of a Dict or Tuple observation. Raises `InputError` where it is missing."""
-    found = _walk(observation, name)
-    if found is None:
-        raise InputError(f"predict: the observation has no leaf {name!r}")
-    return np.asarray(found)
-
-
-def _walk(part: Any, name: str) -> Any:
-    if isinstance(part, dict):
-        inner = ((key, part[key]) for key in part)
-    elif isinstance(part, tuple | list):
-        inner = ((str(key), value) for key, value in enumerate(part))
-    else:
-        return None
-    for key, value in inner:
-        if name == key:
-            return value
-        if name.startswith(f"{key}.") and (found := _walk(value, name[len(key) + 1 :])) is not None:
-            return found
-    return None
-
-
-def _counts(leaf: ObsLeaf, name: str, raw: np.ndarray, row: bool) -> list[int | None]:
-    """How many observations a leaf's array may be, likeliest first; None for one alone. `InputError` if not any."""
-    shapes = [leaf.shape if leaf.given is None else leaf.given, leaf.shape][:: -1 if row else 1]
-    possible = [None if raw.shape == shape else len(raw) for shape in shapes if shape in (raw.shape, raw.shape[1:])]
-    if raw.ndim == 0 and math.prod(leaf.shape) == 1:  # a plain number
-        possible.append(None)
-    if not possible:
-        raise InputError(f"predict: leaf {name!r} is {shapes[0]} or a batch of such, got {raw.shape}")
-    return possible
-
-
-def _column(leaf: ObsLeaf, name: str, raw: np.ndarray) -> np.ndarray:
-    """[N, *leaf.shape], as stored, of an array that an environment may show."""
-    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-        raise InputError(f"predict: leaf {name!r} of the observation is not finite")
-    column, fits = leaf.column(raw)
-    if fits is not None and not fits.all():
-        raise InputError(f"predict: leaf {name!r} of the observation holds a number outside its space")
-    return column
-
-
 def unchanged(agent: Agent, home: type, *methods: str) -> bool:
     """Whether `agent` has these methods from `home`, so that what is written by hand beside them holds for it too."""
     return all(getattr(type(agent), name) is getattr(home, name) for name in methods)
@@ -342,19 +262,3 @@ def as_tensors(arrays: Obs, device: torch.device) -> dict[str, Tensor]:
     if device.type == "cpu":
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
-
-
-def first_row(spec: EnvSpec, obs: Obs, first: np.ndarray) -> TimeStep:
-    """A row of which only the observation is known."""
-    count = len(first)
-    zeros = np.zeros(count, np.float32)
-    return TimeStep(
-        obs=obs,
-        mask=None,
-        action=np.zeros((count, *spec.action.shape), spec.action.dtype),
-        reward=zeros,
-        discount=zeros,
-        first=first,
-        last=np.zeros(count, bool),
-        info={},
-    )

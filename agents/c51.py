@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
+from agents.value import Batch, Loss, ValueAgent
+from agents.value_config import ValueConfig
+from agents.value_player import Q, ValueNetwork
 from rl.errors import InputError
-from rl.losses import bootstrap, take
+from rl.losses import bootstrap, project, take
 
 DEPTH = 20.0
 """Nats between the logits of `initial` and of the atom farthest from it."""
@@ -95,27 +97,3 @@ class C51(ValueAgent):
         # after the end every atom is the reward: whatever the network says there, it weighs 1 in sum
         chosen = torch.where(batch.discount[:, None] > 0, chosen, 1.0 / len(self.support))
         return project(self.support, atoms, chosen)
-
-
-def project(support: Tensor, atoms: Tensor, probabilities: Tensor) -> Tensor:
-    """Probabilities [B, Z] at `atoms` [B, Z], each shared by its two neighbours on the even `support` [Z]: [B, Z].
-
-    Atoms beyond the support's ends fall on them (Bellemare et al. 2017, equation 7).
-    """
-    low, high, last = support[0], support[-1], len(support) - 1
-    place = (atoms.clamp(low, high) - low) * (last / (high - low))
-    below = place.floor()
-    share = place - below
-    if place.is_cuda:  # whose scatters add in any order, so that no run would be like another
-        return spread(place, probabilities)
-    index = below.long()
-    out = torch.zeros_like(probabilities)
-    out.scatter_add_(-1, index, probabilities * (1 - share))
-    return out.scatter_add_(-1, (index + 1).clamp(max=last), probabilities * share)
-
-
-def spread(place: Tensor, probabilities: Tensor) -> Tensor:
-    """Probabilities [B, Z] at `place` [B, Z], in atoms from 0, each shared by its neighbours: [B, Z], no scatter."""
-    atom = torch.arange(place.shape[-1], device=place.device)
-    near = (1 - (place.unsqueeze(-1) - atom).abs()).clamp(min=0.0)  # [B, Z, Z]
-    return (probabilities.unsqueeze(-1) * near).sum(-2)

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.base import unchanged
-from agents.value import LOWEST, Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
+from agents.value import Batch, Loss, ValueAgent
+from agents.value_config import ValueConfig
+from agents.value_player import LOWEST, Q, ValueNetwork
 from rl.losses import bootstrap, forbid, regression, soft_value, take
 from rl.networks import Dense
 

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agents.qrdqn import midpoints, quantile_huber
-from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork, in_float32
+from agents.value import Batch, Loss, ValueAgent
+from agents.value_config import ValueConfig
+from agents.value_player import Q, ValueNetwork, in_float32
 from rl.device import restore_torch_generator
 from rl.errors import InputError
-from rl.losses import bootstrap, take
+from rl.losses import bootstrap, midpoints, quantile_huber, take
 from rl.networks import CosineEmbedding, Torso, build_torso
 from rl.seeding import derive_seed
 

@@ -11,61 +11,30 @@ of which nothing has been said yet, gives the value to bootstrap from. It is row
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from agents.actor_critic import ActorCritic, Policy, _has_convolutions
 from agents.base import Actor, Agent, Choice, Metrics, as_tensors, unchanged
+from agents.numpy_gradients import DensePolicy, Said, Slopes
+from agents.policy_config import PolicyLearnerConfig
+from agents.rollout import PolicyBatch, Rollout, _each, average
 from rl import returns
+from rl.columns import predict_bytes
 from rl.device import fast_bf16, restore_torch_generator
-from rl.distributions import DiscreteHead, Distribution, PolicyConfig, policy_head
-from rl.errors import InputError, NonFiniteError, unknown
-from rl.frames import predict_bytes
-from rl.networks import Dense, NetConfig, build_torso, orthogonal_, seeded
-from rl.networks.dense import log_softmax
-from rl.normalise import ObservationNormaliser, RunningMoments
-from rl.optim import FlatOptimizer, OptimizerName
+from rl.errors import NonFiniteError
+from rl.interface import EnvSpec, Obs, TimeStep
+from rl.networks import seeded
+from rl.normalise import RunningMoments
+from rl.optim import FlatOptimizer
 from rl.replay import ColumnSpec, Replay
 from rl.schedules import Ramp, value_at
 from rl.seeding import derive_seed, generator
-from rl.types import EnvSpec, Obs, TimeStep
-
-
-class Policy(NamedTuple):
-    """What an actor-critic network says."""
-
-    dist: Distribution  # over actions, [...]
-    value: Tensor  # [...]
-    state: Tensor  # [B, state_size], after the last row
-
-
-class PolicyBatch(NamedTuple):
-    """What a loss eats: B transitions, or T rows of B environments where the policy has a memory."""
-
-    obs: dict[str, Tensor]  # [..., (S,) ...]
-    mask: Tensor | None  # bool [..., A]
-    first: Tensor  # bool [...]
-    state: Tensor  # [B, state_size], before row 0; [0, 0] without a memory
-    action: Tensor  # [..., (K)]: the raw action, before any squash
-    log_prob: Tensor  # [...], as acted
-    value: Tensor  # [...], as acted
-    advantage: Tensor  # [...]
-    target: Tensor  # [...]: what the value should be
-    valid: Tensor  # bool [...]: the row starts a transition; all of them without a memory
-
-
-class Rollout(NamedTuple):
-    """T decided rows of N environments, and what came of them."""
-
-    rows: PolicyBatch  # [T, N, ...]
-    reward: Tensor  # float32 [T, N], raw: of the transition that the row starts
-    discount: Tensor  # float32 [T, N]
-    ended: Tensor  # bool [T, N]: the row is its episode's last and starts no transition
 
 
 class PolicyLoss(NamedTuple):
@@ -73,247 +42,6 @@ class PolicyLoss(NamedTuple):
 
     loss: Tensor  # [B] or [T, B]; of `gradient` their mean, a scalar
     metrics: Metrics  # [B] or [T, B], detached; the base averages them over the valid rows of all minibatches
-
-
-class Said(NamedTuple):
-    """What a `DensePolicy` says of B rows, and what going back needs."""
-
-    log_prob: np.ndarray  # [B], of the batch's actions
-    entropy: np.ndarray  # [B]
-    value: np.ndarray  # [B]
-    log_probs: np.ndarray  # [B, A]
-    actor: list[Any]
-    critic: list[Any]
-
-
-class Slopes(NamedTuple):
-    """What a sibling's `slopes` returns: its loss without the entropy's share, and where that goes."""
-
-    loss: np.ndarray  # [B]
-    metrics: dict[str, np.ndarray]  # [B]
-    log_prob: np.ndarray  # [B]: d loss / d log-probability
-    value: np.ndarray  # [B]: d loss / d value
-
-
-@dataclass(frozen=True)
-class PolicyLearnerConfig:
-    """Fields that every policy learner honours, or refuses at construction."""
-
-    net: NetConfig = field(default_factory=lambda: NetConfig(activation="tanh", orthogonal=True))
-    """The shared network: encoder, layers, memory."""
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
-    """How features become actions."""
-    critic: Literal["auto", "shared", "separate"] = "auto"
-    """Whether policy and value share one network; auto shares convolutions and separates the rest."""
-    stack: int = 1
-    """Frames that make one observation."""
-    gamma: float = 0.99
-    """Discount of one step."""
-    gae_lambda: float = 0.95
-    """Lambda of the advantage estimate; 1 is the whole return."""
-    rollout: int = 128
-    """Rows of each environment in one update."""
-    lr: float | Ramp = 3e-4
-    """Learning rate, or its schedule over counted steps."""
-    optimizer: OptimizerName = "adam"
-    """Optimizer of the network."""
-    adam_eps: float = 1e-5
-    """Epsilon of the optimizer's denominator."""
-    max_grad_norm: float | None = 0.5
-    """Global norm the gradient is clipped to, or none."""
-    entropy_cost: float | Ramp = 0.0
-    """What the policy is paid for its entropy."""
-    value_cost: float = 0.5
-    """Weight of the value's squared error."""
-    normalize_advantage: bool = True
-    """Standardise advantages within each minibatch."""
-    normalize_obs: bool = False
-    """Standardise float observations by running moments, which are part of the agent."""
-    normalize_return: bool = False
-    """Divide rewards by the running deviation of the discounted return."""
-    reward_clip: float | None = None
-    """The learner sees rewards clipped to plus and minus this; scores stay raw."""
-    noise_every: int = 4
-    """Steps for which gSDE's noise is held."""
-    store: Literal["auto", "raw", "compressed"] = "auto"
-    """How the replay keeps image frames."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the update; auto takes bf16 where it is faster (convolutions)."""
-
-    def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise unknown(name, str(getattr(self, name)), choices)
-        for name in ("stack", "rollout", "noise_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("gamma", "gae_lambda"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        for name in ("reward_clip", "max_grad_norm"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
-        for name in ("lr", "entropy_cost"):
-            check_schedule(name, getattr(self, name), above_0=name == "lr")
-        if not 0 <= self.value_cost < float("inf"):
-            raise InputError(f"value_cost must be 0 or more and finite, got {self.value_cost}")
-        if not 0 < self.adam_eps < float("inf"):
-            raise InputError(f"adam_eps must be above 0 and finite, got {self.adam_eps}")
-        if self.noise_every != PolicyLearnerConfig.noise_every and self.policy.deviation != "gsde":
-            raise InputError(f"noise_every={self.noise_every} is for policy.deviation='gsde': leave it out")
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "critic": ("auto", "shared", "separate"),
-    "optimizer": get_args(OptimizerName),
-    "store": ("auto", "raw", "compressed"),
-    "precision": ("auto", "fp32", "bf16"),
-}
-
-
-def check_schedule(name: str, value: float | Ramp, *, above_0: bool) -> None:
-    """`InputError` where a number or schedule is negative or not finite, or 0 throughout where `above_0`."""
-    ends = (value.start, value.end) if isinstance(value, Ramp) else (value, value)
-    if not (min(ends) >= 0 and sum(ends) < float("inf")) or (above_0 and max(ends) == 0):
-        raise InputError(f"{name} must be {'above 0' if above_0 else '0 or more'} and finite, got {value}")
-
-
-class ActorCritic(nn.Module):
-    """A policy and a value on one torso or two; two memories lie side by side in one state.
-
-    Torsos compute in bfloat16 where `bf16`, for acting as for learning, so that an unchanged policy gives the same
-    probabilities in both; the heads always in float32.
-    """
-
-    def __init__(self, spec: EnvSpec, config: PolicyLearnerConfig) -> None:
-        super().__init__()
-        floats = {k: x.shape for k, x in spec.obs.items() if x.kind == "vector"}
-        if config.normalize_obs and not floats:
-            raise InputError(f"normalize_obs is for vectors of floats and {spec.id} shows none: leave it out")
-        self.normaliser = ObservationNormaliser(floats) if config.normalize_obs else None
-        self.torso = build_torso(spec, config.net, config.stack)
-        shared = config.critic == "shared" or (config.critic == "auto" and _has_convolutions(self.torso))
-        self.critic_torso = None if shared else build_torso(spec, config.net, config.stack)
-        self.policy = policy_head(spec.action, self.torso.out_features, config.policy)
-        self.value = nn.Linear(self.torso.out_features, 1)
-        if config.net.orthogonal:
-            orthogonal_(self.value, 1.0)
-        self.state_size = self.torso.state_size * (1 if shared else 2)
-        self.bf16 = False
-
-    def forward(
-        self,
-        obs: dict[str, Tensor],
-        state: Tensor | None = None,
-        first: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> Policy:
-        """Rows with any leading dimensions.
-
-        With a memory they are [T, B] and `first` [T, B] restarts it, or one row, [B] and `first` [B]. `state`
-        [B, state_size] is the one before them, None stands for zeros.
-        """
-        if self.normaliser is not None:
-            obs = self.normaliser(obs)
-        row = self.state_size > 0 and first is not None and first.dim() == 1
-        if row:
-            assert first is not None
-            obs, first = {k: v.unsqueeze(0) for k, v in obs.items()}, first.unsqueeze(0)
-        if state is None:
-            some = next(iter(obs.values()))
-            state = torch.zeros(some.shape[1 if self.state_size else 0], self.state_size, device=some.device)
-        if self.bf16:
-            with torch.autocast(state.device.type, torch.bfloat16):
-                actor, critic, state = self._features(obs, state, first)
-            actor, critic, state = actor.float(), critic.float(), state.float()
-        else:
-            actor, critic, state = self._features(obs, state, first)
-        if row:
-            actor, critic = actor[0], critic[0]
-        return Policy(self.policy(actor, mask), self.value(critic).squeeze(-1), state)
-
-    def _features(self, obs: dict[str, Tensor], state: Tensor, first: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """What the policy reads, what the value reads, and the state after the last row."""
-        if self.critic_torso is None:
-            features, after = self.torso(obs, state, first)
-            return features, features, after
-        if self.state_size == 0:
-            return self.torso(obs)[0], self.critic_torso(obs)[0], state
-        own, others = state.chunk(2, -1)
-        actor, after = self.torso(obs, own, first)
-        critic, critic_after = self.critic_torso(obs, others, first)
-        return actor, critic, torch.cat([after, critic_after], -1)
-
-
-class DensePolicy:
-    """A small network with a critic of its own, on one plain vector and for a choice among A, by NumPy."""
-
-    def __init__(self, network: ActorCritic, head: DiscreteHead, actor: Dense, critic: Dense) -> None:
-        self.network, self.head, self.actor, self.critic = network, head, actor, critic
-
-    @classmethod
-    def of(cls, network: ActorCritic) -> DensePolicy | None:
-        """`network` by NumPy, or None where it is more than that. Call it when the gradients have their place."""
-        head = network.policy
-        if type(network) is not ActorCritic or type(head) is not DiscreteHead:  # a subclass may say something else
-            return None
-        if network.critic_torso is None or network.bf16:
-            return None
-        actor, critic = Dense.of(network.torso, head.logits), Dense.of(network.critic_torso, network.value)
-        if actor is None or critic is None or head.kind != "discrete":
-            return None
-        return cls(network, head, actor, critic)
-
-    @property
-    def learns(self) -> bool:
-        """Whether no parameter is frozen."""
-        return self.actor.learns and self.critic.learns
-
-    def __call__(self, obs: dict[str, Tensor], state: Tensor, mask: Tensor | None) -> Policy:
-        """What the network would say."""
-        x = self._leaf(obs)
-        logits, value = torch.from_numpy(self.actor(x)), torch.from_numpy(self.critic(x))
-        return Policy(self.head.read(logits, mask), value.squeeze(-1), state)
-
-    def draw(self, obs: dict[str, Tensor], generator: torch.Generator) -> Choice:
-        """What exploring takes, drawn as `Categorical.sample` does; all actions allowed. Nobody looks at its output."""
-        x = self._leaf(obs)
-        log_probs, value = log_softmax(self.actor(x)), self.critic(x)[:, 0]
-        cumulated = np.add.accumulate(np.exp(log_probs), 1)
-        total = cumulated[:, -1:]
-        below = torch.rand(total.shape, generator=generator).numpy() * total
-        action = np.add.reduce(cumulated <= below, 1)
-        log_prob = log_probs[np.arange(len(x)), action]
-        return Choice(action, {"raw": action, "log_prob": log_prob, "value": value}, None)
-
-    def forward(self, obs: dict[str, Tensor], action: np.ndarray) -> Said:
-        """What is said of actions, int64 [B], all of them allowed."""
-        x = self._leaf(obs)
-        logits, actor = self.actor.forward(x)
-        value, critic = self.critic.forward(x)
-        log_probs = log_softmax(logits)
-        entropy = -np.einsum("ba,ba->b", np.exp(log_probs), log_probs)
-        return Said(log_probs[np.arange(len(x)), action], entropy, value[:, 0], log_probs, actor, critic)
-
-    def backward(self, said: Said, action: np.ndarray, slopes: Slopes, entropy_cost: float) -> None:
-        """Sets the gradient to that of the rows' mean loss."""
-        rows, share = np.arange(len(action)), np.float32(1 / len(action))
-        cost = np.float32(entropy_cost) * (said.log_probs + said.entropy[:, None])  # d entropy / d logits is -pi (...)
-        at_logits = np.exp(said.log_probs) * (cost - slopes.log_prob[:, None])  # d log pi(a) / d logits is [a] - pi
-        at_logits[rows, action] += slopes.log_prob
-        self.actor.backward(at_logits * share, said.actor)
-        self.critic.backward((slopes.value * share)[:, None], said.critic)
-
-    def _leaf(self, obs: dict[str, Tensor]) -> np.ndarray:
-        """The one observation leaf as the network reads it, [B, F]."""
-        if self.network.normaliser is not None:
-            obs = self.network.normaliser(obs)
-        (x,) = obs.values()
-        return x.numpy()
-
-
-def _has_convolutions(module: nn.Module) -> bool:
-    return any(isinstance(m, nn.Conv2d) for m in module.modules())
 
 
 class PolicyAgent(Agent):
@@ -683,20 +411,6 @@ class PolicyAgent(Agent):
         restore_torch_generator(self._shuffle, state["shuffle"])
         self._stream.load_state_dict(state["stream"])
         self.replay.load_state_dict(state["replay"])
-
-
-def average(x: Tensor, valid: Tensor) -> Tensor:
-    """The mean of x [..., B] or [..., T, B] over the rows where `valid` [B] or [T, B]; a flat [B] is so throughout."""
-    if valid.dim() == 1:
-        return x.mean(-1)
-    return torch.where(valid, x, 0.0).sum((-2, -1)) / valid.sum()
-
-
-def _each(batch: PolicyBatch, f: Callable[[Tensor], Tensor]) -> PolicyBatch:
-    """`f` of all rows; the state, which is not one of each row, as it is."""
-    obs = {k: f(v) for k, v in batch.obs.items()}
-    mask = None if batch.mask is None else f(batch.mask)
-    return PolicyBatch(obs, mask, f(batch.first), batch.state, *(f(x) for x in batch[4:]))
 
 
 def _array(x: Tensor) -> np.ndarray:

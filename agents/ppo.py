@@ -9,17 +9,10 @@ import numpy as np
 import torch
 
 from agents.base import unchanged
-from agents.policy import (
-    PolicyAgent,
-    PolicyBatch,
-    PolicyLearnerConfig,
-    PolicyLoss,
-    Rollout,
-    Said,
-    Slopes,
-    average,
-    check_schedule,
-)
+from agents.numpy_gradients import Said, Slopes
+from agents.policy import PolicyAgent, PolicyLoss
+from agents.policy_config import PolicyLearnerConfig, check_schedule
+from agents.rollout import PolicyBatch, Rollout, average
 from rl.errors import InputError
 from rl.schedules import Ramp, value_at
 

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from agents.base import Actor, Choice, Metrics, as_tensors
-from agents.value import Q, ValueNetwork, ValuePlayer
+from agents.value_player import Q, ValueNetwork, ValuePlayer
+from rl.columns import predict_bytes
 from rl.device import fast_bf16, restore_torch_generator
 from rl.errors import InputError, NonFiniteError
-from rl.frames import predict_bytes
+from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, squared, take
 from rl.networks import NetConfig, ValueHead, build_torso, seeded
 from rl.optim import FlatOptimizer, OptimizerName
@@ -25,7 +26,6 @@ from rl.replay import ColumnSpec, Replay
 from rl.returns import lambda_returns
 from rl.schedules import Ramp, value_at
 from rl.seeding import derive_seed, generator
-from rl.types import EnvSpec, TimeStep
 
 
 @dataclass(frozen=True)

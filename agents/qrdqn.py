@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agents.value import Batch, Loss, Q, ValueAgent, ValueConfig, ValueNetwork
+from agents.value import Batch, Loss, ValueAgent
+from agents.value_config import ValueConfig
+from agents.value_player import Q, ValueNetwork
 from rl.errors import InputError
-from rl.losses import bootstrap, huber, take
+from rl.losses import bootstrap, midpoints, quantile_huber, take
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,3 @@ class QRDQN(ValueAgent):
         quantiles = take(self.network(batch.obs).quantiles, batch.action)
         loss = quantile_huber(quantiles, self.taus, target, self.config.kappa)
         return Loss(loss, loss.detach(), {"q_mean": quantiles.detach().mean()})
-
-
-def midpoints(count: int) -> Tensor:
-    """The fractions (i + 1/2) / count, [count]: their quantiles are nearest to the distribution (Dabney, lemma 2)."""
-    return (torch.arange(count) + 0.5) / count
-
-
-def quantile_huber(quantiles: Tensor, taus: Tensor, target: Tensor, kappa: float = 1.0) -> Tensor:
-    """|tau - 1{u < 0}| huber(u) / kappa with u = target - quantile: sum over quantiles, mean over targets. [B]
-
-    Args:
-        quantiles: [B, Z].
-        taus: [Z] or [B, Z], the fraction of each quantile.
-        target: [B, Z'], without gradient.
-    """
-    error = target.unsqueeze(-2) - quantiles.unsqueeze(-1)  # [B, Z, Z']
-    weight = (taus.unsqueeze(-1) - (error.detach() < 0).float()).abs()
-    return (weight * huber(error, kappa)).mean(-1).sum(-1) / kappa

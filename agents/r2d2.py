@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 from agents.base import as_tensors
-from agents.value import Loss, Q, ValueAgent, ValueConfig, ValueNetwork
+from agents.value import Loss, ValueAgent
+from agents.value_config import ValueConfig
+from agents.value_player import Q, ValueNetwork
 from rl.errors import InputError
+from rl.interface import EnvSpec
 from rl.losses import forbid, munchausen_bonus, regression, soft_value, take
 from rl.networks import NetConfig
 from rl.replay import ColumnSpec, Replay, Sequences
 from rl.schedules import value_at
-from rl.types import EnvSpec
 
 
 @dataclass(frozen=True)

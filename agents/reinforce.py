@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.policy import PolicyAgent, PolicyBatch, PolicyLearnerConfig, PolicyLoss, Rollout
+from agents.policy import PolicyAgent, PolicyLoss
+from agents.policy_config import PolicyLearnerConfig
+from agents.rollout import PolicyBatch, Rollout
 from rl.errors import InputError
+from rl.interface import EnvSpec
 from rl.schedules import Ramp, value_at
-from rl.types import EnvSpec
 
 
 @dataclass(frozen=True)

@@ -8,41 +8,29 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Agent, Choice, Metrics, as_tensors
+from agents.base import Actor, Metrics, as_tensors
+from agents.value_config import ValueConfig
+from agents.value_player import Q, ValueNetwork, ValuePlayer
 from rl import returns
-from rl.device import Recorded, fast_bf16, restore_torch_generator
+from rl.columns import predict_bytes
+from rl.cuda_graph import Recorded
+from rl.device import fast_bf16, restore_torch_generator
 from rl.errors import InputError, NonFiniteError
-from rl.frames import predict_bytes
+from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, munchausen_bonus, take
-from rl.networks import Dense, NetConfig, Torso, ValueHead, build_torso, resample_noise, set_noise
-from rl.optim import FlatOptimizer, FlatParameters, OptimizerName
+from rl.networks import ValueHead, build_torso, resample_noise
+from rl.optim import FlatOptimizer, FlatParameters
 from rl.replay import Replay, Windows
-from rl.schedules import Ramp, crossed, value_at
+from rl.schedules import crossed, value_at
 from rl.seeding import derive_seed, generator
-from rl.types import EnvSpec, Obs, TimeStep
-
-LOWEST = np.finfo(np.float32).min
-"""The value of an action that is not allowed."""
-
-
-class Q(NamedTuple):
-    """What a value network says, the same for every sibling; what one does not have is None."""
-
-    q_values: Tensor  # [B, A]
-    state: Tensor | None = None  # [B, state_size]
-    logits: Tensor | None = None  # [B, A, Z], C51
-    quantiles: Tensor | None = None  # [B, A, Z], QR-DQN and IQN
-    taus: Tensor | None = None  # [B, Z], IQN
 
 
 class Batch(NamedTuple):
@@ -63,245 +51,6 @@ class Loss(NamedTuple):
     loss: Tensor  # [B]; of `gradient` their mean, a detached scalar
     priority: Tensor  # [B], non-negative
     metrics: Metrics
-
-
-@dataclass(frozen=True)
-class ValueConfig:
-    """Fields that every value learner honours, or refuses at construction."""
-
-    SWITCHES: ClassVar[dict[str, str]] = {
-        "noisy_sigma": "noisy",
-        "priority_exponent": "prioritized",
-        "importance": "prioritized",
-        "munchausen_alpha": "munchausen",
-        "munchausen_tau": "munchausen",
-        "munchausen_low": "munchausen",
-    }
-    """Fields that mean something only while another one is on."""
-
-    net: NetConfig = field(default_factory=NetConfig)
-    """The shared network: encoder, layers, LayerNorm."""
-    stack: int = 1
-    """Frames that make one observation."""
-    gamma: float = 0.99
-    """Discount of one step."""
-    lr: float | Ramp = 5e-4
-    """Learning rate, or its schedule over counted steps."""
-    optimizer: OptimizerName = "adam"
-    """Optimizer of the online network."""
-    adam_eps: float = 1e-8
-    """Epsilon of the optimizer's denominator; distributional agents want about 0.01 / batch_size."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay; adamw only."""
-    max_grad_norm: float | None = 10.0
-    """Global norm the gradient is clipped to, or none."""
-    batch_size: int = 32
-    """Windows in one gradient update."""
-    buffer_size: int = 50_000
-    """Rows the replay keeps, over all environments."""
-    learning_starts: int = 1_000
-    """Counted steps of uniformly random play before the first update."""
-    replay_ratio: float = 0.25
-    """Gradient updates for each counted step."""
-    update_every: int = 4
-    """Counted steps between bursts of updates, each `replay_ratio` times as many updates."""
-    target_every: int = 500
-    """Gradient updates between updates of the target network."""
-    target_tau: float = 1.0
-    """How far the target network moves then: 1 copies, less than 1 is a moving average."""
-    n_step: int = 1
-    """Longest window of rewards before the bootstrap."""
-    double: bool = False
-    """Choose the next action with the online network (van Hasselt et al. 2016)."""
-    dueling: bool = False
-    """Separate streams for value and advantage (Wang et al. 2016)."""
-    noisy: bool = False
-    """Explore by noisy linear layers (Fortunato et al. 2018)."""
-    noisy_sigma: float = 0.5
-    """Initial scale of their noise."""
-    head_hidden: int | None = None
-    """Units of a hidden layer in each stream of the head, noisy if `noisy` is; none is a linear head."""
-    prioritized: bool = False
-    """Sample in proportion to the loss's priority (Schaul et al. 2016)."""
-    priority_exponent: float = 0.6
-    """Alpha: 0 would be uniform."""
-    importance: float | Ramp = Ramp(0.4, 1.0, 1_000_000)
-    """Beta of the importance weights."""
-    munchausen: bool = False
-    """Add the clipped scaled log-policy to the reward and bootstrap softly (Vieillard et al. 2020)."""
-    munchausen_alpha: float = 0.9
-    """Scale of the added log-policy."""
-    munchausen_tau: float = 0.03
-    """Temperature of the policy."""
-    munchausen_low: float = -1.0
-    """Lowest added log-policy."""
-    epsilon: float | Ramp = Ramp(1.0, 0.05, 10_000)
-    """Share of random actions in training, by counted step."""
-    eval_epsilon: float = 0.0
-    """Share of random actions in evaluation."""
-    reward_clip: float | None = None
-    """The learner sees rewards clipped to plus and minus this; scores stay raw."""
-    store: Literal["auto", "raw", "compressed"] = "auto"
-    """How the replay keeps image frames."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the update; auto takes bf16 where it is faster (convolutions, batch of 32 or more)."""
-    cuda_graph: Literal["auto", "off"] = "auto"
-    """How a GPU gets an update's kernels: auto as one recorded graph (DQN, C51, QR-DQN, IQN), off one by one."""
-
-    def __post_init__(self) -> None:
-        at_least_one = ("stack", "batch_size", "buffer_size", "update_every", "target_every", "n_step")
-        for name in at_least_one:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("gamma", "eval_epsilon", "munchausen_alpha"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        for name in ("replay_ratio", "adam_eps", "munchausen_tau"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
-        for name in ("noisy_sigma", "priority_exponent"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
-        if not 0 < self.target_tau <= 1:
-            raise InputError(f"target_tau must lie in (0, 1], got {self.target_tau}: the target would never move")
-        if self.munchausen_low > 0:
-            raise InputError(f"munchausen_low must not be above 0, got {self.munchausen_low}")
-        for name in ("reward_clip", "max_grad_norm"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
-        for name in ("lr", "epsilon", "importance"):
-            value = getattr(self, name)
-            low, high = (value.start, value.end) if isinstance(value, Ramp) else (value, value)
-            if min(low, high) < 0 or (name != "lr" and max(low, high) > 1) or (name == "lr" and max(low, high) <= 0):
-                raise InputError(f"{name} must lie in {'[0, 1]' if name != 'lr' else '(0, inf)'}, got {value}")
-        if self.learning_starts < 0:
-            raise InputError(f"learning_starts must not be negative, got {self.learning_starts}")
-        if self.batch_size > self.buffer_size:
-            raise InputError(f"batch_size {self.batch_size} is larger than buffer_size {self.buffer_size}")
-        if self.stack + self.n_step > self.buffer_size:
-            raise InputError(
-                f"buffer_size {self.buffer_size} holds no window of n_step {self.n_step} after a stack of {self.stack}"
-            )
-        if self.weight_decay and self.optimizer != "adamw":
-            raise InputError(f"weight_decay {self.weight_decay} needs optimizer=adamw, got {self.optimizer}")
-        if self.head_hidden is not None and self.head_hidden < 1:
-            raise InputError(f"head_hidden must be at least 1 or none, got {self.head_hidden}")
-        if self.munchausen and self.double:
-            raise InputError("munchausen bootstraps over all actions, double chooses one: switch one of them off")
-
-
-class ValueNetwork(nn.Module):
-    """The shared torso under one value head; the sibling's `read` turns the head's numbers into a `Q`."""
-
-    def __init__(self, torso: Torso, head: nn.Module, read: Callable[[Tensor], Q]) -> None:
-        super().__init__()
-        self.torso, self.head, self.read = torso, head, read
-
-    def forward(self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None) -> Q:
-        """Leaves [B, ...]; with a memory [T, B, ...], from `state` on, restarted at `first`."""
-        features, state = self.torso(obs, state, first)
-        out = in_float32(lambda x: self.read(self.head(x)), features)
-        return out if state is None else out._replace(state=state)
-
-    def dense(self) -> Dense | None:
-        """The network by NumPy where it is nothing but plain layers and one value for each action, else None."""
-        head = self.head
-        return Dense.of(self.torso, head.advantage) if type(head) is ValueHead and head.plain else None
-
-
-T = TypeVar("T")
-
-
-def in_float32(head: Callable[[Tensor], T], features: Tensor) -> T:
-    """What a head makes of features, outside of bf16, which cannot tell 6.00 from 6.01: actions are chosen by less."""
-    if features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type):
-        return head(features)
-    with torch.autocast(features.device.type, enabled=False):
-        return head(features.float())
-
-
-class ValuePlayer(Agent):
-    """The acting half of a value learner: greedy in the values, at random with probability epsilon."""
-
-    network: nn.Module
-    noisy: bool = False
-    """Whether the network has noisy layers, which are silent outside training."""
-
-    @cached_property
-    def dense(self) -> Dense | None:
-        """The network by NumPy, for a sibling whose values are the head's own numbers and where it is small and plain.
-
-        Made at the first use: until then a subclass may put another network or optimizer in place.
-        """
-        return None
-
-    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
-        quiet = self.noisy and actor.mode != "explore"
-        if quiet:
-            set_noise(self.network, False)
-        try:
-            out = self._evaluate(actor, obs, ts)
-        finally:
-            if quiet:
-                set_noise(self.network, True)
-        return self._choose(actor, out.q_values.detach().cpu().numpy(), ts, out)
-
-    def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
-        if self.dense is None:
-            return None
-        (leaf,) = obs.values()
-        values = self.dense(leaf)
-        return self._choose(actor, values, ts, Q(torch.from_numpy(values)))
-
-    def _choose(self, actor: Actor, values: np.ndarray, ts: TimeStep, out: Q) -> Choice:
-        if ts.mask is not None:
-            values = np.where(ts.mask, values, LOWEST)
-        action = values.argmax(-1)
-        epsilon = self.epsilon(actor.mode)
-        if epsilon > 0:
-            action = epsilon_greedy(action, epsilon, self.spec.action.nvec[0], ts.mask, actor.rng)
-        return Choice(action, {}, out)
-
-    def _evaluate(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Q:
-        """The network's output for one row; moves the actor's memory on, where there is one."""
-        if not self.state_size:
-            return self.network(obs)  # type: ignore[no-any-return]
-        first = torch.tensor(ts.first).to(self.device)
-        out: Q = self.network({k: v.unsqueeze(0) for k, v in obs.items()}, actor.memory, first.unsqueeze(0))
-        assert out.state is not None
-        actor.memory = out.state
-        return Q(out.q_values[0], out.state)
-
-    def draws(self, sample: bool) -> bool:
-        return self.epsilon("sample" if sample else "greedy") > 0
-
-    def epsilon(self, mode: str) -> float:
-        """Share of random actions: of training by counted step, of evaluation fixed, of sampled play the final one."""
-        c = self.config
-        if mode == "greedy":
-            return float(c.eval_epsilon)
-        if mode == "sample":
-            return float(c.epsilon.end if isinstance(c.epsilon, Ramp) else c.epsilon)
-        return 1.0 if self.step < self.learning_starts else value_at(c.epsilon, self.step)
-
-    @property
-    def learning_starts(self) -> int:
-        """Counted steps of uniformly random play."""
-        return 0
-
-    def schedule(self) -> dict[str, float]:
-        return {"epsilon": self.epsilon("explore"), "lr": value_at(self.config.lr, self.step)}
-
-    @property
-    def state_size(self) -> int:
-        return int(self.network.torso.state_size)  # type: ignore[union-attr, arg-type]
-
-    def agent_state(self) -> dict[str, Any]:
-        return {"step": self.step, "updates": self.updates, "network": dict(self.network.state_dict())}
-
-    def load_agent_state(self, state: dict[str, Any]) -> None:
-        self.step, self.updates = state["step"], state["updates"]
-        self.network.load_state_dict(state["network"])
 
 
 class ValueAgent(ValuePlayer):
@@ -596,19 +345,3 @@ class ValueAgent(ValuePlayer):
             return self.config.precision == "bf16"
         convolutions = any(isinstance(m, nn.Conv2d) for m in self.network.modules())
         return convolutions and self.config.batch_size >= 32 and fast_bf16(self.device)
-
-
-def epsilon_greedy(
-    greedy: np.ndarray, epsilon: float, actions: int, mask: np.ndarray | None, rng: np.random.Generator
-) -> np.ndarray:
-    """`greedy` (int64 [N]), each entry replaced with probability `epsilon` by a uniformly drawn allowed action."""
-    chance, which = rng.random((2, len(greedy)))
-    chosen = chance < epsilon
-    if not any(chosen.tolist()):
-        return greedy
-    if mask is None:
-        drawn = (which * actions).astype(np.int64)
-    else:  # the k-th allowed action, k uniform below their number
-        rank = (which * mask.sum(1)).astype(np.int64)
-        drawn = (np.cumsum(mask, axis=1) > rank[:, None]).argmax(1)
-    return np.where(chosen, drawn, greedy)

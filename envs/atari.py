@@ -22,7 +22,7 @@ from gymnasium import spaces
 
 from envs.config import EnvConfig
 from envs.spaces import LeafCast
-from envs.vector import Info, Outcome, Starts, Vector
+from envs.vector.base import Info, Outcome, Starts, Vector
 from rl.errors import InputError, unknown
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from envs.atari import PROTOCOLS
 from rl.errors import InputError
-from rl.types import EnvSpec
+from rl.interface import EnvSpec
 
 KEYS = {
     "left": "left", "right": "right", "up": "up", "down": "down", "space": "fire", "return": "second",

@@ -24,10 +24,13 @@ from envs.config import EnvConfig
 from envs.partial import NO_VELOCITY
 from envs.spaces import MASK, action_cast, observation_casts
 from envs.stream import Stream, first_seeds
-from envs.vector import Native, Serial, Vector, Workers
+from envs.vector.base import Vector
+from envs.vector.native import Native
+from envs.vector.serial import Serial
+from envs.vector.workers import Workers
 from rl.errors import InputError, RunError
 from rl.imports import import_named
-from rl.types import EnvSpec
+from rl.interface import EnvSpec
 
 
 def make(

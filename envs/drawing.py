@@ -13,39 +13,72 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from rl.errors import InputError
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # the banner goes to standard output, where --json speaks
+
+
 os.environ.setdefault("SDL_AUDIODRIVER", "dummy")  # nothing here makes a sound, and a missing device would complain
+
+
 try:
     import pygame
 except ImportError as error:
     raise InputError("drawing needs pygame, which is not installed: pip install pygame-ce") from error
 
-if TYPE_CHECKING:
-    from envs.arcade.scene import Scene
 
 Colour = tuple[int, int, int] | tuple[int, int, int, int]
+
+
 Align = Literal["left", "centre", "right"]
 
+
 INK = (10, 14, 28)
+
+
 PANEL = (19, 26, 48)
+
+
 EDGE = (42, 54, 92)
+
+
 TEXT = (234, 239, 250)
+
+
 MUTED = (138, 150, 184)
+
+
 RED = (255, 92, 92)
+
+
 ORANGE = (255, 159, 67)
+
+
 YELLOW = (255, 213, 74)
+
+
 GREEN = (76, 217, 123)
+
+
 CYAN = (76, 201, 240)
+
+
 BLUE = (86, 128, 255)
+
+
 VIOLET = (164, 110, 255)
+
+
 PINK = (255, 122, 198)
+
+
 WHITE = (255, 255, 255)
+
+
 BLACK = (0, 0, 0)
 
 
@@ -333,7 +366,11 @@ class Event:
 
 
 _window_open = False
+
+
 NO_DISPLAY = "no display to open a window on"
+
+
 FILM = "use --video FILE to write a video instead"
 
 
@@ -450,15 +487,6 @@ class Window:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def draw_scene(scene: Scene, size: tuple[int, int] = (800, 600)) -> np.ndarray:
-    """The picture of an arcade scene as uint8 [H, W, 3], `size` being width and height. Needs no display."""
-    from envs.arcade.look import draw
-
-    canvas = Canvas(*size)
-    draw(canvas, scene)
-    return canvas.array()
 
 
 @contextlib.contextmanager

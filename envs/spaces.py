@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium import spaces
 
 from rl.errors import InputError, RunError
-from rl.types import ActionSpec, ObsLeaf
+from rl.interface import ActionSpec, ObsLeaf
 
 MASK = "action_mask"
 """The name under which an observation Dict or an info carries the action mask."""

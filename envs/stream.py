@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from envs.spaces import MASK, LeafCast
-from envs.vector import Info, Starts, Vector
+from envs.vector.base import Info, Starts, Vector
 from rl.errors import InputError, NonFiniteError, RunError
+from rl.interface import EnvSpec, TimeStep
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
-from rl.types import EnvSpec, TimeStep
 
 log = logging.getLogger(__name__)
 

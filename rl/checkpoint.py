@@ -22,28 +22,25 @@ import json
 import os
 import re
 import shutil
-import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from rl import storage
 from rl.errors import InputError, RunError
-from rl.secrets import redact
+from rl.redact import redact
+from rl.segments import SegmentStore
 from rl.storage import (
     SCHEMA,
     CheckpointError,
     Tree,
+    _check,
     failed_write,
     plain,
-    read_arrays,
     read_json,
     rename,
     save_tree,
-    write_arrays,
     write_atomic,
     write_json,
 )
@@ -63,6 +60,7 @@ __all__ = [
     "write_atomic",
     "write_checkpoint",
 ]
+
 
 _NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old")
 
@@ -298,95 +296,6 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
 
 def _digest(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _record(path: Path) -> dict[str, Any]:
-    """Size and SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "size": file.tell()}
-
-
-def _check(path: Path, record: Mapping[str, Any], by_hash: bool = True) -> None:
-    try:
-        state = path.lstat()
-        if not stat.S_ISREG(state.st_mode):
-            raise CheckpointError(f"{path} is foreign: a link or another thing that is no plain file")
-        size = state.st_size
-        if size != record["size"]:
-            raise CheckpointError(f"{path} is damaged: {size} bytes, {record['size']} were written")
-        if by_hash and _record(path)["sha256"] != record["sha256"]:
-            raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the manifest's")
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing") from None
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-
-
-class SegmentStore:
-    """The replay's rows on disk: each save adds the rows since the last one as immutable files.
-
-        store.extend(replay.export, replay.oldest, replay.count)
-        write_checkpoint(root, step, trees, lengths, segments=store)
-
-    Rows [start, stop) are in `segment-<start>-<stop - 1>.safetensors`. A segment stays on disk as long as a checkpoint
-    needs it, so the previous checkpoint remains resumable; the manifests are the only list of what is alive.
-    """
-
-    PIECE = 64 << 20
-    """Bytes that one file holds, about."""
-
-    def __init__(self, root: Path, records: Sequence[Mapping[str, Any]] = ()) -> None:
-        """`records`: `verify(folder)["segments"]` of the checkpoint that is resumed."""
-        self.folder = Path(root) / "replay"
-        self.records: list[dict[str, Any]] = [dict(record) for record in records]
-
-    @property
-    def stop(self) -> int:
-        """The first row that is not saved yet."""
-        return self.records[-1]["stop"] if self.records else 0
-
-    def append(self, start: int, stop: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Saves rows [start, stop), durable and re-read on return. After a gap the rows before it are given up."""
-        if start < self.stop or stop < start:
-            raise ValueError(f"rows {start} to {stop} do not continue the segments, which end at {self.stop}")
-        if start == stop:
-            return
-        path = self.folder / f"segment-{start:09d}-{stop - 1:09d}.safetensors"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise failed_write(path, error) from error
-        record = {"file": path.name, "start": start, "stop": stop, **write_arrays(path, arrays)}
-        try:
-            _check(path, record)
-        except CheckpointError as error:
-            raise RunError(f"the disk does not give back what was written: {error}") from error
-        if start > self.stop:
-            self.records.clear()
-        self.records.append(record)
-
-    def extend(self, export: Callable[[int, int], Mapping[str, np.ndarray]], oldest: int, count: int) -> None:
-        """Saves the rows up to `count` that are not saved yet, and gives up those before `oldest`.
-
-        `export(start, stop)` gives rows as arrays; it is asked for pieces, so that a save needs no second replay in
-        memory.
-        """
-        start = max(self.stop, oldest)
-        if start < count:
-            row = sum(array.nbytes for array in export(start, start + 1).values())
-            rows = max(1, self.PIECE // max(1, row))
-            for at in range(start, count, rows):
-                self.append(at, min(at + rows, count), export(at, min(at + rows, count)))
-        self.drop_before(oldest)
-
-    def drop_before(self, row: int) -> None:
-        """Gives up the segments whose rows all lie before `row`; `write_checkpoint` removes files that are dead."""
-        self.records = [record for record in self.records if record["stop"] > row]
-
-    def __iter__(self) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
-        """(start, stop, arrays) of each segment, oldest first, one in memory at a time: `replay.restore(*segment)`."""
-        for record in self.records:
-            yield record["start"], record["stop"], read_arrays(self.folder / record["file"])
 
 
 def _sweep_segments(root: Path) -> None:

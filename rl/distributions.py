@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rl.errors import InputError, unknown
+from rl.interface import ActionSpec
 from rl.networks.init import orthogonal_
-from rl.types import ActionSpec
 
 # Logits of what cannot be chosen: finite, so that p log p is 0 and not NaN. Padding lies below a masked choice, so
 # that an element with nothing allowed spreads over its own choices only.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from rl.types import Env, TimeStep
+from rl.interface import Env, TimeStep
 
 
 class Learner(Protocol):

@@ -7,6 +7,48 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def project(support: Tensor, atoms: Tensor, probabilities: Tensor) -> Tensor:
+    """Probabilities [B, Z] at `atoms` [B, Z], each shared by its two neighbours on the even `support` [Z]: [B, Z].
+
+    Atoms beyond the support's ends fall on them (Bellemare et al. 2017, equation 7).
+    """
+    low, high, last = support[0], support[-1], len(support) - 1
+    place = (atoms.clamp(low, high) - low) * (last / (high - low))
+    below = place.floor()
+    share = place - below
+    if place.is_cuda:  # whose scatters add in any order, so that no run would be like another
+        return spread(place, probabilities)
+    index = below.long()
+    out = torch.zeros_like(probabilities)
+    out.scatter_add_(-1, index, probabilities * (1 - share))
+    return out.scatter_add_(-1, (index + 1).clamp(max=last), probabilities * share)
+
+
+def spread(place: Tensor, probabilities: Tensor) -> Tensor:
+    """Probabilities [B, Z] at `place` [B, Z], in atoms from 0, each shared by its neighbours: [B, Z], no scatter."""
+    atom = torch.arange(place.shape[-1], device=place.device)
+    near = (1 - (place.unsqueeze(-1) - atom).abs()).clamp(min=0.0)  # [B, Z, Z]
+    return (probabilities.unsqueeze(-1) * near).sum(-2)
+
+
+def midpoints(count: int) -> Tensor:
+    """The fractions (i + 1/2) / count, [count]: their quantiles are nearest to the distribution (Dabney, lemma 2)."""
+    return (torch.arange(count) + 0.5) / count
+
+
+def quantile_huber(quantiles: Tensor, taus: Tensor, target: Tensor, kappa: float = 1.0) -> Tensor:
+    """|tau - 1{u < 0}| huber(u) / kappa with u = target - quantile: sum over quantiles, mean over targets. [B]
+
+    Args:
+        quantiles: [B, Z].
+        taus: [Z] or [B, Z], the fraction of each quantile.
+        target: [B, Z'], without gradient.
+    """
+    error = target.unsqueeze(-2) - quantiles.unsqueeze(-1)  # [B, Z, Z']
+    weight = (taus.unsqueeze(-1) - (error.detach() < 0).float()).abs()
+    return (weight * huber(error, kappa)).mean(-1).sum(-1) / kappa
+
+
 def huber(error: Tensor, delta: float = 1.0) -> Tensor:
     """0.5 e^2 within `delta`, delta (|e| - 0.5 delta) beyond: the gradient is the error clipped to [-delta, delta]."""
     return F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta)

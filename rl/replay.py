@@ -14,11 +14,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from rl.columns import make_column
 from rl.errors import InputError
-from rl.frames import make_column
+from rl.frame_stack import stack_times
+from rl.interface import EnvSpec, Obs, TimeStep
 from rl.seeding import generator_state, restore_generator
 from rl.sumtree import SumTree
-from rl.types import EnvSpec, Obs, TimeStep
 
 
 @dataclass(frozen=True)
@@ -372,16 +373,3 @@ class Replay:
             due = np.arange(start + -start % spec.every, stop, spec.every)
             self._extra[name][due % self.slots // spec.every] = rows[f"extra/{name}"]
         self.count = stop
-
-
-def stack_times(t: np.ndarray, is_first: Any, stack: int, oldest: int = 0) -> np.ndarray:
-    """The rows that make the stack of each row in `t`: int64 [..., stack], oldest first.
-
-    Goes back one row at a time and stops at the first row of the episode, which is then repeated; `is_first` tells
-    which of the given rows are. The one rule of stacking, for sampling and for acting.
-    """
-    times = [t]
-    for _ in range(stack - 1):
-        newest = times[-1]
-        times.append(np.where(is_first(newest) | (newest <= oldest), newest, newest - 1))
-    return np.stack(times[::-1], axis=-1)

@@ -26,8 +26,32 @@ import numpy as np
 
 from rl.errors import InputError, RunError
 
+
+def _record(path: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "size": file.tell()}
+
+
+def _check(path: Path, record: Mapping[str, Any], by_hash: bool = True) -> None:
+    try:
+        state = path.lstat()
+        if not stat.S_ISREG(state.st_mode):
+            raise CheckpointError(f"{path} is foreign: a link or another thing that is no plain file")
+        size = state.st_size
+        if size != record["size"]:
+            raise CheckpointError(f"{path} is damaged: {size} bytes, {record['size']} were written")
+        if by_hash and _record(path)["sha256"] != record["sha256"]:
+            raise CheckpointError(f"{path} is damaged: its SHA-256 differs from the manifest's")
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing") from None
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+
+
 SCHEMA = 1
 """Of trees and manifests. A reader takes its own and refuses others."""
+
 
 Tree = Any
 """Nested dicts, lists and tuples of numbers, strings, bools, None, NumPy arrays and torch tensors."""
@@ -35,6 +59,8 @@ Tree = Any
 
 LARGEST_JSON = 32 << 20
 """Bytes of the largest JSON file that is read; hundreds of times what a run or a comparison writes."""
+
+
 DEEPEST_JSON = 200
 """Levels of nesting that are read: what walks over the values must not run out of stack."""
 
@@ -159,7 +185,11 @@ _DTYPES = {
     "torch.bfloat16": "BF16", "torch.float32": "F32", "torch.float64": "F64", "torch.float8_e4m3fn": "F8_E4M3",
     "torch.float8_e5m2": "F8_E5M2",
 }  # fmt: skip
+
+
 _NUMPY = {stored: dtype for dtype, stored in _DTYPES.items() if not dtype.startswith("torch.")}
+
+
 _CHUNK = 1 << 22
 
 
@@ -360,6 +390,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 

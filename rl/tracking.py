@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rl.errors import unknown
-from rl.secrets import redact, redact_command
+from rl.redact import redact, redact_command
 from rl.storage import plain
 
 __all__ = ["Tracker", "WandbTracker", "redact", "redact_command", "track"]

@@ -17,9 +17,18 @@ from envs import EnvConfig
 from rl.errors import InputError, unknown
 from rl.schedules import Ramp
 from rl.storage import read_json
-from runs.listing import RECIPES, recipe_names
-from runs.settings import apply_settings, from_json, to_json, written
-from runs.trust import Trust, check
+from runs.folder.places import RECIPES
+from runs.folder.trust import Trust, check
+from runs.settings.apply import apply_settings
+from runs.settings.plain import from_json, to_json, written
+
+AIM = "No result is recorded yet: what stands here is the aim, not a claim."
+"""What a recipe's docstring says until it has one."""
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the suite."""
+    return sorted(path.stem for path in RECIPES.glob("[!_]*.py"))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import agents
 import envs
 from agents.base import Agent
 from rl import checkpoint
+from rl.interface import Env, EnvSpec
 from rl.loop import interact
-from rl.types import Env, EnvSpec
 
 
 def check_agent(

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rl.statistics import iqm
-from runs.analysis import analyse, flat, number, read_comparison
-from runs.listing import recipe_names
-from runs.recipe import resolve
-from runs.record import RESULTS, fingerprint, read_results
+from rl.stats import iqm
+from runs.folder.places import RESULTS
+from runs.recipe import recipe_names, resolve
+from runs.recording.results import fingerprint, read_results
+from runs.reporting.analysis import analyse, flat
+from runs.reporting.comparison_file import read_comparison
+from runs.reporting.wording import number
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

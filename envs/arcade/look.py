@@ -17,9 +17,17 @@ from envs.drawing import Canvas, Colour, Pen, Stamp, faded, mix
 
 SMALLEST = 96
 """Pixels below which a picture is drawn larger and reduced."""
+
+
 TITLES = {"SpaceInvaders": "SPACE INVADERS"}
+
+
 SKIN = (255, 205, 160)
+
+
 STEEL = (178, 190, 214)
+
+
 NIGHT = (6, 9, 20)
 
 
@@ -167,8 +175,6 @@ class _Cell:
         self._pen.glow(x * self._side, y, radius, colour, strength)
 
 
-# Breakout
-
 BRICKS = (drawing.RED, drawing.ORANGE, drawing.GREEN, drawing.CYAN, drawing.VIOLET)
 
 
@@ -200,9 +206,6 @@ def _ball(c: _Cell, _: int) -> None:
 
 def _spark(c: _Cell, age: int) -> None:
     c.circle(0, 0, 0.25 - 0.03 * age, faded(drawing.YELLOW, 0.42 - 0.06 * age))
-
-
-# Asterix
 
 
 def _hero(c: _Cell, _: int) -> None:
@@ -254,8 +257,6 @@ def _gold(c: _Cell, _: int) -> None:
         c.rect(x, 0.34, 0.09, 0.12, (62, 68, 92), 0.03)
 
 
-# Freeway
-
 CARS = (drawing.GREEN, drawing.CYAN, drawing.VIOLET, drawing.ORANGE, drawing.RED)
 
 
@@ -299,9 +300,6 @@ def _chicken(c: _Cell, _: int) -> None:
     c.ellipse(0.33, -0.08, 0.09, 0.15, drawing.RED)
     c.circle(0.25, -0.27, 0.045, drawing.INK)
     c.ellipse(-0.08, 0.10, 0.34, 0.24, (206, 212, 228))
-
-
-# Seaquest
 
 
 def _hull(c: _Cell, body: Colour, trim: Colour) -> None:
@@ -390,8 +388,6 @@ def _enemy_torpedo(c: _Cell, _: int) -> None:
         c.circle(x, 0.04, r, faded((255, 200, 200), 0.5))
 
 
-# Space Invaders
-
 ALIENS = (
     (drawing.PINK, ("...#....", "..###...", ".#####..", "##.#.##.", "#######.", "..#.#...", ".#.#.#..", "#.....#.")),
     (drawing.VIOLET, (".#...#..", "..#.#...", ".#####..", "##.#.##.", "#######.", "#.###.#.", "#.#.#.#.", "..#.#...")),
@@ -430,9 +426,6 @@ def _shot(c: _Cell, _: int) -> None:
 def _enemy_shot(c: _Cell, _: int) -> None:
     c.glow(0, 0, 0.45, drawing.RED, 0.5)
     c.line([(0, -0.36), (0.11, -0.22), (-0.11, -0.02), (0.11, 0.18), (0, 0.36)], (255, 140, 130), 0.085)
-
-
-# Shared
 
 
 def _streak(c: _Cell, pace: int) -> None:
@@ -485,6 +478,8 @@ _PAINTERS: dict[str, Callable[[_Cell, int], None]] = {
     "fall": _fall,
     "heart": _heart,
 }
+
+
 _LAYER = {
     "torpedo": 1,
     "enemy_torpedo": 1,
@@ -496,9 +491,6 @@ _LAYER = {
     "ball": 3,
 }
 """What is drawn over the rest where two share a cell."""
-
-
-# Backdrops
 
 
 @lru_cache(maxsize=6)
@@ -624,3 +616,12 @@ _BACKDROPS: dict[str, Callable[[Pen, float, float], None]] = {
     "Seaquest": _sea,
     "SpaceInvaders": _space,
 }
+
+
+def draw_scene(scene: Scene, size: tuple[int, int] = (800, 600)) -> np.ndarray:
+    """The picture of an arcade scene as uint8 [H, W, 3], `size` being width and height. Needs no display."""
+    from envs.arcade.look import draw
+
+    canvas = Canvas(*size)
+    draw(canvas, scene)
+    return canvas.array()

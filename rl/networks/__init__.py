@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rl.networks.heads import set_noise as set_noise
     from rl.networks.init import orthogonal_ as orthogonal_
     from rl.networks.init import seeded as seeded
-    from rl.networks.inspect import LayerRow as LayerRow
-    from rl.networks.inspect import describe as describe
-    from rl.networks.inspect import render_table as render_table
+    from rl.networks.summary import LayerRow as LayerRow
+    from rl.networks.summary import describe as describe
+    from rl.networks.summary import render_table as render_table
     from rl.networks.torso import Torso as Torso
     from rl.networks.torso import build_torso as build_torso
 
@@ -38,9 +38,9 @@ _HOME = {
     "set_noise": "heads",
     "orthogonal_": "init",
     "seeded": "init",
-    "LayerRow": "inspect",
-    "describe": "inspect",
-    "render_table": "inspect",
+    "LayerRow": "summary",
+    "describe": "summary",
+    "render_table": "summary",
     "Torso": "torso",
     "build_torso": "torso",
 }

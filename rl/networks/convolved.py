@@ -7,10 +7,10 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from rl.errors import InputError
+from rl.interface import EnvSpec
 from rl.networks.config import NetConfig
 from rl.networks.encoders import MLP, activation
 from rl.networks.torso import Encoder
-from rl.types import EnvSpec
 
 CHANNELS, FRAMES = 16, 3
 """As the CNN of small boards has them; a vector's kernel slides over the frames."""

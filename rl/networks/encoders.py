@@ -15,8 +15,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from rl.errors import InputError
+from rl.interface import ObsLeaf
 from rl.networks.config import NetConfig
-from rl.types import ObsLeaf
 
 # In place where the gradient needs the output only.
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {

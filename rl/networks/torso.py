@@ -12,11 +12,11 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from rl.errors import InputError
 from rl.imports import import_named
+from rl.interface import EnvSpec
 from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
 from rl.networks.init import chrono_, orthogonal_
-from rl.types import EnvSpec
 
 
 class Encoder(nn.Module):

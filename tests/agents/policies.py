@@ -10,10 +10,11 @@ import torch
 
 import agents
 import envs
-from agents.policy import PolicyAgent, PolicyBatch
+from agents.policy import PolicyAgent
+from agents.rollout import PolicyBatch
 from envs import EnvConfig
+from rl.interface import EnvSpec
 from rl.loop import interact
-from rl.types import EnvSpec
 from tests.agents.worlds import TABLE, TABLE_NET
 
 PROBABILITIES = [[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.2, 0.2, 0.6], [0.6, 0.3, 0.1]]

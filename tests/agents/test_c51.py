@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from agents.c51 import C51, C51Config, project, spread
+from agents.c51 import C51, C51Config
 from rl.errors import InputError
-from rl.types import EnvSpec
+from rl.interface import EnvSpec
+from rl.losses import project, spread
 from tests.agents.worlds import ACTIONS, MASKED_TABLE, STATES, TABLE, TABLE_NET, row
 
 ATOMS = 5  # at -2, -1, 0, 1, 2

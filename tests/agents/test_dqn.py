@@ -11,12 +11,13 @@ import torch
 
 import agents
 from agents.dqn import DQN, DQNConfig
-from agents.value import Batch, Loss, epsilon_greedy
+from agents.value import Batch, Loss
+from agents.value_player import epsilon_greedy
 from rl.errors import InputError, NonFiniteError
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NetConfig
 from rl.optim import FlatOptimizer
 from rl.schedules import Ramp
-from rl.types import ActionSpec, EnvSpec, ObsLeaf
 from tests.agents.worlds import ACTIONS, MASKED_TABLE, TABLE, TABLE_NET, row, set_table
 
 ONLINE = [[1.0, 2.0, 3.0], [4.0, 6.0, 5.0], [0.5, 0.25, 0.75], [9.0, 8.0, 7.0]]

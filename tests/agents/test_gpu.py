@@ -19,13 +19,13 @@ from agents.iqn import IQNConfig
 from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
-from rl.device import Recorded
+from rl.cuda_graph import Recorded
 from rl.distributions import PolicyConfig
 from rl.loop import interact
 from rl.networks import NetConfig
 from runs.recipe import Run
 from runs.testing import check_agent
-from runs.train import resume, train
+from runs.training.train import resume, train
 from tests.agents.test_contract import AGENTS, CONTINUOUS, EVERY, NET, VALUE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no GPU")

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 import agents
 import envs
+from agents.actor_critic import ActorCritic
 from agents.base import Agent
 from agents.dqn import DQN, DQNConfig
-from agents.policy import ActorCritic
 from agents.ppo import PPO, PPOConfig
 from rl.errors import InputError
 from rl.networks import NetConfig, ValueHead

@@ -14,19 +14,20 @@ from gymnasium import spaces
 import agents
 import envs
 from agents.a2c import A2C, A2CConfig
-from agents.base import Actor, Choice, as_tensors, first_row
+from agents.base import Actor, Choice, as_tensors
 from agents.dqn import DQNConfig
 from agents.policy import PolicyAgent
 from agents.ppo import PPO, PPOConfig
+from agents.predict import first_row
 from agents.reinforce import ReinforceConfig
 from envs import EnvConfig
 from envs.probes import Probe
 from envs.spaces import action_cast, observation_casts
 from rl.distributions import PolicyConfig
 from rl.errors import InputError, NonFiniteError
+from rl.interface import ActionSpec, EnvSpec, TimeStep
 from rl.loop import interact
 from rl.networks import NetConfig
-from rl.types import ActionSpec, EnvSpec, TimeStep
 from runs.testing import check_agent
 from tests.agents.policies import PROBABILITIES, VALUES, table_agent, train
 from tests.agents.worlds import TABLE, TABLE_NET, row

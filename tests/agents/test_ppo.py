@@ -11,8 +11,8 @@ import torch
 import envs
 from agents.a2c import A2CConfig
 from agents.dqn import DQNConfig
-from agents.policy import PolicyBatch, Rollout
 from agents.ppo import PPO, PPOConfig
+from agents.rollout import PolicyBatch, Rollout
 from rl.distributions import PolicyConfig
 from rl.errors import InputError
 from rl.networks import NetConfig

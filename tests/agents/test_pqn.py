@@ -10,9 +10,9 @@ import torch
 
 from agents.pqn import PQN, PQNConfig
 from rl.errors import InputError, NonFiniteError
+from rl.interface import ActionSpec, EnvSpec, TimeStep
 from rl.networks import NetConfig
 from rl.schedules import Ramp
-from rl.types import ActionSpec, EnvSpec, TimeStep
 from tests.agents.worlds import MASKED_TABLE, STATES, TABLE, TABLE_NET, row, set_table
 
 VALUES = [[1.0, 2.0, 3.0], [4.0, 6.0, 5.0], [0.5, 0.25, 0.75], [9.0, 8.0, 7.0]]

@@ -12,8 +12,8 @@ import agents
 from agents.c51 import C51
 from agents.iqn import IQN
 from agents.r2d2 import R2D2
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NoisyLinear
-from rl.types import ActionSpec, EnvSpec, ObsLeaf
 from tests.agents.worlds import TABLE, row
 
 PIXELS = EnvSpec(

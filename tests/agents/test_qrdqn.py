@@ -11,11 +11,11 @@ import torch
 
 from agents.dqn import DQN, DQNConfig
 from agents.iqn import IQN, IQNConfig
-from agents.qrdqn import QRDQN, QRDQNConfig, midpoints, quantile_huber
+from agents.qrdqn import QRDQN, QRDQNConfig
 from agents.value import ValueAgent
 from rl.errors import InputError
-from rl.losses import huber
-from rl.types import EnvSpec
+from rl.interface import EnvSpec
+from rl.losses import huber, midpoints, quantile_huber
 from tests.agents.worlds import ACTIONS, MASKED_TABLE, STATES, TABLE, TABLE_NET, row
 
 BASE: dict[str, Any] = {"net": TABLE_NET, "gamma": 0.5, "learning_starts": 0, "batch_size": 2, "buffer_size": 64}

@@ -13,12 +13,12 @@ import envs
 from agents.r2d2 import R2D2, R2D2Config, n_step_rows, rescale, unscale
 from envs import EnvConfig
 from rl.errors import InputError
+from rl.interface import EnvSpec, TimeStep
 from rl.loop import interact
 from rl.losses import take
 from rl.networks import NetConfig
 from rl.replay import ColumnSpec, Replay, Sequences
 from rl.schedules import Ramp
-from rl.types import EnvSpec, TimeStep
 from tests.agents.worlds import MASKED_TABLE, STATES, TABLE, TABLE_NET, row
 
 GRU = NetConfig(hidden=(8,), core="gru", core_size=5)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 from rl.networks import NetConfig
-from rl.types import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 
 STATES, ACTIONS = 4, 3
 TABLE = EnvSpec(

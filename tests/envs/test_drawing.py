@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from envs.arcade.look import draw_scene
 from envs.arcade.scene import Scene, Sprite, scene
-from envs.drawing import Canvas, Event, Window, draw_scene, no_display
+from envs.drawing import Canvas, Event, Window, no_display
 from rl.errors import InputError
 
 SCENES = {

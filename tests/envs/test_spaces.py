@@ -10,7 +10,7 @@ import envs
 from envs.config import EnvConfig
 from envs.spaces import action_cast, observation_casts
 from rl.errors import InputError
-from rl.types import ActionSpec, ObsLeaf
+from rl.interface import ActionSpec, ObsLeaf
 
 DISCRETE = ActionSpec("discrete", nvec=(3,))
 

@@ -11,8 +11,8 @@ import pytest
 import envs
 from envs.config import EnvConfig
 from rl.errors import InputError, NonFiniteError, RunError
+from rl.interface import TimeStep
 from rl.seeding import derive_seed
-from rl.types import TimeStep
 
 
 def rows_of(env, steps, choose=None):

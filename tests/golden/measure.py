@@ -168,8 +168,7 @@ def table_rows(page: Path) -> list[str]:
 
 def recipe_fingerprints() -> dict[str, str]:
     """The fingerprint of every shipped recipe. The one place here that imports more than the public functions."""
-    from runs.listing import recipe_names
-    from runs.recipe import resolve
-    from runs.record import fingerprint
+    from runs.recipe import recipe_names, resolve
+    from runs.recording.results import fingerprint
 
     return {name: fingerprint(resolve(name)) for name in sorted(recipe_names())}

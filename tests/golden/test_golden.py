@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import runs
-from runs.cli import main
+from runs.cli.command_line import main
 from tests.golden.cases import CASES, FIXTURES, RESUMED
 from tests.golden.make import DIGESTS, compare
 from tests.golden.measure import (

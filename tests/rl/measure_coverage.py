@@ -1,4 +1,6 @@
-"""How often the intervals of rl/statistics.py hold the true value. Writes runs/page/coverage.json and docs/coverage.md.
+"""How often the intervals of rl/stats.py hold the true value.
+
+Writes runs/reporting/page/coverage.json and docs/coverage.md.
 
 python -m tests.rl.measure_coverage      # about 5 minutes on one core
 """
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rl import statistics as st
+from rl import stats as st
 
 ROOT = Path(__file__).parents[2]
 Shape = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
@@ -67,7 +69,7 @@ def main(trials: int = 4000, resamples: int = 2000) -> None:
     table = {"trials": trials, "resamples": resamples, "level": 0.95, "shapes": MEANING, "rows": rows}
     body = ",\n".join("  " + json.dumps(row) for row in rows)
     head = json.dumps({k: v for k, v in table.items() if k != "rows"}, indent=1)[:-2]
-    page = ROOT / "runs" / "page"
+    page = ROOT / "runs" / "reporting" / "page"
     page.mkdir(parents=True, exist_ok=True)
     (page / "coverage.json").write_text(f'{head},\n "rows": [\n{body}\n ]\n}}\n', encoding="utf-8")
     (ROOT / "docs" / "coverage.md").write_text(markdown(table), encoding="utf-8")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rl.checkpoint import SegmentStore, checkpoints, discard_after, load_tree, newest_good, verify, write_checkpoint
+from rl.checkpoint import checkpoints, discard_after, load_tree, newest_good, verify, write_checkpoint
 from rl.errors import RunError
+from rl.segments import SegmentStore
 
 SLOTS = 60
 """Rows that the make-believe replay holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rl.types import ActionSpec, EnvSpec, ObsLeaf, TimeStep
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 
 SPEC = EnvSpec("Stream-v0", {"obs": ObsLeaf((4,), "float32", "vector")}, ActionSpec("discrete", (5,)))
 MASKED = EnvSpec("Stream-v0", SPEC.obs, SPEC.action, masked=True)

@@ -24,7 +24,6 @@ from safetensors.torch import load_file as torch_load
 from rl import storage
 from rl.checkpoint import (
     CheckpointError,
-    SegmentStore,
     checkpoints,
     discard_after,
     load_tree,
@@ -37,6 +36,7 @@ from rl.checkpoint import (
 )
 from rl.errors import RunError
 from rl.seeding import generator, generator_state, restore_generator
+from rl.segments import SegmentStore
 from tests.rl import savers
 
 TORCH_DTYPES = (

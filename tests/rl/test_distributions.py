@@ -21,7 +21,7 @@ from rl.distributions import (
     policy_head,
 )
 from rl.errors import InputError
-from rl.types import ActionSpec
+from rl.interface import ActionSpec
 
 DISCRETE = ActionSpec("discrete", (4,))
 BOX = ActionSpec("box", low=(-2.0, 0.0), high=(2.0, 1.0))

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rl.interface import TimeStep
 from rl.loop import interact, keep
 from rl.schedules import Ramp, crossed
-from rl.types import TimeStep
 from tests.rl.streams import SPEC, random_rows
 
 

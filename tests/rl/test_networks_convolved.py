@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from rl.errors import InputError
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NetConfig, build_torso
-from rl.types import ActionSpec, EnvSpec, ObsLeaf
 
 NAME = "rl.networks.convolved:Convolved"
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from rl.errors import InputError
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import Core, NetConfig, build_torso
-from rl.types import ActionSpec, EnvSpec, ObsLeaf
 
 KINDS: Any = pytest.mark.parametrize("kind", ["lstm", "gru"])
 SPEC = EnvSpec("Test-v0", {"obs": ObsLeaf((4,), "float32", "vector")}, ActionSpec("discrete", (2,)))

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import Dense, NetConfig, build_torso
 from rl.networks.dense import LARGEST, log_softmax
 from rl.optim import FlatOptimizer
-from rl.types import ActionSpec, EnvSpec, ObsLeaf
 
 VECTOR = EnvSpec("Vector-v0", {"obs": ObsLeaf((5,), "float32", "vector")}, ActionSpec("discrete", (3,)))
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from rl.errors import InputError
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NetConfig, Torso, build_torso, seeded
 from rl.networks.encoders import MLP, PixelNorm, largest_in_windows, stem_kind
-from rl.types import ActionSpec, EnvSpec, ObsLeaf
 
 VECTOR = ObsLeaf((4,), "float32", "vector")
 FRAME = ObsLeaf((84, 84), "uint8", "image", scale=255.0)
@@ -371,9 +371,9 @@ def test_your_own_encoder_takes_any_leading_dimensions_and_a_core() -> None:
         ({"spectral_norm": True}, "spectral_norm is a field of encoder 'impala'"),
         ({"max_pool": 6}, "max_pool is a field of encoder 'impala'"),
         ({"encoder": "nowhere:Net"}, "encoder 'nowhere:Net' cannot be imported: No module named 'nowhere'"),
-        ({"encoder": "rl.types:Absent"}, "encoder 'rl.types:Absent' cannot be imported"),
+        ({"encoder": "rl.interface:Absent"}, "encoder 'rl.interface:Absent' cannot be imported"),
         ({"encoder": ":Net"}, "encoder ':Net' cannot be imported"),
-        ({"encoder": "rl.types:TimeStep"}, "encoder 'rl.types:TimeStep' must be a class of torch.nn.Module"),
+        ({"encoder": "rl.interface:TimeStep"}, "encoder 'rl.interface:TimeStep' must be a class of torch.nn.Module"),
         ({"encoder": f"{__name__}:Unmade"}, "Unmade' cannot be made as Class(spec, config, stack): TypeError: "),
         (
             {"encoder": f"{__name__}:Narrow"},

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl.errors import InputError
+from rl.interface import TimeStep
 from rl.replay import ColumnSpec, Replay
-from rl.types import TimeStep
 from tests.rl.streams import MASKED, SPEC, random_rows
 
 

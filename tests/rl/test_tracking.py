@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rl.errors import InputError
-from rl.secrets import HIDDEN, is_secret, redact, redact_command
+from rl.redact import HIDDEN, is_secret, redact, redact_command
 from rl.tracking import Tracker, track
 from tests.rl.trackers import SECRET
 

@@ -13,6 +13,6 @@ class Dying(gymnasium.Wrapper):
 
     def __init__(self, flag: str, **options: object) -> None:
         super().__init__(gymnasium.make("CartPole-v1", **options))
-        if "runs.worker" in sys.orig_argv and not Path(flag).exists():
+        if "runs.comparing.worker" in sys.orig_argv and not Path(flag).exists():
             Path(flag).touch()
             os.kill(os.getppid(), signal.SIGKILL)

@@ -17,9 +17,10 @@ import pytest
 
 import runs
 from rl.checkpoint import _digest
-from runs import cli, trust
+from runs.cli import command_line as cli
+from runs.folder import trust
+from runs.folder.trust import UntrustedError
 from runs.recipe import Run, describe, from_document
-from runs.trust import UntrustedError
 
 EVIL = """
 import pathlib
@@ -343,8 +344,7 @@ def test_registered_names_and_our_agents_need_no_trust() -> None:
 
 
 def runs_of_ours() -> list[Run]:
-    from runs.listing import recipe_names
-    from runs.recipe import resolve
+    from runs.recipe import recipe_names, resolve
 
     return [resolve(name) for name in recipe_names()]
 

@@ -14,13 +14,13 @@ from agents.ppo import PPO, PPOConfig
 from envs import EnvConfig
 from rl import returns
 from rl.errors import NonFiniteError
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 from rl.loop import interact
 from rl.networks import NetConfig, build_torso
 from rl.replay import Replay
 from rl.schedules import Ramp
 from rl.sumtree import SumTree
-from rl.types import ActionSpec, EnvSpec, ObsLeaf, TimeStep
-from runs.train import EpisodeRecord
+from runs.training.episodes import EpisodeRecord
 from tests.agents.worlds import TABLE, TABLE_NET, row
 
 GAMMA = 0.9

@@ -18,13 +18,13 @@ from agents.policy import PolicyAgent
 from agents.value import ValueAgent
 from envs.stream import Stream
 from rl import returns
+from rl.interface import TimeStep
 from rl.networks.cores import Core
 from rl.networks.encoders import Planes
 from rl.normalise import ObservationNormaliser
 from rl.replay import Replay
 from rl.sumtree import SumTree
-from rl.types import TimeStep
-from runs.train import EpisodeRecord
+from runs.training.episodes import EpisodeRecord
 
 Patch = pytest.MonkeyPatch
 

@@ -11,7 +11,9 @@ import pytest
 import envs.stream
 from envs.spaces import LeafCast
 from envs.stream import Stream
-from envs.vector import Native, Outcome, Serial
+from envs.vector.base import Outcome
+from envs.vector.native import Native
+from envs.vector.serial import Serial
 from tests.envs import test_door, test_stream
 
 

@@ -1,0 +1,159 @@
+"""Acting with action values: the network's outputs and epsilon-greedy selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.base import Actor, Agent, Choice
+from rl.interface import Obs, TimeStep
+from rl.networks import Dense, Torso, ValueHead, set_noise
+from rl.schedules import Ramp, value_at
+
+LOWEST = np.finfo(np.float32).min
+"""The value of an action that is not allowed."""
+
+
+class Q(NamedTuple):
+    """What a value network says, the same for every sibling; what one does not have is None."""
+
+    q_values: Tensor  # [B, A]
+    state: Tensor | None = None  # [B, state_size]
+    logits: Tensor | None = None  # [B, A, Z], C51
+    quantiles: Tensor | None = None  # [B, A, Z], QR-DQN and IQN
+    taus: Tensor | None = None  # [B, Z], IQN
+
+
+class ValueNetwork(nn.Module):
+    """The shared torso under one value head; the sibling's `read` turns the head's numbers into a `Q`."""
+
+    def __init__(self, torso: Torso, head: nn.Module, read: Callable[[Tensor], Q]) -> None:
+        super().__init__()
+        self.torso, self.head, self.read = torso, head, read
+
+    def forward(self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None) -> Q:
+        """Leaves [B, ...]; with a memory [T, B, ...], from `state` on, restarted at `first`."""
+        features, state = self.torso(obs, state, first)
+        out = in_float32(lambda x: self.read(self.head(x)), features)
+        return out if state is None else out._replace(state=state)
+
+    def dense(self) -> Dense | None:
+        """The network by NumPy where it is nothing but plain layers and one value for each action, else None."""
+        head = self.head
+        return Dense.of(self.torso, head.advantage) if type(head) is ValueHead and head.plain else None
+
+
+T = TypeVar("T")
+
+
+def in_float32(head: Callable[[Tensor], T], features: Tensor) -> T:
+    """What a head makes of features, outside of bf16, which cannot tell 6.00 from 6.01: actions are chosen by less."""
+    if features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type):
+        return head(features)
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float())
+
+
+class ValuePlayer(Agent):
+    """The acting half of a value learner: greedy in the values, at random with probability epsilon."""
+
+    network: nn.Module
+    noisy: bool = False
+    """Whether the network has noisy layers, which are silent outside training."""
+
+    @cached_property
+    def dense(self) -> Dense | None:
+        """The network by NumPy, for a sibling whose values are the head's own numbers and where it is small and plain.
+
+        Made at the first use: until then a subclass may put another network or optimizer in place.
+        """
+        return None
+
+    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        quiet = self.noisy and actor.mode != "explore"
+        if quiet:
+            set_noise(self.network, False)
+        try:
+            out = self._evaluate(actor, obs, ts)
+        finally:
+            if quiet:
+                set_noise(self.network, True)
+        return self._choose(actor, out.q_values.detach().cpu().numpy(), ts, out)
+
+    def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
+        if self.dense is None:
+            return None
+        (leaf,) = obs.values()
+        values = self.dense(leaf)
+        return self._choose(actor, values, ts, Q(torch.from_numpy(values)))
+
+    def _choose(self, actor: Actor, values: np.ndarray, ts: TimeStep, out: Q) -> Choice:
+        if ts.mask is not None:
+            values = np.where(ts.mask, values, LOWEST)
+        action = values.argmax(-1)
+        epsilon = self.epsilon(actor.mode)
+        if epsilon > 0:
+            action = epsilon_greedy(action, epsilon, self.spec.action.nvec[0], ts.mask, actor.rng)
+        return Choice(action, {}, out)
+
+    def _evaluate(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Q:
+        """The network's output for one row; moves the actor's memory on, where there is one."""
+        if not self.state_size:
+            return self.network(obs)  # type: ignore[no-any-return]
+        first = torch.tensor(ts.first).to(self.device)
+        out: Q = self.network({k: v.unsqueeze(0) for k, v in obs.items()}, actor.memory, first.unsqueeze(0))
+        assert out.state is not None
+        actor.memory = out.state
+        return Q(out.q_values[0], out.state)
+
+    def draws(self, sample: bool) -> bool:
+        return self.epsilon("sample" if sample else "greedy") > 0
+
+    def epsilon(self, mode: str) -> float:
+        """Share of random actions: of training by counted step, of evaluation fixed, of sampled play the final one."""
+        c = self.config
+        if mode == "greedy":
+            return float(c.eval_epsilon)
+        if mode == "sample":
+            return float(c.epsilon.end if isinstance(c.epsilon, Ramp) else c.epsilon)
+        return 1.0 if self.step < self.learning_starts else value_at(c.epsilon, self.step)
+
+    @property
+    def learning_starts(self) -> int:
+        """Counted steps of uniformly random play."""
+        return 0
+
+    def schedule(self) -> dict[str, float]:
+        return {"epsilon": self.epsilon("explore"), "lr": value_at(self.config.lr, self.step)}
+
+    @property
+    def state_size(self) -> int:
+        return int(self.network.torso.state_size)  # type: ignore[union-attr, arg-type]
+
+    def agent_state(self) -> dict[str, Any]:
+        return {"step": self.step, "updates": self.updates, "network": dict(self.network.state_dict())}
+
+    def load_agent_state(self, state: dict[str, Any]) -> None:
+        self.step, self.updates = state["step"], state["updates"]
+        self.network.load_state_dict(state["network"])
+
+
+def epsilon_greedy(
+    greedy: np.ndarray, epsilon: float, actions: int, mask: np.ndarray | None, rng: np.random.Generator
+) -> np.ndarray:
+    """`greedy` (int64 [N]), each entry replaced with probability `epsilon` by a uniformly drawn allowed action."""
+    chance, which = rng.random((2, len(greedy)))
+    chosen = chance < epsilon
+    if not any(chosen.tolist()):
+        return greedy
+    if mask is None:
+        drawn = (which * actions).astype(np.int64)
+    else:  # the k-th allowed action, k uniform below their number
+        rank = (which * mask.sum(1)).astype(np.int64)
+        drawn = (np.cumsum(mask, axis=1) > rank[:, None]).argmax(1)
+    return np.where(chosen, drawn, greedy)

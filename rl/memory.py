@@ -1,0 +1,46 @@
+"""The memory that this process may still take, with the limits of control groups (cgroups) respected."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+
+def available_memory() -> int:
+    """Bytes this process can still take: what the system has free, or less where a cgroup (v1 or v2) limits it."""
+    return min([psutil.virtual_memory().available, *_cgroup_room()])
+
+
+def _cgroup_room(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
+    """Limit less use of this process's memory cgroup and each one above it. File cache counts as free."""
+    try:
+        lines = proc.read_text().splitlines()
+    except OSError:
+        return []  # not Linux
+    room = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            base, limit, usage, cache = root, "memory.max", "memory.current", "inactive_file"
+        elif "memory" in controllers.split(","):
+            base, limit, usage, cache = (
+                root / "memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+                "total_inactive_file",
+            )
+        else:
+            continue
+        here = base / path.lstrip("/")
+        for folder in [here, *here.parents]:
+            try:
+                top = (folder / limit).read_text().strip()
+                if top != "max":
+                    stat = dict(x.split() for x in (folder / "memory.stat").read_text().splitlines())
+                    room.append(max(0, int(top) - int((folder / usage).read_text()) + int(stat.get(cache, 0))))
+            except OSError:
+                pass  # not mounted here, as inside a container
+            if folder == base:
+                break
+    return room

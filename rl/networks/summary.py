@@ -1,0 +1,143 @@
+"""A network layer by layer, for `rl inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rl.interface import EnvSpec
+from rl.networks.cores import Core
+from rl.networks.encoders import Planes
+from rl.networks.heads import NoisyLinear
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer, as one observation passes through it."""
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    """Of its output, without the leading (batch) dimensions."""
+    parameters: int
+    multiply_adds: int
+    """For one observation; a noisy layer counts its mean and its noise."""
+    receptive_field: int | None
+    """Side, in input pixels, of what one output sees; None outside of convolutions."""
+
+
+_BATCH = 3
+
+
+_SILENT = (nn.ReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.GELU, nn.Flatten, nn.Identity, nn.Sequential)
+
+
+_WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]:
+    """Shows blank observations to `module`, called with the observation alone, and records what its layers did.
+
+    `module` is an agent's whole network or a torso. Layers are listed in the order they are called.
+    """
+    parts = {name: part for name, part in module.named_modules() if _is_layer(name, part, module)}
+    recurrent = any(isinstance(part, Core) for part in parts.values())
+    recorder = _Recorder(recurrent)
+    hooks = [part.register_forward_hook(recorder.hook(name)) for name, part in parts.items()]
+    lead: tuple[int, ...] = (1, _BATCH) if recurrent else (_BATCH,)
+    if stack > 1:
+        lead += (stack,)
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    obs = {
+        name: torch.zeros(lead + leaf.shape, dtype=getattr(torch, leaf.dtype), device=device)
+        for name, leaf in spec.obs.items()
+    }
+    training = module.training
+    try:
+        with torch.inference_mode():
+            module.eval()(obs)
+    finally:
+        module.train(training)
+        for hook in hooks:
+            hook.remove()
+    return recorder.rows
+
+
+def render_table(rows: list[LayerRow]) -> str:
+    """The rows as aligned text, totals last."""
+    table = [("layer", "kind", "output", "parameters", "multiply-adds", "sees")]
+    for row in rows:
+        sees = "" if row.receptive_field is None else f"{row.receptive_field}x{row.receptive_field}"
+        shape = "x".join(map(str, row.shape))
+        table.append((row.name, row.kind, shape, f"{row.parameters:,}", f"{row.multiply_adds:,}", sees))
+    parameters, multiply_adds = sum(row.parameters for row in rows), sum(row.multiply_adds for row in rows)
+    table.append(("total", "", "", f"{parameters:,}", f"{multiply_adds:,}", ""))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for cells in table:
+        left = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
+        lines.append("  ".join(left + right).rstrip())
+    return "\n".join(lines)
+
+
+def _is_layer(name: str, part: nn.Module, root: nn.Module) -> bool:
+    """The smallest parts worth a row: known layers, and any module without parts of its own but activations."""
+    if isinstance(part, (nn.Linear, NoisyLinear, nn.Conv2d, Core)):
+        return True
+    hidden = isinstance(part, nn.RNNBase) and isinstance(root.get_submodule(name.rpartition(".")[0]), Core)
+    return not (hidden or ".parametrizations." in name or isinstance(part, _SILENT) or any(part.children()))
+
+
+class _Recorder:
+    def __init__(self, recurrent: bool) -> None:
+        self.rows: list[LayerRow] = []
+        self._recurrent = recurrent
+        self._seen, self._jump = 1, 1  # receptive field, and input pixels between neighbouring outputs
+        self._in_pixels = False
+
+    def hook(self, name: str) -> Any:
+        def record(part: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            self._record(name or "network", part, output[0] if isinstance(output, tuple) else output)
+
+        return record
+
+    def _record(self, name: str, part: nn.Module, output: Tensor) -> None:
+        # [1, B, ...] where time is kept, [B, ...] inside an encoder and without a core.
+        shape = tuple(output.shape[2:] if self._recurrent and output.shape[0] == 1 else output.shape[1:])
+        if isinstance(part, Planes):
+            self._seen, self._jump, self._in_pixels = 1, 1, True
+        elif isinstance(part, _WINDOWED) and self._in_pixels:
+            kernel, stride = _side(part.kernel_size), _side(part.stride)
+            self._seen += (kernel - 1) * self._jump
+            self._jump *= stride
+        elif len(shape) < 3:
+            self._in_pixels = False
+        kind = type(part).__name__.removeprefix("Parametrized")
+        if isinstance(part, Core):
+            kind = type(part.rnn).__name__
+        parameters = sum(parameter.numel() for parameter in part.parameters())
+        sees = self._seen if self._in_pixels else None
+        self.rows.append(LayerRow(name, kind, shape, parameters, _multiply_adds(part, shape), sees))
+
+
+def _multiply_adds(part: nn.Module, shape: tuple[int, ...]) -> int:
+    """Of a layer's products with its weights; element-wise work is not counted."""
+    size = torch.Size(shape).numel()
+    match part:
+        case nn.Linear():
+            return size * part.in_features
+        case NoisyLinear():
+            return 2 * size * part.in_features
+        case nn.Conv2d():
+            return size * part.in_channels // part.groups * part.kernel_size[0] * part.kernel_size[1]
+        case Core():
+            return sum(weight.numel() for weight in part.parameters() if weight.dim() == 2)
+    return 0
+
+
+def _side(value: int | tuple[int, ...]) -> int:
+    return value if isinstance(value, int) else value[0]

@@ -1,0 +1,118 @@
+"""What there is to train: recipes, agents, environments. Read from the files, so that none of them is run.
+
+And the fields that `--set` can change, of one agent or one recipe.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from runs.folder.places import RECIPES
+from runs.recipe import AIM, recipe_names
+
+EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
+"""Part of an entry point -> what environments from there need beyond our dependencies."""
+
+
+FAMILIES = ("Arcade", "Boards", "Gymnasium", "Memory", "ALE")
+"""In this order, before the families that packages add."""
+
+
+PROBES = "Probe: tiny, for tests, their values are known"
+
+
+def listing(what: str | None = None) -> dict[str, Any]:
+    """For each kind (or for `what` alone: recipes, agents or envs) the names, each with a few words.
+
+    Of an agent or a RECIPE its `fields`. Raises InputError where `what` is none of these.
+    """
+    kinds = {"recipes": recipes, "agents": agents, "envs": environments}
+    if what is None or what in kinds:
+        return {kind: find() for kind, find in kinds.items() if what in (None, kind)}
+    return {"fields": fields(what)}
+
+
+def fields(name: str) -> dict[str, dict[str, Any]]:
+    """Dotted name -> `value`, `accepts` and `meaning` of each field of an agent, a `module:Class` or a RECIPE.
+
+    Raises InputError for a name that is none of them.
+    """
+    import agents as players
+    import envs
+    from rl.errors import unknown
+    from runs.recipe import resolve
+    from runs.settings.apply import explain
+
+    is_file = Path(name).suffix in (".py", ".json") or Path(name).is_dir()  # so is C:\recipe.py
+    if name in players.names() or (":" in name and not is_file):
+        return explain(players.config(name), "agent.")
+    known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]
+    if not is_file and name not in known:
+        raise unknown("value", name, known)
+    return explain(resolve(name))
+
+
+def recipes() -> dict[str, str]:
+    """Recipe name -> the first line of its docstring, called an aim where no result is recorded."""
+    said = {name: _docstring(RECIPES / f"{name}.py") for name in recipe_names()}
+    return {name: "aim: " * (AIM in words) + words.partition("\n")[0] for name, words in said.items()}
+
+
+def agents() -> dict[str, str]:
+    """Agent or preset name -> the first line of what its file (a preset: its function) says of itself."""
+    import agents as players
+
+    places = {**players.REGISTRY, **players.PRESETS}
+    found = {}
+    for name in players.names():
+        module, _, attribute = places.get(name, "").partition(":")
+        spec = importlib.util.find_spec(module) if module else None
+        if spec is None or spec.origin is None:
+            found[name] = "from an installed package"
+        else:
+            words = _docstring(Path(spec.origin), attribute if name in players.PRESETS else None)
+            found[name] = words.partition("\n")[0]
+    return found
+
+
+def environments() -> dict[str, str]:
+    """Environment id -> its family. Any other Gymnasium id, and `module:Id`, can be trained on as well."""
+    import gymnasium
+
+    import envs
+
+    found = {}
+    for name in envs.ids():
+        entry = str(spec.entry_point) if (spec := gymnasium.registry.get(name)) else ""
+        extra = next((words for part, words in EXTRAS.items() if part in entry), None)
+        family = name.partition("/")[0] if "/" in name else "Gymnasium"
+        found[name] = extra or (PROBES if family == "Probe" else family)
+    listed = {name: family for name, family in found.items() if not name.startswith(("GymV21", "GymV26"))}
+    return _newest(dict(sorted(listed.items(), key=lambda item: _place(item[1]))))
+
+
+def _place(family: str) -> int:
+    """Where a family stands in the list: ours and the usual first, the tests' own last."""
+    if family in FAMILIES:
+        return FAMILIES.index(family)
+    return len(FAMILIES) + (family == PROBES)
+
+
+def _newest(families: dict[str, str]) -> dict[str, str]:
+    """Only the highest version of each id."""
+    versions: dict[str, int] = {}
+    for name in families:
+        stem, _, version = name.rpartition("-v")
+        versions[stem] = max(versions.get(stem, 0), int(version))
+    return {f"{stem}-v{version}": families[f"{stem}-v{version}"] for stem, version in versions.items()}
+
+
+def _docstring(path: Path, function: str | None = None) -> str:
+    """A file's docstring, or that of a function in it."""
+    tree: Any = ast.parse(path.read_text(encoding="utf-8"))
+    if function is not None:
+        tree = next((node for node in tree.body if getattr(node, "name", None) == function), tree)
+    return ast.get_docstring(tree) or ""

@@ -1,0 +1,302 @@
+"""The arguments of every verb."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from rl.errors import InputError, unknown
+from runs.cli.show import _show_doctor, _show_games, _show_list, _show_records, _show_scores, _show_training
+from runs.cli.verbs import (
+    Result,
+    _bench,
+    _compare,
+    _doctor,
+    _evaluate,
+    _inspect,
+    _list,
+    _play,
+    _record,
+    _report,
+    _resume,
+    _train,
+    _watch,
+)
+
+
+def _parse(words: list[str]) -> argparse.Namespace:
+    parser, verbs = build_parser()
+    if words and not words[0].startswith("-") and words[0] not in verbs:
+        raise unknown("command", words[0], verbs)
+    args, extra = parser.parse_known_args(words)
+    if "call" not in args:
+        if extra:
+            raise _unexpected(extra[0], parser)
+        parser.print_help()
+        raise SystemExit(0)
+    if extra:
+        raise _unexpected(extra[0], verbs[args.verb])
+    return args
+
+
+def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
+    options = sorted(option for action in parser._actions for option in action.option_strings if option[:2] == "--")
+    if not word.startswith("-"):
+        one = " (one recipe or environment, the agent after --agent)" if "--agent" in options else ""
+        return InputError(f"unexpected argument {word!r}{one}; see {parser.prog} --help")
+    option = word.partition("=")[0]
+    if option.startswith("--env") and option not in options and "--agent" in options:
+        return InputError(f"unknown option {option}: the environment's id stands alone, {parser.prog} CartPole-v1")
+    if option in options or option in ("-q", "-v"):
+        return InputError(f"{option} comes after the verb: {parser.prog} ... {option}")
+    near = difflib.get_close_matches(option, options, n=1, cutoff=0.5)
+    mend = f"did you mean {near[0]}?" if near else f"known: {', '.join(options)}"
+    return InputError(f"unknown option {option}: {mend}")
+
+
+def split_line(line: str, escape: str = "" if os.name == "nt" else "\\") -> list[str]:
+    """The words of a line as a shell reads it; on Windows a backslash is a part of a path."""
+    words = shlex.shlex(line, posix=True, punctuation_chars=False)
+    words.whitespace_split, words.escape = True, escape
+    return list(words)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises `InputError` where argparse would print the usage and exit."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, fromfile_prefix_chars="@", **kwargs)
+
+    def convert_arg_line_to_args(self, arg_line: str) -> list[str]:
+        """The words of one line of an `@FILE`, as a shell reads them: quotes hold together, `#` begins a comment."""
+        return split_line(arg_line)
+
+    def error(self, message: str) -> NoReturn:
+        if isinstance(cause := sys.exception(), OSError):  # of an @FILE
+            raise InputError(f"@{cause.filename} cannot be read: {cause.strerror}")
+        message = message.removeprefix("argument ").replace("the following arguments are required: ", "missing: ")
+        see = "" if "did you mean" in message else f"; see {self.prog} --help"
+        verb = self.prog.removeprefix("rl").lstrip()
+        raise InputError(f"{verb}: {message}{see}" if verb else f"{message}{see}")
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """A reader of whole numbers from `least` on: `50000`, `50_000`, `5e4`."""
+
+    def read(text: str) -> int:
+        try:
+            number = float(text)
+            if not number.is_integer():
+                raise ValueError
+        except (ValueError, OverflowError):
+            raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+        exact = int(text) if text.lstrip("+-").replace("_", "").isdigit() else int(number)
+        if exact < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {text}")
+        return exact
+
+    return read
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(str(unknown("value", text, names)))
+        return text
+
+    return read
+
+
+def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The whole command line, and the parser of each verb."""
+    import rl
+
+    parser = _Parser(
+        prog="rl",
+        description="Train game-playing agents, watch them think, and compare them with Stable-Baselines3.",
+        epilog="RECIPE is a recipe's name, a .py file, a run.json or an environment id (CartPole-v1, ALE/Pong-v5, "
+        "module:Id). RUN is a run folder or one of its checkpoints. `rl list` shows what there is; `rl VERB --help` "
+        "the options. @FILE stands for the words in a file.",
+    )
+    parser.add_argument("--version", action="version", version=f"rl {rl.__version__}")
+    commands = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
+    verbs: dict[str, argparse.ArgumentParser] = {}
+
+    def verb(name: str, call: Callable[[argparse.Namespace], Result], help: str, show: Any = None) -> Any:
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        sub.set_defaults(call=call, show=show or (lambda result: None))
+        noise = sub.add_mutually_exclusive_group()
+        noise.add_argument("-q", "--quiet", action="store_true", help="no progress, only the result")
+        noise.add_argument("-v", "--verbose", action="store_true", help="more detail, and tracebacks")
+        verbs[name] = sub
+        return sub
+
+    count, seed = _whole(1), _whole(0)
+
+    p = verb("train", _train, "train an agent", _show_training)
+    p.add_argument("recipe", metavar="RECIPE")
+    p.add_argument("--agent", metavar="NAME", help="another agent than the recipe's: a name or module:Class")
+    p.add_argument(
+        "--steps",
+        type=count,
+        metavar="N",
+        help="environment steps to train for; schedules as long as the recipe's own budget are stretched to it",
+    )
+    p.add_argument("--seed", type=seed, metavar="S", help="0 unless given")
+    p.add_argument("--num-envs", type=count, metavar="N", help="parallel environments")
+    _add_set(p)
+    p.add_argument("--out", metavar="DIR", help="the run folder (default runs/out/<env>_<agent>_s<seed>_<time>)")
+    _add_track(p)
+    _add_device(p)
+    p.add_argument("--watch", action="store_true", help="open a viewer beside the training")
+    _add_trust(p)
+    _add_json(p)
+
+    p = verb("resume", _resume, "continue a stopped training exactly where it was", _show_training)
+    p.add_argument("run", metavar="RUN")
+    p.add_argument("--steps", type=count, metavar="N", help="the new total (default: the one it was started with)")
+    _add_track(p)
+    _add_device(p)
+    _add_trust(p)
+    _add_json(p)
+
+    p = verb("evaluate", _evaluate, "play whole games with a trained agent and report the scores", _show_scores)
+    p.add_argument("run", metavar="RUN")
+    p.add_argument("--episodes", type=count, metavar="N", help="games to play (default: the recipe's)")
+    p.add_argument("--seed", type=seed, metavar="S", help="seed of the games (default: the run's)")
+    _add_policy(p)
+    _add_device(p)
+    _add_trust(p)
+    _add_json(p)
+
+    p = verb("watch", _watch, "see a trained agent play, and what it thinks", _show_games)
+    p.add_argument("run", metavar="RUN")
+    p.add_argument("--video", metavar="FILE", help="write .webm, .mp4 or .gif instead of opening a window")
+    p.add_argument("--episodes", type=count, metavar="N")
+    p.add_argument("--grid", type=count, metavar="N", help="N games at once")
+    p.add_argument("--seed", type=seed, metavar="S", help="seed of the games (default: the run's)")
+    p.add_argument(
+        "--follow", action="store_true", help="attach to a training that is running: always its newest checkpoint"
+    )
+    _add_policy(p)
+    _add_trust(p)
+
+    p = verb("play", _play, "play a game yourself, alone or against an agent")
+    p.add_argument("env", metavar="ENV")
+    p.add_argument("--vs", metavar="RUN", help="split screen against this agent, the same seed for both")
+    p.add_argument("--record", metavar="DIR", help="keep your games as rows that the replay can load")
+    p.add_argument("--seed", type=seed, metavar="S")
+    _add_trust(p)
+
+    p = verb("compare", _compare, "train several contenders and say which is better, with error bars")
+    p.add_argument("recipe", metavar="RECIPE", nargs="?")
+    p.add_argument(
+        "--agents",
+        action="append",
+        metavar="A,B,...",
+        required=True,
+        help="[label=][sb3|zoo|run]:name[@preset][:field=value]..., comma-separated",
+    )
+    p.add_argument(
+        "--tasks",
+        action="append",
+        metavar="A,B|SUITE",
+        help="environments, recipes or a suite (classic, arcade, atari5, atari26), each with @STEPS for its own budget",
+    )
+    p.add_argument("--steps", type=count, metavar="N")
+    p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
+    p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
+    p.add_argument("--on", type=_one_of("ray"), metavar="ray", help="send each training to a Ray cluster")
+    p.add_argument(
+        "--match-parameters", action="store_true", help="make our networks as large as the first one's, by their widths"
+    )
+    p.add_argument("--evaluations", type=count, metavar="N", help="points of a curve (20, on Atari 10)")
+    p.add_argument("--title", help="of the page")
+    p.add_argument("--out", metavar="DIR", help="the comparison's folder; an interrupted one continues")
+    _add_trust(p)
+    _add_json(p)
+
+    p = verb("report", _report, "write the page of a comparison or a run")
+    p.add_argument("dir", metavar="DIR")
+    _add_track(p)
+
+    p = verb("record", _record, "train every seed that has no result yet and write runs/results/", _show_records)
+    p.add_argument("recipe", metavar="RECIPE")
+    p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
+    p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
+    _add_trust(p)
+
+    p = verb("bench", _bench, "measure speed and memory beside SB3")
+    p.add_argument("names", metavar="NAME", nargs="*")
+    _add_json(p)
+
+    p = verb("inspect", _inspect, "show the network, layer by layer", lambda result: print(result["table"]))
+    p.add_argument("recipe", metavar="RECIPE")
+    p.add_argument("--agent", metavar="NAME")
+    _add_set(p)
+    _add_trust(p)
+    _add_json(p)
+
+    p = verb("list", _list, "list recipes, agents and environments, or the fields of one", _show_list)
+    p.add_argument(
+        "what",
+        nargs="?",
+        metavar="recipes|agents|envs|AGENT|RECIPE",
+        help="of an agent or a recipe every field that --set can change, its value and its meaning",
+    )
+    _add_json(p)
+
+    p = verb("doctor", _doctor, "check the installation", _show_doctor)
+    _add_json(p)
+    return parser, verbs
+
+
+def _add_set(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="any field of run, agent or environment: agent.lr=3e-4, hidden=256x256, epsilon=1.0:0.05:20000; "
+        "`rl list RECIPE` explains them",
+    )
+
+
+def _add_track(p: argparse.ArgumentParser) -> None:
+    modes = ("auto", "online", "offline", "off")
+    p.add_argument("--track", type=_one_of(*modes), metavar="|".join(modes), help="Weights & Biases")
+
+
+def _add_policy(p: argparse.ArgumentParser) -> None:
+    how = p.add_mutually_exclusive_group()
+    how.add_argument(
+        "--sample",
+        action="store_true",
+        default=None,
+        help="draw actions; value learners: the final epsilon of training",
+    )
+    how.add_argument(
+        "--greedy", action="store_false", dest="sample", help="take the best action where the recipe draws"
+    )
+
+
+def _add_device(p: argparse.ArgumentParser) -> None:
+    devices = ("auto", "cpu", "cuda")
+    p.add_argument("--device", type=_one_of(*devices), metavar="|".join(devices))
+
+
+def _add_trust(p: argparse.ArgumentParser) -> None:
+    p.add_argument(
+        "--trust",
+        action="store_true",
+        help="import and run the code (module:Name) that a run.json or a run folder names, though another wrote it",
+    )
+
+
+def _add_json(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--json", action="store_true", help="one JSON object on standard output, all else on standard error")

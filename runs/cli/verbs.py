@@ -1,0 +1,156 @@
+"""One function a verb: calls the function that does the work with the arguments given."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import re
+from typing import Any
+
+from rl.errors import InputError, unknown
+
+Result = dict[str, Any] | None
+
+
+def _trust(a: argparse.Namespace) -> Any:
+    """Whether names from files may be imported: as `--trust` says, else the person is asked on the terminal."""
+    from runs.folder.trust import ask
+
+    return True if a.trust else ask
+
+
+def _call(where: str, *args: Any, **options: Any) -> Any:
+    """Calls `module.function`, imported now, with the options that were given; the others keep their defaults."""
+    module, _, function = where.rpartition(".")
+    try:
+        implementation = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise InputError(f"{module} is not part of this version") from error
+    return implementation(*args, **{name: value for name, value in options.items() if value is not None})
+
+
+def _check_recipe(word: str | None) -> None:
+    """Says that a recipe is misspelt before anything heavy is imported; the ids of environments look different."""
+    if word is None or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", word) or os.path.isdir(word):
+        return
+    from runs.recipe import recipe_names
+
+    if word not in recipe_names():
+        raise unknown("recipe", word, recipe_names())
+
+
+def _train(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
+    return _call(
+        "runs.training.train.train",
+        a.recipe,
+        agent=a.agent,
+        steps=a.steps,
+        seed=a.seed,
+        num_envs=a.num_envs,
+        settings=a.set or None,
+        out=a.out,
+        track=a.track or "auto",
+        device=a.device,
+        watch=a.watch or None,
+        quiet=a.quiet,
+        trust=_trust(a),
+    )
+
+
+def _resume(a: argparse.Namespace) -> Result:
+    return _call(
+        "runs.training.train.resume",
+        a.run,
+        steps=a.steps,
+        track=a.track or "auto",
+        device=a.device,
+        quiet=a.quiet,
+        trust=_trust(a),
+    )
+
+
+def _evaluate(a: argparse.Namespace) -> Result:
+    return _call(
+        "runs.training.evaluation.evaluate",
+        a.run,
+        episodes=a.episodes,
+        seed=a.seed,
+        sample=a.sample,
+        device=a.device,
+        trust=_trust(a),
+    )
+
+
+def _watch(a: argparse.Namespace) -> Result:
+    if a.video:  # drawn without a display: SDL need not look for one, and complain
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    return _call(
+        "runs.watching.watch.watch",
+        a.run,
+        video=a.video,
+        episodes=a.episodes,
+        grid=a.grid,
+        seed=a.seed,
+        sample=a.sample,
+        follow=a.follow or None,
+        trust=_trust(a),
+    )
+
+
+def _play(a: argparse.Namespace) -> Result:
+    return _call("runs.watching.play.play", a.env, vs=a.vs, record=a.record, seed=a.seed, trust=_trust(a))
+
+
+def _compare(a: argparse.Namespace) -> Result:
+    if a.recipe is None and a.tasks is None:
+        raise InputError("compare: name a RECIPE or --tasks; see rl compare --help")
+    _check_recipe(a.recipe)
+    return _call(
+        "runs.comparing.compare.compare",
+        a.recipe,
+        ",".join(a.agents),
+        tasks=",".join(a.tasks) if a.tasks else None,
+        steps=a.steps,
+        seeds=a.seeds,
+        jobs=a.jobs,
+        on=a.on,
+        match_parameters=a.match_parameters or None,
+        evaluations=a.evaluations,
+        title=a.title,
+        out=a.out,
+        quiet=a.quiet,
+        trust=_trust(a),
+    )
+
+
+def _report(a: argparse.Namespace) -> Result:
+    return _call("runs.reporting.report.report", a.dir, track=a.track, quiet=a.quiet)
+
+
+def _record(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
+    say = (lambda line: None) if a.quiet else None
+    return {
+        "results": _call("runs.recording.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, say=say, trust=_trust(a))
+    }
+
+
+def _bench(a: argparse.Namespace) -> Result:
+    return _call("runs.bench.bench.bench", a.names or None, quiet=a.quiet)
+
+
+def _inspect(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
+    return _call("runs.cli.network.inspect", a.recipe, agent=a.agent, settings=a.set or None, trust=_trust(a))
+
+
+def _list(a: argparse.Namespace) -> Result:
+    return _call("runs.cli.listing.listing", a.what)
+
+
+def _doctor(a: argparse.Namespace) -> Result:
+    return _call("runs.cli.doctor.doctor")

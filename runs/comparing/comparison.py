@@ -1,0 +1,267 @@
+"""`rl compare`: every training in a process of its own, results kept as they come, verdicts with error bars.
+
+A comparison's folder:
+
+    comparison.json                       what runs/analysis.py reads, rewritten after every training
+    results/<contender>/<task>/<fingerprint>/seed-<s>.json     one result each; a failed seed is one too
+    runs/<contender>/<task>/<fingerprint>/seed-<s>/            our run folders
+    videos/                               the first seed's games, named by contender, task and fingerprint
+    report.html, report.md
+
+Started again in the same folder it trains what has no result yet. A result counts for its fingerprint only: with other
+settings comparison.json and the report are of the new ones alone, and the older results lie beside them, unused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rl.storage import read_json, write_json
+from runs.comparing.contenders import Contender
+from runs.comparing.plan import RANDOM_GAMES, Plan
+from runs.comparing.progress_board import Board
+from runs.comparing.recorded import _recorded
+from runs.comparing.sides import Side, slug
+from runs.comparing.tasks import Task
+from runs.folder.processes import stop_children
+from runs.folder.provenance import command, quoted
+from runs.folder.trust import foreign_names
+from runs.reporting.comparison_file import SCHEMA, short_commit
+from runs.settings.plain import to_json
+
+REFERENCE = "reference"
+"""Under this name lie the random policy's games, the zero of a task's scale; it is no contender."""
+
+
+class Comparison:
+    """The state of one comparison in its folder."""
+
+    def __init__(
+        self, plan: Plan, folder: Path, seeds: int, videos: bool, title: str = "", matched: bool = False
+    ) -> None:
+        self.plan, self.folder, self.videos = plan, folder, videos
+        self.title, self.matched = title, matched
+        self.seeds = range(seeds)
+        self.random = {task.env: _random_side(task) for task in plan.tasks}
+        self.results: dict[tuple[str, str, int], dict[str, Any]] = {}
+        path = folder / "comparison.json"
+        self.before: Mapping[str, Any] = read_json(path) if path.exists() else {}
+        """The comparison that the folder held when this one began."""
+        for side in plan.sides:
+            for seed in self.seeds_of(side):
+                if (found := self.read(side, seed)) is not None:
+                    self.results[side.contender.text, side.task.env, seed] = found
+
+    def seeds_of(self, side: Side) -> Sequence[int]:
+        return self.seeds if side.seed is None else [side.seed]
+
+    def file(self, side: Side, seed: int) -> Path:
+        return self.folder / side.place / f"seed-{seed}.json"
+
+    def read(self, side: Side, seed: int) -> dict[str, Any] | None:
+        """The result that is there already, in this folder or recorded with the suite."""
+        path = self.file(side, seed)
+        if path.exists():
+            return dict(read_json(path))
+        return _recorded(side, seed)
+
+    def unused(self) -> str:
+        """One line on the results in the folder that this comparison leaves aside, and why; empty without any."""
+        sides = {(s.contender.text, s.task.env): s for s in self.plan.sides}
+        used = {self.file(s, seed) for s in self.plan.sides for seed in self.seeds_of(s)}
+        names: dict[str, list[str]] = {}
+        for path in sorted(set(self.folder.glob("results/*/*/*/seed-*.json")) - used):
+            r = read_json(path)
+            if r["contender"] == REFERENCE:
+                continue
+            side = sides.get((r["contender"], r["task"]))
+            names.setdefault(self._why_unused(r, side, path.parent.name), []).append(r["contender"])
+        if not names:
+            return ""
+        said = [f"{len(of)} {why} ({', '.join(dict.fromkeys(of))})" for why, of in names.items()]
+        kept = f"{self.folder} holds results that are not used now, and keeps them: {'; '.join(said)}"
+        return f"{kept}; what made them uses them again, and --out keeps the two apart"
+
+    def _why_unused(self, result: Mapping[str, Any], side: Side | None, fingerprint: str) -> str:
+        if side is None:
+            return "of contenders or tasks that are not named now"
+        if fingerprint == side.fingerprint:
+            return f"of seeds beyond the {len(self.seeds)} asked for"
+        task = self._task_before(side, fingerprint)
+        steps = task.get("steps") or (result.get("steps") if side.job["kind"] != "run" else None)
+        if steps not in (None, side.task.steps):
+            return f"for {steps:,} steps, not {side.task.steps:,}"
+        if task.get("evaluation", side.task.evaluation) != side.task.evaluation:
+            return "with other evaluations"
+        return "with other settings"
+
+    def _task_before(self, side: Side, fingerprint: str) -> Mapping[str, Any]:
+        """The task as the folder's comparison had it, where a result of this fingerprint was of that comparison."""
+        for c in self.before.get("contenders", ()):
+            on = c.get("tasks", {}).get(side.task.env, {})
+            if c["name"] == side.contender.text and on.get("fingerprint") == fingerprint:
+                return next((dict(t) for t in self.before["tasks"] if t["env"] == side.task.env), {})
+        return {}
+
+    def film(self, side: Side) -> str:
+        """Where the film of a side lies in the folder; another training's lies elsewhere."""
+        name = f"videos/{slug(side.contender.text)}_{slug(side.task.env)}"
+        older = f"{name}.webm"  # as it was named before it bore the fingerprint
+        known = any(v.get("file") == older for v in self.before.get("videos") or ())
+        if known and self._task_before(side, side.fingerprint) and (self.folder / older).is_file():
+            return older
+        return f"{name}_{side.fingerprint}.webm"
+
+    def missing(self) -> list[tuple[Side, int]]:
+        """What is still to be trained: seed by seed, the contenders' order turned by one each time."""
+        out: list[tuple[Side, int]] = []
+        out += [(side, 0) for side in self.random.values() if not self.file(side, 0).exists()]
+        by_task = [[s for s in self.plan.sides if s.task is task] for task in self.plan.tasks]
+        for turn, seed in enumerate(self.seeds):
+            for sides in by_task:
+                k = turn % len(sides)
+                out += [(s, seed) for s in sides[k:] + sides[:k] if s.seed is None]
+        out += [(s, s.seed) for s in self.plan.sides if s.seed is not None]
+        return [(s, seed) for s, seed in out if (s.contender.text, s.task.env, seed) not in self.results]
+
+    def job(self, side: Side, seed: int, jobs: int) -> dict[str, Any]:
+        own = side.place.removeprefix("results/")
+        known = foreign_names(side.config) if side.job["kind"] == "run" else []
+        film = self.videos and seed == min(self.seeds_of(side)) and side.job["kind"] != "random"
+        return {
+            **side.job,
+            "contender": side.contender.text,
+            "seed": seed,
+            "jobs": jobs,
+            "trusted": known,
+            "folder": side.job.get("folder", str((self.folder / "runs" / own / f"seed-{seed}").absolute())),
+            "video": str((self.folder / self.film(side)).absolute()) if film else None,
+        }
+
+    def fill(self, jobs: int, send: Callable[[dict[str, Any]], dict[str, Any]], quiet: bool) -> None:
+        """Trains what is missing, `jobs` at a time. On Ctrl-C the trainings are stopped and what is done is kept."""
+        todo = self.missing()
+        board = Board(self.plan, self.results, self.seeds_of, len(todo), quiet)
+        waiting, running = iter(todo), dict[Future[dict[str, Any]], tuple[Side, int]]()
+        pool = ThreadPoolExecutor(jobs)
+        with board:
+            try:
+                for side, seed in waiting:
+                    running[pool.submit(send, self.job(side, seed, jobs))] = side, seed
+                    while len(running) >= jobs:
+                        self._collect(running, board)
+                while running:
+                    self._collect(running, board)
+            except BaseException:
+                stop_children()
+                raise
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _collect(self, running: dict[Future[dict[str, Any]], tuple[Side, int]], board: Board) -> None:
+        board.show(running.values())
+        done, _ = wait(running, timeout=None if board.plain else 1.0, return_when=FIRST_COMPLETED)
+        for future in done:
+            side, seed = running.pop(future)
+            result = future.result()
+            path = self.file(side, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, result)
+            if side is not self.random.get(side.task.env):
+                self.results[side.contender.text, side.task.env, seed] = result
+            self.write()
+            board.finished(side, seed, result)
+
+    def write(self) -> None:
+        """comparison.json as things stand."""
+        write_json(self.folder / "comparison.json", self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        from runs.folder.provenance import git_commit, machine, versions
+
+        tasks = []
+        for task in self.plan.tasks:
+            path = self.file(self.random[task.env], 0)
+            known = read_json(path) if path.exists() else {}
+            tasks.append(
+                {
+                    "env": task.env,
+                    "steps": task.steps,
+                    "random": known.get("score"),
+                    "protocol": task.spec.protocol,
+                    "evaluation": task.evaluation,
+                    "threshold": task.spec.reward_threshold,
+                }
+            )
+        names = [c.text for c in self.plan.contenders]
+        contenders = []
+        for c in self.plan.contenders:
+            sides = {s.task.env: s for s in self.plan.sides if s.contender is c}
+            on = {
+                env: {"config": s.config, "unmapped": s.unmapped, "note": self.note(s), "fingerprint": s.fingerprint}
+                for env, s in sides.items()
+            }
+            source = "random" if c.name == "random" and c.source == "ours" else c.source
+            contenders.append({"name": c.text, "source": source, "tasks": on})
+        films = [
+            {"contender": s.contender.text, "task": s.task.env, "seed": seed, "file": self.film(s)}
+            for s in self.plan.sides
+            if (seed := self._first_seed(s)) is not None and (self.folder / self.film(s)).is_file()
+        ]
+        return {
+            "schema": SCHEMA,
+            "kind": "comparison",
+            "title": self.title,
+            "command": self.command,
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "commit": git_commit(),
+            "machine": machine(),
+            "versions": versions(),
+            "tasks": tasks,
+            "contenders": contenders,
+            "paired": [list(pair) for pair in self.plan.paired],
+            "results": sorted(self.results.values(), key=lambda r: (r["task"], names.index(r["contender"]), r["seed"])),
+            "videos": sorted(films, key=lambda f: (f["task"], names.index(f["contender"]))),
+        }
+
+    def note(self, side: Side) -> str:
+        """What the page says of a side: where its hyperparameters are from, and which seeds were trained before."""
+        seeds: dict[str, list[int]] = {}
+        for (name, env, seed), r in sorted(self.results.items()):
+            if (name, env) == (side.contender.text, side.task.env) and r.get("recorded"):
+                seeds.setdefault(short_commit(str(r.get("commit"))), []).append(seed)
+        recorded = [f"seed{'s' * (len(s) > 1)} {_spans(s)} recorded at {commit}" for commit, s in seeds.items()]
+        return "; ".join([side.note, *recorded])
+
+    def _first_seed(self, side: Side) -> int | None:
+        mine = (side.contender.text, side.task.env)
+        return min((seed for *who, seed in self.results if tuple(who) == mine), default=None)
+
+    @property
+    def command(self) -> str:
+        """The command line that makes it again."""
+        if (typed := command())[:2] == ["rl", "compare"]:
+            return quoted(typed)
+        words = ["rl", "compare", "--tasks", ",".join(f"{t.env}@{t.steps}" for t in self.plan.tasks)]
+        words += ["--agents", ",".join(map(str, self.plan.contenders)), "--seeds", str(len(self.seeds))]
+        words += ["--match-parameters"] if self.matched else []
+        return quoted(words + (["--title", self.title] if self.title else []))
+
+
+def _spans(numbers: Sequence[int]) -> str:
+    """`0-2, 5` for 0, 1, 2, 5."""
+    runs = [[n for _, n in group] for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def _random_side(task: Task) -> Side:
+    """The random policy's games on a task: the zero of its scale."""
+    games = RANDOM_GAMES if not task.spec.protocol else 20
+    job = {"kind": "random", "env": task.env, "env_config": to_json(task.env_config), "eval_episodes": games}
+    job |= {"steps": task.steps, "eval_max_steps": task.eval_max_steps, "threads": 1}
+    return Side(Contender(REFERENCE, "ours", "random"), task, job, {})

@@ -1,0 +1,149 @@
+"""Our rows as a Stable-Baselines3 VecEnv."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from rl.errors import InputError
+from rl.interface import EnvSpec, TimeStep
+from runs.comparing.peers.peer import FrameStack, is_image
+
+
+class Reader:
+    """From our observation leaves to SB3's: the space, and the arrays [N, ...] in it.
+
+    Images go channels first with the stack among the channels; what SB3's CNN cannot read is flattened to a vector.
+    """
+
+    def __init__(self, spec: EnvSpec, stack: int) -> None:
+        from gymnasium import spaces
+
+        self.spec, self.stack = spec, stack
+        found = {name: self._space(name, spaces) for name in spec.obs}
+        self.single = len(found) == 1
+        name, leaf = next(iter(spec.obs.items()))
+        plain = self.single and leaf.kind == "vector" and leaf.dtype == "float32" and len(leaf.shape) == 1
+        self._plain = name if plain else None
+        self.space = next(iter(found.values())) if self.single else spaces.Dict(found)
+
+    def _space(self, name: str, spaces: Any) -> Any:
+        leaf = self.spec.obs[name]
+        if leaf.kind == "index" and self.stack > 1:
+            raise InputError(f"{self.spec.id}: SB3 cannot stack categories: leave frame_stack at 1")
+        if leaf.kind == "index":
+            return spaces.Discrete(leaf.nvec[0]) if len(leaf.nvec) == 1 else spaces.MultiDiscrete(leaf.nvec)
+        if is_image(leaf):
+            height, width = leaf.shape[:2] if leaf.layout == "HWC" else leaf.shape[-2:]
+            channels = int(np.prod(leaf.shape)) // (height * width)
+            return spaces.Box(0, 255, (self.stack * channels, height, width), np.uint8)
+        size = self.stack * int(np.prod(leaf.shape))
+        return spaces.Box(-np.inf, np.inf, (size,), np.float32)
+
+    def __call__(self, stacks: Mapping[str, np.ndarray]) -> Any:
+        """SB3's observation of frames [N, S, ...]; a new array."""
+        out = {name: self._leaf(name, stacks[name]) for name in self.spec.obs}
+        return next(iter(out.values())) if self.single else out
+
+    def single_frames(self, obs: Mapping[str, np.ndarray]) -> Any:
+        """The same of unstacked leaves [N, ...]."""
+        if self._plain is not None:  # one float32 vector, as most are: four times quicker than the general way
+            return obs[self._plain].copy()
+        return self({name: leaf[:, None] for name, leaf in obs.items()})
+
+    def _leaf(self, name: str, frames: np.ndarray) -> np.ndarray:
+        leaf, count = self.spec.obs[name], len(frames)
+        if leaf.kind == "index":
+            flat = frames[:, -1].reshape(count, -1)
+            return flat[:, 0].astype(np.int64) if len(leaf.nvec) == 1 else flat.astype(np.int64)
+        if is_image(leaf):
+            if leaf.layout == "HWC":
+                frames = np.moveaxis(frames, -1, 2)
+            height, width = frames.shape[-2:]
+            return frames.reshape(count, -1, height, width).copy()
+        flat = frames.reshape(count, -1).astype(np.float32)
+        return flat / np.float32(leaf.scale) if leaf.kind == "image" else flat
+
+
+def action_space(spec: EnvSpec) -> Any:
+    """SB3's space for our actions."""
+    from gymnasium import spaces
+
+    a = spec.action
+    if a.kind == "discrete":
+        return spaces.Discrete(a.nvec[0])
+    if a.kind == "multidiscrete":
+        return spaces.MultiDiscrete(a.nvec)
+    if a.kind == "multibinary":
+        return spaces.MultiBinary(a.size)
+    return spaces.Box(np.array(a.low, np.float32), np.array(a.high, np.float32), dtype=np.float32)
+
+
+@functools.cache
+def row_env_class() -> Any:
+    """`RowEnv`, whose base class needs SB3."""
+    from stable_baselines3.common.vec_env import VecEnv
+
+    class RowEnv(VecEnv):  # type: ignore[misc]
+        """Our stream of rows as SB3's VecEnv. Every step is a transition; there are no dummy rows."""
+
+        def __init__(self, stream: Any, stack: int = 1, reward_clip: float | None = None) -> None:
+            self.stream, self.reward_clip = stream, reward_clip
+            self.render_mode = None
+            self.reader = Reader(stream.spec, stack)
+            self.frames = FrameStack(stack)
+            self._shape = (stream.num_envs, *stream.spec.action.shape)
+            self.row: TimeStep | None = None
+            """The newest row before ended environments were started again."""
+            super().__init__(stream.num_envs, self.reader.space, action_space(stream.spec))
+
+        def reset(self) -> Any:
+            ts = self.stream.reset()
+            self.frames = FrameStack(self.frames.stack)
+            return self._see(ts)
+
+        def _see(self, ts: TimeStep, only: np.ndarray | None = None) -> Any:
+            if self.frames.stack == 1:
+                return self.reader.single_frames(ts.obs)
+            self.frames.push(ts.obs, ts.first, only)
+            return self.reader(self.frames.read())
+
+        def step_async(self, actions: np.ndarray) -> None:
+            self._actions = actions if actions.shape == self._shape else np.asarray(actions).reshape(self._shape)
+
+        def step_wait(self) -> Any:
+            self.row = ts = self.stream.step(self._actions)
+            obs = self._see(ts)
+            died = ts.discount == 0
+            done = ts.last | died
+            infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+            if done.any():
+                for i in np.flatnonzero(done):
+                    final = obs[i] if self.reader.single else {k: v[i] for k, v in obs.items()}
+                    infos[i] = {"terminal_observation": final, "TimeLimit.truncated": bool(ts.last[i] and not died[i])}
+                if ts.last.any():
+                    obs = self._see(self.stream.start_ended(), only=ts.last)
+            reward = ts.reward if self.reward_clip is None else np.clip(ts.reward, -self.reward_clip, self.reward_clip)
+            return obs, reward, done, infos
+
+        def close(self) -> None:
+            self.stream.close()
+
+        def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+            if attr_name == "render_mode":
+                return [None] * len(list(self._get_indices(indices)))
+            raise AttributeError(f"RowEnv has no {attr_name!r} in its environments")
+
+        def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+            raise AttributeError(f"RowEnv has no {attr_name!r} in its environments")
+
+        def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+            raise AttributeError(f"RowEnv has no {method_name!r} in its environments")
+
+        def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:
+            return [False] * len(list(self._get_indices(indices)))
+
+    return RowEnv

@@ -1,0 +1,56 @@
+"""Steps per second of a Stable-Baselines3 training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import envs
+from runs.comparing.peers.peer import algorithm_class, build_peer, is_atari
+from runs.comparing.peers.training import model_arguments
+
+
+def sb3_speed(
+    algorithm: str,
+    env: str,
+    steps: int,
+    *,
+    source: Literal["sb3", "zoo"] = "sb3",
+    settings: Sequence[str] = (),
+    seed: int = 0,
+    threads: int = 1,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Trains SB3 as its documentation shows, on its own environments and wrappers, and measures that.
+
+    Returns `steps` (as SB3 counts them, its overshoot included), `seconds`, `steps_per_second` and `n_envs`.
+    """
+    import torch
+    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+    from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
+
+    torch.set_num_threads(threads)
+    spec = envs.spec(env)
+    peer = build_peer(source, algorithm, spec, settings)
+    if is_atari(spec):
+        import ale_py
+        import gymnasium
+
+        gymnasium.register_envs(ale_py)
+        game = env.rsplit("/", 1)[-1].removesuffix("-v5")
+        vec: Any = make_atari_env(f"{game}NoFrameskip-v4", n_envs=peer.n_envs, seed=seed)
+        vec = VecFrameStack(vec, peer.frame_stack)
+    else:
+        vec = make_vec_env(env, n_envs=peer.n_envs, seed=seed)
+    if peer.normalize:
+        vec = VecNormalize(vec, **(peer.normalize if isinstance(peer.normalize, Mapping) else {}))
+    try:
+        model = algorithm_class(algorithm)(peer.policy, vec, seed=seed, device=device, **model_arguments(peer, steps))
+        begun = time.perf_counter()
+        model.learn(steps)
+        seconds = time.perf_counter() - begun
+    finally:
+        vec.close()
+    done = int(model.num_timesteps)
+    return {"steps": done, "seconds": seconds, "steps_per_second": done / seconds, "n_envs": peer.n_envs}

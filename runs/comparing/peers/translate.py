@@ -1,0 +1,159 @@
+"""Hyperparameters of Stable-Baselines3 in terms of our agents' fields."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from runs.comparing.peers.peer import OFF_POLICY, OURS, Peer, arguments
+from runs.comparing.peers.training import model_arguments
+
+
+def full_config(peer: Peer, steps: int) -> dict[str, Any]:
+    """Everything the peer trains with, defaults included, for the page's table.
+
+    What our agents have too goes by our names, so that the two stand side by side; then SB3's own words, `sb3.` before.
+    """
+    fields, run, _ = ours_like(peer, steps)
+    defaults = {
+        k: v for k, v in arguments(peer.algorithm).items() if v is None or isinstance(v, (bool, int, float, str))
+    }
+    own = {k: v for k, v in dataclasses.asdict(peer).items() if k in OURS}
+    used = {**own, **defaults, **peer.settings}
+    if peer.algorithm in OFF_POLICY:
+        used["buffer_size"] = fields["buffer_size"] = model_arguments(peer, steps)["buffer_size"]
+    theirs = {f"sb3.{k}": v for k, v in used.items()}
+    return {**run, **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}, **theirs}
+
+
+def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """The peer's hyperparameters for our agent of the same algorithm.
+
+    Returns the agent's fields (dotted), the run's fields and, in words, what could not be carried over. Rhythms are
+    translated from SB3's environment steps to our gradient updates.
+    """
+    given = {**arguments(peer.algorithm), **peer.settings}
+    kwargs = dict(given.get("policy_kwargs") or {})
+    fields: dict[str, Any] = {"gamma": given["gamma"], "stack": peer.frame_stack, "reward_clip": peer.reward_clip}
+    run: dict[str, Any] = {"num_envs": peer.n_envs}
+    lost: list[str] = []
+    fields["lr"] = _ramp(given["learning_rate"], steps)
+    fields["max_grad_norm"] = given["max_grad_norm"]
+    hidden = kwargs.pop("net_arch", None)
+    if isinstance(hidden, dict):
+        if hidden.get("pi") != hidden.get("vf"):
+            lost.append(f"net_arch={hidden}: policy and value have the same layers here")
+        hidden = hidden["pi"]
+    image = peer.policy.startswith("Cnn")
+    fields["net.hidden"] = tuple(hidden) if hidden else (None if image else (64, 64))
+    if not peer.policy.startswith("MultiInput"):  # auto would convolve boards, which SB3 reads flat
+        fields["net.encoder"] = "nature" if image else "mlp"
+    off_policy = peer.algorithm in OFF_POLICY
+    fields["net.activation"] = kwargs.pop("activation_fn", "relu" if off_policy or image else "tanh")
+    if off_policy:
+        every, updates = given["train_freq"], given["gradient_steps"]
+        every = every * peer.n_envs if isinstance(every, int) else every[0]
+        updates = every if updates < 0 else updates
+        target = max(updates, round(given["target_update_interval"] * updates / every))
+        fields |= {
+            "optimizer": "adam",
+            "adam_eps": 1e-8 if peer.algorithm == "dqn" else 0.01 / given["batch_size"],
+            "batch_size": given["batch_size"],
+            # never full, as SB3's: every second row at most starts a game, which SB3 does not store
+            "buffer_size": min(given["buffer_size"], 2 * (steps + peer.n_envs)),
+            "learning_starts": given["learning_starts"],
+            "update_every": every,
+            "replay_ratio": updates / every,
+            "target_every": target,
+            "target_tau": given["tau"],
+            "n_step": given.get("n_steps", 1),
+            "epsilon": {
+                "start": given["exploration_initial_eps"],
+                "end": given["exploration_final_eps"],
+                "steps": max(1, round(given["exploration_fraction"] * steps)),
+            },
+            "double": False,
+            "dueling": False,
+            "prioritized": False,
+            "noisy": False,
+            "huber": True,
+        }
+        if peer.algorithm == "qrdqn":
+            fields["quantiles"] = kwargs.pop("n_quantiles", 200)
+            del fields["huber"]
+        if given.get("optimize_memory_usage"):
+            lost.append("optimize_memory_usage: frames are never stored twice here")
+    else:
+        lost.append(f"n_steps={given['n_steps']}: rows that start a game count in our rollouts, and are no steps")
+        if peer.normalize:
+            lost.append(
+                "normalize: our moments of observations and returns move after each rollout, VecNormalize's at every "
+                "step; the first rollout's observations are raw here"
+            )
+        fields |= {
+            "rollout": given["n_steps"],
+            "gae_lambda": given["gae_lambda"],
+            "entropy_cost": given["ent_coef"],
+            "value_cost": given["vf_coef"],
+            "normalize_advantage": given.get("normalize_advantage", True),
+            "normalize_obs": bool(peer.normalize),
+            "normalize_return": bool(peer.normalize),
+        }
+        if peer.algorithm == "a2c":
+            fields |= {"optimizer": "rmsprop", "adam_eps": given["rms_prop_eps"]}
+            if kwargs.pop("optimizer_class", None):
+                lost.append("optimizer_class=RMSpropTFLike: PyTorch's RMSprop with the same rate and epsilon")
+            kwargs.pop("optimizer_kwargs", None)
+        else:
+            fields |= {
+                "optimizer": "adam",
+                "adam_eps": 1e-5,
+                "epochs": given["n_epochs"],
+                "minibatch_size": given["batch_size"],
+                "clip": _ramp(given["clip_range"], steps),
+                "value_clip": given["clip_range_vf"],
+                "target_kl": given["target_kl"],
+            }
+        if peer.algorithm == "recurrent_ppo":
+            fields |= {"net.core": "lstm", "net.core_size": kwargs.pop("lstm_hidden_size", 256)}
+            lost.append(
+                "the order of memory and layers: observation, LSTM, net_arch, head in SB3; observation, layers, LSTM, "
+                "head here"
+            )
+            fields["critic"] = "separate" if kwargs.pop("enable_critic_lstm", True) else "shared"
+        fields["net.orthogonal"] = kwargs.pop("ortho_init", True)
+        fields["policy.gain"] = 0.01 if fields["net.orthogonal"] else 0.0
+        if given.get("use_sde"):
+            fields |= {"policy.deviation": "gsde", "noise_every": max(1, given["sde_sample_freq"])}
+            fields["policy.log_std"] = kwargs.pop("log_std_init", 0.0)
+            if given["sde_sample_freq"] < 0:
+                fields["noise_every"] = given["n_steps"]
+        fields["policy.log_std"] = kwargs.pop("log_std_init", fields.get("policy.log_std", 0.0))
+    lost += [f"policy_kwargs.{name}={value}" for name, value in kwargs.items()]
+    return fields, run, lost
+
+
+def apply_fields(config: Any, fields: Mapping[str, Any]) -> tuple[Any, list[str]]:
+    """`config` with the dotted `fields` that it has; the others come back as lines, where they would matter."""
+    from runs.settings.plain import from_json, to_json
+
+    data, lost = to_json(config), []
+    for name, value in fields.items():
+        *groups, last = name.split(".")
+        place = data
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place:
+            if value not in (None, False):
+                lost.append(f"{name}={value}: our {data.get('name', 'agent')} has no such field")
+            continue
+        place[last] = list(value) if isinstance(value, tuple) else value
+    return from_json(type(config), data), lost
+
+
+def _ramp(value: Any, steps: int) -> Any:
+    """A Zoo schedule `lin_x` as ours, from x to 0 over the budget."""
+    if isinstance(value, str) and value.startswith("lin_"):
+        return {"start": float(value.removeprefix("lin_")), "end": 0.0, "steps": steps}
+    return value

@@ -1,0 +1,78 @@
+"""Recorded results that a comparison may use instead of training again."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from rl.storage import read_json
+from runs.comparing.senders import failed
+from runs.comparing.sides import Side
+from runs.recipe import Run
+from runs.reporting.comparison_file import SHARED
+
+
+def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
+    """A result that `rl record` left for the very same recipe, a failed one too: its evaluation is of the same games.
+
+    Its times count only where it was recorded on this machine, and says that no other work shared it.
+    """
+    from runs.folder.places import RESULTS
+    from runs.folder.provenance import machine
+    from runs.recording.results import fingerprint
+
+    recipe = _recipe_of(side)
+    if recipe is None:
+        return None
+    for path in RESULTS.glob(f"*/{fingerprint(recipe)}/seed-{seed}.json"):
+        r = read_json(path)
+        where, others = r.get("machine", {}), r.get("others")
+        here = all(where.get(k) == v for k, v in machine().items() if k != "python")
+        alone = here and where.get("jobs") == 1 and others is not None and others < SHARED
+        origin = {
+            "fingerprint": side.fingerprint,
+            "machine": r.get("machine"),
+            "versions": r.get("versions"),
+            "commit": r.get("commit"),
+            "recorded": path.relative_to(RESULTS).as_posix(),
+        }
+        who = {"contender": side.contender.text, "env": side.task.env, "seed": seed}
+        if r["status"] != "ok":
+            return failed(who, r["error"]) | origin
+        return {
+            "contender": side.contender.text,
+            "task": side.task.env,
+            "seed": seed,
+            "status": "ok",
+            "error": None,
+            "score": r["score"]["mean"],
+            "returns": r["score"]["returns"],
+            "curve": [[step, None, score] for step, score in r.get("evaluations", [])],
+            "steps": r["steps"],
+            "seconds": r["seconds"] if alone else None,
+            "cpu_seconds": None,
+            "steps_per_second": r["steps_per_second"] if alone else None,
+            "peak_memory": r.get("peak_memory_bytes") if alone else None,
+            "alone": alone,
+            "others": others,
+            "jobs": where.get("jobs"),
+            **origin,
+        }
+    return None
+
+
+def _recipe_of(side: Side) -> Run | None:
+    """The recipe that a side trains, but for how often it looks on."""
+    if side.job["kind"] != "ours":
+        return None
+    from runs.recipe import recipe_names
+    from runs.recipe import resolve as resolve_recipe
+    from runs.settings.plain import from_json
+
+    run = from_json(Run, {**side.job["run"], "seed": 0})
+    for name in recipe_names():
+        recipe = resolve_recipe(name)
+        looks = {k: getattr(recipe, k) for k in ("eval_every", "save_every", "log_every", "video_every", "seed")}
+        if dataclasses.replace(run, **looks) == recipe:
+            return recipe
+    return None

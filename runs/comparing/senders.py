@@ -1,0 +1,116 @@
+"""Trainings on a Ray cluster: each a task of its own, sent again where a node is lost. Ray is imported only here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rl.errors import InputError
+from rl.storage import read_json, write_json
+from runs.comparing.plan import Plan
+from runs.folder.places import ROOT
+from runs.folder.processes import run_child
+
+RETRIES = 3
+"""How often a training is sent again after its node or process was lost."""
+
+
+def ray_sender(threads: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that runs a job on the cluster of RAY_ADDRESS, or on Ray's own local one, and waits for its result.
+
+    The suite must be installed on the nodes. Run folders and videos stay on the node that made them, unless the
+    comparison's folder lies on a shared disk; scores, curves and times come back. Raises `InputError` where Ray is not
+    installed or the cluster does not answer.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise InputError("--on ray needs Ray, which is not installed: pip install 'ludo-rl[ray]'") from error
+    address = os.environ.get("RAY_ADDRESS")
+    if not ray.is_initialized():
+        try:
+            ray.init(address=address or None, logging_level="error", log_to_driver=False, include_dashboard=False)
+        except TypeError:  # an existing cluster takes no options of a new one
+            ray.init(address=address, logging_level="error", log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"RAY_ADDRESS {address}: no Ray head answers there ({reason})") from error
+    send = ray.remote(num_cpus=max(1, threads), max_retries=RETRIES)(on_node)
+    root = str(ROOT)
+
+    def run(job: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return dict(ray.get(send.remote(job, root)))
+        except ray.exceptions.RayError as error:
+            return failed(job, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+    return run
+
+
+def on_node(job: dict[str, Any], root: str) -> dict[str, Any]:
+    """What a node does. `root` is where the driver's tree lies: used where the node has it too."""
+    import sys
+
+    if Path(root, "runs", "comparing", "worker.py").exists() and root not in sys.path:
+        sys.path.insert(0, root)
+    result = run_job(job)
+    # a lost node kills the process itself, and Ray sends the job again; a signal to the training alone is a failure
+    return {**result, "node": os.uname().nodename if hasattr(os, "uname") else ""}
+
+
+def _sender(on: str | None, plan: Plan) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    if on is None:
+        return run_job
+    if on != "ray":
+        raise InputError(f"--on {on}: only ray is known")
+    return ray_sender(max(t.threads or 1 for t in plan.tasks))
+
+
+def run_job(job: dict[str, Any]) -> dict[str, Any]:
+    """One training in a process of its own. A failure is a result with its last line; an interrupt is raised."""
+    with tempfile.TemporaryDirectory() as place:
+        source, target = Path(place) / "job.json", Path(place) / "result.json"
+        write_json(source, job)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(job.get("threads") or os.cpu_count() or 1)}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *_python_path()])
+        begun = time.monotonic()
+        done = run_child(
+            [sys.executable, "-m", "runs.comparing.worker", str(source), str(target)],
+            env=environment,
+            interrupted=f"{job['contender']} seed {job['seed']} was interrupted; the same command goes on",
+        )
+        if target.exists():
+            result = dict(read_json(target))
+        else:
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            reason = lines[-1].strip() if lines else f"exit status {done.returncode}"
+            if done.returncode < 0:
+                killer = signal.Signals(-done.returncode).name
+                reason = f"killed by {killer}" + ": out of memory?" * (killer == "SIGKILL")
+            result = failed(job, reason)
+        return {**result, "wall": round(time.monotonic() - begun, 3)}
+
+
+def _python_path() -> list[str]:
+    return [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
+
+
+def failed(job: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The result of a training that came to nothing."""
+    return {
+        "contender": job["contender"],
+        "task": job["env"],
+        "seed": job["seed"],
+        "status": "failed",
+        "error": " ".join(reason.split())[:500],
+        "score": None,
+        "returns": [],
+        "curve": [],
+        "alone": False,
+    }

@@ -1,0 +1,214 @@
+"""The tasks of a comparison: environment, budget and evaluation protocol."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import agents
+import envs
+from envs import EnvConfig
+from rl.errors import InputError, unknown
+from rl.interface import EnvSpec
+from rl.storage import read_json
+from runs.comparing.contenders import Contender
+from runs.comparing.peers import peer as peers
+from runs.recipe import Run, agent_name, recipe_names
+from runs.recipe import resolve as resolve_recipe
+from runs.settings.plain import from_json
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "classic": ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3"),
+    "arcade": tuple(f"Arcade/{g}-v1" for g in ("Breakout", "Asterix", "Freeway", "Seaquest", "SpaceInvaders")),
+    # Aitchison et al. 2023: five games that predict the median of 57
+    "atari5": tuple(f"ALE/{g}-v5" for g in ("BattleZone", "DoubleDunk", "NameThisGame", "Phoenix", "Qbert")),
+    # Kaiser et al. 2020
+    "atari26": tuple(
+        f"ALE/{g}-v5"
+        for g in (
+            *("Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout"),
+            *("ChopperCommand", "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero", "Jamesbond"),
+            *("Kangaroo", "Krull", "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner"),
+            *("Seaquest", "UpNDown"),
+        )
+    ),
+}
+
+
+EVALUATIONS, ATARI_EVALUATIONS = 20, 10
+"""Evaluations in a curve, unless the command says."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One environment with what is the same for every contender."""
+
+    env: str
+    steps: int
+    env_config: EnvConfig
+    spec: EnvSpec
+    eval_every: int
+    eval_episodes: int
+    eval_max_steps: int | None
+    threads: int
+    eval_sample: bool = False
+    """Whether policies draw their actions when they are evaluated, ours and the peers' alike."""
+    eval_epsilon: float = 0.0
+    """Share of random actions when value learners are evaluated, ours and the peers' alike."""
+
+    @property
+    def evaluation(self) -> str:
+        return (
+            f"{self.eval_episodes} whole games a seed, start seeds the same for every contender; "
+            f"policies {manner(self.eval_sample, 0.0)}, value learners {manner(False, self.eval_epsilon)}; "
+            f"curves from {self.eval_episodes} games every {self.eval_every:,} steps."
+        )
+
+    def acting(self, learns_values: bool) -> dict[str, Any]:
+        """How a contender of this kind acts when it is evaluated, for its job."""
+        return {
+            "eval_sample": self.eval_sample and not learns_values,
+            "eval_epsilon": self.eval_epsilon if learns_values else 0.0,
+        }
+
+
+def manner(eval_sample: bool, eval_epsilon: float) -> str:
+    """How actions are chosen in evaluation, in words."""
+    if eval_sample:
+        return "sampled"
+    return f"greedy with {eval_epsilon:.3g} of the actions random" if eval_epsilon else "greedy"
+
+
+def envs_id(text: str) -> bool:
+    """Whether a recipe argument is an environment id, not a recipe."""
+    return text not in recipe_names() and not text.endswith((".py", ".json")) and not Path(text).is_dir()
+
+
+def _tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None]]:
+    """(environment, recipe, budget) of each task, the latter two where they are given; each environment once."""
+    words = [t.strip() for t in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
+    found: dict[str, tuple[str, Run | None, int | None]] = {}
+    for word in words:
+        name, at, number = word.partition("@")
+        steps = int(number) if number.isdecimal() else 0
+        if at and steps < 1:
+            raise InputError(f"--tasks {word}: write the budget as a whole number of steps, such as {name}@50000")
+        own = resolve_recipe(name) if name in recipe_names() or name.endswith(".py") else None
+        if own is None and name not in SUITES and "/" not in name and "-v" not in name and ":" not in name:
+            raise unknown("task or suite", name, [*SUITES, *recipe_names(), *envs.ids()])
+        for env in SUITES.get(name, (own.env if own else name,)):
+            task = (env, own, steps or None)
+            if found.setdefault(env, task) != task:
+                raise InputError(
+                    f"--tasks {word}: {env} is a task already, with another recipe or budget: name it once"
+                )
+    return list(found.values())
+
+
+def _task(
+    env: str, contenders: Sequence[Contender], own: Run | None, steps: int | None, evaluations: int | None
+) -> Task:
+    runs = [r for c in contenders if c.source == "ours" if (r := recipe_for(c.name, env, own))]
+    first = own if own is not None else runs[0] if runs else None
+    config = first.env_config if first is not None else EnvConfig()
+    spec = envs.spec(env, config)
+    if steps is None:
+        steps = first.steps if first is not None else _zoo_budget(contenders, spec)
+    named = [own] if own is not None else []
+    eval_sample, eval_epsilon = _evaluation(spec, [*named, *runs, *_trained(contenders, env)])
+    return Task(
+        env=env,
+        steps=steps,
+        env_config=config,
+        spec=spec,
+        eval_every=max(1, steps // (evaluations or (ATARI_EVALUATIONS if spec.protocol else EVALUATIONS))),
+        eval_episodes=first.eval_episodes if first is not None else 20,
+        eval_max_steps=first.eval_max_steps if first is not None else None,
+        threads=first.threads if first is not None else 1,
+        eval_sample=eval_sample,
+        eval_epsilon=eval_epsilon,
+    )
+
+
+def _evaluation(spec: EnvSpec, runs: Sequence[Run]) -> tuple[bool, float]:
+    """Whether policies are evaluated sampled, and value learners' share of random actions.
+
+    Each kind goes by its own first recipe, since only policies can be sampled and only value learners have an epsilon.
+    Without one Atari's policies are sampled, as the Zoo does it, and its protocol names the epsilon; others are greedy.
+    """
+    atari = envs.PROTOCOLS.get(spec.protocol)
+    sample, epsilon = atari is not None, atari.eval_epsilon if atari is not None else 0.0
+    for run in reversed(runs):  # the first has the last word
+        if not learns_values(run):
+            sample = run.eval_sample
+        elif run.eval_sample:  # a value learner's sampled play takes the epsilon that training ends with
+            epsilon = getattr(run.agent.epsilon, "end", run.agent.epsilon)
+        else:
+            epsilon = run.agent.eval_epsilon
+    return sample, epsilon
+
+
+def learns_values(run: Run) -> bool:
+    """Whether the agent plays by values, with an epsilon, and not by a policy."""
+    return hasattr(run.agent, "eval_epsilon")
+
+
+def _trained(contenders: Sequence[Contender], env: str) -> list[Run]:
+    """The recipes of the trained runs of this environment."""
+    recipes = [_run_folder(c)[2] for c in contenders if c.source == "run"]
+    return [from_json(Run, recipe) for recipe in recipes if recipe.get("env") == env]
+
+
+def _zoo_budget(contenders: Sequence[Contender], spec: EnvSpec) -> int:
+    for c in contenders if not peers.is_atari(spec) else ():
+        values = peers.zoo().get(c.name, {}).get(peers.zoo_key(spec))
+        if values is not None:
+            return int(values["n_timesteps"])
+    return 100_000
+
+
+def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
+    """The recipe that a bare contender stands for: the one that was named, else the first of this agent and task.
+
+    A preset's recipes are those that end in its name. One whose options make another environment of it, such as the
+    continuous LunarLander, stands behind the others.
+    """
+    if own is not None and _is_for(agent, own):
+        return own
+    recipes = [(resolve_recipe(name), name) for name in recipe_names()]
+    fitting = [run for run, name in recipes if run.env == env and _is_for(agent, run, name)]
+    return min(fitting, key=lambda run: bool(run.env_config.options), default=None)
+
+
+def _is_for(agent: str, run: Run, recipe: str = "") -> bool:
+    """Whether the recipe, called so, is one of `agent`, which may be a preset such as rainbow.
+
+    One without a name, such as the user's own file, is a preset's where it has the same parts switched on.
+    """
+    if agent not in agents.PRESETS:
+        return agent_name(run.agent) == agent
+    preset = agents.config(agent)
+    if agent_name(run.agent) != agent_name(preset):
+        return False
+    if recipe or (recipe := _recipe_name(run)) != "given":
+        return recipe.endswith(f"_{agent}")
+    switches = [f.name for f in dataclasses.fields(preset) if isinstance(getattr(preset, f.name), bool)]
+    return all(getattr(run.agent, name) == getattr(preset, name) for name in switches)
+
+
+def _recipe_name(run: Run) -> str:
+    return next((name for name in recipe_names() if resolve_recipe(name) == run), "given")
+
+
+def _run_folder(c: Contender) -> tuple[Path, int, dict[str, Any], bytes]:
+    """Where a trained run lies, the step it came to, its recipe, and what its checkpoint says of its files."""
+    from runs.folder.run_folder import resolve as locate
+
+    found = locate(c.name)
+    if found.run is None or found.checkpoint.samefile(c.name):
+        raise InputError(f"{c.text}: name the run's folder, not one checkpoint")
+    manifest = (found.checkpoint / "manifest.json").read_bytes()
+    return found.run, int(found.manifest["step"]), dict(read_json(found.run / "run.json").get("recipe", {})), manifest

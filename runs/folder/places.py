@@ -1,0 +1,13 @@
+"""Where files lie: the repository, recipes, recorded results, and the default output folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The folder that holds the four packages: the repository, an exported tree, or site-packages."""
+
+RECIPES = ROOT / "runs" / "recipes"
+RESULTS = ROOT / "runs" / "results"
+OUT = Path("runs/out")
+"""The default output folder, relative to the current one."""

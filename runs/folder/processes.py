@@ -1,0 +1,136 @@
+"""Trainings in processes of their own, which end with the command that began them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl.errors import RunError
+from runs.folder.places import ROOT
+
+_OWN_GROUP: dict[str, Any]
+"""Arguments of `subprocess.Popen`: Ctrl-C on the terminal is ours to pass on."""
+
+
+if sys.platform == "win32":
+    _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    _END = signal.CTRL_BREAK_EVENT  # SIGTERM would end it on the spot
+else:
+    _OWN_GROUP = {"process_group": 0}
+    _END = signal.SIGTERM
+
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+_lock = threading.Lock()
+
+
+_stopping = threading.Event()
+
+
+_INTERRUPTED = {130, 143, -signal.SIGINT, -signal.SIGTERM}
+"""Exit statuses of a child that noticed the signal, and of one that had no handler yet."""
+
+
+if sys.platform == "win32":
+    _INTERRUPTED |= {128 + signal.SIGBREAK, 0xC000013A}
+else:
+    _INTERRUPTED |= {128 + signal.SIGHUP, -signal.SIGHUP}
+
+
+def run_child(
+    command: Sequence[str], *, env: Mapping[str, str], interrupted: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs `command` to its end, whatever its exit status, and returns that with what it said.
+
+    Raises RunError(`interrupted`) where `stop_children` or somebody else interrupted it.
+    """
+    with _lock:
+        if _stopping.is_set():
+            raise RunError(interrupted)
+        child = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={**env, "PYTHONIOENCODING": "utf-8:replace"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            **_OWN_GROUP,
+        )
+        _running.add(child)
+    try:
+        out, said = child.communicate()
+    finally:
+        with _lock:
+            _running.discard(child)
+    if _stopping.is_set() or child.returncode in _INTERRUPTED:
+        raise RunError(interrupted)
+    return subprocess.CompletedProcess(command, child.returncode, out, said)
+
+
+def stop_children() -> None:
+    """Asks every training to save and end, and waits for it: a minute at most, then it is killed."""
+    with _lock:
+        _stopping.set()
+        children = list(_running)
+    for child in children:
+        with contextlib.suppress(OSError):
+            child.send_signal(_END)
+    for child in children:
+        try:
+            child.wait(60)
+        except subprocess.TimeoutExpired:
+            child.kill()
+    _stopping.clear()
+
+
+def ending_signals() -> list[signal.Signals]:
+    """SIGTERM and what a closed terminal sends: SIGHUP where `nohup` does not ignore it, on Windows SIGBREAK."""
+    if sys.platform == "win32":
+        return [signal.SIGTERM, signal.SIGBREAK]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return [signal.SIGTERM]
+    return [signal.SIGTERM, signal.SIGHUP]
+
+
+def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes]:
+    """Starts `rl watch RUN --follow` as a process of its own, at low priority, and returns it.
+
+    For a run that this process trains: its code is trusted already.
+    """
+    here = str(ROOT)
+    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+    words = ["-m", "runs", "watch", str(run), "--follow", "--trust"]
+    if paused:
+        words = ["-c", f"from runs import watch; watch({str(run)!r}, follow=True, paused=True, trust=True)"]
+    viewer = subprocess.Popen(
+        [sys.executable, *words],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        **_ASIDE,
+    )
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, viewer.pid, 10)
+    return viewer
+
+
+_ASIDE: dict[str, Any]
+"""Arguments of `subprocess.Popen`: Ctrl-C is for the training, which comes first."""
+
+
+if sys.platform == "win32":
+    _ASIDE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+else:
+    _ASIDE = {"start_new_session": True}

@@ -1,0 +1,187 @@
+"""Pairs of contenders: differences with intervals and verdicts, per task and over all tasks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rl import stats as st
+from rl.seeding import generator
+from runs.reporting.curves import _rounded
+
+
+def pairs_of(contenders: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Which contenders are held against each other: every pair with an agent of ours in it, ours first, peers before
+    variants.
+
+    Without one of ours, every pair. The random policy is the scale's zero, and a side only where nobody else is left.
+    """
+    ours = [c["name"] for c in contenders if c.get("source", "ours") in ("ours", "run") and c["name"] != "random"]
+    others = [c["name"] for c in contenders if c.get("source") in ("sb3", "zoo")]
+    names = ours + others
+    if len(names) < 2:
+        names = [c["name"] for c in contenders]
+        return [(a, b) if a != "random" else (b, a) for a, b in itertools.combinations(names, 2)]
+    if not ours:
+        return list(itertools.combinations(others, 2))
+    return [pair for k, a in enumerate(ours) for pair in itertools.product([a], others + ours[k + 1 :])]
+
+
+def _pairs(
+    comparison: Mapping[str, Any],
+    scores: Mapping[str, Sequence[Any]],
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    margin: float,
+    rng: np.random.Generator,
+) -> list[dict[str, Any]]:
+    together = {frozenset(pair) for pair in comparison.get("paired", [])}
+    sides, names, noise = [], [], []
+    for a, b in pairs_of(comparison["contenders"]):
+        x, y = _known(scores[a]), _known(scores[b])
+        if not x or not y:
+            continue
+        same = [r["seed"] for r in results[a]] == [r["seed"] for r in results[b]] and len(x) == len(y)
+        sides.append((x, y, same and frozenset((a, b)) in together))
+        names.append((a, b))
+        noise.append(math.hypot(_noise(results[a]), _noise(results[b])))
+    verdicts = st.compare_all(sides, rng, margin, noise=noise)
+    return [
+        _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), [len(x), len(y)])
+        for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
+    ]
+
+
+def _noise(results: Sequence[Mapping[str, Any]]) -> float:
+    """Standard error of the mean score that playing so few games alone would give, were all seeds equally good."""
+    games = [r["returns"] for r in results if len(r.get("returns") or ()) > 1]
+    return math.sqrt(sum(np.var(g, ddof=1) / len(g) for g in games)) / len(games) if games else 0.0
+
+
+def _known(scores: Sequence[Any]) -> list[float]:
+    return [s for s in scores if s is not None]
+
+
+def _pair(a: str, b: str, v: st.Verdict, paired: bool, p: st.Estimate, seeds: list[int]) -> dict[str, Any]:
+    return {
+        "a": a,
+        "b": b,
+        "paired": paired,
+        "runs": min(seeds),
+        "seeds": seeds,
+        "difference": v.difference,
+        "interval": [v.low, v.high] if v.low is not None else None,
+        "level": v.level,
+        "p_value": v.p_value,
+        "margin": v.margin,
+        "verdict": v.word,
+        "more_seeds": v.more_seeds,
+        "improvement": [p.point, p.low, p.high],
+    }
+
+
+def _only_ours(comparison: Mapping[str, Any]) -> bool:
+    """Whether three or more of ours were held against each other, each against each, and no peer."""
+    sources = [c.get("source", "ours") for c in comparison["contenders"] if c["name"] != "random"]
+    return len(sources) > 2 and not {"sb3", "zoo"} & set(sources)
+
+
+def _suits(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Who leads on a task, and by the verdicts of the pairs who is worse than it, as good, not told apart, or has one
+    seed too few for a verdict."""
+    ranked = [c for c in task["contenders"] if c["iqm"] is not None and c["name"] != "random"]
+    ranked.sort(key=lambda c: (-c["iqm"], -c["mean"]))
+    out: dict[str, Any] = {"env": task["env"], "best": None, "worse": [], "equivalent": [], "open": [], "one": []}
+    if not ranked:
+        return out
+    best = out["best"] = ranked[0]["name"]
+    out["iqm"] = ranked[0]["iqm"]
+    for pair in task["pairs"]:
+        if best in (pair["a"], pair["b"]):
+            other = pair["b"] if pair["a"] == best else pair["a"]
+            # whoever leads by IQM is not worse than anybody: if the two differ, it is the other
+            kind = {"better": "worse", "worse": "worse", "equivalent": "equivalent", "no": "one"}
+            out[kind.get(pair["verdict"].split()[0], "open")].append(other)
+    out["seeds"] = min((p["runs"] for p in task["pairs"] if best in (p["a"], p["b"]) and p["interval"]), default=1)
+    return out
+
+
+def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any] | None:
+    """Normalised scores over all tasks. None where no two contenders have played them all."""
+    human = all(st.atari_game(t["env"]) for t in tasks)
+    scale = {}
+    for t in tasks:
+        low = t["random"] if t["random"] is not None else t["floor"]
+        game = st.atari_game(t["env"])
+        low, high = st.atari_scores()[game] if human and game else (low, t["best"])
+        if low is None or high is None or high <= low:
+            return None
+        scale[t["env"]] = (low, high)
+    matrices: dict[str, np.ndarray] = {}
+    seeds: dict[str, list[list[int]]] = {}
+    """Of each contender and task, those of the matrix's rows."""
+    for k, c in enumerate(comparison["contenders"]):
+        columns = [st.normalise(_known(t["contenders"][k]["scores"]), *scale[t["env"]]) for t in tasks]
+        runs = min(len(column) for column in columns)
+        if runs and c["name"] != "random":
+            matrices[c["name"]] = np.stack([column[:runs] for column in columns], axis=1)
+            seeds[c["name"]] = [
+                [s for s, x in zip(its["seeds"], its["scores"], strict=True) if x is not None][:runs]
+                for its in (t["contenders"][k] for t in tasks)
+            ]
+    if len(matrices) < 2:
+        return None
+    top = max(1.0, max(float(m.max()) for m in matrices.values()))
+    taus = np.linspace(0, min(top, 8.0), 81)
+    contenders = []
+    for name, m in matrices.items():
+        rng = generator(seed, "aggregate", name)
+        e, mean, gap = st.estimate(m, rng), st.estimate(m, rng, st.mean), st.estimate(m, rng, st.optimality_gap)
+        contenders.append(
+            {
+                "name": name,
+                "runs": len(m),
+                "iqm": e.point,
+                "interval": [e.low, e.high] if e.low is not None else None,
+                "mean": mean.point,
+                "mean_interval": [mean.low, mean.high] if mean.low is not None else None,
+                "median": float(st.median(m)),
+                "optimality_gap": gap.point,
+            }
+        )
+    names = [(a, b) for a, b in pairs_of(comparison["contenders"]) if a in matrices and b in matrices]
+    together = {frozenset(pair) for pair in comparison.get("paired", [])}
+    sides = [(matrices[a], matrices[b], frozenset((a, b)) in together and seeds[a] == seeds[b]) for a, b in names]
+    rng = generator(seed, "aggregate", "pairs")
+    verdicts = st.compare_all(sides, rng, st.MARGIN)
+    return {
+        "scale": "human-normalised: 0 random, 1 human" if human else "0 the random policy, 1 the task's best contender",
+        "human": human,
+        "tasks": [t["env"] for t in tasks],
+        "contenders": contenders,
+        "pairs": [
+            _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), [len(x), len(y)])
+            for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
+        ],
+        "profiles": [_profile(name, m, taus, generator(seed, "profile", name)) for name, m in matrices.items()],
+    }
+
+
+def _profile(name: str, m: np.ndarray, taus: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    middle = st.performance_profile(m, taus)
+    low = high = None
+    if len(m) > 1:
+        drawn = st.resampled(m, st.resample_indices(rng, len(m), m.shape[1], 2000))
+        low, high = st.percentile_interval(
+            st.performance_profile(drawn, taus), st.calibrated_level(0.95, len(m), m.shape[1])
+        )
+    return {
+        "name": name,
+        "x": _rounded(taus),
+        "middle": _rounded(middle),
+        "low": _rounded(np.minimum(low, middle)) if low is not None else None,
+        "high": _rounded(np.maximum(high, middle)) if high is not None else None,
+    }

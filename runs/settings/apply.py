@@ -1,0 +1,213 @@
+"""From text to typed fields and back: `--set agent.lr=3e-4`, and run.json.
+
+Works on any tree of frozen dataclasses. What a field accepts is read off its annotation; ranges and combinations are
+checked by the dataclass itself when the changed tree is built.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import inspect
+import itertools
+import textwrap
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import agents
+from rl.errors import InputError
+from rl.schedules import Ramp
+from runs.settings.plain import _written
+from runs.settings.text import _entry_type, _example, _has_plain_choice, _parse, describe
+
+T = TypeVar("T")
+
+
+ALIASES = {"run.": "", "env.": "env_config."}
+"""What users may write in front of a field: `run.seed` is the run's own, `env.frame_skip` the environment config's."""
+
+
+def apply_settings(config: T, settings: Iterable[str]) -> T:
+    """A copy of `config` with every `FIELD=VALUE` of `settings` in its place.
+
+    FIELD is dotted (`agent.lr`) or bare where only one field of the tree has that name. All changes are made at once,
+    so that fields which constrain each other can be set together. Raises `InputError` naming the field, the value and
+    what was expected.
+    """
+    fields = _fields(config)
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise InputError(f"--set {setting}: write FIELD=VALUE, such as agent.lr=3e-4")
+        path, key = _find(name, fields)
+        annotation, value = fields[path]
+        if key:  # one entry of a dict-valued field
+            if not isinstance(changes.get(path, value), Mapping):
+                raise InputError(f"--set {setting}: {path} is {value!r}, which has no entries")
+            changes[path] = {**changes.get(path, value), key: _parse(text, _entry_type(annotation), f"{path}.{key}")}
+        elif _group(value) and not _has_plain_choice(annotation):
+            inner, held = next((p, v) for p, (_, v) in fields.items() if p.startswith(path + ".") and not _group(v))
+            raise InputError(f"{path} is a group of fields: set one of them, such as {inner}={_example(held)}")
+        else:
+            changes[path] = _parse(text, annotation, path)
+    new = _rebuild(config, changes, "")
+    _refuse_idle(new, changes)
+    return new
+
+
+def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
+    """Raises InputError for a changed field that means nothing because the switch beside it (`SWITCHES`) is off."""
+    for path in changes:
+        owner = config
+        *groups, name = path.split(".")
+        for group in groups:
+            owner = getattr(owner, group)
+        switch = getattr(owner, "SWITCHES", {}).get(name)
+        if switch is None or getattr(owner, switch) not in (False, "none"):
+            continue
+        default = next(f.default for f in dataclasses.fields(owner) if f.name == name)
+        if getattr(owner, name) != default:
+            beside = ".".join([*groups, switch])
+            raise InputError(f"{path} has no effect while {beside} is {_example(getattr(owner, switch))}: set both")
+
+
+def differences(config: Any, other: Any) -> dict[str, tuple[str, str]]:
+    """Dotted name -> both values in words, of each field in which two configs differ; "-" where one lacks the field."""
+    both = [{path: _written(v) for path, (_, v) in _fields(c).items() if not _group(v)} for c in (config, other)]
+    pairs = {path: (both[0].get(path, "-"), both[1].get(path, "-")) for path in {**both[0], **both[1]}}
+    return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def field_names(config: Any) -> list[str]:
+    """The dotted name of every field that `--set` can change."""
+    return list(_fields(config))
+
+
+def explain(config: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Dotted name -> `value` and `accepts`, as words for `--set`, and `meaning`, the text below the field in its class.
+
+    Groups are left out, what they hold is in.
+    """
+    said: dict[str, dict[str, Any]] = {}
+    hints, texts = typing.get_type_hints(type(config)), _texts(type(config))
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if _group(value):
+            said |= explain(value, f"{prefix}{f.name}.")
+        elif f.init:
+            meaning = " ".join(texts.get(f.name, "").split())
+            said[prefix + f.name] = {"value": _written(value), "accepts": describe(hints[f.name]), "meaning": meaning}
+    return said
+
+
+def _texts(cls: type) -> dict[str, str]:
+    """The string below each field of a class and of those it inherits from, where their source is at hand."""
+    texts: dict[str, str] = {}
+    for owner in reversed(cls.__mro__):
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+        except (OSError, TypeError, SyntaxError):  # built in, or written at a prompt
+            continue
+        body = getattr(tree.body[0], "body", [])
+        for field, below in itertools.pairwise(body):
+            words = getattr(below, "value", None)
+            if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Constant) and isinstance(words.value, str):
+                texts[ast.unparse(field.target)] = words.value
+    return texts
+
+
+def _group(value: Any) -> bool:
+    """Whether a field holds fields of its own; a schedule is one value."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, (type, Ramp))
+
+
+def _fields(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """dotted name -> (annotation, present value), groups before what they hold."""
+    found: dict[str, tuple[Any, Any]] = {}
+    hints = typing.get_type_hints(type(config))
+    for f in dataclasses.fields(config):
+        if not f.init:
+            continue
+        value = getattr(config, f.name)
+        found[prefix + f.name] = (hints[f.name], value)
+        if _group(value):
+            found.update(_fields(value, f"{prefix}{f.name}."))
+    return found
+
+
+def _find(name: str, fields: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
+    """The full name of the field that `name` means, and the key where it is an entry of a dict-valued field."""
+    full = next((to + name.removeprefix(short) for short, to in ALIASES.items() if name.startswith(short)), name)
+    for candidate in (name, full):
+        if candidate in fields:
+            return candidate, ""
+    ends = [path for path in fields if path.endswith("." + full)]
+    if len(ends) == 1:
+        return ends[0], ""
+    if ends:
+        raise InputError(f"field {name!r} is ambiguous: write one of {', '.join(ends)}")
+    if "." in full:
+        head, key = full.rsplit(".", 1)
+        owners = [path for path in fields if path == head or path.endswith("." + head)]
+        if len(owners) == 1 and isinstance(fields[owners[0]][1], Mapping):
+            return owners[0], key
+    raise _unknown_field(name, fields)
+
+
+SB3 = {
+    "learning_rate": ("lr",),
+    "n_steps": ("rollout", "n_step"),
+    "n_epochs": ("epochs",),
+    "ent_coef": ("entropy_cost",),
+    "vf_coef": ("value_cost",),
+    "clip_range": ("clip",),
+    "tau": ("target_tau",),
+    "target_update_interval": ("target_every",),
+    "train_freq": ("update_every",),
+    "gradient_steps": ("replay_ratio",),
+    "exploration_fraction": ("epsilon",),
+    "exploration_initial_eps": ("epsilon",),
+    "exploration_final_eps": ("epsilon",),
+}
+"""What Stable-Baselines3 calls a field -> what agents call it here."""
+
+
+def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
+    """Nearest by the whole name first, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`.
+
+    The field of another agent is called that, not a misspelling.
+    """
+    fields = list(fields)
+    last = name.rsplit(".", 1)[-1]
+    owners = [a for a in agents.REGISTRY if any(f.name == last for f in dataclasses.fields(agents.load(a).Config))]
+    if here := [ours for ours in SB3.get(last, ()) if f"agent.{ours}" in fields]:
+        told = " or ".join(f"agent.{ours}" for ours in here)
+        return InputError(f"unknown field {name!r}: what SB3 calls so is {told} here")
+    if owners and "agent" in fields and name.rpartition(".")[0] in ("", "agent"):
+        return InputError(f"unknown field {name!r} of this agent: it belongs to {', '.join(owners)}")
+    tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}
+    near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
+    near = near or [tails[t] for t in difflib.get_close_matches(last, tails, n=1, cutoff=0.6)]
+    mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
+    return InputError(f"unknown field {name!r}: {mend}")
+
+
+def _rebuild(config: Any, changes: Mapping[str, Any], prefix: str) -> Any:
+    new: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        path = prefix + f.name
+        value = getattr(config, f.name)
+        if path in changes:
+            new[f.name] = changes[path]
+        elif any(changed.startswith(path + ".") for changed in changes):
+            new[f.name] = _rebuild(value, changes, path + ".")
+    try:
+        return dataclasses.replace(config, **new)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{', '.join(f'{prefix}{k}={v!r}' for k, v in new.items())}: {error}") from error

@@ -1,0 +1,236 @@
+"""Whole games with an agent that does not learn: the score everything else is judged by."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import agents
+import envs
+from agents.base import Agent
+from envs.config import EnvConfig
+from rl import checkpoint
+from rl.errors import InputError
+from rl.interface import EnvSpec, TimeStep
+from rl.seeding import derive_seed
+from rl.stats import iqm
+from runs.folder.run_folder import resolve as locate
+from runs.folder.trust import Trust
+from runs.recipe import Run, from_document
+
+log = logging.getLogger(__name__)
+
+
+ENDLESS = 27_000
+"""Steps after which a game that counts is cut where the environment names no limit: Atari's half an hour."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """The result of an evaluation: undiscounted, unclipped returns of whole games."""
+
+    env: str
+    agent: str
+    """What people call it: its name, or the preset it is."""
+    step: int
+    """Counted training steps of the policy that played."""
+    episodes: int
+    mean: float
+    std: float
+    iqm: float
+    """Interquartile mean over the games."""
+    returns: list[float]
+    lengths: list[int]
+    """Steps of each game."""
+    seeds: list[int]
+    """Environment seed of each game."""
+    protocol: str = ""
+    sample: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema": 1, **dataclasses.asdict(self)}
+
+
+def load(path: str | Path, *, device: str = "auto", trust: Trust = False) -> Agent:
+    """The agent of a run folder (newest good checkpoint) or of one checkpoint folder, ready to act.
+
+    trust: import code that the folder names, even if this machine did not write the folder.
+    """
+    return load_run(path, device=device, trust=trust)[0]
+
+
+def load_run(path: str | Path, *, device: str = "auto", trust: Trust = False) -> tuple[Agent, Run]:
+    """The agent and the run it was trained by. Raises `InputError` if there is no good checkpoint, or no trust."""
+    found = locate(path)
+    for line in found.skipped:
+        print(line, file=sys.stderr)
+    run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
+    spec = envs.spec(run.env, run.env_config)
+    agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
+    put_back(agent, found.checkpoint)
+    return agent, run
+
+
+def put_back(agent: Agent, folder: Path) -> None:
+    """Gives `agent` the weights of a checkpoint. Raises `CheckpointError` if they do not fit or are not finite."""
+    state = checkpoint.load_tree(folder, "agent")
+    with checkpoint.putting_back(folder):
+        _require_fitting(state, agent.agent_state(), folder)
+        agent.load_agent_state(state)
+
+
+def _require_fitting(state: Any, own: Any, folder: Path, name: str = "") -> None:
+    """`CheckpointError` for an array of another dtype than the agent's own, or one with a number that is not finite."""
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            beside = own.get(key) if isinstance(own, Mapping) else None
+            _require_fitting(value, beside, folder, f"{name}.{key}" if name else str(key))
+    elif hasattr(state, "dtype"):
+        if hasattr(own, "dtype") and state.dtype != own.dtype:
+            raise checkpoint.CheckpointError(f"{folder} does not fit: {name} is {state.dtype}, not {own.dtype}")
+        array = torch.as_tensor(state)
+        if array.is_floating_point() and not bool(torch.isfinite(array).all()):
+            raise checkpoint.CheckpointError(f"{folder} cannot play: {name} holds a number that is not finite")
+
+
+def evaluate(
+    path: str | Path,
+    *,
+    episodes: int | None = None,
+    seed: int | None = None,
+    sample: bool | None = None,
+    device: str = "auto",
+    trust: Trust = False,
+) -> dict[str, Any]:
+    """Plays `episodes` whole games with the policy of a run and returns the `Score` as plain JSON.
+
+    What is not given is the run's own: then the games, and the score, are those of its final evaluation.
+    """
+    agent, run = load_run(path, device=device, trust=trust)
+    score = play_games(
+        agent,
+        run,
+        episodes=run.eval_episodes if episodes is None else episodes,
+        seed=run.seed if seed is None else seed,
+        sample=run.eval_sample if sample is None else sample,
+    )
+    return score.to_json()
+
+
+def play_games(
+    agent: Agent,
+    run: Run,
+    *,
+    episodes: int,
+    seed: int,
+    sample: bool = False,
+    num_envs: int = 8,
+    tell: Callable[[int], None] | None = None,
+) -> Score:
+    """Plays the games 0 .. episodes-1 of `seed`. Game j's seeds depend on (seed, j) alone; every game counts.
+
+    `tell` hears after each step how many games are over.
+    Where actions are drawn at random the games are played one after the other, each with its own generator.
+    """
+    if episodes < 1:
+        raise InputError(f"episodes must be at least 1, got {episodes}")
+    if agent.draws(sample):
+        num_envs = 1
+    config = game_config(run, agent.spec)
+    env = envs.make(
+        run.env, num_envs=min(num_envs, episodes), seed=seed, stream="evaluate", config=config, games=episodes
+    )
+    try:
+        actor = agent.actor(env.num_envs, seed, stream="evaluate", sample=sample)
+        record = GameRecord(episodes)
+        ts = env.reset()
+        record.add(ts)
+        while not record.complete:
+            ts = env.step(actor.act(ts))
+            record.add(ts)
+            if tell is not None:
+                tell(record.over)
+    finally:
+        env.close()
+    returns = record.returns
+    unasked = config is not run.env_config and run.eval_max_steps is None
+    if unasked and (cut := int((record.lengths >= ENDLESS).sum())):
+        log.warning(
+            "%s names no time limit: %d of %d games were cut at %s steps (eval_max_steps sets another number)",
+            run.env,
+            cut,
+            episodes,
+            f"{ENDLESS:,}",
+        )
+    return Score(
+        env=run.env,
+        agent=agents.title(agent.config) if isinstance(agent, Agent) else agent.name,
+        step=agent.step,
+        episodes=episodes,
+        mean=float(returns.mean()),
+        std=float(returns.std()),
+        iqm=float(iqm(returns)),
+        returns=[float(r) for r in returns],
+        lengths=[int(n) for n in record.lengths],
+        seeds=[derive_seed(seed, "evaluate", j) for j in range(episodes)],
+        protocol=agent.spec.protocol,
+        sample=sample,
+    )
+
+
+def game_config(run: Run, spec: EnvSpec) -> EnvConfig:
+    """How the environment of a game that counts is made: `eval_max_steps`, or some end where nothing else sets one.
+
+    A policy that runs in circles would otherwise never end its evaluation, in CliffWalking say.
+    """
+    if run.eval_max_steps is not None:
+        return dataclasses.replace(run.env_config, max_steps=run.eval_max_steps)
+    if spec.max_episode_steps is None and run.env_config.options.get("max_episode_steps") is None:
+        return dataclasses.replace(run.env_config, max_steps=ENDLESS)
+    return run.env_config
+
+
+class GameRecord:
+    """Return and length of each game of a fixed list, in the list's order."""
+
+    def __init__(self, games: int) -> None:
+        self.returns = np.zeros(games)
+        self.lengths = np.zeros(games, np.int64)
+        self._done = np.zeros(games, bool)
+
+    @property
+    def over(self) -> int:
+        """Games that have ended."""
+        return int(self._done.sum())
+
+    @property
+    def complete(self) -> bool:
+        return bool(self._done.all())
+
+    def add(self, ts: TimeStep) -> None:
+        """Takes a row whose info["game"] says which game each environment plays, -1 where none."""
+        game = ts.info["game"]
+        playing = game >= 0
+        counted = playing & ~ts.first
+        self.returns[game[counted]] += ts.reward[counted]
+        self.lengths[game[counted]] += 1
+        self._done[game[playing & ts.last]] = True
+
+
+def pick_device(device: str) -> str:
+    """cpu or cuda; auto takes a GPU where there is one. Raises InputError for a GPU that is not there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.split(":")[0] not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r}: expected auto, cpu, cuda or cuda:N")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"device {device!r}: PyTorch sees no GPU here; use --device cpu")
+    return device

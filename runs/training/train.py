@@ -1,0 +1,209 @@
+"""Training, in straight lines: log, evaluate, save, stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import agents
+import envs
+from agents.base import Agent
+from rl import checkpoint, tracking
+from rl.errors import InputError
+from rl.memory import available_memory
+from rl.schedules import Ramp
+from rl.tracking import Tracker
+from runs.folder.provenance import command, device_name, git_commit, versions
+from runs.folder.run_folder import RunFolder, default_name
+from runs.folder.run_folder import resolve as locate
+from runs.folder.trust import Trust
+from runs.recipe import Run, describe, from_document, from_run_json
+from runs.recipe import resolve as resolve_recipe
+from runs.settings.apply import differences
+from runs.training.evaluation import pick_device
+from runs.training.session import Session, evaluated
+
+
+def train(
+    recipe: str | Path | Run,
+    *,
+    agent: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    num_envs: int | None = None,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    out: str | Path | None = None,
+    track: str = "off",
+    device: str = "auto",
+    watch: bool = False,
+    quiet: bool = True,
+    trust: Trust = False,
+) -> dict[str, Any]:
+    """Trains a recipe to its budget and evaluates the final policy.
+
+    trust: whether a run.json may name code that is neither registered nor signed by this machine.
+
+    Returns the final `Score` as plain JSON with `run`, `steps`, `seconds` and `steps_per_second` of the training alone.
+    Raises InputError before anything is started or written, RunError and NonFiniteError after.
+    """
+    if watch:
+        from envs.drawing import require_display
+
+        require_display("leave --watch out, and film the training afterwards with `rl watch RUN --video FILE`")
+    run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings, trust=trust)
+    where = pick_device(device)
+    spec = envs.spec(run.env, run.env_config)
+    learner = build(run, spec, where)
+    preflight(learner)
+    if spec.options.get("vector") == "native":  # whether its games can be started from seeds, asked before the training
+        envs.make(run.env, config=run.env_config, games=1).close()
+    env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
+    try:
+        with RunFolder.create(out, default_name(run.env, agents.title(run.agent), run.seed)) as folder:
+            info = {
+                "schema": 1,
+                "recipe": describe(run),
+                "command": command(),
+                "choices": {**device_name(where), "vector": env.spec.options.get("vector"), **learner.choices()},
+                "versions": versions(),
+                "commit": git_commit(),
+            }
+            folder.write_info(info)
+            folder.begin()
+            tracker = _tracker(track, folder.path, run, learner.name, info)
+            folder.write_info({**info, "tracking": tracker.state})
+            session = Session(run, learner, env, folder, tracker, quiet=quiet)
+            if watch:
+                from runs.folder.processes import open_viewer
+
+                open_viewer(folder.path)
+            return session.go()
+    finally:
+        env.close()
+
+
+def resume(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    track: str = "off",
+    device: str = "auto",
+    quiet: bool = True,
+    trust: Trust = False,
+) -> dict[str, Any]:
+    """Continues a run from its newest good checkpoint, to its budget or to a new total of `steps`.
+
+    The result equals that of a run that was never interrupted, bit for bit, on the same machine. A run that is given
+    a larger total equals one that had it from the start where its last slot was whole: of several environments up to
+    num_envs - 1 rows, beyond the old total, were played but not learnt from. A run that was stopped in its final
+    evaluation plays that again, from its beginning. `trust`: as in `train`.
+    """
+    found = locate(path, replay=True)
+    assert found.run is not None  # a checkpoint alone is refused
+    for line in found.skipped:
+        print(line, file=sys.stderr)
+    with RunFolder.open(found.run) as folder:
+        info, manifest, done = folder.read_info(), found.manifest, found.manifest["step"]
+        before = from_run_json(found.run / "run.json", trust)
+        saved = from_document(manifest["extra"], found.checkpoint / "manifest.json", trust)
+        _refuse_another(before, saved, found.checkpoint)
+        total = before.steps if steps is None else steps
+        if total < done or (total == done and evaluated(found.run, done)):
+            raise InputError(
+                f"{path} has already made {done} steps: give a larger total with --steps; "
+                f"`rl evaluate {path}` plays its games"
+            )
+        run = resolve_recipe(before, steps=steps)
+        for line in outlasted(before, run):
+            print(line, file=sys.stderr)
+        where = pick_device(device)
+        learner = build(run, envs.spec(run.env, run.env_config), where)
+        preflight(learner)
+        env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
+        try:
+            again = {"step": done, "command": command(), "commit": git_commit()}
+            again |= {"steps": run.steps} if run.steps != before.steps else {}
+            again |= {"choices": {**device_name(where), **learner.choices()}}
+            info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
+            tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
+            session = Session(run, learner, env, folder, tracker, quiet=quiet)
+            session.load(found.checkpoint, manifest)
+            checkpoint.discard_after(folder.path, done)
+            for remark in folder.truncate_to(manifest["lengths"], done):
+                print(remark, file=sys.stderr)
+            folder.write_info({**info, "tracking": tracker.state})
+            return session.go()
+        finally:
+            env.close()
+
+
+FREE = (
+    "steps",
+    "eval_every",
+    "eval_episodes",
+    "eval_sample",
+    "eval_max_steps",
+    "save_every",
+    "log_every",
+    "video_every",
+)
+"""Fields of a run on which neither its rows nor its updates depend."""
+
+
+def _refuse_another(run: Run, saved: Run, place: Path) -> None:
+    """Raises InputError where run.json was changed into another run than the one that `place` holds."""
+    names = (agents.name_of(run.agent), agents.name_of(saved.agent))
+    changed = {"agent": names} if names[0] != names[1] else differences(run, saved)
+    for path, (now, then) in changed.items():
+        if path not in FREE:
+            raise InputError(
+                f"run.json has {path}={now}, {place.name} was made with {then}: put that back, or `rl train run.json`"
+            )
+
+
+def _tracker(
+    mode: Any, path: Path, run: Run, agent: str, info: dict[str, Any], state: dict[str, Any] | None = None
+) -> Tracker:
+    return tracking.track(
+        mode,
+        folder=path,
+        env=run.env,
+        agent=agent,
+        seed=run.seed,
+        config=info,
+        command=sys.argv,
+        state=state,
+    )
+
+
+def build(run: Run, spec: Any, device: str) -> Agent:
+    """The agent of a run."""
+    agent: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=device)
+    return agent
+
+
+def outlasted(before: Run, run: Run) -> list[str]:
+    """One line for each schedule of the agent that was made for the budget `before` and ends within that of `run`.
+
+    A resumed run keeps its schedules, so that it equals one that had the larger budget from the start.
+    """
+    ramps = {f.name: getattr(run.agent, f.name) for f in dataclasses.fields(run.agent)}
+    return [
+        f"agent.{name} ends its schedule after {ramp.steps:,} steps and stays at {ramp.end:g}"
+        for name, ramp in ramps.items()
+        if isinstance(ramp, Ramp) and before.steps <= ramp.steps < run.steps
+    ]
+
+
+def preflight(agent: Agent) -> None:
+    """Compares what the agent's memory will need with what is free. Raises InputError where it does not fit."""
+    need, free = agent.predicted_bytes(), available_memory()
+    if need > free:
+        rows = "buffer_size" if hasattr(agent.config, "buffer_size") else "rollout or num_envs"
+        raise InputError(
+            f"the replay needs about {need / 1e9:.2f} GB, "
+            f"{free / 1e9:.2f} GB are free: lower {rows} or set store=compressed"
+        )

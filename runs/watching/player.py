@@ -1,0 +1,224 @@
+"""An agent at play on environments of its own: rows, thoughts and the trace of every game, without any drawing."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import agents
+import envs
+from rl.errors import InputError
+from rl.interface import Env, TimeStep
+from runs.training.evaluation import game_config
+
+if TYPE_CHECKING:
+    from agents.base import Agent
+    from envs import EnvConfig
+    from envs.controls import Controls
+    from runs.recipe import Run
+    from runs.watching.follow import Follower
+    from runs.watching.saliency import Saliency
+    from runs.watching.views import Thought, View
+
+
+GLIDE = 0.6
+"""Part of a step for which things glide when a person plays, who sees for the rest where they are."""
+
+
+class Camera:
+    """The pictures of an environment that has just been reset, fetched again only where they have changed.
+
+    Closes the environment and raises `InputError` where it has none.
+    """
+
+    def __init__(self, env: Env, id: str) -> None:
+        self._env = env
+        self._row: TimeStep | None = None
+        self.gliding = False
+        """Whether the newest pictures show things on their way."""
+        try:
+            self.pictures = env.render()
+        except (InputError, NotImplementedError) as error:
+            env.close()
+            raise InputError(f"{id} cannot be shown: {str(error) or 'it has no render_mode rgb_array'}") from None
+
+    def look(self, ts: TimeStep, part: float = 1.0) -> list[np.ndarray]:
+        """uint8 [H, W, 3] of each environment at its newest row, `ts`.
+
+        Below 1, things are that far on their way from the row before, in environments that can be shown so.
+        """
+        glide = self._env.glide(part) if part < 1 else None
+        self.gliding = glide is not None
+        if glide is not None:
+            self.pictures, self._row = glide, None
+        elif self._row is not ts:
+            self.pictures, self._row = self._env.render(), ts
+        return self.pictures
+
+
+class Player:
+    """Plays and keeps what a viewer shows.
+
+    games: play the games 0 to games - 1 of an evaluation with this seed; None: one episode after the other, for ever.
+    config: how the environment is made; None: as for the run's evaluations.
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        run: Run,
+        *,
+        seed: int = 0,
+        num_envs: int = 1,
+        sample: bool | None = None,
+        games: int | None = None,
+        stream: str = "watch",
+        config: EnvConfig | None = None,
+        follower: Follower | None = None,
+    ) -> None:
+        from envs.controls import action_names, controls, observed_area
+        from runs.watching.views import Episode
+
+        self.agent, self.run, self.follower = agent, run, follower
+        if config is None:
+            counts = games is not None or run.eval_max_steps is not None
+            config = game_config(run, agent.spec) if counts else run.env_config
+        self.env = envs.make(
+            run.env, num_envs=num_envs, seed=seed, stream=stream, config=config, render=True, games=games
+        )
+        self.camera = Camera(self.env, run.env)
+        self.pictures = self.camera.pictures
+        self.num_envs = num_envs
+        self.names = action_names(agent.spec)
+        try:
+            self.controls: Controls | None = controls(agent.spec)
+        except InputError:
+            self.controls = None
+        height, width = self.pictures[0].shape[:2]
+        self.heat_area = observed_area(agent.spec, width, height)
+        self.stretch = 4 / 3 if agent.spec.protocol else None  # Atari's pixels are not square
+        sampled = run.eval_sample if sample is None else sample
+        self.actor = agent.actor(num_envs, seed, stream="evaluate", sample=sampled)
+        self.heat: np.ndarray | None = None
+        self.show_saliency = False
+        self._saliency: Saliency | None = None
+        self.finished: dict[tuple[int, int], tuple[float, int]] = {}
+        """Return and length of each finished game, by its number and environment."""
+        gamma = float(getattr(agent.config, "gamma", 0.99))
+        clip = getattr(agent.config, "reward_clip", None)
+        # A value in the learner's own scale, or of a return with a bonus, has nothing here to be compared with.
+        own = ("normalize_return", "rescale", "munchausen")
+        comparable = not any(getattr(agent.config, name, False) for name in own)
+        self.episodes = [Episode(gamma, clip, comparable) for _ in range(num_envs)]
+        self.thoughts: list[Thought] = []
+        self.human: int | np.ndarray | None = None
+        """The action of the person who holds the controls; None: the agent plays."""
+        self._take(self.env.reset())
+
+    def can_show_saliency(self) -> bool:
+        """Whether the agent's input has a place on the picture; from the next row on a map can be made."""
+        if self._saliency is None:
+            from runs.watching.saliency import Saliency
+
+            self._saliency = Saliency(self.actor)
+        return self._saliency.leaf is not None
+
+    @property
+    def sampled(self) -> bool:
+        return self.actor.mode == "sample"
+
+    @sampled.setter
+    def sampled(self, wanted: bool) -> None:
+        self.actor.mode = "sample" if wanted else "greedy"
+
+    @property
+    def results(self) -> dict[str, Any]:
+        games = [self.finished[j] for j in sorted(self.finished)]
+        return {"returns": [total for total, _ in games], "lengths": [length for _, length in games]}
+
+    def step(self) -> TimeStep:
+        """Plays one step in every environment, the person's action in place of the agent's where there is one."""
+        action = self._action
+        if self.human is not None:
+            action = np.array(action)
+            action[:] = self.human
+        self._take(self.env.step(action))
+        return self.ts
+
+    def restart(self) -> None:
+        """Leaves the games that are being played and begins the next ones (with `games`, the list from its start)."""
+        self._take(self.env.reset())
+
+    def game(self, i: int) -> int:
+        """Number of the game that environment i plays, -1 where none is left."""
+        info = self.ts.info
+        return int(info["game" if "game" in info else "episode"][i])
+
+    def _take(self, ts: TimeStep) -> None:
+        from runs.watching.thoughts import read_thoughts
+
+        self.ts = ts
+        seen = None if self._saliency is None else self._saliency.push(ts)
+        if self._saliency is not None and seen is not None and self.show_saliency:
+            self.heat = self._saliency.map(seen, ts)
+        self._action = self.actor.act(ts)
+        self.thoughts = read_thoughts(self.agent, self.actor.output, self._action)
+        for i, (episode, thought) in enumerate(zip(self.episodes, self.thoughts, strict=True)):
+            if self.game(i) < 0:
+                continue
+            if self.human is not None:
+                thought.action, thought.chosen = self.human, (int(self.human),) if np.ndim(self.human) == 0 else ()
+            over = bool(ts.last[i] and ts.discount[i] == 0)
+            value = math.nan if thought.value is None or over else thought.value
+            episode.add(value, float(ts.reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i]))
+            if ts.last[i]:
+                self.finished[self.game(i), i] = (episode.trace.returns[-1], len(episode.trace.returns) - 1)
+
+    def view(self, i: int = 0) -> View:
+        """What one frame shows of environment i, as it stands."""
+        from runs.watching.views import View
+
+        trace = self.episodes[i].trace
+        game = self.game(i)
+        left = game < 0  # none: the last one stays, as it ended
+        if left:
+            game = max((j for j, env in self.finished if env == i), default=0)
+        step = self.agent.step
+        steps = f"{step / 1e6:g}M" if step >= 1_000_000 else f"{step / 1e3:g}k" if step >= 1000 else str(step)
+        return View(
+            picture=self.pictures[i],
+            title=self.run.env,
+            subtitle=f"{agents.title(self.agent.config)} at {steps} steps",
+            names=self.names,
+            thought=self.thoughts[i],
+            trace=trace,
+            episode=game,
+            step=max(0, len(trace.values) - 1),
+            sampled=self.sampled,
+            human=self.human is not None,
+            over=left or bool(self.ts.last[i]),
+            heat=self.heat if self.show_saliency and i == 0 else None,
+            heat_area=self.heat_area,
+            curve=None if self.follower is None else self.follower.curve,
+            note="" if self.follower is None else self.follower.note,
+            stretch=self.stretch,
+        )
+
+    def look(self, part: float = 1.0) -> None:
+        """Fetches the pictures of the newest row (see `Camera.look`): only frames that are shown are paid for."""
+        self.pictures = self.camera.look(self.ts, part)
+
+    def refresh(self) -> bool:
+        """Takes over a newer checkpoint of a training that is followed. True when the weights changed."""
+        return self.follower is not None and self.follower.refresh(self.agent)
+
+    def close(self) -> None:
+        self.env.close()
+
+    def __enter__(self) -> Player:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,374 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents
+import runs
+import runs.comparing.worker as worker
+from rl.errors import InputError, RunError
+from runs.comparing import random_policy
+from runs.comparing.compare import compare
+from runs.comparing.comparison import Comparison, _spans
+from runs.comparing.plan import make_plan
+from runs.comparing.senders import failed, run_job
+from runs.folder import provenance
+from runs.folder.provenance import git_commit
+from runs.recipe import resolve
+from runs.recording import results
+
+QUICK = "dqn@default:learning_starts=50,sb3:dqn:learning_starts=50"
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """A result without a training, for what is about order and files."""
+    score = 10.0 * len(job["contender"]) + job["seed"]
+    return {
+        **failed(job, "x"),
+        "status": "ok",
+        "error": None,
+        "score": score,
+        "returns": [score],
+        "steps": job["steps"],
+    }
+
+
+def plan(agents: str = QUICK, **options: Any) -> Any:
+    return make_plan("CartPole-v1", agents, **{"steps": 200, **options})
+
+
+def test_two_libraries_are_trained_and_compared_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the same work in this process: no start-up for each
+    monkeypatch.setattr(sys.modules["runs.comparing.senders"], "run_job", worker.work)
+    found = compare("CartPole-v1", QUICK + ",random", steps=200, seeds=1, out=tmp_path / "c")
+    assert {c["name"]: len(c["scores"]) for c in found["contenders"]} == {
+        "dqn@default:learning_starts=50": 1,
+        "sb3:dqn:learning_starts=50": 1,
+        "random": 1,
+    }
+    assert found["pairs"][0]["interval"] is None and "no verdict" in found["headline"]
+    data = json.loads((tmp_path / "c" / "comparison.json").read_text())
+    assert 15 < data["tasks"][0]["random"] < 32, "100 games of the random policy on CartPole"
+    ours, theirs, _ = data["results"]
+    assert ours["steps"] == theirs["steps"] == 200
+    assert [p[0] for p in ours["curve"]] == [p[0] for p in theirs["curve"]] == list(range(10, 201, 10))
+    assert ours["curve"][-1][2] == ours["score"] and theirs["curve"][-1][2] == theirs["score"]
+    assert len(ours["returns"]) == len(theirs["returns"]) == 20
+    assert Path(found["report"]).is_file() and (tmp_path / "c" / "report.md").is_file()
+    assert [v["contender"] for v in data["videos"]] == ["dqn@default:learning_starts=50", "sb3:dqn:learning_starts=50"]
+    assert "rl compare" in data["command"]
+    again = compare("CartPole-v1", QUICK + ",random", steps=200, seeds=1, out=tmp_path / "c")
+    assert again["contenders"] == found["contenders"], "nothing is trained twice"
+
+
+@pytest.mark.parametrize("kind", ["ours", "peer"])
+def test_the_same_seed_gives_the_same_result(tmp_path: Path, kind: str) -> None:
+    found = plan(QUICK.split(",")[kind == "peer"])
+    results = []
+    for k in range(2):
+        comparison = Comparison(found, tmp_path / str(k), 1, videos=False)
+        results.append(worker.work(comparison.job(found.sides[0], 0, jobs=1)))
+    assert results[0]["commit"] == git_commit() and results[0]["jobs"] == 1
+    a, b = ({k: r[k] for k in ("score", "returns", "steps")} for r in results)
+    assert a == b and results[0]["curve"][0][2] == results[1]["curve"][0][2]
+
+
+def test_seeds_take_turns_and_so_do_the_contenders(tmp_path: Path) -> None:
+    comparison = Comparison(plan("dqn,sb3:dqn,sb3:ppo", steps=3000), tmp_path, 3, videos=False)
+    order = [(s.contender.text, seed) for s, seed in comparison.missing()]
+    assert order == [
+        ("reference", 0),
+        *[("dqn", 0), ("sb3:dqn", 0), ("sb3:ppo", 0)],
+        *[("sb3:dqn", 1), ("sb3:ppo", 1), ("dqn", 1)],
+        *[("sb3:ppo", 2), ("dqn", 2), ("sb3:dqn", 2)],
+    ]
+
+
+def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def send(job: dict[str, Any]) -> dict[str, Any]:
+        asked.append((job["contender"], job["seed"]))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return answer(job)
+
+    with pytest.raises(KeyboardInterrupt):
+        Comparison(plan(), tmp_path, 3, videos=False).fill(1, send, quiet=True)
+    kept = json.loads((tmp_path / "comparison.json").read_text())
+    assert len(kept["results"]) == 2 and kept["tasks"][0]["random"] is not None
+    first = list(asked)
+    Comparison(plan(), tmp_path, 3, videos=False).fill(2, send, quiet=True)
+    assert sorted(asked[4:]) == sorted({(c, s) for c in QUICK.split(",") for s in range(3)} - set(first[:3]))
+    asked.clear()
+    Comparison(plan(), tmp_path, 4, videos=False).fill(1, send, quiet=True)
+    assert sorted(asked) == sorted((c, 3) for c in QUICK.split(",")), "more seeds add only what is new"
+
+
+def test_weights_of_another_commit_are_not_scored_as_this_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    side = plan("dqn@default:learning_starts=50", steps=100).sides[0]
+    job = Comparison(plan("dqn@default:learning_starts=50", steps=100), tmp_path, 1, videos=False).job(side, 0, 1)
+    first = worker.work(job)
+    module = sys.modules["runs.training.train"]
+    trained = []
+    whole = module.train  # type: ignore[attr-defined]
+    monkeypatch.setattr(module, "train", lambda *a, **k: trained.append(1) or whole(*a, **k))
+    assert worker.work(job)["score"] == first["score"] and not trained, "cut before its result was written"
+    monkeypatch.setattr(provenance, "git_commit", lambda: "f" * 40)
+    found = worker.work(job)
+    assert trained and found["commits"] == ["f" * 40], "withdrawn, or of a tree that may be broken: trained anew"
+    folder = Path(job["folder"])
+    assert len(list(folder.parent.iterdir())) == 2, "the older weights lie aside"
+
+
+def test_a_training_that_two_commits_had_a_part_in_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = plan("dqn@default:learning_starts=50", steps=100)
+    job = Comparison(made, tmp_path, 1, videos=False).job(made.sides[0], 0, 1)
+    runs.train("CartPole-v1", agent="dqn", steps=60, settings=["learning_starts=50"], out=job["folder"])
+    begun = git_commit()
+    monkeypatch.setattr(provenance, "git_commit", lambda: "f" * 40)
+    run = dataclasses.replace(resolve("cartpole_dqn"), steps=2_000)
+    assert worker._begun(Path(job["folder"]), run) == [begun, "f" * 40]
+
+
+def test_another_setting_has_another_fingerprint_and_is_trained(tmp_path: Path) -> None:
+    Comparison(plan(), tmp_path, 1, videos=False).fill(1, answer, quiet=True)
+    changed = Comparison(plan(QUICK.replace("=50", "=60", 1)), tmp_path, 1, videos=False)
+    assert [s.contender.text for s, _ in changed.missing()] == ["dqn@default:learning_starts=60"]
+
+
+def filmed(job: dict[str, Any]) -> dict[str, Any]:
+    """`answer` with a film that says whose it is."""
+    if job["video"]:
+        Path(job["video"]).parent.mkdir(exist_ok=True)
+        Path(job["video"]).write_text(f"{job['contender']} {job['steps']}")
+    return answer(job)
+
+
+def test_what_other_settings_left_is_kept_and_said_not_to_be_used(tmp_path: Path) -> None:
+    def run(agents: str = QUICK, seeds: int = 2, **options: Any) -> tuple[str, list[Path]]:
+        comparison = Comparison(plan(agents, **options), tmp_path, seeds, videos=False)
+        said, todo = comparison.unused(), comparison.missing()
+        comparison.fill(1, answer, quiet=True)
+        comparison.write()
+        return said, [comparison.file(*side_and_seed) for side_and_seed in todo]
+
+    said, first = run()
+    assert said == "" and run() == ("", [])
+    before = {path: path.read_bytes() for path in first}
+    said, _ = run(steps=400)
+    both = QUICK.replace(",", ", ")
+    assert said == (
+        f"{tmp_path} holds results that are not used now, and keeps them: 4 for 200 steps, not 400 ({both}); "
+        "what made them uses them again, and --out keeps the two apart"
+    )
+    assert {path: path.read_bytes() for path in first} == before
+    assert run()[1] == [], "the older command finds all of its results"
+    said, _ = run(evaluations=4)
+    assert "4 for 400 steps, not 200" in said and "4 with other evaluations" in said
+    said, _ = run("dqn@default:learning_starts=50", seeds=1, evaluations=4)
+    assert (
+        "1 of seeds beyond the 1 asked for" in said and "of contenders or tasks that are not named now (sb3:dqn" in said
+    )
+    said, _ = run("dqn@default:learning_starts=50:double=true")
+    assert said.count(" of contenders or tasks that are not named now (") == 1
+    labelled = "a=dqn@default:learning_starts={}"
+    run(labelled.format(50))
+    assert "2 with other settings (a)" in run(labelled.format(60))[0]
+
+
+def test_a_film_is_of_the_training_that_the_page_shows(tmp_path: Path) -> None:
+    films = {}
+    for steps in (200, 400):
+        comparison = Comparison(plan(steps=steps), tmp_path, 1, videos=True)
+        assert comparison.to_json()["videos"] == [], "none of the other training's"
+        comparison.fill(1, filmed, quiet=True)
+        films[steps] = comparison.to_json()["videos"]
+    comparison = Comparison(plan(steps=200), tmp_path, 1, videos=True)
+    assert comparison.to_json()["videos"] == films[200]
+    for steps, shown in films.items():
+        assert [(tmp_path / v["file"]).read_text() for v in shown] == [f"{v['contender']} {steps}" for v in shown]
+
+
+def test_a_film_from_before_its_name_bore_the_fingerprint_is_still_shown(tmp_path: Path) -> None:
+    comparison = Comparison(plan("sb3:a2c"), tmp_path, 1, videos=True)
+    comparison.fill(1, filmed, quiet=True)
+    data = comparison.to_json()
+    (film,) = data["videos"]
+    older = film["file"].rpartition("_")[0] + ".webm"
+    (tmp_path / film["file"]).rename(tmp_path / older)
+    (tmp_path / "comparison.json").write_text(json.dumps({**data, "videos": [{**film, "file": older}]}))
+    again = Comparison(plan("sb3:a2c"), tmp_path, 2, videos=True)
+    assert [v["file"] for v in again.to_json()["videos"]] == [older]
+    changed = Comparison(plan("sb3:a2c", steps=400), tmp_path, 1, videos=True)
+    assert changed.film(changed.plan.sides[0]) != older
+
+
+def test_compare_says_on_standard_error_what_it_does_not_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.modules["runs.comparing.senders"], "run_job", answer)
+    for steps in (200, 400):
+        compare("CartPole-v1", "sb3:a2c", steps=steps, seeds=1, out=tmp_path / "c", videos=False, quiet=False)
+        lines = [line for line in capsys.readouterr().err.splitlines() if "not used now" in line]
+        assert len(lines) == (steps == 400)
+    assert "1 for 200 steps, not 400 (sb3:a2c); what made them" in lines[0]
+
+
+def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from runs.recipe import resolve as resolve_recipe
+
+    recipe = resolve_recipe("cartpole_dqn")
+    place = tmp_path / "results" / "cartpole_dqn" / results.fingerprint(recipe)
+    place.mkdir(parents=True)
+    kept = {"status": "ok", "score": {"mean": 499.0, "returns": [499.0]}, "steps": recipe.steps, "seconds": 20.0}
+    kept |= {"steps_per_second": 2500.0, "machine": {**provenance.machine(), "jobs": 1}, "evaluations": []}
+    kept |= {"others": 0.05, "commit": "c" * 40, "versions": {"torch": "2.0"}}
+    (place / "seed-1.json").write_text(json.dumps(kept))
+    monkeypatch.setattr("runs.folder.places.RESULTS", tmp_path / "results")
+    comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+    assert [seed for s, seed in comparison.missing() if s.contender.text == "dqn"] == [0, 2]
+    reused = comparison.results["dqn", "CartPole-v1", 1]
+    assert (reused["score"], reused["seconds"], reused["alone"]) == (499.0, 20.0, True)
+    assert (reused["commit"], reused["versions"]) == ("c" * 40, {"torch": "2.0"})
+    (on,) = comparison.to_json()["contenders"][0]["tasks"].values()
+    assert on["note"] == "recipe cartpole_dqn; seed 1 recorded at ccccccc"
+    (place / "seed-2.json").write_text(json.dumps({"status": "failed", "error": "boom", "commit": "d" * 40}))
+    comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+    assert [seed for s, seed in comparison.missing() if s.contender.text == "dqn"] == [0]
+    lost = comparison.results["dqn", "CartPole-v1", 2]
+    assert (lost["status"], lost["error"], lost["score"], lost["commit"]) == ("failed", "boom", None, "d" * 40)
+    (place / "seed-1.json").write_text(json.dumps({**kept, "machine": {"processor": "another", "jobs": 1}}))
+    elsewhere = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+    assert elsewhere.results["dqn", "CartPole-v1", 1]["seconds"] is None, "times of another machine do not count"
+    for others in (None, 0.5):  # from before it was measured, and from a machine that did other things too
+        (place / "seed-1.json").write_text(json.dumps({**kept, "others": others}))
+        shared = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
+        found = shared.results["dqn", "CartPole-v1", 1]
+        assert (found["score"], found["seconds"], found["alone"]) == (499.0, None, False)
+    changed = Comparison(make_plan("cartpole_dqn", "dqn:gamma=0.9"), tmp_path / "d", 3, videos=False)
+    assert changed.results == {}
+
+
+def test_seeds_are_named_by_spans() -> None:
+    assert _spans([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8"
+
+
+def test_a_failed_seed_is_kept_marked_and_not_tried_again(tmp_path: Path) -> None:
+    def send(job: dict[str, Any]) -> dict[str, Any]:
+        return failed(job, "RuntimeError:\n boom") if job["seed"] == 1 else answer(job)
+
+    comparison = Comparison(plan(), tmp_path, 3, videos=False)
+    comparison.fill(1, send, quiet=True)
+    assert [r["error"] for r in comparison.to_json()["results"] if r["status"] == "failed"] == [
+        "RuntimeError: boom"
+    ] * 2
+    assert Comparison(plan(), tmp_path, 3, videos=False).missing() == []
+
+
+def test_a_contender_that_crashes_fails_alone_with_its_last_line(tmp_path: Path) -> None:
+    found = make_plan("Probe/Raises-v0", "sb3:ppo:n_steps=8:batch_size=8", steps=64)
+    result = run_job(Comparison(found, tmp_path, 1, videos=False).job(found.sides[0], 0, jobs=1))
+    assert result["status"] == "failed" and result["score"] is None
+    assert "Probe/Raises-v0" in result["error"] and "\n" not in result["error"]
+
+
+def test_random_play_is_uniform_over_what_is_allowed() -> None:
+    import envs
+
+    for env in ("CartPole-v1", "Pendulum-v1", "Probe/MaskInfo-v0"):
+        stream = envs.make(env, num_envs=64, seed=0)
+        actor = random_policy.RandomActor(stream.spec, 64, seed=1)
+        ts = stream.reset()
+        action = actor.act(ts)
+        assert action.shape == (64, *stream.spec.action.shape) and action.dtype == stream.spec.action.dtype
+        if ts.mask is not None:
+            assert ts.mask[np.arange(64), action].all()
+        stream.close()
+
+
+def test_times_count_only_with_one_job_at_a_time(tmp_path: Path) -> None:
+    found = plan("sb3:a2c", steps=100)
+    result = worker.work(Comparison(found, tmp_path, 1, videos=False).job(found.sides[0], 0, jobs=2))
+    assert result["alone"] is False
+    assert [result[k] for k in ("seconds", "cpu_seconds", "steps_per_second", "peak_memory")] == [None] * 4
+    assert result["others"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda p: p.write_text("x"), "is a file"),
+        (lambda p: (p.mkdir(), (p / "notes.txt").write_text("x")), "holds something else"),
+        (lambda p: (p.mkdir(), (p / "comparison.json").write_text('{"kind": "comparison", "schema": 7}')), "schema 7"),
+    ],
+)
+def test_a_folder_that_is_no_place_for_it_is_refused(tmp_path: Path, make: Any, words: str) -> None:
+    make(tmp_path / "out")
+    before = sorted(p.name for p in tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=words):
+        compare("CartPole-v1", QUICK, steps=200, seeds=1, out=tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == before
+
+
+def test_ray_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['ray'] = None\n"
+        "from runs import compare\n"
+        f"compare('CartPole-v1', 'sb3:a2c', steps=100, seeds=1, on='ray', out={str(tmp_path / 'o')!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'ludo-rl[ray]'" in done.stderr and not (tmp_path / "o").exists()
+
+
+@pytest.mark.full
+def test_a_cluster_takes_the_trainings(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
+    found = compare(
+        "CartPole-v1", "sb3:a2c,random", steps=100, seeds=2, jobs=2, on="ray", out=tmp_path / "c", videos=False
+    )
+    assert [len(c["scores"]) for c in found["contenders"]] == [2, 2]
+
+
+@pytest.mark.full
+def test_a_lost_node_costs_its_training_only_which_is_sent_again(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
+    from envs import EnvConfig
+    from runs.recipe import Run
+
+    flag = tmp_path / "lost"
+    config = EnvConfig(options={"flag": str(flag)})
+    base = Run(env="tests.runs.dying:Dying", agent=agents.config("a2c"), steps=60, env_config=config)
+    found = compare(base, "a2c", seeds=2, on="ray", out=tmp_path / "c", videos=False)
+    assert flag.exists(), "the node was lost"
+    assert [len(c["scores"]) for c in found["contenders"]] == [2] and found["contenders"][0]["failed"] == []
+    ray.shutdown()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_training_that_somebody_ended_is_no_failed_seed(name: str, monkeypatch: Any) -> None:
+    """SIGTERM before the worker's handler is there ends it as a signal does; SIGKILL is the memory killer's."""
+
+    class Ended:
+        returncode = -int(signal.Signals[name])
+
+        def __init__(self, *given: Any, **named: Any) -> None: ...
+
+        def communicate(self) -> tuple[None, str]:
+            return None, ""
+
+    monkeypatch.setattr(subprocess, "Popen", Ended)
+    job = {"contender": "dqn", "env": "CartPole-v1", "seed": 0}
+    if name == "SIGTERM":
+        with pytest.raises(RunError, match="was interrupted; the same command goes on"):
+            run_job(job)
+    else:
+        assert run_job(job)["error"] == "killed by SIGKILL: out of memory?"

@@ -1,0 +1,171 @@
+"""Every recipe that comes with the suite."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.arcade import GAMES
+from rl.errors import InputError
+from rl.schedules import Ramp
+from runs.folder.places import RECIPES, RESULTS
+from runs.recipe import AIM, agent_name, doubt, recipe_names, resolve
+from runs.recording.results import fingerprint, read_results
+from runs.recording.table import recorded_line, write_line
+from runs.settings.plain import from_json, to_json
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_resolves_and_survives_its_run_json(name: str) -> None:
+    run = resolve(name)
+    assert from_json(type(run), to_json(run)) == run
+    assert len(fingerprint(run)) == 12
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_without_a_recorded_result_says_that_it_claims_nothing(name: str) -> None:
+    said = ast.get_docstring(ast.parse((RECIPES / f"{name}.py").read_text())) or ""
+    recorded = any((RESULTS / name / fingerprint(resolve(name))).glob("seed-*.json"))  # a stale one is another recipe's
+    assert (AIM in said) is not recorded
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_what_a_recipe_says_of_its_results_is_what_was_recorded(name: str) -> None:
+    mark = fingerprint(resolve(name))
+    results = [r for r in read_results() if (r["recipe"], r["fingerprint"]) == (name, mark)]
+    said = re.findall(r"^Recorded with .*$", (RECIPES / f"{name}.py").read_text(), re.MULTILINE)
+    assert said == ([recorded_line(results)] if results else []), f"rl record {name} writes it"
+
+
+def test_a_line_is_put_where_the_last_one_or_the_aim_was(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(f'"""A claim.\n\n{AIM}\n"""\nrun = 1\n')
+    ok = {"status": "ok", "seconds": 90.0, "run": {"threads": 1}}
+    results = [{**ok, "score": {"mean": score}} for score in (1.0, 2.04)]
+    write_line("mine", results, tmp_path)
+    assert (
+        recipe.read_text()
+        == '"""A claim.\n\nRecorded with two seeds: 1.0, 2.0; 1.5 minutes of one core.\n"""\nrun = 1\n'
+    )
+    results += [{"status": "failed", "seconds": None, "run": {}}]
+    write_line("mine", results, tmp_path)
+    assert "Recorded with three seeds: 1.0, 2.0, 1 failed; 1.5 minutes of one core.\n" in recipe.read_text()
+    many = [{**ok, "run": {"threads": None}, "score": {"mean": float(score)}} for score in range(12)]
+    assert recorded_line(many) == "Recorded with 12 seeds: 0.0 to 11.0, median 5.5."
+    assert recorded_line(results[2:]) == "Recorded with one seed: 1 failed."
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_every_arcade_game_has_recipes_of_these_agents(game: str) -> None:
+    for kind, agent in {"dqn": "dqn", "ppo": "ppo", "pqn": "pqn", "rainbow": "c51"}.items():
+        run = resolve(f"arcade_{GAMES[game]}_{kind}")
+        assert (run.env, agent_name(run.agent)) == (f"Arcade/{game}-v1", agent)
+
+
+def test_a_schedule_as_long_as_the_run_stays_so_when_the_budget_changes():
+    agent = resolve("cartpole_ppo", steps=1_000_000).agent
+    assert (agent.lr.steps, agent.clip.steps) == (1_000_000, 1_000_000)
+    assert resolve("cartpole_ppo", settings=["steps=50_000"]).agent.lr.steps == 50_000
+    assert resolve("cartpole_ppo", steps=1_000_000, settings=["lr=1e-3:0:7"]).agent.lr.steps == 7
+    before = resolve("cartpole_dqn").agent.epsilon
+    assert resolve("cartpole_dqn", steps=1_000_000).agent.epsilon == before  # it says 8,000 steps
+    run = resolve("cartpole_ppo")
+    assert resolve(run, steps=1_000_000).agent == run.agent  # what `rl resume --steps` does: the past is not rewritten
+
+
+LEARNERS_OF_VALUES = ["dqn", "c51", "qrdqn", "iqn", "rainbow", "r2d2", "drqn"]
+
+
+@pytest.mark.parametrize("recipe", ["ALE/Pong-v5", "pong_dqn", "pong_ppo"])
+@pytest.mark.parametrize("agent", LEARNERS_OF_VALUES)
+def test_every_learner_of_values_sees_atari_in_four_frames_with_clipped_rewards(recipe: str, agent: str) -> None:
+    run = resolve(recipe, agent=agent)
+    assert (run.agent.stack, run.agent.reward_clip, run.eval_sample) == (4, 1.0, False)
+    assert run.agent.eval_epsilon > 0 or (recipe == "pong_dqn" and agent == "dqn")
+
+
+@pytest.mark.parametrize("recipe", ["ALE/Pong-v5", "pong_dqn"])
+@pytest.mark.parametrize("agent", ["ppo", "a2c", "reinforce"])
+def test_every_policy_sees_atari_in_four_frames_and_draws_its_actions(recipe: str, agent: str) -> None:
+    run = resolve(recipe, agent=agent)
+    assert (run.agent.stack, run.agent.reward_clip, run.eval_sample) == (4, 1.0, True)
+
+
+def test_what_a_preset_chooses_itself_stays_on_atari_and_its_start_is_within_the_default_budget() -> None:
+    run = resolve("ALE/Pong-v5", agent="btr_lite")
+    assert (run.agent.eval_epsilon, run.agent.stack, run.steps) == (0.01, 4, 2_000_000)
+    assert resolve("ALE/Pong-v5", agent="btr_lite", steps=300_000).steps == 300_000
+
+
+def test_a_preset_s_fields_change_together_with_the_budget() -> None:
+    run = resolve("CartPole-v1", agent="rainbow", steps=400, settings=["learning_starts=100"])
+    assert (run.steps, run.agent.learning_starts, run.agent.noisy) == (400, 100, True)
+    with pytest.raises(InputError, match="learning_starts 1000 is not below the budget of 400 steps"):
+        resolve("CartPole-v1", agent="rainbow", steps=400)
+
+
+@pytest.mark.parametrize(
+    ("agent", "field", "switch"),
+    [
+        ("dqn", "priority_exponent=0.9", "prioritized"),
+        ("c51", "importance=0.9", "prioritized"),
+        ("qrdqn", "noisy_sigma=0.1", "noisy"),
+        ("iqn", "munchausen_tau=0.3", "munchausen"),
+        ("r2d2", "priority_mix=0.5", "prioritized"),
+        ("r2d2", "munchausen_low=-2", "munchausen"),
+        ("drqn", "rescale_eps=0.1", "rescale"),
+        ("pqn", "net.core_size=64", "net.core"),
+        ("ppo", "core_size=64", "net.core"),
+    ],
+)
+def test_a_field_whose_switch_is_off_is_refused_and_honoured_with_it(agent: str, field: str, switch: str) -> None:
+    with pytest.raises(InputError, match=rf"has no effect while agent\.{switch} is (false|none): set both"):
+        resolve("CartPole-v1", agent=agent, settings=[field])
+    on = {"net.core": "net.core=gru", "munchausen": "munchausen=true"}.get(switch, f"{switch}=true")
+    rest = ["rescale=false"] if agent == "r2d2" and switch == "munchausen" else []
+    assert resolve("CartPole-v1", agent=agent, settings=[field, on, *rest])
+
+
+def test_switching_off_what_a_preset_has_leaves_its_other_fields_alone() -> None:
+    run = resolve("CartPole-v1", agent="rainbow", settings=["prioritized=false", "priority_exponent=0.6"])
+    assert run.agent.priority_exponent == 0.6  # the default: nothing is asked for
+
+
+def test_a_greedy_learner_is_doubted_and_no_other() -> None:
+    assert doubt(resolve("CartPole-v1", agent="rainbow", settings=["noisy=false"])).startswith(
+        "epsilon 0 without noisy"
+    )
+    assert doubt(resolve("CartPole-v1", agent="dqn", settings=["epsilon=0:0:100"]))
+    for agent in ("rainbow", "dqn", "pqn", "ppo"):
+        assert doubt(resolve("CartPole-v1", agent=agent)) == ""
+
+
+def test_the_field_of_another_agent_is_called_that() -> None:
+    with pytest.raises(InputError, match="unknown field 'v_min' of this agent: it belongs to c51"):
+        resolve("CartPole-v1", agent="dqn", settings=["v_min=-10"])
+    with pytest.raises(InputError, match="fields stand apart from the name 'rainbow', as --set noisy=false"):
+        resolve("CartPole-v1", agent="rainbow:noisy=false")
+
+
+def test_a_budget_given_twice_is_one_line() -> None:
+    with pytest.raises(InputError, match="^--num-envs and --set num_envs=2 say the same twice: leave one out$"):
+        resolve("CartPole-v1", num_envs=4, settings=["num_envs=2"])
+
+
+@pytest.mark.parametrize(("env", "agent"), [("CartPole-v1", "dqn"), ("Pendulum-v1", "ppo"), ("Probe/Nested-v0", "ppo")])
+def test_an_environment_without_a_named_agent_gets_one_that_can_act_in_it(env: str, agent: str) -> None:
+    assert agent_name(resolve(env).agent) == agent
+
+
+def test_settings_may_be_one_word_or_a_dict() -> None:
+    plain = resolve("cartpole_dqn", settings=["lr=1e-4"])
+    assert resolve("cartpole_dqn", settings="lr=1e-4") == plain == resolve("cartpole_dqn", settings={"lr": 1e-4})
+    made = resolve("cartpole_dqn", settings={"agent.net.hidden": (32, 16), "double": True, "eval_max_steps": None})
+    assert (made.agent.net.hidden, made.agent.double, made.eval_max_steps) == ((32, 16), True, None)
+    typed = resolve("cartpole_dqn", settings={"lr": Ramp(1e-3, 0.0, 70), "env.options": {"sutton_barto_reward": True}})
+    assert typed.agent.lr == Ramp(1e-3, 0.0, 70) and typed.env_config.options == {"sutton_barto_reward": True}
+    assert resolve("cartpole_dqn", settings={"hidden": np.array([8, 9])}).agent.net.hidden == (8, 9)

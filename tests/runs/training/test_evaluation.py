@@ -1,0 +1,69 @@
+"""Games that count: where they end when nothing in the environment ends them."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+import pytest
+
+import agents
+import envs
+from agents.base import Agent
+from envs.config import EnvConfig
+from runs.recipe import Run
+from runs.watching.player import Player
+
+evaluate = importlib.import_module("runs.training.evaluation")  # the package's `evaluate` is the function
+
+
+def endless(vector: str = "sync", **fields: Any) -> tuple[Agent, Run]:
+    config = EnvConfig(vector=vector, options={"length": 10**9})
+    run = Run(env="Probe/Counting-v0", agent=agents.config("dqn"), steps=2_000, env_config=config, **fields)
+    return agents.build(run.agent, envs.spec(run.env, config), num_envs=1, seed=0, device="cpu"), run
+
+
+@pytest.mark.parametrize("vector", ["sync", "async"])
+def test_a_game_without_a_limit_of_its_own_is_cut_and_that_is_said(
+    vector: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(evaluate, "ENDLESS", 30)
+    with caplog.at_level(logging.WARNING):
+        score = evaluate.play_games(*endless(vector), episodes=3, seed=0, num_envs=2)
+    assert score.lengths == [30] * 3 and score.returns == [sum(range(1, 31))] * 3
+    assert caplog.messages == [
+        "Probe/Counting-v0 names no time limit: 3 of 3 games were cut at 30 steps (eval_max_steps sets another number)"
+    ]
+
+
+def test_a_limit_that_was_set_is_kept_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(evaluate, "ENDLESS", 30)
+    with caplog.at_level(logging.WARNING):
+        assert evaluate.play_games(*endless(eval_max_steps=30), episodes=1, seed=0).lengths == [30]
+        assert evaluate.play_games(*endless(eval_max_steps=45), episodes=1, seed=0).lengths == [45]
+        agent, run = endless()
+        short = EnvConfig(options={"length": 12})
+        assert evaluate.play_games(agent, Run(**{**vars(run), "env_config": short}), episodes=1, seed=0).lengths == [12]
+    assert not caplog.messages
+
+
+def test_only_what_has_no_limit_gets_one() -> None:
+    agent, run = endless()
+    assert evaluate.game_config(run, agent.spec).max_steps == 27_000
+    limited = Run(env="CartPole-v1", agent=run.agent, steps=2_000)
+    assert evaluate.game_config(limited, envs.spec("CartPole-v1")) is limited.env_config
+    arcade = Run(env="Arcade/Seaquest-v1", agent=run.agent, steps=2_000)
+    assert evaluate.game_config(arcade, envs.spec(arcade.env)).max_steps == 27_000
+    capped = EnvConfig(options={"max_episode_steps": 5_000})
+    kept = Run(env=arcade.env, agent=run.agent, steps=2_000, env_config=capped)
+    assert evaluate.game_config(kept, envs.spec(arcade.env, capped)) is capped
+
+
+def test_the_games_of_an_evaluation_end_alike_when_watched() -> None:
+    run = Run(env="CliffWalking-v1", agent=agents.config("dqn"), steps=2_000)
+    agent = agents.build(run.agent, envs.spec(run.env), num_envs=1, seed=0, device="cpu")
+    with Player(agent, run, games=2) as counted, Player(agent, run) as watched:
+        assert counted.env.spec.max_episode_steps == 27_000 and watched.env.spec.max_episode_steps is None
