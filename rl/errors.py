@@ -1,4 +1,4 @@
-"""The failures a user can mend, each with its exit status (docs/design.md, command line)."""
+"""The failures a user can mend, each with its exit status (docs/architecture.md, command line)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The nouns that every room shares. Imports NumPy only: environment workers and `rl --help` must not load torch.
 
-One row holds what N parallel environments showed at time t and how they got there (docs/design.md). Rows t and
+One row holds what N parallel environments showed at time t and how they got there (docs/architecture.md). Rows t and
 t+1 are a transition exactly when row t+1 is not `first`; a row followed by `first` is a truncation unless its
 discount is 0.
 """

@@ -1,4 +1,4 @@
-"""The run folder: what a run leaves behind, with one writer, and whole after any kill (docs/design.md).
+"""The run folder: what a run leaves behind, with one writer, and whole after any kill (docs/architecture.md).
 
     with RunFolder.create(out, default_name("CartPole-v1", "dqn", seed=0)) as folder:   # gone again if nothing starts
         folder.write_info({...})                        # run.json
