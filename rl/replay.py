@@ -1,9 +1,9 @@
 """The shared memory: a ring of rows for N environments, from which every learner reads its own view.
 
 Rows are stored once, as the environment showed them. Transitions, n-step windows, frame stacks and sequences are
-derived when they are read, and cut at `first` and nowhere else (docs/architecture.md). A row is named by its time t, which
-counts from the first row ever appended and never wraps; its place is t % slots. (t, env) pairs are packed into one
-int64 index, t * num_envs + env.
+derived when they are read, and cut at `first` and nowhere else (docs/architecture.md). A row is named by its time t,
+which counts from the first row ever appended and never wraps; its place is t % slots. (t, env) pairs are packed into
+one int64 index, t * num_envs + env.
 """
 
 from __future__ import annotations

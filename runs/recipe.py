@@ -47,16 +47,18 @@ class Run:
     """Every generator of the run is derived from it."""
     env_config: EnvConfig = field(default_factory=EnvConfig)
     """How the environment is made."""
-    eval_every: int = 0
-    """Steps between evaluations during training; 0 leaves only the final one."""
+    eval_every: int | None = None
+    """Steps between evaluations during training. 0: only the final one. none: about ten evaluations of up to five
+    games, as far as they fit into a tenth of the training's time."""
     eval_episodes: int = 20
     """Whole games in an evaluation."""
     eval_sample: bool = False
     """Evaluate the sampled policy instead of the greedy one."""
     eval_max_steps: int | None = None
     """Step cap of an evaluation game; none leaves the environment's own, or 27,000 where it names none."""
-    save_every: int = 0
-    """Steps between checkpoints; 0 leaves only the final one."""
+    save_every: int | None = None
+    """Steps between checkpoints. 0: only the final one. none: about every minute and after each evaluation, as far as
+    saving fits into a fiftieth of the training's time."""
     log_every: int = 1_000
     """Steps between lines of metrics.jsonl."""
     video_every: int = 0
@@ -69,7 +71,7 @@ class Run:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("seed", "eval_every", "save_every", "video_every", "threads"):
-            if getattr(self, name) < 0:
+            if (getattr(self, name) or 0) < 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.eval_max_steps is not None and self.eval_max_steps < 1:
             raise InputError(f"eval_max_steps must be at least 1 or none, got {self.eval_max_steps}")

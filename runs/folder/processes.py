@@ -103,10 +103,26 @@ def ending_signals() -> list[signal.Signals]:
     return [signal.SIGTERM, signal.SIGHUP]
 
 
+TRAINER = "LUDO_RL_TRAINER"
+"""Environment variable that tells a viewer which process started it."""
+
+
+def trainer_has_ended() -> bool:
+    """Whether a training started this process as its viewer and has ended since, even by a kill."""
+    trainer = os.environ.get(TRAINER)
+    if not trainer:
+        return False
+    if sys.platform == "win32":
+        import psutil
+
+        return not psutil.pid_exists(int(trainer))
+    return os.getppid() != int(trainer)
+
+
 def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes]:
     """Starts `rl watch RUN --follow` as a process of its own, at low priority, and returns it.
 
-    For a run that this process trains: its code is trusted already.
+    For a run that this process trains: its code is trusted already. The viewer closes when this process ends.
     """
     here = str(ROOT)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -115,7 +131,7 @@ def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes
         words = ["-c", f"from runs import watch; watch({str(run)!r}, follow=True, paused=True, trust=True)"]
     viewer = subprocess.Popen(
         [sys.executable, *words],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", TRAINER: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         **_ASIDE,

@@ -129,6 +129,7 @@ def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: i
     else:
         command += ["train", recipe, "--seed", str(seed), "--out", str(out), "--track", "off"]
         command += ["--set", f"save_every={run.save_every or max(run.steps // 10, 1)}"]
+        command += ["--set", f"eval_every={run.eval_every or 0}"]
         command += ["--trust"] if foreign_names(describe(run)) else []  # `record` has asked
     # the thread count is the recipe's; libraries beside PyTorch must not add theirs
     env = {**os.environ, "OMP_NUM_THREADS": str(run.threads or os.cpu_count() or 1), "PYTHONPATH": str(tree)}

@@ -116,7 +116,7 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
         "margin": margin,
         "goal": goal,
         "contenders": contenders,
-        "pairs": _pairs(comparison, scores, results, margin, generator(seed, env, "pairs")),
+        "pairs": _pairs(comparison, env, scores, results, margin, generator(seed, env, "pairs")),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from rl import stats as st
 from rl.seeding import generator
+from runs.reporting.bounds import bounded
 from runs.reporting.curves import _rounded
 
 
@@ -33,6 +34,7 @@ def pairs_of(contenders: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 def _pairs(
     comparison: Mapping[str, Any],
+    env: str,
     scores: Mapping[str, Sequence[Any]],
     results: Mapping[str, Sequence[Mapping[str, Any]]],
     margin: float,
@@ -49,10 +51,14 @@ def _pairs(
         names.append((a, b))
         noise.append(math.hypot(_noise(results[a]), _noise(results[b])))
     verdicts = st.compare_all(sides, rng, margin, noise=noise)
-    return [
+    found = [
         _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), [len(x), len(y)])
         for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
     ]
+    for pair in found:
+        pair["interval"] = bounded(env, pair["interval"])
+        pair["lost"] = [name for name in (pair["a"], pair["b"]) if all(r["status"] != "ok" for r in results[name])]
+    return found
 
 
 def _noise(results: Sequence[Mapping[str, Any]]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from runs.reporting.blocks import Cell, Chart, Charts, Heading, Items, Table, Text, _cell
 from runs.reporting.charts import duration, line_chart, strip_chart
-from runs.reporting.wording import budget, number, say, share
+from runs.reporting.wording import ENOUGH, budget, number, say, share, shows_interval
 
 
 def _thin(points: Sequence[Any], count: int) -> list[Any]:
@@ -30,9 +30,9 @@ def _verdict_table(pairs: Sequence[Mapping[str, Any]], shown: Any = number) -> A
             f"{p['a']} − {p['b']}",
             Cell(p["verdict"], p["verdict"].split()[0]),
             shown(p["difference"]),
-            f"{shown(p['interval'][0])} to {shown(p['interval'][1])}" if p["interval"] else "none from one seed",
-            f"{100 * p['level']:.3g}%" if p["interval"] else "–",
-            _chance(p["improvement"]) if p["interval"] else "–",
+            _interval(p, shown),
+            f"{100 * p['level']:.3g}%" if shows_interval(p) else "–",
+            _chance(p["improvement"]) if shows_interval(p) else "–",
             {None: "–", -1: "over 1,000"}.get(p["more_seeds"], str(p["more_seeds"])),
         ]
         for p in pairs
@@ -46,6 +46,12 @@ def _verdict_table(pairs: Sequence[Mapping[str, Any]], shown: Any = number) -> A
         caption += f" Paired by seed: {'; '.join(paired)}."
     columns = ["pair", "verdict", "difference of IQM", "interval", "level", "P(improvement)", "more seeds to settle"]
     return Table(columns, rows, caption, frozenset({0, 1}))
+
+
+def _interval(pair: Mapping[str, Any], shown: Any) -> str:
+    if not shows_interval(pair):
+        return f"needs {ENOUGH} seeds" if pair["interval"] else "none from one seed"
+    return f"{shown(pair['interval'][0])} to {shown(pair['interval'][1])}"
 
 
 def _sentences(pairs: Sequence[Mapping[str, Any]]) -> Any:

@@ -39,8 +39,22 @@ def share(x: float | None) -> str:
     return "–" if x is None else f"{x:.2f}".replace("-", "−")
 
 
+ENOUGH = 5
+"""Seeds on each side from which the interval of a difference is shown."""
+
+
+def shows_interval(pair: Mapping[str, Any]) -> bool:
+    """Whether the pair has an interval, from enough seeds to be read."""
+    return pair["interval"] is not None and min(pair["seeds"]) >= ENOUGH
+
+
 def say(pair: Mapping[str, Any], scale: str = "", more: bool = True) -> str:
-    """One pair's verdict as a sentence, and a second one on what `more` seeds would do."""
+    """One pair's verdict as a sentence, and a second one on what `more` seeds would do.
+
+    From fewer than `ENOUGH` seeds no interval is shown: it would be wider than the scores that are possible.
+    """
+    if lost := pair.get("lost"):
+        return f"{pair['a']} and {pair['b']} cannot be compared: every training of {' and of '.join(lost)} failed."
     a, b, word = pair["a"], pair["b"], pair["verdict"]
     interval = pair["interval"]
     unit, shown = (f" {scale}", share) if scale else ("", number)
@@ -52,8 +66,10 @@ def say(pair: Mapping[str, Any], scale: str = "", more: bool = True) -> str:
             "interval and no verdict."
         )
     level = f"{100 * pair['level']:.3g}%"
-    bounds = f"{level} interval {shown(interval[0])} to {shown(interval[1])}"
-    inside = f"{_signed(pair['difference'], shown)}{unit}, {bounds}, {seeds}"
+    bounds = f"{level} interval {shown(interval[0])} to {shown(interval[1])}, {seeds}"
+    if not shows_interval(pair):
+        bounds = f"{seeds}; an interval needs {ENOUGH}"
+    inside = f"{_signed(pair['difference'], shown)}{unit}, {bounds}"
     if word in ("better", "worse"):
         return f"{a} is {word} than {b} ({inside})."
     if word.startswith("equivalent"):
@@ -78,12 +94,17 @@ def say_suits(lead: Mapping[str, Any]) -> str:
 
 
 def _lead(lead: Mapping[str, Any]) -> str:
-    place = f"{lead['best']} on {lead['env']}"
+    """The contender with the highest score on a task, and which others it is shown to be better than."""
+    place = f"{lead['best']} on {lead['env']} ({number(lead['iqm'])})"
     others = sum(len(lead[kind]) for kind in ("worse", "equivalent", "open", "one"))
-    if len(lead["one"]) == others:
-        return f"{place}, with one seed, which allows no verdict"
-    told = f"{place}, better than {len(lead['worse']) or 'none'} of the {others} others"
-    return told + (f", {len(lead['one'])} of which allow no verdict, with one seed" if lead["one"] else "")
+    if others and len(lead["one"]) == others:
+        return f"{place}, from one seed, which allows no verdict"
+    seeds = f"{lead['seeds']} seed{'s' if lead['seeds'] != 1 else ''}"
+    parts = [f"better than {', '.join(lead['worse'])}"] if lead["worse"] else []
+    parts += [f"equivalent to {', '.join(lead['equivalent'])} within the margin"] if lead["equivalent"] else []
+    parts += [f"not told apart from {', '.join(lead['open'])} with {seeds}"] if lead["open"] else []
+    parts += [f"without a verdict against {', '.join(lead['one'])} (one seed)"] if lead["one"] else []
+    return ", ".join([place, *parts])
 
 
 def _signed(x: float, shown: Callable[[float], str] = number) -> str:
@@ -158,7 +179,7 @@ def _few(seeds: int) -> str:
     return (
         f"{seeds} seeds: with fewer than {st.FEW_RUNS}, intervals are a hint. One contender's is the span of its "
         f"{seeds} scores, which holds the truth about {100 * (1 - 2 ** (1 - seeds)):.0f}% of the time at best. That of "
-        "a difference is widened for so few, and may reach beyond the scores that are possible."
+        f"a difference is left out; it needs {ENOUGH} seeds."
     )
 
 

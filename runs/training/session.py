@@ -28,6 +28,7 @@ from runs.folder.provenance import peak_memory
 from runs.folder.run_folder import RunFolder
 from runs.folder.trust import signature
 from runs.recipe import Run, describe, doubt
+from runs.training.automatic import EPISODES, EVALUATIONS, EvaluationBudget, SaveClock
 from runs.training.episodes import EpisodeRecord
 from runs.training.evaluation import Score, play_games, put_back
 from runs.training.progress import Progress
@@ -37,10 +38,20 @@ class Session:
     """One stretch of training in one process, from its start or a checkpoint to the budget."""
 
     def __init__(
-        self, run: Run, agent: Agent, env: Env, folder: RunFolder, tracker: Tracker, *, quiet: bool = True
+        self,
+        run: Run,
+        agent: Agent,
+        env: Env,
+        folder: RunFolder,
+        tracker: Tracker,
+        *,
+        quiet: bool = True,
+        watched: bool = False,
     ) -> None:
         self.run, self.agent, self.env, self.folder, self.tracker = run, agent, env, folder, tracker
         self.quiet = quiet
+        self._saves = SaveClock(watched)
+        self._evaluations = EvaluationBudget()
         self.step = 0
         self.ts: TimeStep | None = None
         self.seconds = 0.0
@@ -63,6 +74,8 @@ class Session:
             with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
                 if self.step < self.run.steps:
                     with stop_requests(self):
+                        if self.step:
+                            self._evaluate_what_was_stopped(progress)
                         self._train(progress)
                         self.save()
                 self._log_the_end()
@@ -94,34 +107,72 @@ class Session:
     def _train(self, progress: Progress) -> None:
         """The loop. Evaluations, videos and saves are not counted as time; the last ones come after it."""
         run = self.run
-        clock = time.perf_counter()
+        saves_by_time, clock = run.save_every is None, time.perf_counter()
         for slot in interact(self.env, self.agent, run.steps, step=self.step, ts=self.ts):
             before, self.step, self.ts = self.step, slot.step, slot.ts
             self.metrics = slot.metrics or self.metrics
             self._log_episodes(slot)
+            ends = self.step >= run.steps
             logs = crossed(before, self.step, run.log_every)
-            evaluates, films, saves = (
-                self.step < run.steps and crossed(before, self.step, every)
-                for every in (run.eval_every, run.video_every, run.save_every)
-            )
-            stops = self.stop_requested and self.step < run.steps
+            evaluates = not ends and crossed(before, self.step, self._eval_every)
+            films = not ends and crossed(before, self.step, run.video_every)
+            saves = not ends and crossed(before, self.step, run.save_every or 0)
+            if saves_by_time and not ends:
+                saves = self._saves.due(self.seconds + time.perf_counter() - clock)
+            stops = self.stop_requested and not ends
             if not (logs or evaluates or films or saves or stops):
                 continue
             self.seconds += time.perf_counter() - clock
             if logs:
                 self._log()
                 progress.update(self.step, self.episodes.mean_return)
-            if evaluates:
-                self._evaluate(progress)
-            if saves or stops:
+            saves = saves or stops or (evaluates and saves_by_time and self._saves.allows(self.seconds))
+            if saves:
                 self.save()
-            if films:
-                self._film()
             if stops:
                 raise Stopped(self.stop_requested, self.step, self.folder.path)
+            if evaluates:
+                self._evaluate_on_the_way(progress, saved=saves)
+            if films:
+                self._film()
             clock = time.perf_counter()
         self.seconds += time.perf_counter() - clock
         progress.update(self.step, self.episodes.mean_return)
+
+    @property
+    def _eval_every(self) -> int:
+        """Steps between evaluations during training; 0 for none."""
+        if self.run.eval_every is None:
+            return -(-self.run.steps // EVALUATIONS)
+        return self.run.eval_every
+
+    def _evaluate_on_the_way(self, progress: Progress, saved: bool) -> None:
+        """An evaluation that the recipe asks for, or an automatic one if there is time for it.
+
+        A request to stop ends it at once: the run saves itself, unless it has just `saved`, and raises `Stopped`.
+        """
+        games, automatic = self.run.eval_episodes, self.run.eval_every is None
+        if automatic:
+            games = min(EPISODES, games)
+            if not self._evaluations.allows(self.seconds, self.step, self.episodes.mean_length, games):
+                return
+        begun = time.perf_counter()
+        try:
+            score = self._evaluate(progress, games)
+        except _EvaluationStopped:
+            if not saved:
+                self.save()
+            raise Stopped(self.stop_requested, self.step, self.folder.path) from None
+        if automatic:
+            self._evaluations.evaluated(time.perf_counter() - begun, sum(score.lengths))
+
+    def _evaluate_what_was_stopped(self, progress: Progress) -> None:
+        """Plays the evaluation that was due at the step of this checkpoint and that a request to stop ended."""
+        every, last = self.run.eval_every, self.step - self.run.num_envs
+        if not every or not crossed(last, self.step, every) or self.step >= self.run.steps:
+            return
+        if not any(line["step"] > last for line in read_jsonl(self.folder.evaluations.path)):
+            self._evaluate_on_the_way(progress, saved=True)
 
     def _log_episodes(self, slot: Slot) -> None:
         for episode in self.episodes.add(slot.played):
@@ -144,22 +195,23 @@ class Session:
         if not lines or lines[-1]["step"] < self.step:
             self._log()
 
-    def _evaluate(self, progress: Progress) -> Score:
-        run = self.run
+    def _evaluate(self, progress: Progress, games: int | None = None) -> Score:
+        run, games = self.run, games or self.run.eval_episodes
 
         def tell(over: int) -> None:
-            progress.tell(f"evaluating, {over} of {run.eval_episodes} games over")
+            progress.tell(f"evaluating, {over} of {games} games over")
+            if self.stop_requested and self.step < run.steps:
+                raise _EvaluationStopped
 
-        score = play_games(
-            self.agent, run, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample, tell=tell
-        )
+        score = play_games(self.agent, run, episodes=games, seed=run.seed, sample=run.eval_sample, tell=tell)
         line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
         self.tracker.log_evaluation(self.step, score)
         return score
 
     def save(self) -> Path:
-        """Writes the checkpoint of this step: whatever happens meanwhile, the one before stays until it re-reads."""
+        """Writes the checkpoint of this step. The one before stays until this one has been read back."""
+        begun = time.perf_counter()
         replay = self.agent.replay
         self.segments.extend(replay.export, replay.oldest, replay.count)
         assert self.ts is not None
@@ -182,6 +234,7 @@ class Session:
             {"recipe": describe(self.run), **signature(describe(self.run))},
             segments=self.segments,
         )
+        self._saves.saved(self.seconds, time.perf_counter() - begun)
         self.tracker.log_checkpoint(saved, self.step)
         return saved
 
@@ -219,6 +272,10 @@ class Session:
                 self.save()
         except (RunError, OSError) as error:
             print(f"the state could not be saved: {error}", file=sys.stderr)
+
+
+class _EvaluationStopped(Exception):
+    """A request to stop arrived during an evaluation on the way."""
 
 
 class Stopped(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Training, in straight lines: log, evaluate, save, stop."""
+"""`rl train` and `rl resume`: one run, from its start or a checkpoint to its final evaluation."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def train(
             folder.begin()
             tracker = _tracker(track, folder.path, run, learner.name, info)
             folder.write_info({**info, "tracking": tracker.state})
-            session = Session(run, learner, env, folder, tracker, quiet=quiet)
+            session = Session(run, learner, env, folder, tracker, quiet=quiet, watched=watch)
             if watch:
                 from runs.folder.processes import open_viewer
 

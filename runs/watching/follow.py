@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rl.errors import InputError
+from runs.folder.processes import trainer_has_ended
 
 if TYPE_CHECKING:
     from agents.base import Agent
@@ -43,6 +44,8 @@ class Follower:
         while self.newest() is None:
             if time.monotonic() - begun > seconds:
                 raise InputError(f"{self.path} has no checkpoint yet: wait for the training to save one")
+            if trainer_has_ended():
+                raise InputError(f"{self.path}: the training ended before its first checkpoint")
             if not told:
                 print(f"{self.path}: waiting for the first checkpoint (Ctrl-C stops)", file=sys.stderr, flush=True)
                 told = True

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rl.errors import InputError, RunError
+from runs.folder.processes import trainer_has_ended
 from runs.watching.film import _frames_per_second
 from runs.watching.player import GLIDE, Player
 from runs.watching.video import VideoWriter
@@ -60,7 +61,7 @@ class Desk:
         due = time.perf_counter()
         count = 0
         try:
-            while self._keys():
+            while self._keys() and not trainer_has_ended():
                 now = time.perf_counter()
                 period = 1.0 / (_frames_per_second(self.player) * self.speed)
                 if self._still(now):

@@ -26,7 +26,8 @@ class Case:
     @property
     def words(self) -> list[str]:
         vector = ["env_config.vector=sync"] if self.env.startswith(("CartPole", "Pendulum", "Memory", "tests")) else []
-        return ["eval_episodes=2", "eval_max_steps=60", "log_every=20", *vector, *self.settings.split()]
+        fixed = ["eval_every=0", "save_every=0", "eval_episodes=2", "eval_max_steps=60", "log_every=20"]
+        return [*fixed, *vector, *self.settings.split()]
 
 
 def _vector(agent: str, more: str = "", steps: int = 400) -> Case:

@@ -137,7 +137,7 @@ def test_a_comparison_without_results_has_a_page(tmp_path: Path) -> None:
 def test_one_seed_and_failed_seeds_have_a_page(tmp_path: Path) -> None:
     data = comparison(seeds=1)
     fail(data, "dqn", 0, "crashed")
-    assert "no verdict" in rp.report(write(tmp_path, data))["verdict"]
+    assert "cannot be compared: every training of dqn failed" in rp.report(write(tmp_path, data))["verdict"]
 
 
 @pytest.mark.parametrize(

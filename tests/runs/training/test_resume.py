@@ -135,7 +135,7 @@ def test_pong_cut_anywhere_equals_the_uninterrupted_run(num_envs: int, tmp_path:
 
 def test_a_longer_budget_continues_where_the_shorter_ended(tmp_path: Path, capsys: Any) -> None:
     agent = dataclasses.replace(SMALL, lr=Ramp(1e-3, 1e-5, 150))  # epsilon's ramp has ended before: no surprise
-    run = dataclasses.replace(run_of("CartPole-v1", 2, agent=agent), log_every=40)
+    run = dataclasses.replace(run_of("CartPole-v1", 2, agent=agent), log_every=40, eval_every=0)
     train(run, out=tmp_path / "whole")
     train(dataclasses.replace(run, steps=150), out=tmp_path / "short")
     logged = [line["step"] for line in read_jsonl(tmp_path / "short" / "metrics.jsonl")]
