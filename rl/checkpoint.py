@@ -289,9 +289,11 @@ def _check_manifest(manifest: Mapping[str, Any]) -> None:
             raise TypeError(f"{name!r} has no size and SHA-256")
     if not isinstance(manifest["step"], int):
         raise TypeError("its step is no number")
-    for field in ("lengths", "extra"):
-        if not isinstance(manifest[field], dict):
-            raise TypeError(f"{field!r} is no object")
+    if not isinstance(manifest["extra"], dict):
+        raise TypeError("'extra' is no object")
+    for name, length in manifest["lengths"].items():
+        if not isinstance(length, int) or length < 0:
+            raise ValueError(f"the length of {name!r} is {length!r}")
 
 
 def _digest(manifest: Mapping[str, Any]) -> str:

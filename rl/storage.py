@@ -217,7 +217,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     for name, data, shape, stored in _read_raw(path):
         if stored not in _NUMPY:
             raise CheckpointError(f"{path}: NumPy has no dtype for {stored}, of {name!r}")
-        arrays[name] = data.view(_NUMPY[stored]).reshape(shape)
+        try:
+            arrays[name] = data.view(_NUMPY[stored]).reshape(shape)
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"{path} is damaged: {name!r}: {error}") from None
     return arrays
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import ast
 import importlib.util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runs.folder.places import RECIPES
 from runs.recipe import AIM, recipe_names
+
+if TYPE_CHECKING:
+    from runs.folder.trust import Trust
 
 EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
 """Part of an entry point -> what environments from there need beyond our dependencies."""
@@ -24,18 +27,18 @@ FAMILIES = ("Arcade", "Boards", "Gymnasium", "Memory", "ALE")
 PROBES = "Probe: tiny, for tests, their values are known"
 
 
-def listing(what: str | None = None) -> dict[str, Any]:
+def listing(what: str | None = None, trust: Trust = False) -> dict[str, Any]:
     """For each kind (or for `what` alone: recipes, agents or envs) the names, each with a few words.
 
-    Of an agent or a RECIPE its `fields`. Raises InputError where `what` is none of these.
+    Of an agent or a RECIPE its `fields`. `trust`: as in `runs.train`. Raises InputError if `what` is none of these.
     """
     kinds = {"recipes": recipes, "agents": agents, "envs": environments}
     if what is None or what in kinds:
         return {kind: find() for kind, find in kinds.items() if what in (None, kind)}
-    return {"fields": fields(what)}
+    return {"fields": fields(what, trust)}
 
 
-def fields(name: str) -> dict[str, dict[str, Any]]:
+def fields(name: str, trust: Trust = False) -> dict[str, dict[str, Any]]:
     """Dotted name -> `value`, `accepts` and `meaning` of each field of an agent, a `module:Class` or a RECIPE.
 
     Raises InputError for a name that is none of them.
@@ -52,7 +55,7 @@ def fields(name: str) -> dict[str, dict[str, Any]]:
     known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]
     if not is_file and name not in known:
         raise unknown("value", name, known)
-    return explain(resolve(name))
+    return explain(resolve(name, trust=trust))
 
 
 def recipes() -> dict[str, str]:

@@ -249,6 +249,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         metavar="recipes|agents|envs|AGENT|RECIPE",
         help="of an agent or a recipe every field that --set can change, its value and its meaning",
     )
+    _add_trust(p)
     _add_json(p)
 
     p = verb("doctor", _doctor, "check the installation", _show_doctor)

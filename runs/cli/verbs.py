@@ -149,7 +149,7 @@ def _inspect(a: argparse.Namespace) -> Result:
 
 
 def _list(a: argparse.Namespace) -> Result:
-    return _call("runs.cli.listing.listing", a.what)
+    return _call("runs.cli.listing.listing", a.what, trust=_trust(a))
 
 
 def _doctor(a: argparse.Namespace) -> Result:

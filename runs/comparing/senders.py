@@ -81,7 +81,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *_python_path()])
         begun = time.monotonic()
         done = run_child(
-            [sys.executable, "-m", "runs.comparing.worker", str(source), str(target)],
+            [sys.executable, "-P", "-m", "runs.comparing.worker", str(source), str(target)],
             env=environment,
             interrupted=f"{job['contender']} seed {job['seed']} was interrupted; the same command goes on",
         )

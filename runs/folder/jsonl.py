@@ -85,9 +85,12 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
     records = []
     for number, line in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), 1):
         try:
-            records.append(parse_json(line))
+            record = parse_json(line)
         except ValueError as error:
             raise InputError(f"{path}, line {number} is no JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise InputError(f"{path}, line {number} is no object")
+        records.append(record)
     return records
 
 
@@ -98,7 +101,7 @@ def _bytes_up_to(path: Path, start: int, step: int) -> int:
     count = 0
     for line in path.read_bytes()[start:].splitlines(keepends=True):
         try:
-            if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+            if not line.endswith(b"\n") or parse_json(line)["step"] > step:
                 break
         except (ValueError, KeyError, TypeError):
             break

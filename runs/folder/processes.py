@@ -130,7 +130,7 @@ def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes
     if paused:
         words = ["-c", f"from runs import watch; watch({str(run)!r}, follow=True, paused=True, trust=True)"]
     viewer = subprocess.Popen(
-        [sys.executable, *words],
+        [sys.executable, "-P", *words],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1", TRAINER: str(os.getpid())},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -88,7 +88,10 @@ def put_back(agent: Agent, folder: Path) -> None:
 
 
 def _require_fitting(state: Any, own: Any, folder: Path, name: str = "") -> None:
-    """`CheckpointError` for an array of another dtype than the agent's own, or one with a number that is not finite."""
+    """`CheckpointError` for a value of another type than the agent's own, or an array with a number not finite."""
+    for kind in (int, Mapping):
+        if isinstance(own, kind) and not isinstance(state, kind):
+            raise checkpoint.CheckpointError(f"{folder} does not fit: {name or 'the agent'} is {type(state).__name__}")
     if isinstance(state, Mapping):
         for key, value in state.items():
             beside = own.get(key) if isinstance(own, Mapping) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rl.errors import InputError
+from rl.storage import parse_json
 from runs.folder.processes import trainer_has_ended
 
 if TYPE_CHECKING:
@@ -113,6 +113,6 @@ class Follower:
         self._read += len(data)
         for text in data.splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):
-                line = json.loads(text)
+                line = parse_json(text)
                 self._episodes.append((float(line["step"]), float(line["return"])))
         return bool(data)

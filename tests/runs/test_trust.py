@@ -152,6 +152,7 @@ VERBS = {
     "report": ["report", "run"],
     "inspect": ["inspect", "run/run.json"],
     "record": ["record", "run/run.json"],
+    "list": ["list", "run/run.json"],
 }
 
 

@@ -326,21 +326,19 @@ def test_the_result_is_plain_json(monkeypatch):
     assert json.loads(json.dumps(result)) == {"env": "CartPole-v1", "scores": [], "best": []}
 
 
-class Blind:
-    """Made by the test above: an environment without pictures."""
+def Blind(render_mode=None):
+    """Makes an environment without pictures, for the test above."""
+    import gymnasium
 
-    def __new__(cls, render_mode=None):
-        import gymnasium
+    class Dark(gymnasium.Env):
+        metadata = {"render_modes": []}  # noqa: RUF012
+        observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
+        action_space = gymnasium.spaces.Discrete(2)
 
-        class Dark(gymnasium.Env):
-            metadata = {"render_modes": []}  # noqa: RUF012
-            observation_space = gymnasium.spaces.Box(0, 1, (1,), np.float32)
-            action_space = gymnasium.spaces.Discrete(2)
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(1, np.float32), {}
 
-            def reset(self, *, seed=None, options=None):
-                return np.zeros(1, np.float32), {}
+        def step(self, action):
+            return np.zeros(1, np.float32), 0.0, True, False, {}
 
-            def step(self, action):
-                return np.zeros(1, np.float32), 0.0, True, False, {}
-
-        return Dark()
+    return Dark()
