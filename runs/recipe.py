@@ -97,7 +97,7 @@ def resolve(
 
     `settings` are FIELD=VALUE as on the command line, one or several of them, or a dict of fields and values.
     A schedule as long as the recipe's budget becomes as long as the new one, unless `recipe` is a Run.
-    `trust`: whether a run.json may name code that is neither registered nor signed by this machine (`runs.folder.trust`).
+    `trust`: whether a run.json may name code that is neither registered nor signed here (`runs.folder.trust`).
     Raises InputError for an unknown name (the nearest one is offered), field or value.
     """
     if agent is not None and agent.partition(":")[0] in ("sb3", "zoo"):

@@ -17,7 +17,7 @@ from rl import checkpoint, storage
 from rl.checkpoint import CheckpointError
 from rl.errors import InputError
 from runs.cli import command_line as cli
-from runs.reporting.analysis import read_comparison
+from runs.reporting.comparison_file import read_comparison
 from runs.watching.follow import Follower
 from tests.runs.test_trust import SETTINGS, rewrite_manifest
 
