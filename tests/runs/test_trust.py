@@ -107,6 +107,7 @@ def rewrite_manifest(path: Path, how: Callable[[dict[str, Any]], dict[str, Any]]
 
 
 SETTINGS = ["learning_starts=20", "buffer_size=100", "eval_episodes=1", "eval_max_steps=5", "batch_size=4"]
+SETTINGS += ["eval_every=0", "save_every=0"]  # one checkpoint, so that no older one is taken instead
 
 
 @pytest.fixture(scope="module")
