@@ -144,7 +144,7 @@ def _players(canvas: Canvas, scene: Scene, part: float) -> None:
             canvas.stamp(_aura(round(bar * 0.95)), x, y)
         canvas.stamp(_stone(scene.game, owner, size, 16), x, y)
         colour: Colour = drawing.TEXT if active else drawing.MUTED
-        who, align = "YOU" if owner == scene.seat else "OPPONENT", "left" if side > 0 else "right"
+        who, align = "PLAYER" if owner == scene.seat else "OPPONENT", "left" if side > 0 else "right"
         words = NAMES[scene.game][owner]
         if scene.game.startswith("Othello"):
             words += f"  {sum(stone.owner == owner for stone in scene.stones)}"
@@ -159,7 +159,7 @@ def _headline(scene: Scene, done: bool) -> tuple[str, Colour]:
         return ("PASS", drawing.ORANGE) if scene.passed else (TITLES[scene.game], drawing.MUTED)
     if scene.winner < 0:
         return "DRAW", drawing.TEXT
-    return ("YOU WIN", drawing.GREEN) if scene.winner == scene.seat else ("YOU LOSE", drawing.RED)
+    return f"{NAMES[scene.game][scene.winner]} WINS", drawing.GREEN if scene.winner == scene.seat else drawing.RED
 
 
 @lru_cache(maxsize=8)
