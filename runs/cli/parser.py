@@ -11,7 +11,15 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from rl.errors import InputError, unknown
-from runs.cli.show import _show_doctor, _show_games, _show_list, _show_records, _show_scores, _show_training
+from runs.cli.show import (
+    _show_doctor,
+    _show_games,
+    _show_list,
+    _show_records,
+    _show_scores,
+    _show_solution,
+    _show_training,
+)
 from runs.cli.verbs import (
     Result,
     _bench,
@@ -24,6 +32,7 @@ from runs.cli.verbs import (
     _record,
     _report,
     _resume,
+    _solve,
     _train,
     _watch,
 )
@@ -240,6 +249,11 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("--agent", metavar="NAME")
     _add_set(p)
     _add_trust(p)
+    _add_json(p)
+
+    p = verb("solve", _solve, "score every move of a board game's position by perfect play", _show_solution)
+    p.add_argument("game", metavar="GAME", help="ConnectFour")
+    p.add_argument("moves", metavar="MOVES", nargs="?", default="", help="columns 1 to 7, such as 4444 (default: none)")
     _add_json(p)
 
     p = verb("list", _list, "list recipes, agents and environments, or the fields of one", _show_list)

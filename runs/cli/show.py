@@ -60,6 +60,13 @@ def _show_records(r: dict[str, Any]) -> None:
     print(f"{len(r['results'])} seeds, {failed} failed; the table is runs/results/README.md")
 
 
+def _show_solution(r: dict[str, Any]) -> None:
+    from runs.cli.solve import lines
+
+    for line in lines(r):
+        print(line)
+
+
 def _show_doctor(r: dict[str, Any]) -> None:
     from runs.cli.doctor import lines
 

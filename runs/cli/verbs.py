@@ -148,6 +148,10 @@ def _inspect(a: argparse.Namespace) -> Result:
     return _call("runs.cli.network.inspect", a.recipe, agent=a.agent, settings=a.set or None, trust=_trust(a))
 
 
+def _solve(a: argparse.Namespace) -> Result:
+    return _call("runs.cli.solve.solve", a.game, a.moves)
+
+
 def _list(a: argparse.Namespace) -> Result:
     return _call("runs.cli.listing.listing", a.what, trust=_trust(a))
 

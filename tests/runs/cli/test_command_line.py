@@ -322,6 +322,7 @@ def test_every_verb_of_the_design_has_its_options():
         "record": "--seeds --jobs",
         "bench": "--json",
         "inspect": "",
+        "solve": "--json",
         "list": "",
         "doctor": "",
     }
