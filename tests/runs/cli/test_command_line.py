@@ -387,3 +387,21 @@ def test_doctor_names_a_double_installation(monkeypatch):
     (problem,) = doctor._doubles()
     assert problem.startswith("pygame-ce and pygame both install the module pygame: ")
     assert problem.endswith("pip uninstall pygame-ce pygame, then pip install pygame-ce")
+
+
+def test_solve_prints_the_score_of_every_column_and_refuses_wrong_moves_in_one_line():
+    done = rl("solve", "ConnectFour", "32164625")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-3:] == [
+        "column    1    2    3    4    5    6    7",
+        "score    -4   -3  +11   +4    0   -2   -5",
+        "the player to move wins with stone 21; best: 3",
+    ]
+    result = json.loads(rl("solve", "ConnectFour", "7422341735647741166133573473242566", "--json").stdout)
+    assert result["scores"] == [-3, 1, None, None, -4, 1, None] and (result["score"], result["best"]) == (1, [2, 6])
+    for words, line in (
+        (("ConnectFour", "4444444"), "rl: move 7 goes into column 4, which is full\n"),
+        (("Chess", "44"), "rl: unknown solved game 'Chess': known: ConnectFour\n"),
+    ):
+        done = rl("solve", *words)
+        assert (done.returncode, done.stderr) == (2, line)
