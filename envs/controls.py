@@ -142,10 +142,12 @@ def controls(spec: EnvSpec) -> Controls:
 
 
 def action_names(spec: EnvSpec) -> tuple[str, ...]:
-    """Of the actions or elements; numbers where nobody says more."""
+    """Names of the actions, or of a box's elements. A multidiscrete action has one for each value: `a[1]=0`."""
     try:
         return controls(spec).names
     except InputError:
+        if spec.action.kind == "multidiscrete":
+            return tuple(f"a[{k}]={value}" for k, n in enumerate(spec.action.nvec) for value in range(n))
         return spec.action_meanings or tuple(f"a[{k}]" for k in range(spec.action.size))
 
 

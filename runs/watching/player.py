@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +64,7 @@ class Player:
 
     games: play the games 0 to games - 1 of an evaluation with this seed; None: one episode after the other, for ever.
     config: how the environment is made; None: as for the run's evaluations.
+    folder: the run's folder, where screenshots and films go.
     """
 
     def __init__(
@@ -77,11 +79,12 @@ class Player:
         stream: str = "watch",
         config: EnvConfig | None = None,
         follower: Follower | None = None,
+        folder: Path = Path(),
     ) -> None:
         from envs.controls import action_names, controls, observed_area
         from runs.watching.views import Episode
 
-        self.agent, self.run, self.follower = agent, run, follower
+        self.agent, self.run, self.follower, self.folder = agent, run, follower, folder
         if config is None:
             counts = games is not None or run.eval_max_steps is not None
             config = game_config(run, agent.spec) if counts else run.env_config
@@ -173,6 +176,8 @@ class Player:
             over = bool(ts.last[i] and ts.discount[i] == 0)
             value = math.nan if thought.value is None or over else thought.value
             episode.add(value, float(ts.reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i]))
+            if thought.q_values is not None:
+                episode.add_q_values(np.asarray(thought.q_values, float))
             if ts.last[i]:
                 self.finished[self.game(i), i] = (episode.trace.returns[-1], len(episode.trace.returns) - 1)
 

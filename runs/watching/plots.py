@@ -30,7 +30,7 @@ def _panels(canvas: Canvas, view: View, unit: float) -> None:
         room = canvas.height - y - gap if wide else canvas.height * 0.40
         each = min(unit * 1.55, (room - unit * 1.7) / len(rows))
         high = unit * 1.7 + each * len(rows)
-        title = "Q-values" if thought.q_values is not None else "policy"
+        title = "Q (advantage)" if thought.q_values is not None else "policy"
         _bars(canvas.part(0, y, column, high), rows, title, each, unit)
         y += high + gap
     elif thought is not None and thought.mean is not None:
@@ -88,19 +88,26 @@ class _Row:
     name: str
     value: float
     part: float
+    """Length of the bar, 0 to 1."""
     chosen: bool
+    advantage: float | None = None
+    """Action value less the best one; None for a probability."""
 
 
 def _bar_rows(view: View, most: int = 18) -> list[_Row]:
-    """A bar for each action: Q-values between their least and greatest, probabilities from 0 to 1."""
+    """A bar for each action: action values within the range of the episode so far, probabilities from 0 to 1."""
     thought = view.thought
     if thought is None:
         return []
+    best = 0.0
     if thought.q_values is not None:
         values = np.asarray(thought.q_values, float)
         values = np.where(np.isfinite(values), values, np.nan)
-        low, high = (np.nanmin(values), np.nanmax(values)) if np.isfinite(values).any() else (0.0, 0.0)
-        parts = np.nan_to_num(0.12 + 0.88 * (values - low) / max(float(high - low), 1e-9))
+        low, high = view.trace.q_range
+        if np.isfinite(values).any():
+            low, high = min(low, float(np.nanmin(values))), max(high, float(np.nanmax(values)))
+            best = float(np.nanmax(values))
+        parts = np.nan_to_num(0.05 + 0.95 * (values - low) / max(high - low, 1e-9))
     elif thought.probabilities is not None:
         values = parts = np.asarray(thought.probabilities, float)
     else:
@@ -109,7 +116,13 @@ def _bar_rows(view: View, most: int = 18) -> list[_Row]:
     if not chosen and np.ndim(thought.action) == 0:
         chosen = {int(thought.action)}
     rows = [
-        _Row(view.names[k] if k < len(view.names) else str(k), float(values[k]), float(parts[k]), k in chosen)
+        _Row(
+            view.names[k] if k < len(view.names) else str(k),
+            float(values[k]),
+            float(parts[k]),
+            k in chosen,
+            None if thought.q_values is None or not np.isfinite(values[k]) else float(values[k]) - best,
+        )
         for k in range(len(values))
     ]
     if len(rows) > most:  # the best ones, and the one taken
@@ -123,7 +136,8 @@ def _bars(canvas: Canvas, rows: list[_Row], title: str, each: float, unit: float
     letters = min(unit * 0.95, each * 0.8)
     name_wide = min(max(canvas.text_width(row.name, letters) for row in rows), canvas.width * 0.42)
     span = max(row.value for row in rows) - min(row.value for row in rows)
-    value_wide = max(canvas.text_width(number(row.value, span), letters) for row in rows)
+    words = [_bar_words(row, span) for row in rows]
+    value_wide = max(canvas.text_width(text, letters) for text in words)
     x = unit * 0.6 + name_wide + unit * 0.5
     for k, row in enumerate(rows):
         y = unit * 1.55 + each * (k + 0.5)
@@ -140,8 +154,13 @@ def _bars(canvas: Canvas, rows: list[_Row], title: str, each: float, unit: float
         canvas.text(row.name, unit * 0.6, y, letters, drawing.TEXT if row.chosen else drawing.MUTED)
         long = canvas.width - x - value_wide - unit * 0.9
         canvas.bar(x, y - each * 0.24, long, each * 0.48, row.part, colour, drawing.INK)
-        words = number(row.value, span)
-        canvas.text(words, canvas.width - unit * 0.5, y, letters, colour if row.chosen else drawing.MUTED, "right")
+        canvas.text(words[k], canvas.width - unit * 0.5, y, letters, colour if row.chosen else drawing.MUTED, "right")
+
+
+def _bar_words(row: _Row, span: float) -> str:
+    """The value of a bar; of an action value also its advantage, the distance to the best one."""
+    value = number(row.value, span)
+    return value if not row.advantage else f"{value} ({row.advantage:+.2g})"
 
 
 def _box_bars(canvas: Canvas, thought: Thought, names: Sequence[str], unit: float) -> None:

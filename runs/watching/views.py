@@ -22,7 +22,7 @@ HELP = (
     ("V", "saliency"),
     ("S", "screenshot"),
     ("R", "record"),
-    ("H", "this help"),
+    ("H", "this help; the game waits"),
     ("Q", "quit"),
 )
 
@@ -59,6 +59,8 @@ class Trace:
     """Discounted return that followed each row, as far as it is known, in the learner's units."""
     known: int = 0
     """How many rows of `followed` are settled: what is still to come weighs less than 5% there."""
+    q_range: tuple[float, float] = (math.inf, -math.inf)
+    """Lowest and highest action value of the episode so far."""
 
 
 @dataclass
@@ -107,6 +109,13 @@ class Episode:
         self._settled = 0
         # Beyond this many rows a reward weighs less than 5% of what it is worth: the row counts as known.
         self._horizon = 1 if gamma <= 0 else 10**9 if gamma >= 1 else math.ceil(math.log(0.05) / math.log(gamma))
+
+    def add_q_values(self, q_values: np.ndarray) -> None:
+        """Widens the episode's range of action values. q_values: [A]."""
+        finite = q_values[np.isfinite(q_values)]
+        if len(finite):
+            low, high = self.trace.q_range
+            self.trace.q_range = min(low, float(finite.min())), max(high, float(finite.max()))
 
     def add(self, value: float, reward: float, discount: float, first: bool, last: bool) -> None:
         """Takes one row: the value estimate there, and the reward and discount that led to it."""

@@ -94,4 +94,12 @@ def open_player(
                 raise
             time.sleep(0.1)  # a training removes a checkpoint as soon as a newer one is whole
     seed = recipe.seed if seed is None else seed
-    return Player(agent, recipe, seed=seed, num_envs=count, sample=sample, games=games, follower=source)
+    return Player(
+        agent, recipe, seed=seed, num_envs=count, sample=sample, games=games, follower=source, folder=_folder(run)
+    )
+
+
+def _folder(run: str | Path) -> Path:
+    """The run folder of a run or of one of its checkpoints."""
+    path = Path(run)
+    return path.parent.parent if path.parent.name == "checkpoints" else path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,7 +51,7 @@ class Desk:
         self.note = ""
         self._note_until = 0.0
         self._recorder: VideoWriter | None = None
-        self._once = False
+        self._once = self._paused_before = False
         self._tapped: set[str] = set()
         self._moved = self._drawn = -math.inf
         """When the newest step was made, and the newest frame drawn."""
@@ -168,7 +169,10 @@ class Desk:
             case "p":
                 self.panels = not self.panels
             case "h" | "?":
+                if not self.help:
+                    self._paused_before = self.paused
                 self.help = not self.help
+                self.paused = self.help or self._paused_before
             case "v":
                 self._saliency()
             case "tab":
@@ -200,9 +204,7 @@ class Desk:
         self.note, self._note_until = words, time.perf_counter() + seconds
 
     def _file(self, ending: str) -> Path:
-        folder = Path("videos")
-        if self.player.follower is not None:
-            folder = self.player.follower.path / "videos"
+        folder = self.player.folder / "videos"
         folder.mkdir(parents=True, exist_ok=True)
         name = self.player.run.env.replace("/", "-").replace(":", "-")
         return folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}{ending}"
@@ -210,7 +212,12 @@ class Desk:
     def _screenshot(self) -> None:
         path = self._file(".png")
         self.window.canvas.save(path)
+        self._saved(path)
+
+    def _saved(self, path: Path) -> None:
+        """Names a finished file in the window and in the terminal."""
         self._say(f"saved {path}")
+        print(f"saved {path}", file=sys.stderr, flush=True)
 
     def _record(self) -> None:
         if self._recorder is not None:
@@ -223,6 +230,6 @@ class Desk:
         if self._recorder is not None:
             recorder, self._recorder = self._recorder, None
             if recorder.frames:
-                self._say(f"saved {recorder.close()}")
+                self._saved(recorder.close())
             else:
                 recorder.discard()

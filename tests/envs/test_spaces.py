@@ -8,9 +8,10 @@ from gymnasium import spaces
 
 import envs
 from envs.config import EnvConfig
+from envs.controls import action_names
 from envs.spaces import action_cast, observation_casts
 from rl.errors import InputError
-from rl.interface import ActionSpec, ObsLeaf
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 
 DISCRETE = ActionSpec("discrete", nvec=(3,))
 
@@ -148,3 +149,8 @@ def test_what_cannot_be_columns_is_refused():
         observation_casts(spaces.Box(0, 255, (4, 84, 84, 3), np.uint8), DISCRETE)
     with pytest.raises(InputError, match="'action_mask' has 5 entries, the action space 3 choices"):
         observation_casts(spaces.Dict({"o": spaces.Discrete(2), "action_mask": spaces.MultiBinary(5)}), DISCRETE)
+
+
+def test_each_value_of_a_multidiscrete_action_has_a_name() -> None:
+    spec = EnvSpec("x", {"obs": ObsLeaf((2,), "float32", "vector")}, ActionSpec("multidiscrete", (2, 3)))
+    assert action_names(spec) == ("a[0]=0", "a[0]=1", "a[1]=0", "a[1]=1", "a[1]=2")

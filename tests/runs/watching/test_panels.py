@@ -7,7 +7,7 @@ import pytest
 
 from envs.drawing import Canvas
 from runs.watching.frame import draw_grid, draw_view
-from runs.watching.plots import histogram, number
+from runs.watching.plots import _bar_rows, _bar_words, histogram, number
 from runs.watching.views import Episode, Thought, Trace, View
 
 PICTURE = np.full((60, 80, 3), 90, np.uint8)
@@ -151,3 +151,24 @@ def test_numbers_have_the_digits_that_tell_them_apart():
     assert number(-0.001, 1.0) == "0.00"
     assert number(1.5, 3.0) == "1.50"
     assert number(2e7, 1.0) == "2e+07"
+
+
+def test_bars_of_action_values_use_the_range_of_the_episode() -> None:
+    """100.9649 and 100.9650 look alike: the difference is small beside what the episode showed before."""
+    trace = Trace(q_range=(50.0, 150.0))
+    view = View(np.zeros((4, 4, 3), np.uint8), names=("left", "right"), trace=trace)
+    view.thought = Thought(1, chosen=(1,), q_values=np.array([100.9649, 100.9650]))
+    left, right = _bar_rows(view)
+    assert left.part == pytest.approx(0.05 + 0.95 * 50.9649 / 100) and right.part - left.part < 1e-5
+    assert left.advantage == pytest.approx(-0.0001) and right.advantage == 0
+    assert _bar_words(left, 0.0001).endswith("(-0.0001)") and "(" not in _bar_words(right, 0.0001)
+
+
+def test_an_episode_keeps_the_range_of_its_action_values() -> None:
+    episode = Episode(0.99)
+    for first, q_values in ((True, [1.0, 3.0]), (False, [-2.0, np.nan]), (False, [0.0, 0.0])):
+        episode.add(0.0, 0.0, 1.0, first, False)
+        episode.add_q_values(np.array(q_values))
+    assert episode.trace.q_range == (-2.0, 3.0)
+    episode.add(0.0, 0.0, 1.0, True, False)
+    assert episode.trace.q_range == (np.inf, -np.inf), "the next episode starts anew"

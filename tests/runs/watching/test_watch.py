@@ -216,6 +216,12 @@ def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
         assert len(player.episodes[0].trace.values) == at + 1
         press("g", "p", "h", "+", "+")
         assert (player.sampled, desk.panels, desk.help, desk.speed) == (True, False, True, 4.0)
+        press("h")
+        assert desk.paused and not desk.help, "as it was before the help"
+        press("space", "h")
+        assert desk.paused, "the help holds the game"
+        press("h", "space")
+        assert desk.paused and not desk.help
         press(*["+"] * 9)
         assert math.isinf(desk.speed)
         press(*["-"] * 20)
@@ -242,6 +248,21 @@ def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
         assert not desk.human
         window.press("q")
         assert next(turns, None) is None
+
+
+def test_screenshots_go_into_the_runs_folder_and_the_terminal_names_them(cartpole, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    shutil.copytree(cartpole, run)
+    saved = run / "checkpoints" / checkpoint_of(run)
+    with no_display(), open_player(saved) as player, Window("test", 200, 150) as window:
+        Desk(player, window)._press("s")
+    (picture,) = (run / "videos").glob("*.png")
+    assert capsys.readouterr().err == f"saved {picture}\n" and not (tmp_path / "videos").exists()
+
+
+def checkpoint_of(run):
+    return max(path.name for path in (run / "checkpoints").iterdir())
 
 
 def test_a_persons_tap_is_the_action_of_the_next_step(cartpole):
