@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.predict import _column, _counts, _find, first_row
+from agents.predict import Predicts
 from rl.device import repeatable_gpu, restore_torch_generator
-from rl.errors import InputError
 from rl.frame_stack import FrameStack
 from rl.interface import EnvSpec, Obs, TimeStep
 from rl.replay import Replay
@@ -32,7 +31,7 @@ class Choice(NamedTuple):
     """The network's named output (`Q` or `Policy`), tensors [N, ...], for those who watch."""
 
 
-class Agent(ABC):
+class Agent(Predicts, ABC):
     """A learner and player for one `EnvSpec`.
 
     Args:
@@ -109,57 +108,6 @@ class Agent(ABC):
     def draws(self, sample: bool) -> bool:
         """Whether an actor made with this `sample` draws random numbers."""
         return sample
-
-    def predict(
-        self,
-        obs: Any,
-        state: dict[str, Any] | None = None,
-        episode_start: np.ndarray | None = None,
-        deterministic: bool = False,
-        action_masks: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Stable-Baselines3's `predict`: the action for one observation or a batch, and the state to hand back in.
-
-        `state` carries the frame stack, the recurrent memory and the generator; without it a new episode begins, with
-        random numbers of its own. Boxes are clipped. `action_masks` [A] or [N, A], bool, or an observation's
-        "action_mask", say what is allowed; without them everything is. Raises `InputError` for an observation that is
-        not one of the agent's environment: a leaf missing, of another shape, not finite, or of a number outside its
-        space.
-        """
-        leaves, single = self._leaves(obs)
-        count = len(next(iter(leaves.values())))
-        mask = obs.get("action_mask", action_masks) if isinstance(obs, dict) else action_masks
-        actor = self.actor(count, self.seed, stream=f"predict {self._begun_by_predict}", sample=not deterministic)
-        if state is None:
-            self._begun_by_predict += 1
-        else:
-            actor.load_state_dict(state)
-        start = np.full(count, state is None) if episode_start is None else np.broadcast_to(episode_start, (count,))
-        row = first_row(self.spec, leaves, np.asarray(start, bool))
-        if mask is not None and self.spec.masked:
-            row = row._replace(mask=np.asarray(mask, bool).reshape(count, self.spec.action.logits))
-        action = actor.act(row)
-        if self.spec.action.start:
-            action = action + np.array(self.spec.action.start).reshape(self.spec.action.shape)
-        if self.spec.action.kind == "box":
-            action = np.clip(action, np.array(self.spec.action.low), np.array(self.spec.action.high)).astype(np.float32)
-        return (action[0] if single else action), actor.state_dict()
-
-    _begun_by_predict = 0
-    """Episodes that `predict` has begun: each draws its own random numbers."""
-
-    def _leaves(self, obs: Any) -> tuple[Obs, bool]:
-        """Observation leaves [N, ...] of what a Gymnasium environment shows, and whether it was a single one."""
-        plain = list(self.spec.obs) == ["obs"]
-        row = plain and isinstance(obs, dict)  # a row's leaves, which have the shapes that are stored
-        given = {"obs": obs} if plain and not row else obs
-        raw = {name: _find(given, name) for name in self.spec.obs}
-        counts = {name: _counts(leaf, name, raw[name], row) for name, leaf in self.spec.obs.items()}
-        shared = [n for n in next(iter(counts.values())) if all(n in possible for possible in counts.values())]
-        if not shared:
-            shapes = ", ".join(f"{name!r} {array.shape}" for name, array in raw.items())
-            raise InputError(f"predict: these leaves are of different batches: {shapes}")
-        return {name: _column(leaf, name, raw[name]) for name, leaf in self.spec.obs.items()}, shared[0] is None
 
     def __getstate__(self) -> dict[str, Any]:
         """Of a copy: what is made at the first use reads the original's weights, and is made anew."""

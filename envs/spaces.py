@@ -173,39 +173,29 @@ def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], Any]:
 
 
 def action_cast(space: spaces.Space) -> tuple[ActionSpec, Callable[[np.ndarray], np.ndarray]]:
-    """What an agent may return, and the function from its [N, ...] actions to what the environment takes.
+    """What an agent may return, and the function from its [N, ...] actions to elements of the space.
 
-    The function adds a Discrete `start`, clips a Box on its bounded sides, casts and reshapes. Raises `InputError`
-    for other spaces.
+    The function is `ActionSpec.to_space`, or the identity if the agent's actions are elements already. Raises
+    `InputError` for a space that is not supported.
     """
+    spec = _action_spec(space)
+    same = spec.kind == "discrete" and not spec.start and space.dtype == np.int64
+    return spec, _same if same else spec.to_space
+
+
+def _action_spec(space: spaces.Space) -> ActionSpec:
+    own: dict[str, Any] = {"space_shape": space.shape, "space_dtype": str(space.dtype)}
     if isinstance(space, spaces.Discrete):
-        first = int(space.start)
-        if not first:
-            return ActionSpec("discrete", nvec=(int(space.n),)), _same
-        return ActionSpec("discrete", nvec=(int(space.n),), start=(first,)), lambda action: action + first
+        start = (int(space.start),) if space.start else ()
+        return ActionSpec("discrete", nvec=(int(space.n),), start=start, **own)
     if isinstance(space, spaces.MultiDiscrete):
-        nvec = tuple(int(n) for n in space.nvec.flatten())
-        start, shape, dtype = np.asarray(space.start), space.shape, space.dtype
-        return (
-            ActionSpec("multidiscrete", nvec=nvec, start=tuple(start.flatten().tolist()) if start.any() else ()),
-            lambda action: (action.reshape(-1, *shape) + start).astype(dtype),
-        )
+        start = tuple(space.start.flatten().tolist()) if np.any(space.start) else ()
+        return ActionSpec("multidiscrete", nvec=tuple(space.nvec.flatten().tolist()), start=start, **own)
     if isinstance(space, spaces.MultiBinary):
-        shape, dtype = space.shape, space.dtype
-        return (
-            ActionSpec("multibinary", nvec=(2,) * math.prod(shape)),
-            lambda action: action.reshape(-1, *shape).astype(dtype),
-        )
+        return ActionSpec("multibinary", nvec=(2,) * math.prod(space.shape), **own)
     if isinstance(space, spaces.Box):
-        low, high, shape, dtype = space.low, space.high, space.shape, space.dtype
-        whole = dtype.kind in "bui"
-
-        def to_box(action: np.ndarray) -> np.ndarray:
-            action = np.clip(action.reshape(-1, *shape), low, high)
-            return (np.rint(action) if whole else action).astype(dtype)
-
-        bounds = [tuple(float(x) for x in side.flatten()) for side in (low, high)]
-        return ActionSpec("box", low=bounds[0], high=bounds[1]), to_box
+        low, high = (tuple(side.astype(np.float64).flatten().tolist()) for side in (space.low, space.high))
+        return ActionSpec("box", low=low, high=high, **own)
     raise InputError(
         f"the action space {type(space).__name__} is not supported: an agent here returns Discrete, MultiDiscrete, "
         "MultiBinary or Box actions"

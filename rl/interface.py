@@ -12,6 +12,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
+LARGEST_WHOLE = np.nextafter(2.0**63, 0)
+"""The largest float64 that int64 can hold."""
+
 Obs = dict[str, np.ndarray]
 """Observation leaves by name, each [N, *leaf.shape]. An environment with one plain observation has the leaf "obs"."""
 
@@ -45,7 +48,7 @@ class ObsLeaf:
     scale: float = 1.0
     """What an image is divided by inside the network: 255 for uint8, once."""
     start: tuple[int, ...] = ()
-    """For `index` leaves whose categories do not count from 0: what the door subtracts from each."""
+    """For `index` leaves whose categories do not count from 0: what `column` subtracts from each."""
     given: tuple[int, ...] | None = field(default=None, compare=False)
     """The shape that the environment itself shows; None where that is not known."""
 
@@ -69,10 +72,10 @@ class ObsLeaf:
 
 @dataclass(frozen=True)
 class ActionSpec:
-    """The actions an agent may return. The door adds a Discrete `start`, clips, casts and reshapes.
+    """The actions that an agent may return; `to_space` turns them into elements of the environment's action space.
 
     discrete: int64 [N] in [0, nvec[0]).  multidiscrete: int64 [N, K], element k in [0, nvec[k]).
-    multibinary: int64 [N, K] of 0 and 1.  box: float32 [N, K], clipped to [low, high] by the door.
+    multibinary: int64 [N, K] of 0 and 1.  box: float32 [N, K], which `to_space` clips to [low, high].
     A mask concatenates the choices of all elements: bool [N, sum(nvec)].
     """
 
@@ -82,7 +85,30 @@ class ActionSpec:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     start: tuple[int, ...] = ()
-    """What the door adds to each element, where the environment's choices do not count from 0."""
+    """What `to_space` adds to each element if the environment's choices do not count from 0."""
+    space_shape: tuple[int, ...] | None = field(default=None, compare=False)
+    """Shape of one action in the environment's own space; None: the same as `shape`."""
+    space_dtype: str = field(default="", compare=False)
+    """Dtype of the environment's own space; empty: the same as `dtype`."""
+
+    def to_space(self, action: np.ndarray) -> np.ndarray:
+        """The agent's actions [N, *shape] as elements of the environment's action space, [N, *space_shape].
+
+        Adds `start`, clips a box to its bounds, rounds for a box of whole numbers, casts and reshapes.
+        """
+        dtype = np.dtype(self.space_dtype or self.dtype)
+        if self.kind == "box":
+            whole = dtype.kind in "biu"
+            high = np.minimum(self.high, LARGEST_WHOLE) if whole else self.high
+            action = np.clip(action.astype(np.float64), self.low, high)
+            action = np.rint(action) if whole else action
+        elif self.start:
+            action = action + np.array(self.start, np.int64).reshape(self.shape)
+        return action.astype(dtype, copy=False).reshape(-1, *self._space_shape)
+
+    @property
+    def _space_shape(self) -> tuple[int, ...]:
+        return self.shape if self.space_shape is None else self.space_shape
 
     @property
     def size(self) -> int:

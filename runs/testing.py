@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -107,19 +108,23 @@ def _check_predict(agent: Agent, env: str) -> None:
     world = envs.make(env, num_envs=2, seed=3)
     ts = world.reset()
     state = None
-    start = np.array(agent.spec.action.start or 0, agent.spec.action.dtype)
+    start = np.array(agent.spec.action.start or 0, agent.spec.action.dtype).reshape(
+        agent.spec.action.shape if agent.spec.action.start else ()
+    )
 
     def shown() -> dict[str, np.ndarray]:  # as the environment itself counts, not as the rows do
         return {k: v + np.array(agent.spec.obs[k].start) if agent.spec.obs[k].start else v for k, v in ts.obs.items()}
 
     for _ in range(5):
         action, state = agent.predict(shown(), state, ts.first, deterministic=True, action_masks=ts.mask)
-        action = action - start.reshape(agent.spec.action.shape) if agent.spec.action.start else action
+        action = action.reshape(2, *agent.spec.action.shape).astype(agent.spec.action.dtype) - start
         _check_action(agent, action, 2)
         ts = world.step(action)
     single = {k: v[0] for k, v in shown().items()}
     action, _ = agent.predict(single, deterministic=True)
-    assert np.shape(action) == agent.spec.action.shape, f"one observation gave an action of shape {np.shape(action)}"
+    assert np.size(action) == math.prod(agent.spec.action.shape), (
+        f"one observation gave an action of shape {np.shape(action)}"
+    )
     world.close()
 
 

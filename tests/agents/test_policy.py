@@ -443,8 +443,8 @@ def test_predict_honours_the_mask(config: Any) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (np.zeros(3), r"leaf 'obs' is \(4,\) or a batch of such, got \(3,\)"),
-        (np.zeros(8), r"leaf 'obs' is \(4,\) or a batch of such, got \(8,\)"),
+        (np.zeros(3), r"leaf 'obs' is \(4,\) or a batch of that shape, got \(3,\)"),
+        (np.zeros(8), r"leaf 'obs' is \(4,\) or a batch of that shape, got \(8,\)"),
         (np.zeros((2, 3)), r"got \(2, 3\)"),
         (1.0, r"got \(\)"),
         (np.array([0, np.nan, 0, 0]), "leaf 'obs' of the observation is not finite"),
@@ -476,7 +476,7 @@ def test_predict_reads_nested_observations() -> None:
         assert agent.predict(batch, deterministic=True)[0].shape == (1,)
         with pytest.raises(InputError, match=f"leaf '{leaf}' of the observation holds a number outside its space"):
             agent.predict(wrong)
-        with pytest.raises(InputError, match="leaves are of different batches"):
+        with pytest.raises(InputError, match="the leaves have different batch sizes"):
             agent.predict({"arm": {"a.b": ones[None]}, "goal": 2} if leaf == "goal" else (ones[None], 2))
 
 
