@@ -28,7 +28,10 @@ def unknown(kind: str, name: str, known: Iterable[str], own: bool = False) -> In
         return InputError(f"unknown {kind} {name!r}: {name}.py lies here, name what is meant of it as {name}:Name")
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    if not near and len(known) > 100:
+    if near:
+        mend = f"did you mean {near[0]!r}?"
+    elif len(known) > 20:
         mend = "`rl list` shows those there are"
+    else:
+        mend = f"known: {', '.join(known)}"
     return InputError(f"unknown {kind} {name!r}: {mend}")

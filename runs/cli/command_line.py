@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     words = sys.argv[1:] if argv is None else list(argv)
     verbose = False
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that lacks a sign still runs
@@ -65,6 +66,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         status, message = _verdict(error)
         _complain(message)
         return status
+
+
+def _open_closed_streams() -> None:
+    """Gives standard input, output and error that were closed (`2<&-`, a graphical interpreter) to the null device.
+
+    Without it, the next file that is opened would take the place of a closed one, and be written over.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _verdict(error: Exception) -> tuple[int, str]:

@@ -53,6 +53,30 @@ def _parse(words: list[str]) -> argparse.Namespace:
     return args
 
 
+_ELSEWHERE = {
+    "tensorboard": "--track",
+    "tensorboard-log": "--track",
+    "wandb": "--track online",
+    "timesteps": "--steps",
+    "total-timesteps": "--steps",
+    "n-timesteps": "--steps",
+    "n-envs": "--num-envs",
+    "log-dir": "--out",
+    "log-folder": "--out",
+    "output": "--out",
+    "render": "--watch",
+    "algo": "--agent",
+    "lr": "--set lr=1e-3",
+    "learning-rate": "--set lr=1e-3",
+    "gamma": "--set gamma=0.99",
+    "batch-size": "--set batch_size=64",
+    "n-eval-episodes": "--set eval_episodes=20",
+    "eval-freq": "--set eval_every=10000",
+    "save-freq": "--set save_every=10000",
+}
+"""Option names of other libraries -> ours."""
+
+
 def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
     options = sorted(option for action in parser._actions for option in action.option_strings if option[:2] == "--")
     if not word.startswith("-"):
@@ -63,7 +87,9 @@ def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
         return InputError(f"unknown option {option}: the environment's id stands alone, {parser.prog} CartPole-v1")
     if option in options or option in ("-q", "-v"):
         return InputError(f"{option} comes after the verb: {parser.prog} ... {option}")
-    near = difflib.get_close_matches(option, options, n=1, cutoff=0.5)
+    if (ours := _ELSEWHERE.get(option.lstrip("-").replace("_", "-"))) and ours.split()[0] in options:
+        return InputError(f"unknown option {option}: here it is {ours}")
+    near = difflib.get_close_matches(option, options, n=1, cutoff=0.6)
     mend = f"did you mean {near[0]}?" if near else f"known: {', '.join(options)}"
     return InputError(f"unknown option {option}: {mend}")
 

@@ -57,7 +57,8 @@ def _show_fields(fields: dict[str, dict[str, str]]) -> None:
 
 def _show_records(r: dict[str, Any]) -> None:
     failed = sum(result["status"] != "ok" for result in r["results"])
-    print(f"{len(r['results'])} seeds, {failed} failed; the table is runs/results/README.md")
+    count = len(r["results"])
+    print(f"{count} seed{'s' * (count != 1)}, {failed} failed; the table is runs/results/README.md")
 
 
 def _show_solution(r: dict[str, Any]) -> None:

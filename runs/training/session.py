@@ -13,12 +13,14 @@ from typing import Any
 
 import torch
 
+import agents
 from agents.base import Agent
 from rl import checkpoint
 from rl.device import keep_freed_memory
 from rl.errors import RunError
 from rl.interface import Env, TimeStep
 from rl.loop import Slot, interact
+from rl.networks.encoders import stem_kind
 from rl.schedules import crossed
 from rl.segments import SegmentStore
 from rl.tracking import Tracker
@@ -32,6 +34,9 @@ from runs.training.automatic import EPISODES, EVALUATIONS, EvaluationBudget, Sav
 from runs.training.episodes import EpisodeRecord
 from runs.training.evaluation import Score, play_games, put_back
 from runs.training.progress import Progress
+
+SHOW_SECONDS = 0.5
+"""Seconds between two updates of the progress bar."""
 
 
 class Session:
@@ -68,8 +73,10 @@ class Session:
         keep_freed_memory()
         if self.run.threads:
             torch.set_num_threads(self.run.threads)
-        if not self.quiet and (line := doubt(self.run)):
-            print(line, file=sys.stderr)
+        if not self.quiet:
+            print(header(self.run, self.agent), file=sys.stderr)
+            if line := doubt(self.run):
+                print(line, file=sys.stderr)
         try:
             with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
                 if self.step < self.run.steps:
@@ -107,7 +114,7 @@ class Session:
     def _train(self, progress: Progress) -> None:
         """The loop. Evaluations, videos and saves are not counted as time; the last ones come after it."""
         run = self.run
-        saves_by_time, clock = run.save_every is None, time.perf_counter()
+        saves_by_time, clock, show = run.save_every is None, time.perf_counter(), 0.0
         for slot in interact(self.env, self.agent, run.steps, step=self.step, ts=self.ts):
             before, self.step, self.ts = self.step, slot.step, slot.ts
             self.metrics = slot.metrics or self.metrics
@@ -120,12 +127,14 @@ class Session:
             if saves_by_time and not ends:
                 saves = self._saves.due(self.seconds + time.perf_counter() - clock)
             stops = self.stop_requested and not ends
+            if time.perf_counter() >= show:
+                show = time.perf_counter() + SHOW_SECONDS
+                progress.update(self.step, self.episodes.mean_return)
             if not (logs or evaluates or films or saves or stops):
                 continue
             self.seconds += time.perf_counter() - clock
             if logs:
                 self._log()
-                progress.update(self.step, self.episodes.mean_return)
             saves = saves or stops or (evaluates and saves_by_time and self._saves.allows(self.seconds))
             if saves:
                 self.save()
@@ -272,6 +281,28 @@ class Session:
                 self.save()
         except (RunError, OSError) as error:
             print(f"the state could not be saved: {error}", file=sys.stderr)
+
+
+def header(run: Run, agent: Agent) -> str:
+    """One line on what is trained: environment, agent, network and its size, device, size of the replay."""
+    count = sum(p.numel() for p in agent.network.parameters())
+    parts = [
+        f"{run.env}, {run.num_envs} environment{'s' * (run.num_envs > 1)}",
+        f"{agents.title(run.agent)}: {_network(run, agent)}, {count:,} parameters",
+        f"on {agent.device}",
+        f"replay of {agent.replay.slots * run.num_envs:,} rows, {agent.predicted_bytes() / 1e6:,.1f} MB",
+    ]
+    return "; ".join(parts)
+
+
+def _network(run: Run, agent: Agent) -> str:
+    """The encoders that read the observation's leaves, as `auto` chose them, and the memory after them."""
+    net = getattr(run.agent, "net", None)
+    if net is None or ":" in net.encoder:
+        return "a network of its own" if net is None else str(net.encoder)
+    names = {"flat": "mlp"}
+    kinds = dict.fromkeys(stem_kind(leaf, net.encoder) for leaf in agent.spec.obs.values())
+    return "+".join(names.get(kind, kind) for kind in kinds) + (f" and {net.core}" if net.core != "none" else "")
 
 
 class _EvaluationStopped(Exception):

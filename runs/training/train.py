@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import agents
 import envs
 from agents.base import Agent
@@ -15,7 +17,9 @@ from rl import checkpoint, tracking
 from rl.errors import InputError
 from rl.memory import available_memory
 from rl.schedules import Ramp
+from rl.stats import iqm
 from rl.tracking import Tracker
+from runs.folder.jsonl import read_jsonl
 from runs.folder.provenance import command, device_name, git_commit, versions
 from runs.folder.run_folder import RunFolder, default_name
 from runs.folder.run_folder import resolve as locate
@@ -23,7 +27,7 @@ from runs.folder.trust import Trust
 from runs.recipe import Run, describe, from_document, from_run_json
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
-from runs.training.evaluation import pick_device
+from runs.training.evaluation import Score, pick_device
 from runs.training.session import Session, evaluated
 
 
@@ -111,11 +115,11 @@ def resume(
         saved = from_document(manifest["extra"], found.checkpoint / "manifest.json", trust)
         _refuse_another(before, saved, found.checkpoint)
         total = before.steps if steps is None else steps
-        if total < done or (total == done and evaluated(found.run, done)):
-            raise InputError(
-                f"{path} has already made {done} steps: give a larger total with --steps; "
-                f"`rl evaluate {path}` plays its games"
-            )
+        if total < done:
+            raise InputError(f"{path} has already made {done} steps: give a larger total with --steps")
+        if total == done and evaluated(found.run, done):
+            print(f"{path} has finished its {done:,} steps; --steps gives a larger total", file=sys.stderr)
+            return finished(found.run, before, done)
         run = resolve_recipe(before, steps=steps)
         for line in outlasted(before, run):
             print(line, file=sys.stderr)
@@ -138,6 +142,30 @@ def resume(
             return session.go()
         finally:
             env.close()
+
+
+def finished(folder: Path, run: Run, step: int) -> dict[str, Any]:
+    """What `train` returned at the end of the finished run in `folder`, as far as its files hold it."""
+    last = [line for line in read_jsonl(folder / "evaluations.jsonl") if line["step"] == step][-1]
+    spec = envs.spec(run.env, run.env_config)
+    returns = last["returns"]
+    score = Score(
+        env=run.env,
+        agent=agents.title(run.agent),
+        step=step,
+        episodes=len(returns),
+        mean=float(np.mean(returns)),
+        std=float(np.std(returns)),
+        iqm=float(iqm(returns)),
+        returns=returns,
+        lengths=last["lengths"],
+        seeds=last["seeds"],
+        protocol=spec.protocol,
+        sample=run.eval_sample,
+    )
+    seconds = last["seconds"]
+    speed = round(step / max(seconds, 1e-9), 1)
+    return {**score.to_json(), "run": str(folder), "steps": step, "seconds": seconds, "steps_per_second": speed}
 
 
 FREE = (

@@ -405,3 +405,24 @@ def test_solve_prints_the_score_of_every_column_and_refuses_wrong_moves_in_one_l
     ):
         done = rl("solve", *words)
         assert (done.returncode, done.stderr) == (2, line)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell's redirections")
+@pytest.mark.parametrize("closed", ["0<&-", "1<&-", "2<&-", "0<&- 1<&- 2<&-"])
+def test_a_closed_stream_costs_nothing(closed, tmp_path):
+    done = subprocess.run(f"exec {sys.executable} -m runs doctor {closed}", shell=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--tensorboard", "here it is --track"),
+        ("--n-envs", "here it is --num-envs"),
+        ("--total_timesteps", "here it is --steps"),
+        ("--learning-rate", "here it is --set lr=1e-3"),
+    ],
+)
+def test_an_option_of_another_library_is_named_as_ours(option, words, capsys):
+    assert cli.main(["train", "CartPole-v1", option, "5"]) == 2
+    assert words in capsys.readouterr().err
