@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium.envs.registration import EnvSpec as GymSpec
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import VectorEnv
@@ -22,11 +23,12 @@ from gymnasium.vector import VectorEnv
 from envs import atari
 from envs.config import EnvConfig
 from envs.partial import NO_VELOCITY
-from envs.spaces import MASK, action_cast, observation_casts
+from envs.spaces import action_cast, mask_of, observation_casts, random_actions
 from envs.stream import Stream, first_seeds
 from envs.vector.base import Vector
 from envs.vector.native import Native
 from envs.vector.serial import Serial
+from envs.vector.single import Single, user_line
 from envs.vector.workers import Workers
 from rl.errors import InputError, RunError
 from rl.imports import import_named
@@ -132,7 +134,7 @@ def _stream(
         id=id,
         obs={cast.name: cast.leaf for cast in casts},
         action=action,
-        masked=mask_cast is not None or (MASK in info and bool(action.logits)),
+        masked=mask_cast is not None or (mask_of(info) is not None and bool(action.logits)),
         protocol=facts.protocol,
         reward_threshold=facts.reward_threshold,
         max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
@@ -180,10 +182,10 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
     first = builder()
     facts = _facts(target, first)
     if config.vector == "sync" or (config.vector == "auto" and num_envs == 1):
-        return Serial([lambda: first, *[builder] * (num_envs - 1)]), facts
+        return Serial([lambda: first, *[builder] * (num_envs - 1)], bool(config.life_loss)), facts
     how = _faster(first, num_envs) if config.vector == "auto" else config.vector
-    first.close()
-    return (Workers if how == "async" else Serial)([builder] * num_envs), facts
+    Single(first, 0).close()
+    return (Workers if how == "async" else Serial)([builder] * num_envs, bool(config.life_loss)), facts
 
 
 def _native(target: GymSpec | Callable, id: str, num_envs: int, config: EnvConfig, render: bool) -> Native | None:
@@ -334,7 +336,8 @@ def _built(id: str, build: Callable[[], Any]) -> Any:
         raise
     except Exception as error:
         line = str(error).strip().splitlines()
-        raise InputError(f"{id} cannot be made: {type(error).__name__}: {line[0] if line else ''}") from None
+        words = f"{line[0] if line else ''}{user_line(error)}"
+        raise InputError(f"{id} cannot be made: {type(error).__name__}: {words}") from None
 
 
 ASYNC_COST = 100e-6, 50e-6
@@ -342,21 +345,29 @@ ASYNC_COST = 100e-6, 50e-6
 
 
 def _faster(env: gymnasium.Env, num_envs: int) -> str:
-    """sync or async, by the shortest of 20 steps, which a busy machine does not lengthen: the clearly shorter slot."""
+    """The faster of sync and async, from the shortest of 20 steps of `env`, which a busy machine does not lengthen.
+
+    The steps take allowed actions only.
+    """
     cores = os.cpu_count() or 1
     if cores == 1:
         return "sync"
+    single = Single(env, 0)
+    rng = np.random.default_rng(0)
     try:
-        env.action_space.seed(0)
-        env.reset(seed=0)
+        spec, to_env = action_cast(env.action_space)
+        mask_cast = observation_casts(env.observation_space, spec)[1]
+        observation, info = single.reset(0)
         step = float("inf")
         for _ in range(20):
+            mask = mask_of(info) if mask_cast is None else mask_cast.one(observation, 0)
+            action = to_env(random_actions(spec, 1, [mask], rng))[0]
             begun = time.perf_counter()
-            over = any(env.step(env.action_space.sample())[2:4])
+            observation, _, terminated, truncated, info = single.step(action)
             step = min(step, time.perf_counter() - begun)
-            if over:
-                env.reset()
-    except Exception:  # the environment's own fault is told, with its index, when it is stepped in earnest
+            if terminated or truncated:
+                observation, info = single.reset(0)
+    except (RunError, InputError):  # the training names the environment's own fault, with its index
         return "sync"
     rounds = -(-num_envs // cores)
     return "async" if 1.3 * (ASYNC_COST[0] + ASYNC_COST[1] * num_envs + rounds * step) < num_envs * step else "sync"

@@ -8,7 +8,7 @@ the path with "." ("arm.joints", "0").
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,9 @@ from rl.interface import ActionSpec, ObsLeaf
 
 MASK = "action_mask"
 """The name under which an observation Dict or an info carries the action mask."""
+
+MASKS = "action_masks"
+"""Name of sb3-contrib's method that gives the action mask; an info may use it instead of `action_mask`."""
 
 UNSUPPORTED = "is not supported: an agent here reads Box, Discrete, MultiDiscrete, MultiBinary, Dict and Tuple"
 
@@ -200,6 +203,54 @@ def _action_spec(space: spaces.Space) -> ActionSpec:
         f"the action space {type(space).__name__} is not supported: an agent here returns Discrete, MultiDiscrete, "
         "MultiBinary or Box actions"
     )
+
+
+def mask_of(info: Mapping[str, Any]) -> Any:
+    """The action mask of an info: of one environment, or of N as [N, A] or a list with None for "not given"."""
+    mask = info.get(MASK)
+    return info.get(MASKS) if mask is None else mask
+
+
+def flat_mask(mask: Any, choices: int) -> np.ndarray:
+    """An action mask as bool [choices]: every entry that is not 0 is allowed.
+
+    mask: an array of any shape, a list, or a tuple with one array for each element of the action, as
+    `gymnasium.spaces.MultiDiscrete.sample` takes it. Raises `InputError` for another size and for other values.
+    """
+    try:
+        flat = np.ravel(np.hstack(mask) if isinstance(mask, tuple | list) else np.asarray(mask))
+    except (TypeError, ValueError):
+        flat = np.zeros(0, object)
+    if flat.dtype.kind not in "biuf":
+        raise InputError(f"the action mask {short(mask)}: it must be an array of 0 and 1")
+    if flat.size != choices:
+        raise InputError(f"an action mask of {flat.size} entries, the action space has {choices} choices")
+    return np.asarray(flat != 0)
+
+
+def short(value: Any) -> str:
+    """`repr(value)` on one line of at most 60 characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def random_actions(spec: ActionSpec, num_envs: int, mask: Any, rng: np.random.Generator) -> np.ndarray:
+    """Uniform allowed actions as an agent returns them, [N, *spec.shape]; boxes within -1 to 1 and their bounds.
+
+    mask: None, or one mask of `spec.logits` entries (or None) for each environment.
+    """
+    if spec.kind == "box":
+        actions = rng.uniform(-1, 1, (num_envs, spec.size)).astype(np.float32)
+        return np.clip(actions, spec.low, spec.high).astype(np.float32)
+    actions = np.zeros((num_envs, spec.size), np.int64)
+    ends = np.cumsum(spec.nvec).tolist()
+    for i in range(num_envs):
+        given = None if mask is None else mask[i]
+        allowed = np.ones(spec.logits, bool) if given is None else flat_mask(given, spec.logits)
+        for k, end in enumerate(ends):
+            choices = np.flatnonzero(allowed[end - spec.nvec[k] : end])
+            actions[i, k] = rng.choice(choices) if len(choices) else 0
+    return actions.reshape(num_envs, *spec.shape)
 
 
 def _same(action: np.ndarray) -> np.ndarray:

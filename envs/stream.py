@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.spaces import MASK, LeafCast
-from envs.vector.base import Info, Starts, Vector
+from envs.spaces import LeafCast, flat_mask, mask_of
+from envs.vector.base import Info, Outcome, Starts, Vector
 from rl.errors import InputError, NonFiniteError, RunError
 from rl.interface import EnvSpec, TimeStep
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
@@ -79,6 +79,10 @@ class Stream:
         self._ended = False
         """Whether the newest row is `last` for some environment."""
         self._fresh = True
+        self._lost = self._no
+        """After a load, the environments whose state could not be restored: they restart at the next step."""
+        self._reset_info: Info | None = None
+        """Infos of the reset that the next step reports, if the vector environment could only be reset as a whole."""
         self._row = self._begin(info)
 
     def reset(self) -> TimeStep:
@@ -98,7 +102,8 @@ class Stream:
     def _begin(self, info: dict[str, Any]) -> TimeStep:
         n = self.num_envs
         self._slot, self._history, self._ended = 0, [], False
-        self._born[:] = 0
+        self._born = np.zeros(n, np.int64)
+        self._lost, self._reset_info = self._no, None
         self._flickers = [self._flicker_of(i) for i in range(n)] if self._flicker else []
         self._lives = self._lives_of(info)
         self._note(info)
@@ -120,49 +125,71 @@ class Stream:
             raise RunError(f"{self.spec.id} takes actions of shape {self._action_shape}, got {action.shape}")
         if self._action_dtype.kind == "f":
             self._require_finite("the action for", action)
-        starts = self._starts() if self._ended else NO_STARTS
+        before, length = dict(self.__dict__), len(self._history)
+        flickers = copy.deepcopy(self._flickers) if self._flicker else self._flickers
         try:
-            reward, terminated, truncated, info = self._vector.step(self._to_env(action), starts)
-            self._fresh = False
-            self._slot += 1
-            if not self._vector.has_state:
-                self._remember(action)
-            reward = np.array(reward, dtype=np.float32)
-            if reward.shape != self._no.shape:
-                raise RunError(f"rewards of shape {reward.shape} instead of {self._no.shape}")
-            first, last, discount = self._no.copy(), self._no.copy(), self._ones.copy()
-            ended = False
-            if some(terminated) or some(truncated) or self._cap is not None:
-                last = np.array(terminated, dtype=bool)
-                discount[last] = 0.0
-                last |= truncated
-                if self._cap is not None:
-                    last |= self._slot - self._born >= self._cap
-                ended = some(last)
-            lives = self._lives_of(info)
-            if self._life_loss:
-                discount[lives < self._lives] = 0.0
-            self._lives = lives
-            if starts or self._games is not None:
-                first[list(starts)] = True
-                if self._games is not None:
-                    first |= np.array(self._episode) < 0
-                self._born[first] = self._slot
-                action[first] = 0
-                reward[first] = discount[first] = 0.0
-                last &= ~first
-                ended = some(last)
-            if info or starts:
-                self._note(info)
-            self._require_finite("the reward of", reward)
-            obs, mask = self._observe(info, last)
-        except RunError as error:
-            raise RunError(f"{self.spec.id}: {error}") from error
-        self._ended = ended
-        self._row = TimeStep(obs, mask, action, reward, discount, first, last, self._info)
-        if starts or not self._prepared:
+            self._row = self._advance(action)
+        except BaseException as error:  # a failed step leaves the stream at the row before it, ready to be saved
+            del self._history[length:]
+            self.__dict__.update(before)
+            self._flickers = flickers
+            if isinstance(error, RunError):
+                raise RunError(f"{self.spec.id}: {error}") from error
+            raise
+        if not self._vector.has_state:
+            self._remember(action)
+        if self._vector.prepares and (not self._prepared or self._row.first.any()):
             self._prepare()
         return self._row
+
+    def _advance(self, action: np.ndarray) -> TimeStep:
+        """The row after `action`, whose entries are set to 0 for the environments that start an episode.
+
+        Rebinds attributes instead of changing arrays and lists in place, so that `step` can undo it.
+        """
+        starts = self._starts() if self._ended else NO_STARTS
+        reward, terminated, truncated, info = self._outcome(self._to_env(action), starts)
+        self._fresh = False
+        self._slot += 1
+        with np.errstate(over="ignore"):  # refused by name below
+            raw_reward, reward = reward, np.array(reward, dtype=np.float32)
+        if reward.shape != self._no.shape:
+            raise RunError(f"rewards of shape {reward.shape} instead of {self._no.shape}")
+        first, last, discount = self._no.copy(), self._no.copy(), self._ones.copy()
+        ended = False
+        if some(terminated) or some(truncated) or self._cap is not None:
+            last = np.array(terminated, dtype=bool)
+            discount[last] = 0.0
+            last |= truncated
+            if self._cap is not None:
+                last |= self._slot - self._born >= self._cap
+            ended = some(last)
+        lives = self._lives_of(info)
+        if self._life_loss:
+            discount[lives < self._lives] = 0.0
+        self._lives = lives
+        if starts or self._games is not None:
+            first[list(starts)] = True
+            if self._games is not None:
+                first |= np.array(self._episode) < 0
+            self._born = np.where(first, self._slot, self._born)
+            action[first] = 0
+            reward[first] = discount[first] = 0.0
+            last &= ~first
+            ended = some(last)
+        if info or starts:
+            self._note(info)
+        self._require_finite("the reward of", reward, raw=raw_reward)
+        obs, mask = self._observe(info, last)
+        self._ended = ended
+        return TimeStep(obs, mask, action, reward, discount, first, last, self._info)
+
+    def _outcome(self, actions: Any, starts: Starts) -> Outcome:
+        """What the environments give; after a load that had to reset all of them, the infos of that reset."""
+        if self._reset_info is None:
+            return self._vector.step(actions, starts)
+        info, self._reset_info = self._reset_info, None
+        return Outcome(np.zeros(self.num_envs), self._no, self._no, info)
 
     def start_ended(self) -> TimeStep:
         """The row to act on next, where the environments that were `last` have begun their next episode already.
@@ -177,13 +204,14 @@ class Stream:
         if self._flicker:  # the others have drawn for this row already
             self._flickers = [rng if i in starts else copy.deepcopy(rng) for i, rng in enumerate(flickers)]
         try:
-            info = self._vector.restart(starts)
+            info = self._vector.restart(starts) if self._reset_info is None else self._reset_info
+            self._reset_info = None
             began = np.zeros(self.num_envs, bool)
             began[list(starts)] = True
-            self._born[began] = self._slot
+            self._born = np.where(began, self._slot, self._born)
             self._lives = self._lives_of(info)
             self._note(info)
-            obs, mask = self._observe(info, self._no)
+            obs, mask = self._observe(info, ~began)
         except RunError as error:
             raise RunError(f"{self.spec.id}: {error}") from error
         finally:
@@ -204,23 +232,25 @@ class Stream:
     def _starts(self) -> Starts:
         """The environments whose episode has ended, with the seed of the next one (None: no game is left)."""
         starts: dict[int, int | None] = {}
-        seeds = self._seeds.copy()
+        episode, seeds = list(self._episode), self._seeds.copy()
         for i in np.flatnonzero(self._row.last).tolist():
             if self._games is None:
-                self._episode[i] += 1
+                episode[i] += 1
+            elif self._lost[i]:  # its game was cut off by the load: it is played again
+                starts[i] = int(seeds[i])
+                continue
             elif self._next_game < self._games:
-                self._episode[i] = self._next_game
+                episode[i] = self._next_game
                 self._next_game += 1
             else:
-                self._episode[i] = -1
+                episode[i] = -1
                 starts[i] = None
                 continue
-            seeds[i] = episode_seed(self._seed, self._stream, i, self._episode[i], self._games)
+            seeds[i] = episode_seed(self._seed, self._stream, i, episode[i], self._games)
             starts[i] = int(seeds[i])
-        self._seeds = seeds
+        self._episode, self._seeds, self._lost = episode, seeds, self._no
         if self._flicker:
-            for i in starts:
-                self._flickers[i] = self._flicker_of(i)
+            self._flickers = [self._flicker_of(i) if i in starts else rng for i, rng in enumerate(self._flickers)]
         return starts
 
     def _prepare(self) -> None:
@@ -243,35 +273,53 @@ class Stream:
     def _observe(self, info: dict[str, Any], last: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         obs = {}
         for cast in self._casts:
-            leaf = obs[cast.name] = cast(self._vector.raw(cast))
+            raw = self._vector.raw(cast)
+            with np.errstate(over="ignore"):  # refused by name below
+                leaf = obs[cast.name] = cast(raw)
             if cast.may_be_non_finite:
-                self._require_finite("observation leaf", leaf, cast.name)
+                self._require_finite("observation leaf", leaf, cast.name, raw)
         if self._flicker:
             for i, rng in enumerate(self._flickers):
                 if rng.random() < self._flicker:
                     for leaf in obs.values():
                         leaf[i] = 0
         if not self.spec.masked:
+            if info and self.spec.action.logits and mask_of(info) is not None:
+                raise RunError("an environment gave an action mask in a step, but none at its reset: give it at both")
             return obs, None
         return obs, self._mask(info, last | (np.array(self._episode) < 0))
 
     def _mask(self, info: dict[str, Any], over: np.ndarray) -> np.ndarray:
-        """What is allowed now, bool [N, A]. Where the episode is over nothing need be: there all is."""
+        """What is allowed now, bool [N, A]. Environments whose episode is `over` need no mask: all is allowed."""
         if self._mask_cast is not None:
             mask = self._mask_cast(self._vector.raw(self._mask_cast))
-        elif isinstance(info.get(MASK), np.ndarray):
-            mask = info[MASK].astype(bool)
         else:
-            mask = np.ones((self.num_envs, self.spec.action.logits), bool)
-            for i, given in enumerate(info.get(MASK, ())):
-                if given is not None:
-                    mask[i] = np.concatenate([np.ravel(part) for part in given]) if type(given) is tuple else given
+            mask = self._mask_in(mask_of(info), over)
         none = ~mask.any(axis=1)
         if none.any():
             stuck = np.flatnonzero(none & ~over)
             if len(stuck):
                 raise RunError(f"environment {stuck[0]} allows no action at all")
             mask[none] = True
+        return mask
+
+    def _mask_in(self, given: Any, over: np.ndarray) -> np.ndarray:
+        """The masks that an info gives, bool [N, A]. Raises `RunError` if one is missing or has another size."""
+        shape = self.num_envs, self.spec.action.logits
+        if isinstance(given, np.ndarray) and given.shape == shape and given.dtype.kind in "biuf":
+            return np.asarray(given != 0)
+        mask = np.ones(shape, bool)
+        for i in range(self.num_envs):
+            if given is not None and given[i] is not None:
+                try:
+                    mask[i] = flat_mask(given[i], shape[1])
+                except InputError as error:
+                    raise RunError(f"environment {i} gave {error}") from None
+            elif not over[i]:
+                raise RunError(
+                    f"environment {i} gave no action mask, but its first reset gave one: "
+                    "give one at every reset and step, as info['action_mask'] or as action_masks()"
+                )
         return mask
 
     def _lives_of(self, info: dict[str, Any]) -> np.ndarray:
@@ -293,17 +341,21 @@ class Stream:
     def _flicker_of(self, i: int) -> np.random.Generator:
         return generator(int(self._seeds[i]), "flicker")
 
-    def _require_finite(self, what: str, values: np.ndarray, leaf: str = "") -> None:
+    def _require_finite(self, what: str, values: np.ndarray, leaf: str = "", raw: Any = None) -> None:
+        """`NonFiniteError` for a NaN or infinity in `values` [N, ...]; `RunError` if only float32 cannot hold `raw`."""
         flat = values.ravel()
         tiny = self._tiny.get(flat.size)
         if tiny is None:
             tiny = self._tiny[flat.size] = np.full(flat.size, 1e-10, np.float32)
-        if math.isfinite(flat.dot(tiny)):  # five times quicker than isfinite().all(), and no finite numbers overflow
+        if math.isfinite(flat.dot(tiny)):  # 5 times faster than isfinite().all(), and finite numbers never overflow it
             return
         bad = ~np.isfinite(values)
         if bad.any():
             name = f"{what} {leaf!r} of" if leaf else what
             i, value = np.argwhere(bad)[0][0], values[bad].flat[0]
+            given = None if raw is None else np.asarray(raw, np.float64).reshape(values.shape)[bad].flat[0]
+            if given is not None and np.isfinite(given):
+                raise RunError(f"{name} environment {i} is {given:g}, beyond float32's 3.4e38: scale it in a wrapper")
             raise NonFiniteError(f"{self.spec.id}: {name} environment {i} is not finite ({value})")
 
     def state_dict(self) -> dict[str, Any]:
@@ -333,9 +385,10 @@ class Stream:
     def load_state_dict(self, state: dict[str, Any]) -> TimeStep:
         """Restores and returns the current row.
 
-        Each environment is reset to its episode's seed and its actions are played again. Where its observation then
-        differs from the saved one in a single bit, one line says so, `resume_level` becomes "episode" and the row
-        starts its next episode: a truncation by row rule 1. Raises `InputError` for another environment's state.
+        Each environment is reset to its episode's seed and its actions are played again. If its observation then
+        differs from the saved one in a single bit, one line says so, `resume_level` becomes "episode", and the saved
+        row becomes `last`: the next row is `first` and starts the next episode. This is a truncation by row rule 1,
+        which the agent and the statistics observe like any other. Raises `InputError` for another environment's state.
         """
         n = self.num_envs
         if (state["id"], state["num_envs"]) != (self.spec.id, n):
@@ -355,10 +408,12 @@ class Stream:
             restore_generator(rng, saved)
         row = TimeStep(**state["row"], info={})
         idle = np.array(self._episode) < 0
+        settled = idle  # their observations need not be compared
         info: dict[str, Any] = {}
+        self._lost, self._reset_info = self._no, None
         if state["exact"] is not None:
-            self._vector.set_state(state["exact"])
-            lost = np.zeros(n, bool)
+            self._vector.set_state(state["exact"], np.asarray(row.last))
+            lost, settled = np.zeros(n, bool), idle | row.last  # a vector may show the reset's observation already
         elif self._vector.seeded:
             lost = np.array([actions is None for actions in state["actions"]]) & ~idle
             try:
@@ -371,14 +426,14 @@ class Stream:
             lost = np.ones(n, bool)
         for cast in self._casts:
             now, then = cast(self._vector.raw(cast)), np.asarray(row.obs[cast.name])
-            for i in np.flatnonzero(~(lost | idle)):
+            for i in np.flatnonzero(~(lost | settled)):
                 blank = self._flicker > 0 and not then[i].any()
                 lost[i] = not blank and now[i].tobytes() != then[i].tobytes()
         self._note(info)
         self._row = row._replace(info=self._info)
         self._ended = bool(row.last.any())
         if lost.any():
-            self._row = self._start_lost(row, lost)
+            self._end_lost(lost)
         self._prepared = False
         return self._row
 
@@ -404,8 +459,8 @@ class Stream:
             self._vector.restart({int(i): None for i in np.flatnonzero(skip)})
         return info
 
-    def _start_lost(self, row: TimeStep, lost: np.ndarray) -> TimeStep:
-        """`row` with the `lost` environments at the start of their next episode (of the same game)."""
+    def _end_lost(self, lost: np.ndarray) -> None:
+        """Makes the row `last` for the `lost` environments, so that the next step starts an episode in each."""
         self.resume_level = "episode"
         log.warning(
             "%s: %d of %d environments could not be restored exactly; each starts a new episode (episode-exact)",
@@ -413,34 +468,11 @@ class Stream:
             lost.sum(),
             self.num_envs,
         )
-        seeds = self._seeds.copy()
-        for i in np.flatnonzero(lost).tolist():
-            if self._games is None:
-                self._episode[i] += 1
-                seeds[i] = episode_seed(self._seed, self._stream, i, self._episode[i], None)
-            self._born[i] = self._slot
-        self._seeds = seeds
-        starts = {int(i): int(seeds[i]) for i in np.flatnonzero(lost)}
-        info = self._vector.restart(starts) if self._vector.seeded else self._vector.reset(seeds.tolist())
-        if self._flicker:
-            for i in starts:
-                self._flickers[i] = self._flicker_of(i)
-        self._lives = self._lives_of(info)
-        self._note(info)
-        obs, mask = self._observe(info, ~self._no)
-        fields: dict[str, Any] = {}
-        for name in ("action", "reward", "discount", "first", "last"):
-            fields[name] = np.array(getattr(row, name))
-            fields[name][lost] = name == "first"
-        kept = {name: np.array(leaf) for name, leaf in row.obs.items()}
-        for name, leaf in kept.items():
-            leaf[lost] = obs[name][lost]
-        if mask is not None:
-            kept_mask = np.array(row.mask)
-            kept_mask[lost] = mask[lost]
-            mask = kept_mask
-        self._ended = bool(fields["last"].any())
-        return TimeStep(obs=kept, mask=mask, info=self._info, **fields)
+        self._row = self._row._replace(last=np.asarray(self._row.last) | lost)
+        self._lost, self._ended = lost, True
+        if not self._vector.seeded:
+            seeds = [episode_seed(self._seed, self._stream, i, k + 1, None) for i, k in enumerate(self._episode)]
+            self._reset_info = self._vector.reset(seeds)
 
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment, of the newest row. Needs `render=True` in `make`."""

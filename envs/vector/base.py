@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 
 from envs.spaces import LeafCast
-from rl.errors import InputError, RunError
+from rl.errors import InputError
 
 MakeEnv = Callable[[], gymnasium.Env]
 
@@ -79,8 +79,8 @@ class Vector(ABC):
         """The exact state of all environments (JSON-able values and arrays); only where `has_state`."""
         raise NotImplementedError
 
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Restores what `get_state` gave."""
+    def set_state(self, state: dict[str, Any], ended: np.ndarray) -> None:
+        """Restores what `get_state` gave. ended: bool [N], the environments whose episode had ended."""
         raise NotImplementedError
 
     @abstractmethod
@@ -95,49 +95,22 @@ class Vector(ABC):
     def close(self) -> None: ...
 
 
-OF_NOW = (
-    " (Gymnasium's reset(seed=..., options=...) returns observation and info; step(action) returns observation, "
-    "reward, terminated, truncated and info)"
-)
-"""What an environment of the old Gym API is to be changed to."""
+def picture(frame: Any) -> np.ndarray:
+    """What an environment drew, as uint8 [H, W, 3]. Grey, alpha and floats from 0 to 1 are accepted.
 
-
-class told:
-    """Turns an error inside environment `index` into one line that names it."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception | SystemExit):
-            raise raised(self.index, error) from error
-
-
-def raised(index: int, error: Exception | SystemExit) -> RunError:
-    """The one line for an error inside environment `index`."""
-    if isinstance(error, RunError):
-        return error
-    said = str(error)
-    old = "values to unpack (expected 2" in said or "values to unpack (expected 5" in said or "'seed'" in said
-    hint = OF_NOW if old and isinstance(error, ValueError | TypeError) else ""
-    return RunError(f"environment {index} raised {type(error).__name__}: {error}{hint}")
-
-
-def _picture(frame: Any) -> np.ndarray:
-    """What an environment drew as uint8 [H, W, 3]: grey ones, an alpha channel and floats from 0 to 1 are taken."""
+    Raises `InputError` for anything else.
+    """
     if frame is None:
         raise InputError("this environment gives no picture: it has no render_mode 'rgb_array'")
-    picture = frame if isinstance(frame, np.ndarray) else np.asarray(frame)
-    if picture.dtype != np.uint8:
-        if picture.dtype.kind not in "fiub":
+    drawn = frame if isinstance(frame, np.ndarray) else np.asarray(frame)
+    if drawn.dtype != np.uint8:
+        if drawn.dtype.kind not in "fiub":
             raise InputError(f"this environment's render gives {type(frame).__name__}, not a picture of numbers")
-        if picture.dtype.kind in "fb" and picture.size and np.max(picture) <= 1:
-            picture = picture * 255.0
-        picture = np.rint(np.nan_to_num(picture).clip(0, 255)).astype(np.uint8)
-    if picture.ndim == 2:
-        return np.repeat(picture[..., None], 3, -1)
-    if picture.ndim == 3 and picture.shape[-1] in (1, 3, 4):
-        return np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture[..., :3]
-    raise InputError(f"this environment's render gives the shape {picture.shape}, not a picture [H, W, 3]")
+        if drawn.dtype.kind in "fb" and drawn.size and np.max(drawn) <= 1:
+            drawn = drawn * 255.0
+        drawn = np.rint(np.nan_to_num(drawn).clip(0, 255)).astype(np.uint8)
+    if drawn.ndim == 2:
+        return np.repeat(drawn[..., None], 3, -1)
+    if drawn.ndim == 3 and drawn.shape[-1] in (1, 3, 4):
+        return np.repeat(drawn, 3, -1) if drawn.shape[-1] == 1 else drawn[..., :3]
+    raise InputError(f"this environment's render gives the shape {drawn.shape}, not a picture [H, W, 3]")

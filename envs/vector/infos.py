@@ -10,13 +10,13 @@ import numpy as np
 from envs.vector.base import Info
 
 
-def _by_key(infos: Sequence[Mapping[str, Any]]) -> Info:
+def by_key(infos: Sequence[Mapping[str, Any]]) -> Info:
     """One list for each key, None where an environment's info lacks it."""
     keys = {key: None for info in infos for key in info}
     return {key: [info.get(key) for info in infos] for key in keys}
 
 
-def _present(info: Mapping[str, Any], num_envs: int) -> Info:
+def present(info: Mapping[str, Any], num_envs: int) -> Info:
     """Gymnasium's batched info, whose `_key` entries say where `key` was given, as one list for each key."""
     found: Info = {}
     for key, values in info.items():
@@ -33,7 +33,7 @@ def _present(info: Mapping[str, Any], num_envs: int) -> Info:
     return found
 
 
-def _merge(info: Info, reset_info: Mapping[str, Any], restarted: list[int]) -> None:
+def merge(info: Info, reset_info: Mapping[str, Any], restarted: list[int]) -> None:
     """Puts what the restarted environments gave in the place of what they had ended with."""
     for key, values in reset_info.items():
         if key.startswith("_") or isinstance(values, Mapping):

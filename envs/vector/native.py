@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from envs.spaces import LeafCast
-from envs.vector.base import Info, Outcome, Starts, Vector, _picture
-from envs.vector.infos import _merge, _present
+from envs.spaces import LeafCast, action_cast, mask_of, random_actions
+from envs.vector.base import Info, Outcome, Starts, Vector, picture
+from envs.vector.infos import merge, present
 from rl.errors import InputError, RunError
+
+PROBES = 50
+"""Steps within which a vector environment must show that it honours `reset_mask`."""
 
 
 class Native(Vector):
@@ -47,19 +49,46 @@ class Native(Vector):
             raise InputError(f"{id} resets in mode {self._mode.value} without honouring `reset_mask`: use NEXT_STEP")
 
     def _resets_by_mask(self) -> bool:
-        """Whether a seeded reset by mask gives the seed's episode and leaves the other environments alone."""
+        """Whether a seeded reset by mask gives the seed's episode and leaves the other environments alone.
+
+        Random allowed actions move the environments until one that the mask leaves out shows another observation than
+        after its reset: only then would a reset of all be seen. False if this cannot be shown.
+        """
         seeds = list(range(self.num_envs))
+        mask = [True] + [False] * (self.num_envs - 1)
         try:
             begun = _flat(_copy(self._vec.reset(seed=seeds)[0]))
-            stepped = _flat(_copy(self._vec.step(_zero_actions(self._vec))[0]))
-            mixed = _flat(_copy(self._reset([True] + [False] * (self.num_envs - 1), seeds)[0]))
+            stepped = self._moved(begun, seeds)
+            if stepped is None:
+                return False
+            mixed = _flat(_copy(self._reset(mask, seeds)[0]))
             again = _flat(_copy(self._reset([True] * self.num_envs, seeds)[0]))
-        except Exception:  # whatever it is that fails, such resets cannot be relied on
+        except Exception:  # whatever fails, such resets cannot be relied on
             return False
         return all(
             np.array_equal(b, a) and np.array_equal(b[0], m[0]) and np.array_equal(s[1:], m[1:])
             for b, s, m, a in zip(begun, stepped, mixed, again, strict=True)
         )
+
+    def _moved(self, begun: list[np.ndarray], seeds: list[int]) -> list[np.ndarray] | None:
+        """The observations once an environment other than the first differs from `begun`, in its first episode.
+
+        None if that does not happen within `PROBES` steps from the reset with `seeds`.
+        """
+        info = self._vec.reset(seed=seeds)[1]
+        spec, to_env = action_cast(self.action_space)
+        rng = np.random.default_rng(0)
+        for _ in range(PROBES):
+            mask = mask_of(info)
+            observations, _, terminated, truncated, info = self._vec.step(
+                to_env(random_actions(spec, self.num_envs, mask, rng))
+            )
+            if np.any(terminated) or np.any(truncated):
+                return None
+            stepped = _flat(_copy(observations))
+            if self.num_envs == 1 or any(not np.array_equal(b[1:], s[1:]) for b, s in zip(begun, stepped, strict=True)):
+                return stepped
+        return None
 
     def _reset(self, mask: Any, seeds: Sequence[int | None]) -> tuple[Any, dict[str, Any]]:
         return self._vec.reset(seed=list(seeds), options={"reset_mask": np.array(mask, dtype=bool)})
@@ -68,7 +97,7 @@ class Native(Vector):
         self._ended[:] = False
         self._final.clear()
         self._observations, info = self._vec.reset(seed=list(seeds) if self.seeded else int(seeds[0]))
-        return _present(info, self.num_envs)
+        return present(info, self.num_envs)
 
     def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
         awake = {i: seed for i, seed in starts.items() if seed is not None}
@@ -82,16 +111,16 @@ class Native(Vector):
             final = info.get("final_obs", info.get("final_observation"))
             for i in np.flatnonzero(self._ended):
                 self._final[int(i)] = _one(final, int(i))
-        info = _present(info, self.num_envs)
+        info = present(info, self.num_envs)
         if awake and self.seeded:
-            _merge(info, self._restart(awake), list(awake))
+            merge(info, self._restart(awake), list(awake))
         return Outcome(reward, terminated, truncated, info)
 
     def restart(self, starts: Starts) -> Info:
         if not self.seeded:
             raise RunError("its vector environment resets by itself alone: set vector='sync'")
         awake = {i: seed for i, seed in starts.items() if seed is not None}
-        return _present(self._restart(awake), self.num_envs) if awake else {}
+        return present(self._restart(awake), self.num_envs) if awake else {}
 
     def _restart(self, awake: Starts) -> Mapping[str, Any]:
         mask = np.zeros(self.num_envs, bool)
@@ -115,11 +144,13 @@ class Native(Vector):
     def get_state(self) -> dict[str, Any]:
         return self._vec.get_state()  # type: ignore[attr-defined]
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: dict[str, Any], ended: np.ndarray) -> None:
+        self._ended = ended.copy()
+        self._final.clear()
         self._observations = self._vec.set_state(state)  # type: ignore[attr-defined]
 
     def render(self) -> list[np.ndarray]:
-        return [_picture(frame) for frame in self._vec.render() or [None]]
+        return [picture(frame) for frame in self._vec.render() or [None]]
 
     def glide(self, part: float) -> list[np.ndarray] | None:
         glides = getattr(self._vec, "glide", None)
@@ -127,10 +158,6 @@ class Native(Vector):
 
     def close(self) -> None:
         self._vec.close()
-
-
-def _zero_actions(vec: VectorEnv) -> Any:
-    return gymnasium.vector.utils.create_empty_array(vec.single_action_space, vec.num_envs, fn=np.zeros)
 
 
 def _flat(observations: Any) -> list[np.ndarray]:

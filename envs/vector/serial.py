@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from envs.spaces import LeafCast
-from envs.vector.base import Info, MakeEnv, Outcome, Starts, Vector, _picture, raised, told
-from envs.vector.infos import _by_key
+from envs.vector.base import Info, MakeEnv, Outcome, Starts, Vector, picture
+from envs.vector.infos import by_key
+from envs.vector.single import Single
+from rl.errors import InputError
 
 
 class Serial(Vector):
@@ -17,85 +19,47 @@ class Serial(Vector):
 
     name = "sync"
 
-    def __init__(self, makes: Sequence[MakeEnv]) -> None:
-        self._envs = [make() for make in makes]
+    def __init__(
+        self, makes: Sequence[MakeEnv], life_loss: bool = False, reset_options: Mapping[str, Any] | None = None
+    ) -> None:
+        self._envs: list[Single] = []
+        try:
+            for i, make in enumerate(makes):
+                self._envs.append(Single(make(), i, life_loss, reset_options))
+                require_equal_spaces(self._envs[0].env, self._envs[i].env, i)
+        except BaseException:
+            self.close()
+            raise
         self.num_envs = len(self._envs)
-        self.observation_space = self._envs[0].observation_space
-        self.action_space = self._envs[0].action_space
+        self.observation_space = self._envs[0].env.observation_space
+        self.action_space = self._envs[0].env.action_space
         self._observations: list[Any] = [None] * self.num_envs
         self._asleep = [False] * self.num_envs
 
     def reset(self, seeds: Sequence[int]) -> Info:
-        self._asleep = [False] * self.num_envs
-        infos = []
-        for i, (env, seed) in enumerate(zip(self._envs, seeds, strict=True)):
-            with told(i):
-                self._observations[i], info = env.reset(seed=seed)
-            infos.append(info)
-        return _by_key(infos)
+        return self.restart(dict(enumerate(seeds)))
 
     def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
-        if starts:
-            return self._step_and_start(actions, starts)
-        reward: list[Any] = []
-        terminated: list[Any] = []
-        truncated: list[Any] = []
-        infos: list[Any] = []
-        some_info = False
-        i = 0
-        try:
-            for i, env in enumerate(self._envs):
-                if self._asleep[i]:
-                    self._sleep(reward, terminated, truncated, infos)
-                    continue
-                self._observations[i], r, te, tr, info = env.step(actions[i])
-                reward.append(r)
-                terminated.append(te)
-                truncated.append(tr)
-                infos.append(info)
-                some_info = some_info or bool(info)
-        except (Exception, SystemExit) as error:  # sys.exit() would end the training without a word
-            raise raised(i, error) from error
-        return Outcome(reward, terminated, truncated, _by_key(infos) if some_info else {})
-
-    def _step_and_start(self, actions: np.ndarray, starts: Starts) -> Outcome:
-        reward: list[float] = []
-        terminated: list[bool] = []
-        truncated: list[bool] = []
-        infos: list[dict[str, Any]] = []
+        n = self.num_envs
+        reward, terminated, truncated = [0.0] * n, [False] * n, [False] * n
+        infos: list[dict[str, Any]] = [{}] * n
         for i, env in enumerate(self._envs):
             if i in starts:
-                self._asleep[i] = starts[i] is None
-            with told(i):
-                if self._asleep[i]:
-                    self._sleep(reward, terminated, truncated, infos)
-                    continue
-                if i in starts:
-                    self._observations[i], info = env.reset(seed=starts[i])
-                    r, te, tr = 0.0, False, False
-                else:
-                    self._observations[i], r, te, tr, info = env.step(actions[i])
-            reward.append(float(r))
-            terminated.append(te)
-            truncated.append(tr)
-            infos.append(info)
-        return Outcome(reward, terminated, truncated, _by_key(infos))
+                self._start(i, starts[i], infos)
+            elif not self._asleep[i]:
+                self._observations[i], reward[i], terminated[i], truncated[i], infos[i] = env.step(actions[i])
+        return Outcome(reward, terminated, truncated, by_key(infos) if any(infos) else {})
 
     def restart(self, starts: Starts) -> Info:
-        infos: list[dict[str, Any]] = [{} for _ in self._envs]
+        infos: list[dict[str, Any]] = [{}] * self.num_envs
         for i, seed in starts.items():
-            self._asleep[i] = seed is None
-            if seed is not None:
-                with told(i):
-                    self._observations[i], infos[i] = self._envs[i].reset(seed=seed)
-        return _by_key(infos)
+            self._start(i, seed, infos)
+        return by_key(infos)
 
-    @staticmethod
-    def _sleep(reward: list, terminated: list, truncated: list, infos: list) -> None:
-        reward.append(0.0)
-        terminated.append(False)
-        truncated.append(False)
-        infos.append({})
+    def _start(self, i: int, seed: int | None, infos: list[dict[str, Any]]) -> None:
+        self._asleep[i] = seed is None
+        if seed is not None:
+            self._observations[i], infos[i] = self._envs[i].reset(seed)
 
     def raw(self, cast: LeafCast) -> np.ndarray:
         if self.num_envs == 1:
@@ -103,8 +67,18 @@ class Serial(Vector):
         return np.array([cast.one(observation, i) for i, observation in enumerate(self._observations)])
 
     def render(self) -> list[np.ndarray]:
-        return [_picture(env.render()) for env in self._envs]
+        return [picture(env.render()) for env in self._envs]
 
     def close(self) -> None:
         for env in self._envs:
             env.close()
+
+
+def require_equal_spaces(first: Any, other: Any, index: int) -> None:
+    """Raises `InputError` unless environment `index` has the spaces and bounds of environment 0."""
+    for name in ("observation_space", "action_space"):
+        ours, theirs = getattr(first, name), getattr(other, name)
+        if ours != theirs:
+            raise InputError(
+                f"environment {index} has the {name} {theirs}, environment 0 has {ours}: make all of them equal"
+            )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import queue
 import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -14,10 +15,17 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 
-from envs.spaces import LeafCast, action_cast, observation_casts
-from envs.vector.base import Info, MakeEnv, Outcome, Starts, Vector, _picture, told
-from envs.vector.infos import _present
+from envs.spaces import LeafCast
+from envs.vector.base import Info, MakeEnv, Outcome, Starts, Vector, picture
+from envs.vector.infos import present
+from envs.vector.serial import require_equal_spaces
+from envs.vector.single import Single
 from rl.errors import InputError, RunError
+
+CALL_LIMIT = 600.0
+"""Seconds that one reset, step or render of all environments may take."""
+CLOSE_LIMIT = 5.0
+"""Seconds that the workers have to close their environments; after a failure they have a tenth of it."""
 
 
 class Workers(Vector):
@@ -25,14 +33,16 @@ class Workers(Vector):
 
     name = "async"
 
-    def __init__(self, makes: Sequence[MakeEnv]) -> None:
+    def __init__(
+        self, makes: Sequence[MakeEnv], life_loss: bool = False, reset_options: Mapping[str, Any] | None = None
+    ) -> None:
         method = "forkserver" if sys.platform == "linux" else "spawn"  # macOS: its BLAS may crash in a forked process
         if method == "forkserver":
             multiprocessing.set_forkserver_preload(["gymnasium", "envs.vector"])
-        workers = [_MakeWorker(make, i) for i, make in enumerate(makes)]
+        workers = [_MakeWorker(make, i, life_loss, reset_options) for i, make in enumerate(makes)]
         try:
             with _main_hidden():
-                self._vec = _QuietAsync(workers, copy=False, context=method, autoreset_mode=AutoresetMode.NEXT_STEP)
+                self._vec = _LimitedAsync(workers, copy=False, context=method, autoreset_mode=AutoresetMode.NEXT_STEP)
         except (EOFError, ConnectionError) as error:
             raise RunError("the environments' worker processes died at their start: choose vector='sync'") from error
         self.num_envs = len(workers)
@@ -41,58 +51,58 @@ class Workers(Vector):
         self._observations: Any = None
 
     def reset(self, seeds: Sequence[int]) -> Info:
-        self._observations, info = self._call(self._vec.reset, seed=list(seeds))
-        return _present(info, self.num_envs)
+        self._observations, info = self._call("reset", self._vec.reset, seed=list(seeds))
+        return present(info, self.num_envs)
 
     def step(self, actions: np.ndarray, starts: Starts) -> Outcome:
         if starts:
             self._order(starts)
-        self._observations, reward, terminated, truncated, info = self._call(self._vec.step, actions)
-        return Outcome(reward, terminated, truncated, _present(info, self.num_envs))
+        self._observations, reward, terminated, truncated, info = self._call("step", self._vec.step, actions)
+        return Outcome(reward, terminated, truncated, present(info, self.num_envs))
 
     def restart(self, starts: Starts) -> Info:
         self._order(starts)
         mask = np.array([i in starts for i in range(self.num_envs)])
-        self._observations, info = self._call(self._vec.reset, options={"reset_mask": mask})
-        return _present(info, self.num_envs)
+        self._observations, info = self._call("reset", self._vec.reset, options={"reset_mask": mask})
+        return present(info, self.num_envs)
 
     def _order(self, starts: Starts) -> None:
         orders = [_SLEEP if starts.get(i, 0) is None else starts.get(i, _GO_ON) for i in range(self.num_envs)]
-        self._call(self._vec.set_attr, "order", orders)
+        self._call("start", self._vec.call, "take_order", orders)
 
     def raw(self, cast: LeafCast) -> np.ndarray:
         return np.asarray(cast.find(self._observations))
 
     def render(self) -> list[np.ndarray]:
-        return [_picture(frame) for frame in self._call(self._vec.call, "render")]
+        return [picture(frame) for frame in self._call("render", self._vec.call, "render")]
 
     def close(self) -> None:
-        if self._vec.closed:
-            return
-        try:
-            self._vec.close()
-        except (EOFError, OSError, AttributeError):  # some workers are gone already
-            with suppress(Exception), warnings.catch_warnings(action="ignore"):
-                self._vec.close(terminate=True)
-            self._vec.closed = True
+        self._vec.close()
 
-    @staticmethod
-    def _call(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, function: Callable, *args: Any, **kwargs: Any) -> Any:
+        """Calls the vector environment. Every failure becomes a `RunError` of one line; none waits without a limit."""
+        self._vec.failed = True
         try:
-            return function(*args, **kwargs)
+            result = function(*args, **kwargs)
         except (EOFError, ConnectionError) as error:
-            raise RunError(f"a worker process of the environments died ({type(error).__name__})") from error
+            dead = [i for i, process in enumerate(self._vec.processes) if not process.is_alive()]
+            who = f" of environment {dead[0]}" if dead else " of the environments"
+            raise RunError(f"a worker process{who} died in {name}() ({type(error).__name__})") from error
+        except multiprocessing.TimeoutError as error:
+            raise RunError(f"{error} in {name}()") from None
         except (RunError, InputError):
             raise
         except Exception as error:
-            raise RunError(f"a worker process raised {type(error).__name__}: {error}") from error
+            raise RunError(f"a worker process raised {type(error).__name__} in {name}(): {error}") from error
+        self._vec.failed = False
+        return result
 
 
 @contextmanager
 def _main_hidden() -> Iterator[None]:
     """Keeps new processes from running the user's script again, guarded by `__name__` or not.
 
-    What they need of it, an environment class say, travels by value (cloudpickle).
+    What the workers need from the script, such as an environment class, travels by value (cloudpickle).
     """
     main = sys.modules["__main__"]
     kept: dict[str, Any] = {name: main.__dict__.pop(name) for name in ("__spec__", "__file__") if name in main.__dict__}
@@ -109,65 +119,112 @@ _GO_ON, _SLEEP = -2, -1
 class _MakeWorker:
     """Builds one environment in its worker process, which leaves Ctrl-C to the main process."""
 
-    def __init__(self, make: MakeEnv, index: int) -> None:
-        self.make, self.index = make, index
+    def __init__(self, make: MakeEnv, index: int, life_loss: bool, reset_options: Mapping[str, Any] | None) -> None:
+        self.make, self.index, self.life_loss, self.reset_options = make, index, life_loss, reset_options
 
     def __call__(self) -> gymnasium.Env:
         if multiprocessing.parent_process() is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return _Ordered(self.make(), self.index)
+        return _Ordered(self.make(), self.index, self.life_loss, self.reset_options)
 
 
 class _Ordered(gymnasium.Wrapper):
-    """Starts an episode from the seed in `order`, whether the vectoriser resets by itself or steps."""
+    """Starts an episode from the seed in its order, whether the vectoriser resets by itself or steps."""
 
-    def __init__(self, env: gymnasium.Env, index: int) -> None:
+    def __init__(
+        self, env: gymnasium.Env, index: int, life_loss: bool, reset_options: Mapping[str, Any] | None
+    ) -> None:
         super().__init__(env)
-        self.order = _GO_ON
-        self._index = index
-        self._casts: list[LeafCast] = []
-        with suppress(InputError):  # spaces that cannot be read are refused by the main process
-            casts, mask = observation_casts(env.observation_space, action_cast(env.action_space)[0])
-            self._casts = [*casts, mask] if mask else casts
+        self._single = Single(env, index, life_loss, reset_options)
+        self._order = _GO_ON
         self._asleep = False
         self._observation: Any = None
 
+    def take_order(self, orders: Sequence[int]) -> None:
+        """What the next step does, of all environments: a seed to start from, `_SLEEP` or `_GO_ON`."""
+        self._order = orders[self._single.index]
+
+    def spaces(self) -> tuple[gymnasium.Space, gymnasium.Space]:
+        """The observation space and the action space."""
+        return self.env.observation_space, self.env.action_space
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         if seed is None:
-            seed, self.order = self.order, _GO_ON
+            seed, self._order = self._order, _GO_ON
         self._asleep = seed < 0
         if self._asleep:
             return self._observation, {}
-        with told(self._index):
-            self._observation, info = self.env.reset(seed=seed, options=options)
-            self._check()
+        self._observation, info = self._single.reset(seed)
+        self._single.check(self._observation)
         return self._observation, info
 
-    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        if self.order != _GO_ON:
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        if self._order != _GO_ON:
             observation, info = self.reset()
             return observation, 0.0, False, False, info
         if self._asleep:
             return self._observation, 0.0, False, False, {}
-        with told(self._index):
-            self._observation, reward, terminated, truncated, info = self.env.step(action)
-            self._check()
+        self._observation, reward, terminated, truncated, info = self._single.step(action)
+        self._single.check(self._observation)
         return self._observation, reward, terminated, truncated, info
 
-    def _check(self) -> None:
-        """Shared memory would broadcast a wrong shape, and cast a wrong value, without a word."""
-        for cast in self._casts:
-            value = cast.one(self._observation, self._index)
-            if not cast.may_be_non_finite:
-                cast(value[None], self._index)
+    def render(self) -> Any:
+        return self._single.render()
+
+    def close(self) -> None:
+        self._single.close()
 
 
-class _QuietAsync(AsyncVectorEnv):
-    """Without the traceback that Gymnasium prints for a worker's error: it is raised, in one line, here."""
+class _LimitedAsync(AsyncVectorEnv):
+    """Gymnasium's AsyncVectorEnv with a limit on every wait, and with errors in one line instead of a traceback."""
+
+    failed = False
+    """Whether a call is under way or has failed: its workers may not answer."""
+
+    def _poll_pipe_envs(self, timeout: float | None = None) -> bool:
+        limit = CALL_LIMIT if timeout is None else timeout
+        end = time.monotonic() + limit
+        for i, pipe in enumerate(self.parent_pipes):
+            if pipe is None or not pipe.poll(max(0.0, end - time.monotonic())):
+                raise multiprocessing.TimeoutError(f"environment {i} did not answer within {limit:g} s")
+        return True
+
+    def _check_spaces(self) -> None:
+        first = None
+        try:
+            for i, (observation_space, action_space) in enumerate(self.call("spaces")):
+                other = gymnasium.Env()
+                other.observation_space, other.action_space = observation_space, action_space
+                first = first or other
+                require_equal_spaces(first, other, i)
+        except BaseException:
+            self.close()
+            raise
 
     def _raise_if_errors(self, successes: Iterable[bool]) -> None:
-        successes = list(successes)
-        if not all(successes):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                super()._raise_if_errors(successes)
+        if all(successes):
+            return
+        try:
+            _, kind, words, _ = self.error_queue.get(timeout=CLOSE_LIMIT)
+        except queue.Empty:
+            raise RunError("a worker process failed without an error message") from None
+        raise kind(words) if issubclass(kind, RunError | InputError) else RunError(f"{kind.__name__}: {words}")
+
+    def close_extras(self, timeout: float | None = None, terminate: bool = False) -> None:
+        """Asks the workers to close their environments; those that do not end within the limit are terminated."""
+        for pipe in self.parent_pipes:
+            with suppress(OSError, AttributeError):  # a worker that is gone already
+                pipe.send(("close", None))
+        end = time.monotonic() + (CLOSE_LIMIT / 10 if self.failed or terminate else CLOSE_LIMIT)
+        for process in self.processes:
+            process.join(max(0.0, end - time.monotonic()))
+        for stop in ("terminate", "kill"):
+            for process in self.processes:
+                if process.is_alive():
+                    getattr(process, stop)()
+            for process in self.processes:
+                process.join(1.0)
+        for pipe in self.parent_pipes:
+            pipe.close()
+        self.error_queue.cancel_join_thread()
+        self.error_queue.close()

@@ -155,12 +155,15 @@ def test_what_cannot_be_replayed_starts_a_new_episode_and_says_so(caplog):
         with caplog.at_level(logging.WARNING):
             restored = other.load_state_dict(state)
         assert other.resume_level == "episode"
-        assert restored.first.all() and (restored.reward == 0).all() and (restored.discount == 0).all()
-        assert restored.info["episode"].tolist() == [1, 1, 1] and row.info["episode"].tolist() == [0, 0, 0]
+        assert restored.last.all() and (restored.obs["obs"] == row.obs["obs"]).all()
+        assert (restored.discount == 1).all() and restored.info["episode"].tolist() == [0, 0, 0]
         assert [record.message for record in caplog.records] == [
             "tests.envs.strange:Unseeded: 3 of 3 environments could not be restored exactly; "
             "each starts a new episode (episode-exact)"
         ]
+        started = other.step(np.zeros(3, np.int64))
+        assert started.first.all() and (started.reward == 0).all() and (started.discount == 0).all()
+        assert started.info["episode"].tolist() == [1, 1, 1]
         assert not other.step(np.zeros(3, np.int64)).first.any()
 
 
@@ -175,11 +178,11 @@ def test_only_the_environment_that_differs_is_restarted(caplog):
     state["row"]["obs"]["obs"][1, 2] += 1e-6
     with envs.make("CartPole-v1", num_envs=3, config=config) as other:
         restored = other.load_state_dict(state)
-        assert restored.first.tolist() == [False, True, False]
+        assert restored.last.tolist() == [False, True, False] and not restored.first.any()
         assert (restored.obs["obs"][[0, 2]] == row.obs["obs"][[0, 2]]).all()
         after = other.step(np.ones(3, np.int64))
-        assert not after.first.any() and after.info["episode"].tolist() == [0, 1, 0]
-        assert [len(actions) for actions in other.state_dict()["actions"]] == [6, 1, 6]
+        assert after.first.tolist() == [False, True, False] and after.info["episode"].tolist() == [0, 1, 0]
+        assert [len(actions) for actions in other.state_dict()["actions"]] == [6, 0, 6]
 
 
 def test_the_state_of_another_environment_is_refused():

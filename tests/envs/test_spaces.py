@@ -117,7 +117,7 @@ def test_the_row_holds_what_the_agent_returned_not_the_clip():
     env.reset()
     row = env.step(np.array([[7.5]], np.float32))
     assert row.action[0, 0] == 7.5
-    assert env._vector._envs[0].unwrapped.received.tolist() == [1.0]
+    assert env._vector._envs[0].env.unwrapped.received.tolist() == [1.0]
 
 
 @pytest.mark.parametrize(
