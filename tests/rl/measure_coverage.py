@@ -77,15 +77,15 @@ def main(trials: int = 4000, resamples: int = 2000) -> None:
 
 def markdown(table: dict[str, Any]) -> str:
     lines = [
-        "# How often the intervals hold the truth",
+        "# How often the intervals contain the true value",
         "",
         f"Each cell: the share of {table['trials']:,} simulated comparisons in which a 95% interval held the truth",
         f"(Monte-Carlo error about 0.003), with {table['resamples']:,} bootstrap resamples each. Made by",
         "`python -m tests.rl.measure_coverage`.",
         "",
-        "- *interval*: the page's for one agent, a calibrated percentile bootstrap (`rl.statistics.estimate`).",
+        "- *interval*: the page's for one agent, a calibrated percentile bootstrap (`rl.stats.estimate`).",
         "- *plain*: the uncalibrated percentile bootstrap, for comparison; this is rliable's.",
-        "- *difference*: of two agents with the same distribution (`rl.statistics.difference`), what verdicts rest on.",
+        "- *difference*: of two agents with the same distribution (`rl.stats.difference`), what verdicts rest on.",
         "",
         "| scores | statistic | runs | interval | plain | difference |",
         "|---|---|---:|---:|---:|---:|",
