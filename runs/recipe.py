@@ -17,7 +17,7 @@ from envs import EnvConfig
 from rl.errors import InputError, unknown
 from rl.schedules import Ramp
 from rl.storage import read_json
-from runs.folder.places import RECIPES
+from runs.folder.places import RECIPES, ROOT
 from runs.folder.trust import Trust, check
 from runs.settings.apply import apply_settings
 from runs.settings.plain import from_json, to_json, written
@@ -192,6 +192,8 @@ def default_run(env: str, agent: str | None = None) -> Run:
 
 
 def _from_file(path: Path) -> Run:
+    if not path.exists() and path.parts[:1] == ("runs",):
+        path = ROOT / path  # a recipe of ours, named from another folder
     if not path.exists():
         raise InputError(f"there is no recipe file {path}")
     spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)

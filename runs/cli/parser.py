@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rl.errors import InputError, unknown
@@ -36,10 +37,12 @@ from runs.cli.verbs import (
     _train,
     _watch,
 )
+from runs.folder.places import STUDIES
 
 
 def _parse(words: list[str]) -> argparse.Namespace:
     parser, verbs = build_parser()
+    words = [_study(word) for word in words]
     if words and not words[0].startswith("-") and words[0] not in verbs:
         raise unknown("command", words[0], verbs)
     args, extra = parser.parse_known_args(words)
@@ -51,6 +54,15 @@ def _parse(words: list[str]) -> argparse.Namespace:
     if extra:
         raise _unexpected(extra[0], verbs[args.verb])
     return args
+
+
+def _study(word: str) -> str:
+    """`@NAME` or `@runs/studies/NAME.args` of a study that comes with the suite, as a path that exists anywhere."""
+    if not word.startswith("@") or Path(word[1:]).exists():
+        return word
+    name = Path(word[1:]).name.removesuffix(".args")
+    found = [path for path in STUDIES.rglob("*.args") if path.stem == name]
+    return f"@{found[0]}" if found and word[1:] in (name, f"runs/studies/{name}.args") else word
 
 
 _ELSEWHERE = {
@@ -156,7 +168,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         description="Train game-playing agents, watch them think, and compare them with Stable-Baselines3.",
         epilog="RECIPE is a recipe's name, a .py file, a run.json or an environment id (CartPole-v1, ALE/Pong-v5, "
         "module:Id). RUN is a run folder or one of its checkpoints. `rl list` shows what there is; `rl VERB --help` "
-        "the options. @FILE stands for the words in a file.",
+        "the options. @FILE stands for the words in a file, @NAME for those of a study that comes with the suite.",
     )
     parser.add_argument("--version", action="version", version=f"rl {rl.__version__}")
     commands = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
@@ -201,7 +213,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_json(p)
 
     p = verb("evaluate", _evaluate, "play whole games with a trained agent and report the scores", _show_scores)
-    p.add_argument("run", metavar="RUN")
+    p.add_argument("runs", metavar="RUN", nargs="+")
     p.add_argument("--episodes", type=count, metavar="N", help="games to play (default: the recipe's)")
     p.add_argument("--seed", type=seed, metavar="S", help="seed of the games (default: the run's)")
     _add_policy(p)
@@ -259,6 +271,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p = verb("report", _report, "write the page of a comparison or a run")
     p.add_argument("dir", metavar="DIR")
     _add_track(p)
+    _add_json(p)
 
     p = verb("record", _record, "train every seed that has no result yet and write runs/results/", _show_records)
     p.add_argument("recipe", metavar="RECIPE")

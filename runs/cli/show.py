@@ -7,6 +7,11 @@ from typing import Any
 
 
 def _show_scores(r: dict[str, Any]) -> None:
+    for one in r.get("results", [r]):
+        _show_score(one)
+
+
+def _show_score(r: dict[str, Any]) -> None:
     name = f"{r['env']} {r['agent']} step {r['step']:,}"
     print(f"{name}: mean {r['mean']:.1f} +- {r['std']:.1f}, IQM {r['iqm']:.1f}, {r['episodes']} games")
 

@@ -74,15 +74,11 @@ def _resume(a: argparse.Namespace) -> Result:
 
 
 def _evaluate(a: argparse.Namespace) -> Result:
-    return _call(
-        "runs.training.evaluation.evaluate",
-        a.run,
-        episodes=a.episodes,
-        seed=a.seed,
-        sample=a.sample,
-        device=a.device,
-        trust=_trust(a),
-    )
+    options = {"episodes": a.episodes, "seed": a.seed, "sample": a.sample, "device": a.device, "trust": _trust(a)}
+    found = [_call("runs.training.evaluation.evaluate", run, **options) for run in a.runs]
+    if len(found) == 1:
+        return dict(found[0])
+    return {"results": [{"run": run, **score} for run, score in zip(a.runs, found, strict=True)]}
 
 
 def _watch(a: argparse.Namespace) -> Result:

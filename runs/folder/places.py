@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the four packages: the repository, an exported tree, or site-packages."""
 
 RECIPES = ROOT / "runs" / "recipes"
+STUDIES = ROOT / "runs" / "studies"
 RESULTS = ROOT / "runs" / "results"
 OUT = Path("runs/out")
 """The default output folder, relative to the current one."""

@@ -426,3 +426,23 @@ def test_a_closed_stream_costs_nothing(closed, tmp_path):
 def test_an_option_of_another_library_is_named_as_ours(option, words, capsys):
     assert cli.main(["train", "CartPole-v1", option, "5"]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["@rainbow", "@runs/studies/rainbow.args"])
+def test_a_study_is_found_by_name_from_any_folder(word, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = parser._parse(["compare", word, "--seeds", "1"])
+    assert args.title == "Rainbow, one piece at a time" and args.seeds == 1
+    (tmp_path / "rainbow").write_text("--title mine --tasks CartPole-v1 --agents dqn")
+    assert parser._parse(["compare", "@rainbow"]).title == "mine", "a file of one's own comes first"
+    with pytest.raises(InputError, match="@nothing cannot be read"):
+        parser._parse(["compare", "@nothing"])
+
+
+def test_several_runs_are_evaluated_in_one_object(monkeypatch, capsys):
+    monkeypatch.setattr(verbs, "_call", lambda where, run, **options: {"mean": float(run), "episodes": 1})
+    assert cli.main(["evaluate", "1", "2", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["results"] == [{"run": "1", "mean": 1.0, "episodes": 1}, {"run": "2", "mean": 2.0, "episodes": 1}]
+    assert cli.main(["evaluate", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == 1.0

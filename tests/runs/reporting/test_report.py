@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from rl.errors import InputError, RunError
+from runs.cli import command_line as cli
 from runs.reporting import comparison_page
 from runs.reporting import report as rp
 from runs.reporting.charts import COLOURS, dashes, embed, line_chart, ticks
@@ -534,3 +535,11 @@ def test_a_table_between_evaluations_says_that_it_is(tmp_path: Path) -> None:
     rp.report(write(tmp_path, made))
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "Between two evaluations: on the straight line that joins them." in page
+
+
+def test_a_report_is_one_json_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, comparison(seeds=2))
+    capsys.readouterr()
+    assert cli.main(["report", str(tmp_path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["html"] == str(tmp_path / "report.html") and found["schema"] == 1
