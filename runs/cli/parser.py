@@ -159,6 +159,9 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return read
 
 
+Verb = Callable[..., argparse.ArgumentParser]
+
+
 def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The whole command line, and the parser of each verb."""
     import rl
@@ -174,7 +177,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     commands = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
     verbs: dict[str, argparse.ArgumentParser] = {}
 
-    def verb(name: str, call: Callable[[argparse.Namespace], Result], help: str, show: Any = None) -> Any:
+    def verb(
+        name: str, call: Callable[[argparse.Namespace], Result], help: str, show: Any = None
+    ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
         sub.set_defaults(call=call, show=show or (lambda result: None))
         noise = sub.add_mutually_exclusive_group()
@@ -183,8 +188,16 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
         verbs[name] = sub
         return sub
 
-    count, seed = _whole(1), _whole(0)
+    _add_training(verb)
+    _add_watching(verb)
+    _add_comparing(verb)
+    _add_looking_up(verb)
+    return parser, verbs
 
+
+def _add_training(verb: Verb) -> None:
+    """train, resume, evaluate."""
+    count, seed = _whole(1), _whole(0)
     p = verb("train", _train, "train an agent", _show_training)
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME", help="another agent than the recipe's: a name or module:Class")
@@ -221,6 +234,10 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_trust(p)
     _add_json(p)
 
+
+def _add_watching(verb: Verb) -> None:
+    """watch, play."""
+    count, seed = _whole(1), _whole(0)
     p = verb("watch", _watch, "see a trained agent play, and what it thinks", _show_games)
     p.add_argument("run", metavar="RUN")
     p.add_argument("--video", metavar="FILE", help="write .webm, .mp4 or .gif instead of opening a window")
@@ -240,6 +257,10 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("--seed", type=seed, metavar="S")
     _add_trust(p)
 
+
+def _add_comparing(verb: Verb) -> None:
+    """compare, report, record, bench."""
+    count = _whole(1)
     p = verb("compare", _compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
     p.add_argument(
@@ -283,6 +304,9 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     p.add_argument("names", metavar="NAME", nargs="*")
     _add_json(p)
 
+
+def _add_looking_up(verb: Verb) -> None:
+    """inspect, solve, list, doctor."""
     p = verb("inspect", _inspect, "show the network, layer by layer", lambda result: print(result["table"]))
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME")
@@ -307,7 +331,6 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
 
     p = verb("doctor", _doctor, "check the installation", _show_doctor)
     _add_json(p)
-    return parser, verbs
 
 
 def _add_set(p: argparse.ArgumentParser) -> None:

@@ -42,7 +42,10 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def short(x: float) -> str:
-    """A tick's label: 50000 as 50k, 1200000 as 1.2M."""
+    """A tick's label, at most six characters wide: 50000 as 50k, 1200000 as 1.2M, 0.00095 as 9.5e−4."""
+    if 0 < abs(x) < 0.01:
+        digits, _, power = f"{x:.1e}".partition("e")
+        return f"{digits.removesuffix('.0')}e{int(power)}".replace("-", "−")
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if abs(x) >= size * (10 if unit == "k" else 1):
             return f"{x / size:.4g}{unit}".replace("-", "−")
@@ -88,8 +91,9 @@ class Plane:
             parts.append(f'<text x="{at}" y="{HEIGHT - BOTTOM + 17}" text-anchor="{anchor}">{x_format(x)}</text>')
         middle = (LEFT + WIDTH - RIGHT) / 2
         parts.append(f'<text class="label" x="{middle}" y="{HEIGHT - 5}" text-anchor="middle">{escape(x_label)}</text>')
-        side = f'transform="translate(12 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)"'
-        parts.append(f'<text class="label" {side} text-anchor="middle">{escape(y_label)}</text>')
+        if y_label:
+            side = f'transform="translate(12 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)"'
+            parts.append(f'<text class="label" {side} text-anchor="middle">{escape(y_label)}</text>')
         return "".join(parts)
 
 
@@ -150,7 +154,7 @@ def line_chart(
     }
     return (
         f'<figure class="chart" data-chart="{escape(name)}"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{escape(y_label)} by {escape(x_label)}">{"".join(parts)}'
+        f'aria-label="{escape(y_label or name)} by {escape(x_label)}">{"".join(parts)}'
         f'<line class="cursor" y1="{TOP}" y2="{HEIGHT - BOTTOM}" hidden=""/></svg>'
         f'<script type="application/json">{embed(hover)}</script></figure>'
     )

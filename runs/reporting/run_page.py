@@ -16,11 +16,31 @@ from rl.storage import read_json
 from runs.folder.jsonl import read_jsonl
 from runs.folder.run_folder import RECENT
 from runs.recipe import from_run_json
-from runs.reporting.blocks import Chart, Charts, Code, Details, Heading, Items, Page, Table, Videos
+from runs.reporting.blocks import Cell, Chart, Charts, Code, Details, Heading, Items, Page, Table, Videos
 from runs.reporting.charts import line_chart
 from runs.reporting.comparison_page import _command, _value, flatten
 from runs.reporting.task_blocks import _curve_table, _thin
 from runs.reporting.wording import number
+
+METRICS = {
+    "train/return": f"training return, mean of the last {RECENT} games",
+    "train/length": f"episode length in steps, mean of the last {RECENT} games",
+    "train/episodes": "finished training episodes",
+    "train/loss": "loss",
+    "train/grad_norm": "norm of the gradient, before clipping",
+    "train/lr": "learning rate",
+    "train/epsilon": "share of random actions (epsilon)",
+    "train/importance": "exponent of the importance weights",
+    "train/q_mean": "mean action value of the sampled actions",
+    "train/entropy": "entropy of the policy, in nats",
+    "train/kl": "KL divergence from the policy before the update, in nats",
+    "train/clip_fraction": "share of samples that PPO clipped",
+    "train/explained_variance": "share of the returns' variance that the value explains",
+    "train/policy_loss": "policy loss",
+    "train/value_loss": "value loss",
+    "time/sps": "training speed, in steps per second",
+}
+"""Metric -> what it is called on the page. The others keep their names."""
 
 
 def run_page(folder: Path) -> Page:
@@ -32,16 +52,6 @@ def run_page(folder: Path) -> Page:
     metrics, episodes = read_jsonl(folder / "metrics.jsonl"), read_jsonl(folder / "episodes.jsonl")
     evaluations = [e for e in read_jsonl(folder / "evaluations.jsonl") if e.get("returns")]
     agent = _agent_title(folder, recipe)
-    who = f"{agent} on {recipe['env']}, seed {recipe.get('seed', 0)}"
-    if evaluations:
-        last = evaluations[-1]
-        verdict = (
-            f"{agent} scored {number(float(np.mean(last['returns'])))} on {recipe['env']} after {last['step']:,} steps "
-            f"(mean of {len(last['returns'])} games, {number(min(last['returns']))} to {number(max(last['returns']))}; "
-            f"one seed)."
-        )
-    else:
-        verdict = f"{agent} on {recipe['env']}: no evaluation yet, {len(episodes):,} training episodes."
     data = {
         "schema": 1,
         "kind": "run",
@@ -50,10 +60,39 @@ def run_page(folder: Path) -> Page:
         "episodes": _thin(episodes, 2000),
         "metrics": _thin(metrics, 500),
     }
-    page = Page(who, verdict, data)
+    title = f"{agent} on {recipe['env']}, seed {recipe.get('seed', 0)}"
+    page = Page(title, _run_verdict(agent, recipe["env"], evaluations, episodes), data)
     page.blocks.append(
         Items(["One training: no interval can be claimed. `rl compare` trains several seeds."], "warnings")
     )
+    if charts := _run_charts(evaluations, episodes, metrics):
+        page.blocks += [Heading("Curves"), Charts(charts)]
+    if evaluations:
+        page.blocks += [Heading("Evaluations"), _evaluation_table(evaluations)]
+    films = sorted(p for kind in ("webm", "mp4", "gif") for p in (folder / "videos").glob(f"*.{kind}"))
+    if films:
+        page.blocks += [Heading("Rollouts"), Videos([(p.stem, p) for p in films[-4:]], folder)]
+    page.blocks += _run_settings(info)
+    return page
+
+
+def _run_verdict(agent: str, env: str, evaluations: Sequence[Mapping[str, Any]], episodes: Sequence[Any]) -> str:
+    if not evaluations:
+        return f"{agent} on {env}: no evaluation yet, {len(episodes):,} training episodes."
+    last = evaluations[-1]
+    returns = last["returns"]
+    return (
+        f"{agent} scored {number(float(np.mean(returns)))} on {env} after {last['step']:,} steps "
+        f"(mean of {len(returns)} games, {number(min(returns))} to {number(max(returns))}; one seed)."
+    )
+
+
+def _run_charts(
+    evaluations: Sequence[Mapping[str, Any]],
+    episodes: Sequence[Mapping[str, Any]],
+    metrics: Sequence[Mapping[str, Any]],
+) -> list[Chart]:
+    """One chart each for the evaluations, the training episodes and every metric that has two values or more."""
     charts = []
     if evaluations:
         charts.append(
@@ -67,36 +106,33 @@ def run_page(folder: Path) -> Page:
     for key in keys:
         lines = [line for line in metrics if _number(line.get(key))]
         if len(lines) > 1:
-            label = f"{key}, mean of the last {RECENT} games" if key in ("train/return", "train/length") else key
-            charts.append(_run_chart(key, _thin(lines, 300), lambda line, key=key: line[key], label))
-    if charts:
-        page.blocks += [Heading("Curves"), Charts(charts)]
-    if evaluations:
-        rows = [
-            [
-                *(f"{e['step']:,}", str(len(e["returns"])), number(float(np.mean(e["returns"])))),
-                *(number(float(st.iqm(e["returns"]))), number(min(e["returns"])), number(max(e["returns"]))),
-            ]
-            for e in _thin(evaluations, 50)
+            charts.append(_run_chart(key, _thin(lines, 300), lambda line, key=key: line[key], METRICS.get(key, key)))
+    return charts
+
+
+def _evaluation_table(evaluations: Sequence[Mapping[str, Any]]) -> Table:
+    rows: list[list[str | Cell]] = [
+        [
+            *(f"{e['step']:,}", str(len(e["returns"])), number(float(np.mean(e["returns"])))),
+            *(number(float(st.iqm(e["returns"]))), number(min(e["returns"])), number(max(e["returns"]))),
         ]
-        page.blocks += [
-            Heading("Evaluations"),
-            Table(["step", "games", "mean", "IQM", "lowest", "highest"], rows, text_columns=frozenset()),
-        ]
-    films = sorted(p for kind in ("webm", "mp4", "gif") for p in (folder / "videos").glob(f"*.{kind}"))
-    if films:
-        page.blocks += [Heading("Rollouts"), Videos([(p.stem, p) for p in films[-4:]], folder)]
-    settings = [[f"`{key}`", _value(value)] for key, value in flatten(recipe).items()]
-    page.blocks += [
+        for e in _thin(evaluations, 50)
+    ]
+    return Table(["step", "games", "mean", "IQM", "lowest", "highest"], rows, text_columns=frozenset())
+
+
+def _run_settings(info: Mapping[str, Any]) -> list[Any]:
+    """The run's fields, the commands that make it again, and what it ran on."""
+    settings: list[list[str | Cell]] = [[f"`{k}`", _value(v)] for k, v in flatten(info["recipe"]).items()]
+    facts = {**(info.get("choices") or {}), **(info.get("versions") or {}), "commit": info.get("commit")}
+    rows: list[list[str | Cell]] = [[key, _value(value)] for key, value in facts.items() if value is not None]
+    return [
         Heading("Settings"),
         Details("Every field", [Table(["field", "value"], settings, text_columns=frozenset({0, 1}))]),
         Heading("Make it again"),
         Code("\n".join(_commands(info)), "command"),
+        Table(["", ""], rows, text_columns=frozenset({0, 1})),
     ]
-    facts = {**(info.get("choices") or {}), **(info.get("versions") or {}), "commit": info.get("commit")}
-    rows = [[key, _value(value)] for key, value in facts.items() if value is not None]
-    page.blocks.append(Table(["", ""], rows, text_columns=frozenset({0, 1})))
-    return page
 
 
 def _agent_title(folder: Path, recipe: Mapping[str, Any]) -> str:
@@ -133,4 +169,4 @@ def _moving(episodes: Sequence[Mapping[str, Any]], count: int = 300) -> list[dic
 def _run_chart(name: str, lines: Iterable[Mapping[str, Any]], value: Any, label: str) -> Chart:
     points = [(line["step"], float(value(line))) for line in lines]
     series = [{"name": label, "colour": 0, "x": [p[0] for p in points], "middle": [p[1] for p in points]}]
-    return Chart(label, line_chart(name, series, "steps", label), _curve_table(series, "steps", number))
+    return Chart(label, line_chart(name, series, "steps", ""), _curve_table(series, "steps", number))

@@ -14,7 +14,7 @@ from rl.errors import InputError, RunError
 from runs.cli import command_line as cli
 from runs.reporting import comparison_page
 from runs.reporting import report as rp
-from runs.reporting.charts import COLOURS, dashes, embed, line_chart, ticks
+from runs.reporting.charts import COLOURS, dashes, embed, line_chart, short, ticks
 from tests.runs.made_up import FOUR, comparison, fail
 from tests.runs.reporting import chromium
 
@@ -223,7 +223,7 @@ def test_a_single_run_has_its_own_page(tmp_path: Path) -> None:
         found["verdict"] == "dqn scored 225 on CartPole-v1 after 3,000 steps (mean of 2 games, 150 to 300; one seed)."
     )
     md = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "train/loss" in md and "train/odd" not in md and "| `agent.lr` | 0.001 |" in md
+    assert "| loss |" in md and "train/odd" not in md and "| `agent.lr` | 0.001 |" in md
     assert "no interval can be claimed" in md and "rl train CartPole-v1" in md
 
 
@@ -543,3 +543,11 @@ def test_a_report_is_one_json_object(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert cli.main(["report", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["html"] == str(tmp_path / "report.html") and found["schema"] == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(50_000, "50k"), (1.2e6, "1.2M"), (0.00095, "9.5e−4"), (0.001, "1e−3"), (0.25, "0.25"), (0, "0")],
+)
+def test_a_ticks_label_is_short(value: float, label: str) -> None:
+    assert short(value) == label
