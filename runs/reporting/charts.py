@@ -127,22 +127,7 @@ def line_chart(
         parts.append(
             f'<text class="reference" x="{WIDTH - RIGHT - 2}" y="{at - 4}" text-anchor="end">{escape(label)}</text>'
         )
-    for s in drawn:
-        colour = s["colour"] % COLOURS
-        parts.append(f'<g class="series s{colour}" data-name="{escape(s["name"])}">')
-        for xs, ys in s.get("runs", ()):
-            if len(xs) == 1:
-                parts.append(f'<circle class="run" cx="{plane.px(xs[0])}" cy="{plane.py(ys[0])}" r="2"/>')
-            else:
-                parts.append(f'<path class="run" d="{plane.path(xs, ys)}"/>')
-        if s["x"][0] == s["x"][-1]:
-            parts.append(_dot(s, plane) + "</g>")
-            continue
-        if s.get("low"):
-            there, back = plane.path(s["x"], s["high"]), plane.path(s["x"][::-1], s["low"][::-1])
-            parts.append(f'<path class="band" d="{there}L{back[1:]}Z"/>')
-        dash = dashes(s["colour"])
-        parts.append(f'<path class="middle"{dash} d="{plane.path(s["x"], s["middle"])}"/></g>')
+    parts += [_drawn(s, plane) for s in drawn]
     hover = {
         "x0": plane.x0,
         "x1": plane.x1,
@@ -158,6 +143,23 @@ def line_chart(
         f'<line class="cursor" y1="{TOP}" y2="{HEIGHT - BOTTOM}" hidden=""/></svg>'
         f'<script type="application/json">{embed(hover)}</script></figure>'
     )
+
+
+def _drawn(s: Mapping[str, Any], plane: Plane) -> str:
+    """A series: its runs, its band, and its line or single dot."""
+    parts = [f'<g class="series s{s["colour"] % COLOURS}" data-name="{escape(s["name"])}">']
+    for xs, ys in s.get("runs", ()):
+        if len(xs) == 1:
+            parts.append(f'<circle class="run" cx="{plane.px(xs[0])}" cy="{plane.py(ys[0])}" r="2"/>')
+        else:
+            parts.append(f'<path class="run" d="{plane.path(xs, ys)}"/>')
+    if s["x"][0] == s["x"][-1]:
+        return "".join([*parts, _dot(s, plane), "</g>"])
+    if s.get("low"):
+        there, back = plane.path(s["x"], s["high"]), plane.path(s["x"][::-1], s["low"][::-1])
+        parts.append(f'<path class="band" d="{there}L{back[1:]}Z"/>')
+    parts.append(f'<path class="middle"{dashes(s["colour"])} d="{plane.path(s["x"], s["middle"])}"/></g>')
+    return "".join(parts)
 
 
 def _dot(s: Mapping[str, Any], plane: Plane) -> str:

@@ -86,6 +86,17 @@ def _task_blocks(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool)
         _verdict_table(task["pairs"]),
         _sentences(task["pairs"]),
     ]
+    charts, remarks = _task_charts(task, colour, draw_runs)
+    blocks += [*remarks, Charts(charts)]
+    blocks += _costs(task, colour)
+    for c in task["contenders"]:
+        if c["failed"]:
+            blocks.append(Items([f"{c['name']} seed {f['seed']} failed: {f['error']}" for f in c["failed"]]))
+    return blocks
+
+
+def _task_charts(task: Mapping[str, Any], colour: Mapping[str, int], draw_runs: bool) -> tuple[list[Chart], list[Any]]:
+    """Every seed's score, the curves by steps and by time; and what to say about a curve that is missing."""
     strips = [
         {
             "name": c["name"],
@@ -104,6 +115,7 @@ def _task_blocks(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool)
         [[c["name"], _seeds(c)] for c in task["contenders"]],
         text_columns=frozenset({0, 1}),
     )
+    remarks: list[Any] = []
     charts = [
         Chart("Every seed's final score; the diamond is the IQM with its interval", strip_chart(strips, "score"), seeds)
     ]
@@ -124,13 +136,8 @@ def _task_blocks(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool)
                 )
             charts.append(Chart(caption, svg, table))
         elif axis == "clock":
-            blocks.append(Text("No curve by time: trainings shared the machine, or recorded no curve.", quiet=True))
-    blocks.append(Charts(charts))
-    blocks += _costs(task, colour)
-    for c in task["contenders"]:
-        if c["failed"]:
-            blocks.append(Items([f"{c['name']} seed {f['seed']} failed: {f['error']}" for f in c["failed"]]))
-    return blocks
+            remarks.append(Text("No curve by time: trainings shared the machine, or recorded no curve.", quiet=True))
+    return charts, remarks
 
 
 def _seeds(c: Mapping[str, Any]) -> str:

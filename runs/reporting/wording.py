@@ -184,8 +184,15 @@ def _few(seeds: int) -> str:
 
 
 def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before believing the page, one sentence each."""
+    return [*_warn_of_seeds(found), *_warn_of_machines(comparison)]
+
+
+def _warn_of_seeds(found: Mapping[str, Any]) -> list[str]:
+    """Too few, failed, missing or unequal seeds, other budgets, and runs without a curve."""
     warnings = []
     sides = [(c, t) for t in found["tasks"] for c in t["contenders"] if c["name"] != "random" and c["seeds"]]
+    every = [(c, t) for t in found["tasks"] for c in t["contenders"]]
     counts = [len(c["seeds"]) for c, _ in sides]
     single = list(dict.fromkeys(c["name"] for c, _ in sides if len(c["seeds"]) == 1))
     fewest = min((count for count in counts if count > 1), default=0)
@@ -195,36 +202,34 @@ def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
         warnings.append(f"One seed of {', '.join(single)}: no interval and no verdict is claimed there.")
     if 0 < fewest < st.FEW_RUNS:
         warnings.append(_few(fewest))
-    other = [
+    if other := [
         f"{c['name']} on {t['env']}, {c['steps']:,} instead of {t['steps']:,}"
         for c, t in sides
         if c["steps"] not in (None, t["steps"])
-    ]
-    if other:
+    ]:
         warnings.append(f"Not trained for the comparison's number of steps: {'; '.join(other)}.")
-    failed = [
-        f"{c['name']} on {t['env']}: {len(c['failed'])} of {len(c['seeds'])}"
-        for t in found["tasks"]
-        for c in t["contenders"]
-        if c["failed"]
-    ]
-    if failed:
+    if failed := [
+        f"{c['name']} on {t['env']}: {len(c['failed'])} of {len(c['seeds'])}" for c, t in every if c["failed"]
+    ]:
         known = all(t["random"] is not None for t in found["tasks"])
         counted = "the random policy's score" if known else "the lowest score on the task"
         warnings.append(f"Failed seeds, counted as {counted}: {'; '.join(failed)}.")
-    missing = [f"{c['name']} on {t['env']}" for t in found["tasks"] for c in t["contenders"] if not c["seeds"]]
-    if missing:
+    if missing := [f"{c['name']} on {t['env']}" for c, t in every if not c["seeds"]]:
         warnings.append(f"No result yet: {', '.join(missing)}.")
     if len(set(counts)) > 1:
         warnings.append(f"The contenders have different numbers of seeds, {min(counts)} to {max(counts)}.")
-    ends = [
+    if ends := [
         f"{c['name']} on {t['env']}: {short} of {len(c['runs'])}"
-        for t in found["tasks"]
-        for c in t["contenders"]
+        for c, t in every
         if 0 < (short := sum(len(r["steps"]) < 2 for r in c["runs"])) < len(c["runs"])
-    ]
-    if ends:
+    ]:
         warnings.append(f"Evaluated at their end only, and so left out of the curves: {'; '.join(ends)}.")
+    return warnings
+
+
+def _warn_of_machines(comparison: Mapping[str, Any]) -> list[str]:
+    """Trainings without times, of several commits, or with different libraries."""
+    warnings = []
     idle = {c["name"] for c in comparison["contenders"] if c.get("source") in ("run", "random")}
     trained = [r for r in comparison["results"] if r["contender"] not in idle and r["status"] == "ok"]
     untimed = [r for r in trained if not r.get("alone", False)]
@@ -236,17 +241,15 @@ def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[s
         )
     if len(untimed) > shared:
         warnings.append(
-            f"{len(untimed) - shared} of {len(trained)} trainings: times unknown, for they were interrupted, recorded "
-            "on another machine, or nothing says how busy this one was."
+            f"{len(untimed) - shared} of {len(trained)} trainings have no times: they were interrupted, recorded on "
+            "another machine, or nothing says how busy this one was."
         )
     commits: dict[str, set[str]] = {}
     for r in trained:
         for commit in filter(None, r.get("commits") or [r.get("commit")]):
             commits.setdefault(r["contender"], set()).add(short_commit(commit))
-    mixed = [f"{name} by {', '.join(sorted(of))}" for name, of in commits.items() if len(of) > 1]
-    if mixed:
+    if mixed := [f"{name} by {', '.join(sorted(of))}" for name, of in commits.items() if len(of) > 1]:
         warnings.append(f"Trained by more than one commit: {'; '.join(mixed)}.")
-    stale = {str(r.get("versions")) for r in comparison["results"] if r.get("versions")}
-    if len(stale) > 1:
+    if len({str(r.get("versions")) for r in comparison["results"] if r.get("versions")}) > 1:
         warnings.append("The trainings ran with different versions of the libraries; see the raw data.")
     return warnings

@@ -398,7 +398,7 @@ def test_only_trainings_that_are_known_to_have_shared_the_machine_are_said_to_ha
     ours[2].update(alone=False, others=None, jobs=1)
     shared, unknown = analyse(data)["warnings"]
     assert shared.startswith("2 of 20 trainings shared the machine with other work")
-    assert unknown.startswith("1 of 20 trainings: times unknown")
+    assert unknown.startswith("1 of 20 trainings have no times")
 
 
 def test_trainings_by_more_than_one_commit_are_named() -> None:
