@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from agents.base import unchanged
-from agents.numpy_gradients import Said, Slopes
 from agents.policy import PolicyAgent, PolicyLoss
 from agents.policy_config import PolicyLearnerConfig
 from agents.rollout import PolicyBatch
@@ -32,10 +28,11 @@ class A2CConfig(PolicyLearnerConfig):
 
 
 class A2C(PolicyAgent):
-    """The policy gradient weighted by the advantage, with a value regression beside it."""
+    """The policy gradient weighted by the advantage, plus a value regression."""
 
     name = "a2c"
     Config = A2CConfig
+    numpy_loss = "a2c"
     config: A2CConfig
 
     def loss(self, batch: PolicyBatch) -> PolicyLoss:
@@ -43,14 +40,6 @@ class A2C(PolicyAgent):
         log_prob, entropy, value = self.evaluate_actions(batch)
         gain = log_prob * batch.advantage
         error = (value - batch.target).square()
+        # algorithm S3: the policy gradient, the value regression and the entropy bonus
         loss = -gain + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
         return PolicyLoss(loss, {"policy_loss": -gain, "value_loss": error, "entropy": entropy})
-
-    def slopes(self, batch: PolicyBatch, said: Said) -> Slopes | None:
-        if not unchanged(self, A2C, "loss", "evaluate_actions"):
-            return None
-        advantage, cost = batch.advantage.numpy(), np.float32(self.config.value_cost)
-        error = said.value - batch.target.numpy()
-        metrics = {"policy_loss": -said.log_prob * advantage, "value_loss": error * error, "entropy": said.entropy}
-        loss = metrics["policy_loss"] + cost * metrics["value_loss"]
-        return Slopes(loss, metrics, log_prob=-advantage, value=2 * cost * error)

@@ -16,7 +16,7 @@ from rl.normalise import ObservationNormaliser
 
 
 class Policy(NamedTuple):
-    """What an actor-critic network says."""
+    """An actor-critic network's output."""
 
     dist: Distribution  # over actions, [...]
     value: Tensor  # [...]
@@ -24,20 +24,20 @@ class Policy(NamedTuple):
 
 
 class ActorCritic(nn.Module):
-    """A policy and a value on one torso or two; two memories lie side by side in one state.
+    """A policy head and a value head on one torso, or on two whose recurrent states are concatenated.
 
-    Torsos compute in bfloat16 where `bf16`, for acting as for learning, so that an unchanged policy gives the same
-    probabilities in both; the heads always in float32.
+    If `bf16`, the torsos compute in bfloat16 while acting and while learning, so that an unchanged policy gives the
+    same probabilities in both. The heads always compute in float32.
     """
 
     def __init__(self, spec: EnvSpec, config: PolicyLearnerConfig) -> None:
         super().__init__()
         floats = {k: x.shape for k, x in spec.obs.items() if x.kind == "vector"}
         if config.normalize_obs and not floats:
-            raise InputError(f"normalize_obs is for vectors of floats and {spec.id} shows none: leave it out")
+            raise InputError(f"normalize_obs is for vectors of floats, and {spec.id} has none: leave it out")
         self.normaliser = ObservationNormaliser(floats) if config.normalize_obs else None
         self.torso = build_torso(spec, config.net, config.stack)
-        shared = config.critic == "shared" or (config.critic == "auto" and _has_convolutions(self.torso))
+        shared = config.critic == "shared" or (config.critic == "auto" and has_convolutions(self.torso))
         self.critic_torso = None if shared else build_torso(spec, config.net, config.stack)
         self.policy = policy_head(spec.action, self.torso.out_features, config.policy)
         self.value = nn.Linear(self.torso.out_features, 1)
@@ -53,10 +53,10 @@ class ActorCritic(nn.Module):
         first: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Policy:
-        """Rows with any leading dimensions.
+        """Policy and value of rows with any leading dimensions.
 
-        With a memory they are [T, B] and `first` [T, B] restarts it, or one row, [B] and `first` [B]. `state`
-        [B, state_size] is the one before them, None stands for zeros.
+        With a recurrent core, the rows are [T, B] with `first` [T, B], which restarts the core, or one row [B] with
+        `first` [B]. `state` [B, state_size] is the state before them; None stands for zeros.
         """
         if self.normaliser is not None:
             obs = self.normaliser(obs)
@@ -78,7 +78,7 @@ class ActorCritic(nn.Module):
         return Policy(self.policy(actor, mask), self.value(critic).squeeze(-1), state)
 
     def _features(self, obs: dict[str, Tensor], state: Tensor, first: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """What the policy reads, what the value reads, and the state after the last row."""
+        """The features of the policy, those of the value, and the state after the last row."""
         if self.critic_torso is None:
             features, after = self.torso(obs, state, first)
             return features, features, after
@@ -90,5 +90,5 @@ class ActorCritic(nn.Module):
         return actor, critic, torch.cat([after, critic_after], -1)
 
 
-def _has_convolutions(module: nn.Module) -> bool:
+def has_convolutions(module: nn.Module) -> bool:
     return any(isinstance(m, nn.Conv2d) for m in module.modules())

@@ -1,4 +1,4 @@
-"""What every player is: it observes rows, updates itself when that is due, and acts in separate streams."""
+"""The interface of all agents: observe rows, update when an update is due, act in separate streams."""
 
 from __future__ import annotations
 
@@ -11,44 +11,47 @@ import torch
 from torch import Tensor, nn
 
 from agents.predict import Predicts
+from agents.scale import RewardScale, large_return_warning
 from rl.device import repeatable_gpu, restore_torch_generator
 from rl.frame_stack import FrameStack
 from rl.interface import EnvSpec, Obs, TimeStep
-from rl.replay import Replay
+from rl.replay import Replay, replay_bytes
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
 
 Metrics = dict[str, Tensor]
 
 
 class Choice(NamedTuple):
-    """What one look at the network gave."""
+    """The actions chosen for one row, and the numbers they were chosen by."""
 
     action: np.ndarray
-    """[N] or [N, K], as `ActionSpec` says."""
+    """[N] or [N, K], as in `ActionSpec`."""
     extra: dict[str, np.ndarray]
-    """What is stored with the next row, the one the action leads to (log-probability, value, ...)."""
+    """Columns stored with the next row, the one that the action leads to (log-probability, value, ...)."""
     output: Any
-    """The network's named output (`Q` or `Policy`), tensors [N, ...], for those who watch."""
+    """The network's named output (`Q` or `Policy`), tensors [N, ...], for viewers and logs."""
 
 
 class Agent(Predicts, ABC):
     """A learner and player for one `EnvSpec`.
 
     Args:
-        spec: what the environment shows and takes.
+        spec: the environment's observations and actions.
         config: the agent's frozen dataclass.
         num_envs: environments in the training stream.
         seed: the run's seed; every generator is derived from it by name.
-        device: where the networks live.
+        device: the networks' device.
     """
 
     name: ClassVar[str]
     Config: ClassVar[Any]
+    numpy_loss: ClassVar[str] = ""
+    """The loss's name in `agents.numpy_gradients`, if it is written there."""
     network: nn.Module
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "Config" in cls.__dict__:  # a config says whose it is, so that run.json can find the class again
+        if "Config" in cls.__dict__:  # a config names its agent, so that run.json can find the class again
             ours = cls.__module__.startswith("agents.")
             cls.Config.name = cls.name if ours else f"{cls.__module__}:{cls.__qualname__}"
 
@@ -61,12 +64,14 @@ class Agent(Predicts, ABC):
         """Counted rows observed: rows that are not `first`."""
         self.updates = 0
         """Gradient updates made."""
+        self.reward_scale = RewardScale(num_envs)
+        self._replay: Replay | None = None
 
     # the training stream: observe, update, act
 
     @abstractmethod
     def observe(self, ts: TimeStep) -> None:
-        """Takes a row of the training stream into memory and counts it."""
+        """Stores a row of the training stream and counts it."""
 
     @abstractmethod
     def update(self) -> Metrics | None:
@@ -74,16 +79,35 @@ class Agent(Predicts, ABC):
 
     @abstractmethod
     def act(self, ts: TimeStep) -> np.ndarray:
-        """The training stream's next action, exploring."""
+        """The training stream's next action, with exploration."""
+
+    @property
+    def replay(self) -> Replay:
+        """The agent's memory, made at its first use."""
+        if self._replay is None:
+            fields = self.replay_fields()
+            self._replay = Replay(self.spec, self.num_envs, rng=generator(self.seed, "replay"), **fields)
+        return self._replay
+
+    @abstractmethod
+    def replay_fields(self) -> dict[str, Any]:
+        """The replay's own arguments: slots, columns, stack, store, ..."""
+
+    def predicted_bytes(self) -> int:
+        """Memory of the full replay, in bytes."""
+        return replay_bytes(self.spec, self.num_envs, **self.replay_fields())
 
     # other streams
 
     @abstractmethod
-    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
-        """One look at the network for `actor`'s stream: obs leaves are [N, (S,) ...]. May change the actor only."""
+    def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        """Evaluates the network for one row of the actor's stream; obs leaves are [N, (S,) ...].
 
-    def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
-        """What `look` would choose, without PyTorch's overhead: by NumPy alone. None where the agent cannot."""
+        Changes nothing but the actor.
+        """
+
+    def choose_by_numpy(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
+        """The same choice by NumPy alone, without PyTorch's overhead; None if the agent cannot do that."""
         return None
 
     @property
@@ -91,18 +115,8 @@ class Agent(Predicts, ABC):
     def stack(self) -> int:
         """How many frames make an observation."""
 
-    @property
-    @abstractmethod
-    def replay(self) -> Replay:
-        """The agent's memory."""
-
-    @property
-    def state_size(self) -> int:
-        """Length of the recurrent state of one environment, 0 without a core."""
-        return 0
-
     def actor(self, num_envs: int, seed: int, *, stream: str = "evaluate", sample: bool = False) -> Actor:
-        """A stream of its own that never touches training: greedy, or drawing actions where `sample`."""
+        """A stream that never affects training: greedy, or with drawn actions if `sample`."""
         return Actor(self, num_envs, seed, stream, mode="sample" if sample else "greedy")
 
     def draws(self, sample: bool) -> bool:
@@ -110,32 +124,37 @@ class Agent(Predicts, ABC):
         return sample
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a copy: what is made at the first use reads the original's weights, and is made anew."""
+        """Cached properties refer to the original's weights, so a copy makes them again."""
         made = {name for kind in type(self).__mro__ for name, x in vars(kind).items() if isinstance(x, cached_property)}
         return {name: value for name, value in vars(self).items() if name not in made}
 
-    # for those who look on
+    # for viewers and logs
 
     def schedule(self) -> dict[str, float]:
-        """Numbers that follow a schedule, as they stand now, for the log."""
+        """The present values of everything that follows a schedule, for the log."""
         return {}
 
     def choices(self) -> dict[str, Any]:
-        """What was chosen automatically, for run.json."""
+        """Settings that the agent chose automatically, for run.json."""
         return {}
 
-    @abstractmethod
-    def predicted_bytes(self) -> int:
-        """Memory that the replay will take when it is full."""
+    def setting_warnings(self) -> list[str]:
+        """One line for each setting that cannot work for this environment, with the setting that can."""
+        return []
+
+    def reward_scale_warning(self, value: float) -> str:
+        """One line if the settings do not suit a discounted return of `value`, else ""."""
+        return large_return_warning(self.config, self.name, value)
 
     # saving
 
-    @abstractmethod
     def agent_state(self) -> dict[str, Any]:
-        """What acting needs: weights and normalisers."""
+        """What acting needs: weights, normalisers and counters."""
+        return {"step": self.step, "updates": self.updates, "network": dict(self.network.state_dict())}
 
-    @abstractmethod
-    def load_agent_state(self, state: dict[str, Any]) -> None: ...
+    def load_agent_state(self, state: dict[str, Any]) -> None:
+        self.step, self.updates = state["step"], state["updates"]
+        self.network.load_state_dict(state["network"])
 
     @abstractmethod
     def learner_state(self) -> dict[str, Any]:
@@ -143,11 +162,11 @@ class Agent(Predicts, ABC):
 
     @abstractmethod
     def load_learner_state(self, state: dict[str, Any]) -> None:
-        """The replay's rows must have been put back before."""
+        """The replay's rows must have been restored before."""
 
 
 class Actor:
-    """One acting stream: its own stack, recurrent state and generators. The weights are the agent's."""
+    """One acting stream: its own frame stack, recurrent state and generators. The weights are the agent's."""
 
     def __init__(self, agent: Agent, num_envs: int, seed: int, stream: str, mode: str) -> None:
         self.agent, self.num_envs, self.mode = agent, num_envs, mode
@@ -158,20 +177,21 @@ class Actor:
         self.memory = torch.zeros(num_envs, agent.state_size, device=agent.device)
         """Recurrent state before the next row, float32 [N, state_size]."""
         self.noise: Tensor | None = None
-        """Exploration noise that is held for some steps, and its age; gSDE's."""
+        """gSDE's exploration noise, which is held for some steps."""
         self.age = 0
+        """Steps for which the noise has been held."""
         self.extra: dict[str, np.ndarray] = {}
         self.output: Any = None
 
     def act(self, ts: TimeStep) -> np.ndarray:
-        """The action for each environment; `output` and `extra` keep what the network said."""
-        if self.num_envs == 1 and ts.first[0] and "game" in ts.info:  # each game of an evaluation draws its own
+        """The action for each environment; `output` and `extra` keep the rest of the `Choice`."""
+        if self.num_envs == 1 and ts.first[0] and "game" in ts.info:  # each evaluation episode has its own seed
             self._seed(int(ts.info["game"][0]))
         obs = self.frames.push(ts.obs, ts.first)
-        choice = self.agent.glance(self, obs, ts)
+        choice = self.agent.choose_by_numpy(self, obs, ts)
         if choice is None:
             with torch.inference_mode():
-                choice = self.agent.look(self, as_tensors(obs, self.agent.device), ts)
+                choice = self.agent.choose(self, as_tensors(obs, self.agent.device), ts)
         self.extra, self.output = choice.extra, choice.output
         return choice.action
 
@@ -198,11 +218,6 @@ class Actor:
         self.noise = None if state["noise"] is None else state["noise"].to(self.agent.device)
         self.age = state["age"]
         self.extra = dict(state["extra"])
-
-
-def unchanged(agent: Agent, home: type, *methods: str) -> bool:
-    """Whether `agent` has these methods from `home`, so that what is written by hand beside them holds for it too."""
-    return all(getattr(type(agent), name) is getattr(home, name) for name in methods)
 
 
 def as_tensors(arrays: Obs, device: torch.device) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from agents.value import Batch, Loss, ValueAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork
 from rl.errors import InputError
+from rl.fields import at_least
 from rl.losses import bootstrap, project, take
 
 DEPTH = 20.0
@@ -22,22 +23,21 @@ DEPTH = 20.0
 class C51Config(ValueConfig):
     """C51's own fields."""
 
-    atoms: int = 51
+    atoms: int = at_least(2, 51)
     """Points of the support."""
     v_min: float = -10.0
-    """Lowest return that can be told apart, discounted and clipped as the learner sees it."""
+    """Lowest return that the support covers, of discounted and clipped rewards."""
     v_max: float = 10.0
-    """Highest return that can be told apart."""
+    """Highest return that the support covers."""
     initial: float | None = None
-    """Return at which an untrained network's distributions are heaped up; none as published, even over the support.
+    """Return on which an untrained network's distributions are concentrated. None: uniform, as published.
 
-    Even ones bootstrap from the support's middle, which takes as many target networks to forget as gamma is near 1.
+    Uniform ones start at the support's middle; the closer gamma is to 1, the more target updates it takes for this bias
+    to disappear.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.atoms < 2:
-            raise InputError(f"atoms must be at least 2, got {self.atoms}")
         if not self.v_min < self.v_max:
             raise InputError(f"v_min must be below v_max, got {self.v_min} and {self.v_max}")
         if self.initial is not None and not self.v_min <= self.initial <= self.v_max:
@@ -47,11 +47,11 @@ class C51Config(ValueConfig):
 
 
 class C51(ValueAgent):
-    """A categorical distribution for each action, fitted to the projected one of what follows."""
+    """A categorical distribution for each action, fitted to the projected distribution of its target."""
 
     name = "c51"
     Config = C51Config
-    recordable = True
+    cuda_graph_safe = True
     config: C51Config
 
     def build_network(self) -> ValueNetwork:
@@ -59,7 +59,7 @@ class C51(ValueAgent):
         self.support = torch.linspace(c.v_min, c.v_max, c.atoms, device=self.device)
         """The atoms' returns, [Z]."""
         self.prior = torch.zeros_like(self.support)
-        """What the logits of an untrained network are about, [Z]: steps down on both sides of `initial`."""
+        """Logits of an untrained network, [Z]: highest at `initial`, falling in a straight line on both sides."""
         if c.initial is not None:
             away = (self.support - c.initial).abs()
             self.prior = -DEPTH * away / away.max()
@@ -77,23 +77,25 @@ class C51(ValueAgent):
         with torch.no_grad():
             target = self._target(batch)
         logits = self.network(batch.obs).logits
-        loss = -(target * F.log_softmax(take(logits, batch.action), -1)).sum(-1)
-        # the Kullback-Leibler divergence: what the network can still lose, as in Rainbow
+        loss = -(target * F.log_softmax(take(logits, batch.action), -1)).sum(-1)  # algorithm 1
+        # the Kullback-Leibler divergence, as in Rainbow: the part of the loss that learning can remove
         priority = (loss.detach() - torch.special.entr(target).sum(-1)).clamp(min=0.0)
         return Loss(loss, priority, {"q_mean": (target @ self.support).mean()})
 
     def _target(self, batch: Batch) -> Tensor:
-        """The distribution of the n-step return, projected onto the support. [B, Z]"""
+        """The distribution of the n-step return, projected onto the support (equation 7). [B, Z]"""
         after = self.target(batch.next_obs)
-        reward, shift = batch.reward, torch.zeros_like(batch.reward)
-        probabilities = after.logits.softmax(-1)
-        if self.config.munchausen:  # distributions mix where quantiles average; entropy moves the atoms
-            policy, shift = self.soft_policy(after, batch.next_mask)
-            chosen = (policy.unsqueeze(-1) * probabilities).sum(1)
-            reward = reward + self.bonus(batch)
-        else:
-            chosen = take(probabilities, self.next_action(batch, after))
+        reward, chosen, shift = self.next_outputs(batch, after, after.logits.softmax(-1))
         atoms = bootstrap(reward[:, None], batch.discount[:, None], self.support + shift[:, None])
-        # after the end every atom is the reward: whatever the network says there, it weighs 1 in sum
+        # after an episode's end every atom is the reward, so any weights that sum to 1 will do
         chosen = torch.where(batch.discount[:, None] > 0, chosen, 1.0 / len(self.support))
         return project(self.support, atoms, chosen)
+
+    def reward_scale_warning(self, value: float) -> str:
+        c = self.config
+        if c.v_min <= value <= c.v_max:
+            return ""
+        return (
+            f"c51: a discounted return of {value:.4g} lies outside the support, {c.v_min:g} to {c.v_max:g}, and is "
+            "learned as its nearest end: set v_min and v_max, or reward_clip=1"
+        )

@@ -12,7 +12,7 @@ from agents.value import Batch, Loss, ValueAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork, in_float32
 from rl.device import restore_torch_generator
-from rl.errors import InputError
+from rl.fields import at_least, positive
 from rl.losses import bootstrap, midpoints, quantile_huber, take
 from rl.networks import CosineEmbedding, Torso, build_torso
 from rl.seeding import derive_seed
@@ -22,24 +22,16 @@ from rl.seeding import derive_seed
 class IQNConfig(ValueConfig):
     """IQN's own fields."""
 
-    taus: int = 32
+    taus: int = at_least(1, 32)
     """N: fractions drawn for the quantiles that learn."""
-    next_taus: int = 32
+    next_taus: int = at_least(1, 32)
     """N': fractions drawn for the quantiles they learn from."""
-    act_taus: int = 32
+    act_taus: int = at_least(1, 32)
     """K: fractions whose mean is an action's value; evenly spaced, so that acting draws nothing."""
-    cosines: int = 64
+    cosines: int = at_least(1, 64)
     """Cosines that embed a fraction."""
-    kappa: float = 1.0
+    kappa: float = positive(1.0)
     """Where the loss goes over from quadratic to linear."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("taus", "next_taus", "act_taus", "cosines"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not self.kappa > 0:
-            raise InputError(f"kappa must be above 0, got {self.kappa}")
 
 
 class QuantileNetwork(ValueNetwork):
@@ -69,7 +61,7 @@ class IQN(ValueAgent):
 
     name = "iqn"
     Config = IQNConfig
-    recordable = True
+    cuda_graph_safe = True
     config: IQNConfig
     network: QuantileNetwork
     target: QuantileNetwork
@@ -95,8 +87,8 @@ class IQN(ValueAgent):
         taus = self.draw_taus(size, c.taus)
         with torch.no_grad():
             after = self.target(batch.next_obs, self.draw_taus(size, c.next_taus))
-            reward, following = self.outlook(batch, after, after.quantiles)
-            target = bootstrap(reward[:, None], batch.discount[:, None], following)  # [B, N']
+            reward, following, entropy = self.next_outputs(batch, after, after.quantiles)
+            target = bootstrap(reward[:, None], batch.discount[:, None], following + entropy[:, None])  # [B, N']
         every = self.network.quantiles(self.network.torso.encode(batch.obs), taus)
         quantiles = take(every, batch.action)
         loss = quantile_huber(quantiles, taus, target, c.kappa)

@@ -1,6 +1,6 @@
 """PQN (Gallici et al. 2024): Q(lambda) on the newest rows of many environments, without replay or target network.
 
-LayerNorm is what keeps it stable. With a core in the network it learns whole rollouts from their stored state.
+LayerNorm keeps it stable. With a recurrent core it learns whole rollouts from their stored state.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Choice, Metrics, as_tensors
 from agents.value_player import Q, ValueNetwork, ValuePlayer
-from rl.columns import predict_bytes
 from rl.device import fast_bf16, restore_torch_generator
 from rl.errors import InputError, NonFiniteError
+from rl.fields import at_least, check_ranges, fraction, positive, positive_or_none
 from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, squared, take
 from rl.networks import NetConfig, ValueHead, build_torso, seeded
 from rl.optim import FlatOptimizer, OptimizerName
-from rl.replay import ColumnSpec, Replay
+from rl.replay import ColumnSpec
 from rl.returns import lambda_returns
 from rl.schedules import Ramp, value_at
-from rl.seeding import derive_seed, generator
+from rl.seeding import derive_seed
 
 
 @dataclass(frozen=True)
@@ -33,61 +33,46 @@ class PQNConfig:
     """PQN's fields."""
 
     net: NetConfig = field(default_factory=lambda: NetConfig(layer_norm=True))
-    """The shared network: encoder, layers, LayerNorm, memory."""
-    stack: int = 1
+    """The shared network: encoder, layers, LayerNorm, recurrent core."""
+    stack: int = at_least(1, 1)
     """Frames that make one observation."""
-    gamma: float = 0.99
+    gamma: float = fraction(0.99)
     """Discount of one step."""
-    q_lambda: float = 0.65
+    q_lambda: float = fraction(0.65)
     """Lambda of the return: 0 is one step, 1 the whole rollout."""
-    rollout: int = 32
+    rollout: int = at_least(1, 32)
     """Rows of each environment in one update."""
-    epochs: int = 2
+    epochs: int = at_least(1, 2)
     """Passes over each rollout."""
-    minibatches: int = 16
-    """Gradient updates in each pass; with a memory no more than environments."""
-    lr: float | Ramp = 2.5e-4
+    minibatches: int = at_least(1, 16)
+    """Gradient updates in each pass; with a recurrent core no more than environments."""
+    lr: float | Ramp = positive(2.5e-4)
     """Learning rate, or its schedule over counted steps."""
     optimizer: OptimizerName = "radam"
     """Optimizer of the network."""
-    adam_eps: float = 1e-8
+    adam_eps: float = positive(1e-8)
     """Epsilon of the optimizer's denominator."""
-    max_grad_norm: float | None = 10.0
+    max_grad_norm: float | None = positive_or_none(10.0)
     """Global norm the gradient is clipped to, or none."""
     dueling: bool = False
     """Separate streams for value and advantage (Wang et al. 2016)."""
-    epsilon: float | Ramp = Ramp(1.0, 0.05, 10_000)
+    epsilon: float | Ramp = fraction(Ramp(1.0, 0.05, 10_000))
     """Share of random actions in training, by counted step."""
-    eval_epsilon: float = 0.0
+    eval_epsilon: float = fraction(0.0)
     """Share of random actions in evaluation."""
-    reward_clip: float | None = None
-    """The learner sees rewards clipped to plus and minus this; scores stay raw."""
+    reward_clip: float | None = positive_or_none(None)
+    """The learner clips rewards to plus and minus this; scores stay raw."""
     store: Literal["auto", "raw", "compressed"] = "auto"
     """How the replay keeps image frames."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the update; auto takes bf16 where it is faster (convolutions)."""
+    """Arithmetic of the update; auto uses bf16 if it is faster (convolutions)."""
 
     def __post_init__(self) -> None:
-        for name in ("stack", "rollout", "epochs", "minibatches"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("gamma", "q_lambda", "eval_epsilon"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        for name in ("reward_clip", "max_grad_norm"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0 or none, got {getattr(self, name)}")
-        if not self.adam_eps > 0:
-            raise InputError(f"adam_eps must be above 0, got {self.adam_eps}")
-        for name, most in (("lr", float("inf")), ("epsilon", 1.0)):
-            value = getattr(self, name)
-            ends = (value.start, value.end) if isinstance(value, Ramp) else (value, value)
-            if min(ends) < 0 or max(ends) > most or (name == "lr" and not 0 < max(ends) < most):
-                raise InputError(f"{name} must lie in {'(0, inf)' if name == 'lr' else '[0, 1]'}, got {value}")
+        check_ranges(self)
 
 
 class Rows(NamedTuple):
-    """What PQN learns from: T rows of N environments and the Q(lambda) return of the action taken there."""
+    """T rows of N environments with the Q(lambda) returns of their actions."""
 
     obs: dict[str, Tensor]  # [T, N, (S,) ...]
     first: Tensor  # bool [T, N]
@@ -120,7 +105,6 @@ class PQN(ValuePlayer):
         self._shuffle = torch.Generator().manual_seed(derive_seed(seed, "minibatches"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._begun = 0  # time of the first row that no update has used
-        self._replay: Replay | None = None
         pays = config.precision == "auto" and any(isinstance(m, nn.Conv2d) for m in self.network.modules())
         self._autocast = config.precision == "bf16" or (pays and fast_bf16(self.device))
 
@@ -128,8 +112,8 @@ class PQN(ValuePlayer):
         c, rows = self.config, self.config.rollout * self.num_envs
         if self.state_size and c.minibatches > self.num_envs:
             raise InputError(
-                f"minibatches {c.minibatches} is more than the environments, {self.num_envs}, whose memories are not "
-                f"divided: set minibatches={self.num_envs}, or more environments"
+                f"minibatches {c.minibatches} is more than the {self.num_envs} environments, and a recurrent "
+                f"network learns each environment as a whole: set minibatches={self.num_envs}, or more environments"
             )
         if c.minibatches > rows:
             raise InputError(f"minibatches {c.minibatches} is more than the rows of a rollout, {rows}: set fewer")
@@ -140,35 +124,26 @@ class PQN(ValuePlayer):
     def stack(self) -> int:
         return self.config.stack
 
-    @property
-    def replay(self) -> Replay:
-        if self._replay is None:
-            columns = [ColumnSpec("value")]
-            if self.state_size:
-                columns.append(ColumnSpec("state", (self.state_size,)))
-            self._replay = Replay(
-                self.spec,
-                self.num_envs,
-                self.config.rollout + self.stack,
-                generator(self.seed, "replay"),
-                columns=columns,
-                stack=self.stack,
-                store=self.config.store,
-            )
-        return self._replay
+    def replay_fields(self) -> dict[str, Any]:
+        columns = [ColumnSpec("value")]
+        if self.state_size:
+            columns.append(ColumnSpec("state", (self.state_size,)))
+        slots = self.config.rollout + self.stack
+        return {"slots": slots, "columns": columns, "stack": self.stack, "store": self.config.store}
 
     def observe(self, ts: TimeStep) -> None:
         extra = {"value": self._stream.extra.get("value", np.zeros(self.num_envs, np.float32))}
         if self.state_size:
             extra["state"] = self._stream.memory.cpu().numpy()
+        self.reward_scale.observe(self, ts)
         self.replay.append(ts, extra)
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 
     def act(self, ts: TimeStep) -> np.ndarray:
         return self._stream.act(ts)
 
-    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
-        choice = super().look(actor, obs, ts)
+    def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        choice = super().choose(actor, obs, ts)
         if actor.mode != "explore":
             return choice
         return choice._replace(extra={"value": self._greedy(choice.output.q_values, ts.mask).cpu().numpy()})
@@ -196,7 +171,7 @@ class PQN(ValuePlayer):
             newest = {k: v[-1:] if self.state_size else v[-1] for k, v in obs.items()}
             out: Q = self.network(newest, *((t["state"][-1], t["first"][-1:]) if self.state_size else ()))
             last = self._greedy(out.q_values.reshape(self.num_envs, -1), None if rows.mask is None else rows.mask[-1])
-        value = torch.cat([t["value"][1:], last.clone().unsqueeze(0)])  # [T+1, N]: what acting said of rows 0 .. T
+        value = torch.cat([t["value"][1:], last.clone().unsqueeze(0)])  # [T+1, N]: the greedy values of rows 0 .. T
         reward = t["reward"] if c.reward_clip is None else t["reward"].clamp(-c.reward_clip, c.reward_clip)
         return Rows(
             obs={k: v[:-1] for k, v in obs.items()},
@@ -210,7 +185,7 @@ class PQN(ValuePlayer):
     def learn(self, rows: Rows) -> Metrics:
         """All gradient updates on one rollout. Returns the metrics averaged over them.
 
-        Raises NonFiniteError, with the weights as they were before that update, where a loss is not finite.
+        Raises NonFiniteError, with the weights from before that update, if a loss is not finite.
         """
         lr = value_at(self.config.lr, self.step)
         sums: dict[str, Tensor] = {}
@@ -230,7 +205,7 @@ class PQN(ValuePlayer):
         return {name: value / (self.updates - begun) for name, value in sums.items()}
 
     def batches(self, rows: Rows) -> Iterator[Rows]:
-        """Each pass in a new order, in near-equal parts: of valid transitions, or of environments with a memory."""
+        """Each pass in a new order, in near-equal parts of the transitions, or of the environments if recurrent."""
         c = self.config
         if self.state_size:
             items = self.num_envs
@@ -254,16 +229,10 @@ class PQN(ValuePlayer):
                     batch = Rows(picked, first[index], rows.state[:0], action[index], target[index], valid[index])
                 yield batch
 
-    # for those who look on
+    # for viewers and logs
 
     def choices(self) -> dict[str, Any]:
         return {"precision": "bf16" if self._autocast else "fp32"}
-
-    def predicted_bytes(self) -> int:
-        slots = self.config.rollout + self.stack
-        leaves = self.spec.obs.values()
-        obs = sum(predict_bytes(x.shape, x.dtype, slots, self.num_envs, self.config.store) for x in leaves)
-        return obs + slots * self.num_envs * (4 * self.state_size + 40)
 
     # saving
 

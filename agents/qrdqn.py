@@ -10,7 +10,7 @@ from torch import Tensor
 from agents.value import Batch, Loss, ValueAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork
-from rl.errors import InputError
+from rl.fields import at_least, positive
 from rl.losses import bootstrap, midpoints, quantile_huber, take
 
 
@@ -18,17 +18,10 @@ from rl.losses import bootstrap, midpoints, quantile_huber, take
 class QRDQNConfig(ValueConfig):
     """QR-DQN's own fields."""
 
-    quantiles: int = 50
+    quantiles: int = at_least(1, 50)
     """Quantiles of each action's return."""
-    kappa: float = 1.0
+    kappa: float = positive(1.0)
     """Where the loss goes over from quadratic to linear."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.quantiles < 1:
-            raise InputError(f"quantiles must be at least 1, got {self.quantiles}")
-        if not self.kappa > 0:
-            raise InputError(f"kappa must be above 0, got {self.kappa}")
 
 
 class QRDQN(ValueAgent):
@@ -36,7 +29,7 @@ class QRDQN(ValueAgent):
 
     name = "qrdqn"
     Config = QRDQNConfig
-    recordable = True
+    cuda_graph_safe = True
     config: QRDQNConfig
 
     def build_network(self) -> ValueNetwork:
@@ -55,8 +48,8 @@ class QRDQN(ValueAgent):
     def loss(self, batch: Batch) -> Loss:
         with torch.no_grad():
             after = self.target(batch.next_obs)
-            reward, following = self.outlook(batch, after, after.quantiles)
-            target = bootstrap(reward[:, None], batch.discount[:, None], following)  # [B, Z]
+            reward, following, entropy = self.next_outputs(batch, after, after.quantiles)
+            target = bootstrap(reward[:, None], batch.discount[:, None], following + entropy[:, None])  # [B, Z]
         quantiles = take(self.network(batch.obs).quantiles, batch.action)
         loss = quantile_huber(quantiles, self.taus, target, self.config.kappa)
         return Loss(loss, loss.detach(), {"q_mean": quantiles.detach().mean()})

@@ -18,10 +18,11 @@ from agents.value import Loss, ValueAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork
 from rl.errors import InputError
+from rl.fields import at_least, fraction, not_negative, positive
 from rl.interface import EnvSpec
-from rl.losses import forbid, munchausen_bonus, regression, soft_value, take
+from rl.losses import regression, take
 from rl.networks import NetConfig
-from rl.replay import ColumnSpec, Replay, Sequences
+from rl.replay import ColumnSpec, Sequences
 from rl.schedules import value_at
 
 
@@ -37,40 +38,31 @@ class R2D2Config(ValueConfig):
 
     net: NetConfig = field(default_factory=lambda: NetConfig(core="lstm"))
     """The shared network: any encoder under an LSTM or GRU."""
-    burn_in: int = 20
-    """Rows that only warm the memory up."""
-    length: int = 40
-    """Rows after them, from which is learned."""
-    period: int = 20
-    """A sequence, and with it a stored state, starts every so many rows."""
+    burn_in: int = not_negative(20)
+    """Rows that only warm up the recurrent state."""
+    length: int = at_least(1, 40)
+    """Rows after the burn-in, which are learned from."""
+    period: int = at_least(1, 20)
+    """Rows between the starts of two sequences, and between two stored states."""
     stored_state: bool = True
-    """Start from the state that acting had there; else from zeros, as DRQN does."""
+    """Start from the recurrent state that was stored while acting; else from zeros, as DRQN does."""
     rescale: bool = True
     """Learn sign(q) (sqrt(|q| + 1) - 1) + eps q instead of q."""
-    rescale_eps: float = 1e-3
-    """Its eps."""
-    priority_mix: float = 0.9
+    rescale_eps: float = positive(1e-3)
+    """Epsilon of that rescaling."""
+    priority_mix: float = fraction(0.9)
     """Eta: a sequence's priority is eta times its largest absolute error plus 1 - eta times the mean."""
     huber: bool = False
-    """Huber loss with delta 1; else squared error, as in the paper. Beyond delta it regresses on the median: where
-    games are short and values large, most targets are a bootstrap, and without `rescale` the values run away."""
+    """Huber loss with delta 1; else the squared error, as in the paper. Beyond delta, Huber regresses on the median:
+    with short episodes, large values and no `rescale`, the values then diverge, because most targets are bootstraps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("length", "period"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.burn_in < 0:
-            raise InputError(f"burn_in must not be negative, got {self.burn_in}")
         rows = self.burn_in + self.length + 1
         if rows > self.buffer_size:
             raise InputError(f"buffer_size {self.buffer_size} is less than a sequence of {rows} rows with its burn-in")
-        if not 0 <= self.priority_mix <= 1:
-            raise InputError(f"priority_mix must lie in [0, 1], got {self.priority_mix}")
-        if not self.rescale_eps > 0:
-            raise InputError(f"rescale_eps must be above 0, got {self.rescale_eps}")
         if self.munchausen and self.rescale:
-            raise InputError("munchausen adds to rewards what rescale changes the scale of: switch one of them off")
+            raise InputError("munchausen adds to the rewards, and rescale changes their scale: switch one of them off")
 
 
 class SequenceBatch(NamedTuple):
@@ -104,21 +96,21 @@ class R2D2(ValueAgent):
 
     @property
     def learning_starts(self) -> int:
-        """As the config says, but not long before every environment has shown a sequence: no updates in debt."""
+        """The config's, but at least about one sequence of each environment: otherwise missed updates would pile up."""
         c = self.config
         return max(c.learning_starts, self.num_envs * (c.burn_in + c.length - 1))
 
     # sequences
 
-    def build_replay(self, **fields: Any) -> Replay:
-        c = self.config
-        columns = [ColumnSpec("state", (self.state_size,), every=c.period)] if c.stored_state else []
-        return super().build_replay(columns=columns, sequence=c.burn_in + c.length, period=c.period, **fields)
-
-    def _slots(self) -> int:
-        c = self.config
+    def replay_fields(self) -> dict[str, Any]:
+        c, fields = self.config, super().replay_fields()
         least = c.burn_in + c.length + c.stack + c.period  # one sequence, wherever it starts
-        return -(-max(super()._slots(), least) // c.period) * c.period
+        return fields | {
+            "slots": -(-max(fields["slots"], least) // c.period) * c.period,
+            "columns": [ColumnSpec("state", (self.state_size,), every=c.period)] if c.stored_state else [],
+            "sequence": c.burn_in + c.length,
+            "period": c.period,
+        }
 
     def stored(self) -> dict[str, np.ndarray]:
         return {"state": self._stream.memory.cpu().numpy()} if self.config.stored_state else {}
@@ -186,22 +178,16 @@ class R2D2(ValueAgent):
         """The n-step returns of all rows but the last, in the scale of the network. [T, B]"""
         c = self.config
         if c.munchausen:
-            value = soft_value(forbid(after, rows.mask), c.munchausen_tau)
+            value = self.soft_value(after, rows.mask)
         else:
-            value = take(after, forbid(online if c.double else after, rows.mask).argmax(-1))
+            value = take(after, self.best_action(lambda: online, after, rows.mask))
         if c.rescale:
             value = unscale(value, c.rescale_eps)
         target = n_step_rows(rows.reward, rows.discount, rows.first, value, c.gamma, c.n_step)
         if c.munchausen:
-            now = forbid(after, rows.mask)[:-1]
-            target = target + munchausen_bonus(
-                now, rows.action[1:], c.munchausen_alpha, c.munchausen_tau, c.munchausen_low
-            )
+            now = None if rows.mask is None else rows.mask[:-1]
+            target = target + self.log_policy_bonus(after[:-1], now, rows.action[1:])
         return rescale(target, c.rescale_eps) if c.rescale else target
-
-    def predicted_bytes(self) -> int:
-        states = self._slots() // self.config.period * self.num_envs * self.state_size * 4
-        return super().predicted_bytes() + states * self.config.stored_state
 
 
 def rescale(x: Tensor, eps: float) -> Tensor:

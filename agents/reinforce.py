@@ -13,6 +13,7 @@ from agents.policy import PolicyAgent, PolicyLoss
 from agents.policy_config import PolicyLearnerConfig
 from agents.rollout import PolicyBatch, Rollout
 from rl.errors import InputError
+from rl.fields import at_least
 from rl.interface import EnvSpec
 from rl.schedules import Ramp, value_at
 
@@ -23,10 +24,10 @@ class ReinforceConfig(PolicyLearnerConfig):
 
     baseline: bool = True
     """Subtract a learned value from the return, and bootstrap from it at a time limit."""
-    episodes: int = 8
+    episodes: int = at_least(1, 8)
     """Finished episodes in one update."""
     rollout: int = 4_096
-    """Most rows of an environment in one update; an episode that is longer is cut there."""
+    """Most rows of an environment in one update; a longer episode is cut there."""
     gae_lambda: float = 1.0
     """The whole return; fixed."""
     lr: float | Ramp = 1e-3
@@ -34,8 +35,6 @@ class ReinforceConfig(PolicyLearnerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.episodes < 1:
-            raise InputError(f"episodes must be at least 1, got {self.episodes}")
         if self.gae_lambda != 1.0:
             raise InputError(f"reinforce learns from whole returns: gae_lambda must be 1, got {self.gae_lambda}")
         if not self.baseline and self.value_cost != PolicyLearnerConfig.value_cost:
@@ -45,9 +44,8 @@ class ReinforceConfig(PolicyLearnerConfig):
 class Reinforce(PolicyAgent):
     """One policy-gradient update for every few finished episodes.
 
-    Episodes that are still going on wait, whole, for an update after their end: were their rows dropped, several
-    environments would teach of short episodes only. Those that began before an update were partly played by the policy
-    before it.
+    The rows of an unfinished episode wait for an update after its end: dropping them would bias learning towards short
+    episodes. An episode that began before an update was partly played by the policy before that update.
     """
 
     name = "reinforce"
@@ -70,7 +68,7 @@ class Reinforce(PolicyAgent):
         rollout = super().rollout(length)
         start, newest = self.replay.count - length, self.replay.count - 1
         taken = torch.from_numpy(np.arange(start, newest)[:, None] >= self._used).to(self.device)
-        if length > self.config.rollout:  # the replay is full: rows are taken as they are
+        if length > self.config.rollout:  # the replay is full: unfinished episodes are used too
             self._used[:] = newest
         else:
             taken &= rollout.ended.flip(0).cummax(0).values.flip(0)  # [T, N]: an end comes at or after this row
@@ -89,7 +87,7 @@ class Reinforce(PolicyAgent):
         self._used = np.array(state["used"])
 
     def advantages(self, reward: Tensor, discount: Tensor, first: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        # without a baseline the return alone: values are neither subtracted nor bootstrapped from
+        # without a baseline, values are neither subtracted nor bootstrapped from
         return super().advantages(reward, discount, first, value if self.config.baseline else torch.zeros_like(value))
 
     def loss(self, batch: PolicyBatch) -> PolicyLoss:

@@ -10,38 +10,38 @@ from torch import Tensor
 
 
 class PolicyBatch(NamedTuple):
-    """What a loss eats: B transitions, or T rows of B environments where the policy has a memory."""
+    """The argument of `loss`: B transitions, or T rows of B environments if the policy has a recurrent core."""
 
     obs: dict[str, Tensor]  # [..., (S,) ...]
     mask: Tensor | None  # bool [..., A]
     first: Tensor  # bool [...]
-    state: Tensor  # [B, state_size], before row 0; [0, 0] without a memory
+    state: Tensor  # [B, state_size], before row 0; [0, 0] without a recurrent core
     action: Tensor  # [..., (K)]: the raw action, before any squash
     log_prob: Tensor  # [...], as acted
     value: Tensor  # [...], as acted
     advantage: Tensor  # [...]
-    target: Tensor  # [...]: what the value should be
-    valid: Tensor  # bool [...]: the row starts a transition; all of them without a memory
+    target: Tensor  # [...]: the value's target
+    valid: Tensor  # bool [...]: the row starts a transition; all True without a recurrent core
 
 
 class Rollout(NamedTuple):
-    """T decided rows of N environments, and what came of them."""
+    """T rows of N environments with an action each, and the rewards that followed."""
 
     rows: PolicyBatch  # [T, N, ...]
     reward: Tensor  # float32 [T, N], raw: of the transition that the row starts
     discount: Tensor  # float32 [T, N]
-    ended: Tensor  # bool [T, N]: the row is its episode's last and starts no transition
+    ended: Tensor  # bool [T, N]: the row is the last of its episode and starts no transition
 
 
 def average(x: Tensor, valid: Tensor) -> Tensor:
-    """The mean of x [..., B] or [..., T, B] over the rows where `valid` [B] or [T, B]; a flat [B] is so throughout."""
+    """The mean of x [..., B] or [..., T, B] over the rows with `valid` [B] or [T, B]. A flat batch is all valid."""
     if valid.dim() == 1:
         return x.mean(-1)
     return torch.where(valid, x, 0.0).sum((-2, -1)) / valid.sum()
 
 
-def _each(batch: PolicyBatch, f: Callable[[Tensor], Tensor]) -> PolicyBatch:
-    """`f` of all rows; the state, which is not one of each row, as it is."""
+def each_tensor(batch: PolicyBatch, f: Callable[[Tensor], Tensor]) -> PolicyBatch:
+    """The batch with `f` applied to every tensor but the state, which has no rows."""
     obs = {k: f(v) for k, v in batch.obs.items()}
     mask = None if batch.mask is None else f(batch.mask)
     return PolicyBatch(obs, mask, f(batch.first), batch.state, *(f(x) for x in batch[4:]))

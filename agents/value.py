@@ -1,13 +1,14 @@
-"""The base of the value learners: memory, exploration, targets and the update, once for all of them.
+"""The base of the value learners: replay, Double and Munchausen targets, and the update.
 
-A sibling says what its network's head is and writes `loss(batch)`; importance weights, averaging, backward, clipping
-and the optimizer step happen here.
+A subclass defines its network's head (`outputs`, `read`) and its `loss(batch)`. Importance weights, averaging,
+backward, clipping and the optimizer step happen here, and so do Double DQN's action and the Munchausen terms.
 """
 
 from __future__ import annotations
 
 import operator
 from abc import abstractmethod
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -17,38 +18,39 @@ import torch
 from torch import Tensor, nn
 
 from agents.base import Actor, Metrics, as_tensors
+from agents.numpy_gradients import gradient as numpy_gradient
+from agents.numpy_gradients import inherited
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork, ValuePlayer
 from rl import returns
-from rl.columns import predict_bytes
-from rl.cuda_graph import Recorded
+from rl.cuda_graph import CudaGraph
 from rl.device import fast_bf16, restore_torch_generator
 from rl.errors import InputError, NonFiniteError
 from rl.interface import EnvSpec, TimeStep
-from rl.losses import forbid, munchausen_bonus, take
-from rl.networks import ValueHead, build_torso, resample_noise
+from rl.losses import forbid, munchausen_bonus, soft_value, take
+from rl.networks import Dense, ValueHead, build_torso, resample_noise
 from rl.optim import FlatOptimizer, FlatParameters
-from rl.replay import Replay, Windows
+from rl.replay import Windows
 from rl.schedules import crossed, value_at
-from rl.seeding import derive_seed, generator
+from rl.seeding import derive_seed
 
 
 class Batch(NamedTuple):
-    """What a loss eats: B transitions of up to n steps, as tensors on the agent's device."""
+    """The argument of `loss`: B n-step transitions as tensors on the agent's device."""
 
     obs: dict[str, Tensor]  # [B, (S,) ...]
     mask: Tensor | None  # bool [B, A]
     action: Tensor  # int64 [B]
     reward: Tensor  # float32 [B]: the n-step return without the bootstrap, clipped as the learner sees it
-    discount: Tensor  # float32 [B]: gamma^n where the episode goes on, 0 where it ended
+    discount: Tensor  # float32 [B]: gamma^n, or 0 if the episode ended
     next_obs: dict[str, Tensor]
     next_mask: Tensor | None
 
 
 class Loss(NamedTuple):
-    """What a sibling's `loss` returns."""
+    """The result of `loss`."""
 
-    loss: Tensor  # [B]; of `gradient` their mean, a detached scalar
+    loss: Tensor  # [B]; after `gradient` their mean, a detached scalar
     priority: Tensor  # [B], non-negative
     metrics: Metrics
 
@@ -58,10 +60,9 @@ class ValueAgent(ValuePlayer):
 
     config: ValueConfig
     memory: ClassVar[bool] = False
-    """Whether the sibling can learn a recurrent network."""
-    recordable: ClassVar[bool] = False
-    """Whether `loss` does the same for every batch but for its numbers, as `rl.device.Recorded` wants it. Holds for the
-    class that says it, not for those made from it."""
+    """Whether the agent can learn a recurrent network."""
+    cuda_graph_safe: ClassVar[bool] = False
+    """Whether `loss` runs the same kernels for every batch, as `rl.cuda_graph` needs. Subclasses do not inherit it."""
 
     def __init__(self, spec: EnvSpec, config: ValueConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
@@ -82,10 +83,9 @@ class ValueAgent(ValuePlayer):
         self._buffers = list(zip(self.target.buffers(), self.network.buffers(), strict=True))
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
-        self._replay: Replay | None = None
         self._autocast = self._wants_bf16()
 
-    # what a sibling says
+    # defined by subclasses
 
     def build_network(self) -> ValueNetwork:
         torso = build_torso(self.spec, self.config.net, self.config.stack)
@@ -105,45 +105,56 @@ class ValueAgent(ValuePlayer):
 
     @property
     def outputs(self) -> int:
-        """Numbers that the head gives for each action."""
+        """How many outputs the head has for each action."""
         return 1
 
     @abstractmethod
     def read(self, head: Tensor) -> Q:
-        """The head's numbers, [B, A] or [B, A, Z], as a `Q`."""
+        """The head's output, [B, A] or [B, A, Z], as a `Q`."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> Loss:
         """Per-sample loss [B], priority [B] and metrics."""
 
+    # Double and Munchausen targets
+
     def next_action(self, batch: Batch, target: Q) -> Tensor:
-        """The greedy next action, int64 [B]: by the online network if `double`, else by `target`'s values."""
-        values = self.network(batch.next_obs).q_values if self.config.double else target.q_values
-        return forbid(values, batch.next_mask).argmax(-1)
+        """The greedy next action of a batch, int64 [B]."""
+        return self.best_action(lambda: self.network(batch.next_obs).q_values, target.q_values, batch.next_mask)
 
-    def outlook(self, batch: Batch, after: Q, outputs: Tensor) -> tuple[Tensor, Tensor]:
-        """What a distributional target is made of: (reward [B], the next observation's outputs [B, Z]).
+    def best_action(self, online: Callable[[], Tensor], target: Tensor, mask: Tensor | None) -> Tensor:
+        """The allowed action of the highest value, int64 [...], of values [..., A].
 
-        `outputs` [B, A, Z] are numbers that average over actions: quantiles. Those of the chosen next action; with
-        Munchausen their mean under the policy, entropy added (Vieillard et al. 2020, equation 8).
+        The values are the target network's; with `double` the online network's (van Hasselt et al. 2016, equation 4).
+        """
+        return forbid(online() if self.config.double else target, mask).argmax(-1)
+
+    def next_outputs(self, batch: Batch, after: Q, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The parts of a distributional target: (reward [B], outputs of the next observation [B, Z], entropy [B]).
+
+        `outputs` [B, A, Z] are quantiles or probabilities. Without Munchausen they are those of the next action, and
+        the entropy is 0. With Munchausen they are averaged under the softmax policy, and the entropy of that policy,
+        times tau, must be added to the returns (Vieillard et al. 2020, equation 8).
         """
         if not self.config.munchausen:
-            return batch.reward, take(outputs, self.next_action(batch, after))
-        policy, entropy = self.soft_policy(after, batch.next_mask)
-        mean = (policy.unsqueeze(-1) * outputs).sum(1)
-        return batch.reward + self.bonus(batch), mean + entropy.unsqueeze(-1)
-
-    def soft_policy(self, after: Q, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Munchausen's policy softmax(q / tau), [B, A], and tau times its entropy, [B]."""
+            return batch.reward, take(outputs, self.next_action(batch, after)), torch.zeros_like(batch.reward)
         tau = self.config.munchausen_tau
-        policy = (forbid(after.q_values, mask) / tau).softmax(-1)
-        return policy, tau * torch.special.entr(policy).sum(-1)
+        policy = (forbid(after.q_values, batch.next_mask) / tau).softmax(-1)
+        mean = (policy.unsqueeze(-1) * outputs).sum(1)
+        return batch.reward + self.bonus(batch), mean, tau * torch.special.entr(policy).sum(-1)
+
+    def soft_value(self, q_values: Tensor, mask: Tensor | None) -> Tensor:
+        """Munchausen's value of an observation, [..., A] to [...]: the softmax policy's mean value plus its entropy."""
+        return soft_value(forbid(q_values, mask), self.config.munchausen_tau)
 
     def bonus(self, batch: Batch) -> Tensor:
-        """What Munchausen adds to the reward, [B]."""
+        """Munchausen's addition to the reward of a batch, [B]."""
+        return self.log_policy_bonus(self.target(batch.obs).q_values, batch.mask, batch.action)
+
+    def log_policy_bonus(self, q_values: Tensor, mask: Tensor | None, action: Tensor) -> Tensor:
+        """Munchausen's clipped log-policy of `action` [...] under target values [..., A] (equation 2). [...]"""
         c = self.config
-        now = forbid(self.target(batch.obs).q_values, batch.mask)
-        return munchausen_bonus(now, batch.action, c.munchausen_alpha, c.munchausen_tau, c.munchausen_low)
+        return munchausen_bonus(forbid(q_values, mask), action, c.munchausen_alpha, c.munchausen_tau, c.munchausen_low)
 
     # the training stream
 
@@ -159,34 +170,17 @@ class ValueAgent(ValuePlayer):
     def stack(self) -> int:
         return self.config.stack
 
-    @property
-    def replay(self) -> Replay:
-        if self._replay is None:
-            self._replay = self.build_replay()
-        return self._replay
-
-    def build_replay(self, **fields: Any) -> Replay:
-        """The memory; a sibling's own columns and way of sampling as `fields`."""
+    def replay_fields(self) -> dict[str, Any]:
         c = self.config
-        return Replay(
-            self.spec,
-            self.num_envs,
-            self._slots(),
-            generator(self.seed, "replay"),
-            stack=c.stack,
-            prioritized=c.prioritized,
-            store=c.store,
-            **fields,
-        )
+        slots = max(-(-c.buffer_size // self.num_envs), c.stack + 1)
+        return {"slots": slots, "stack": c.stack, "prioritized": c.prioritized, "store": c.store}
 
     def stored(self) -> dict[str, np.ndarray] | None:
-        """What is stored with the row being observed besides the row."""
+        """The replay's own columns of the row being observed."""
         return None
 
-    def _slots(self) -> int:
-        return max(-(-self.config.buffer_size // self.num_envs), self.config.stack + 1)
-
     def observe(self, ts: TimeStep) -> None:
+        self.reward_scale.observe(self, ts)
         self.replay.append(ts, self.stored())
         self._before = self.step
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
@@ -195,7 +189,7 @@ class ValueAgent(ValuePlayer):
         c, starts = self.config, self.learning_starts
         if self.step < starts or not crossed(self._before, self.step, c.update_every):
             return None
-        counted = self.step // c.update_every - starts // c.update_every  # whole bursts, the first one too
+        counted = self.step // c.update_every - starts // c.update_every  # whole bursts, including the first one
         metrics = None
         for _ in range(int(c.replay_ratio * c.update_every * counted) - self.updates):
             sampled = self.sample()
@@ -205,7 +199,7 @@ class ValueAgent(ValuePlayer):
         return metrics
 
     def sample(self) -> Any:
-        """What one update learns from, with its `rows` and `weight`; None where there is nothing yet."""
+        """The sample of one update, with its `rows` and `weight`; None if there are no samples yet."""
         c = self.config
         return self.replay.sample(c.batch_size, c.n_step, value_at(c.importance, self.step))
 
@@ -215,9 +209,9 @@ class ValueAgent(ValuePlayer):
         return self._stream.act(ts)
 
     def learn(self, windows: Any) -> Metrics:
-        """One gradient update on what was sampled; sets their new priorities and moves the target when due.
+        """One gradient update on a sample: sets new priorities, and updates the target network if that is due.
 
-        Raises NonFiniteError, with the weights as they were, where the loss or its gradient is not finite.
+        Raises NonFiniteError, with unchanged weights, if the loss or its gradient is not finite.
         """
         c = self.config
         batch = self._batch(windows)
@@ -237,31 +231,48 @@ class ValueAgent(ValuePlayer):
             self.sync_target()
         return {"loss": out.loss.detach(), "grad_norm": norm, **out.metrics}
 
+    @cached_property
+    def dense(self) -> Dense | None:
+        return self._numpy(self.network)
+
+    @cached_property
+    def dense_target(self) -> Dense | None:
+        """The target network in NumPy, or None."""
+        return self._numpy(self.target)
+
+    def _numpy(self, network: nn.Module) -> Dense | None:
+        """`network` in NumPy if its values are the head's own output, as DQN's are, else None."""
+        ours = self.numpy_loss == "dqn" and inherited(self, "read", "choose") and not self._autocast
+        return network.dense() if ours and type(network) is ValueNetwork else None
+
     def gradient(self, batch: Batch, weight: np.ndarray | None) -> Loss:
-        """Sets the gradient of the batch's mean loss, rows weighted by `weight` [B] where given; that mean as loss."""
+        """Sets the gradient of the batch's mean loss, rows weighted by `weight` [B] if given; returns the mean."""
+        found = numpy_gradient(self, batch, weight)
+        if found is not None and found.priority is not None:
+            return Loss(found.loss, found.priority, found.metrics)
         given = None if weight is None else torch.from_numpy(weight).to(self.device)
-        return self._recorded(batch, given) if self._records() else self._by_autograd(batch, given)
+        return self._cuda_graph(batch, given) if self._uses_cuda_graph() else self._by_autograd(batch, given)
 
     @property
-    def _recorded(self) -> Recorded[[Batch, Tensor | None], Loss]:
-        """`_by_autograd` as a CUDA graph, recorded anew where what it was made of has been replaced.
+    def _cuda_graph(self) -> CudaGraph[[Batch, Tensor | None], Loss]:
+        """`_by_autograd` as a CUDA graph, captured again if the network, the target or the optimizer was replaced.
 
-        A module's hooks fire while it warms up and is recorded, not after.
+        A module's hooks run during warm-up and capture, not afterwards.
         """
-        wanted = [p.requires_grad for p in self.network.parameters()]
-        parts = [self.network, self.target, self.optimizer, self.config, *wanted]
-        made = self._recording
+        trainable = [p.requires_grad for p in self.network.parameters()]
+        parts = [self.network, self.target, self.optimizer, self.config, *trainable]
+        made = self._cuda_graph_cache
         if not made or len(parts) != len(made[0]) or any(map(operator.is_not, parts, made[0])):
-            made[:] = parts, Recorded(self._by_autograd, self.device, self.generators)
+            made[:] = parts, CudaGraph(self._by_autograd, self.device, self.generators)
         return made[1]  # type: ignore[no-any-return]
 
     @cached_property
-    def _recording(self) -> list[Any]:
-        """What the newest graph was made of, and the graph; a copy of the agent has its own."""
+    def _cuda_graph_cache(self) -> list[Any]:
+        """The parts that the newest graph was captured with, and the graph; a copy of the agent has its own."""
         return []
 
     def _by_autograd(self, batch: Batch, weight: Tensor | None) -> Loss:
-        # PyTorch before 2.10 may hand the casts that `no_grad` cached to the pass that learns
+        # without the cache: PyTorch before 2.10 may reuse casts that were cached under `no_grad`
         bf16 = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
         with bf16 if self._autocast else nullcontext():
             out = self.loss(batch)
@@ -272,16 +283,16 @@ class ValueAgent(ValuePlayer):
 
     @property
     def generators(self) -> list[torch.Generator]:
-        """What `loss` draws from."""
+        """The generators that `loss` draws from."""
         return []
 
-    def _records(self) -> bool:
-        """Whether updates run as a CUDA graph; what users write need not be as a recording wants it."""
-        ours = vars(type(self)).get("recordable", False) and ":" not in self.config.net.encoder
+    def _uses_cuda_graph(self) -> bool:
+        """Whether updates run as a CUDA graph. Losses and encoders of users need not be safe to capture."""
+        ours = vars(type(self)).get("cuda_graph_safe", False) and ":" not in self.config.net.encoder
         return self.device.type == "cuda" and self.config.cuda_graph == "auto" and ours
 
     def sync_target(self) -> None:
-        """Moves the target network towards the online one by `target_tau`; what is not learned is copied."""
+        """Moves the target network towards the online one by `target_tau`; copies the buffers."""
         with torch.no_grad():
             for target, online in self._buffers:
                 target.copy_(online)
@@ -308,17 +319,11 @@ class ValueAgent(ValuePlayer):
             next_mask=t.get("next_mask"),
         )
 
-    # for those who look on
+    # for viewers and logs
 
     def choices(self) -> dict[str, Any]:
-        graph = {"cuda_graph": self._records()} if self.device.type == "cuda" else {}
+        graph = {"cuda_graph": self._uses_cuda_graph()} if self.device.type == "cuda" else {}
         return {"precision": "bf16" if self._autocast else "fp32", **graph}
-
-    def predicted_bytes(self) -> int:
-        slots = self._slots()
-        leaves = self.spec.obs.values()
-        obs = sum(predict_bytes(x.shape, x.dtype, slots, self.num_envs, self.config.store) for x in leaves)
-        return obs + slots * self.num_envs * (self.spec.action.size * 8 + 32)
 
     # saving
 

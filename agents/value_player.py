@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ LOWEST = np.finfo(np.float32).min
 
 
 class Q(NamedTuple):
-    """What a value network says, the same for every sibling; what one does not have is None."""
+    """A value network's output, the same for every agent; entries that an agent does not have are None."""
 
     q_values: Tensor  # [B, A]
     state: Tensor | None = None  # [B, state_size]
@@ -30,20 +30,20 @@ class Q(NamedTuple):
 
 
 class ValueNetwork(nn.Module):
-    """The shared torso under one value head; the sibling's `read` turns the head's numbers into a `Q`."""
+    """The shared torso under one value head; the agent's `read` turns the head's output into a `Q`."""
 
     def __init__(self, torso: Torso, head: nn.Module, read: Callable[[Tensor], Q]) -> None:
         super().__init__()
         self.torso, self.head, self.read = torso, head, read
 
     def forward(self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None) -> Q:
-        """Leaves [B, ...]; with a memory [T, B, ...], from `state` on, restarted at `first`."""
+        """Values of leaves [B, ...]; with a recurrent core of [T, B, ...], from `state` on, restarted at `first`."""
         features, state = self.torso(obs, state, first)
         out = in_float32(lambda x: self.read(self.head(x)), features)
         return out if state is None else out._replace(state=state)
 
     def dense(self) -> Dense | None:
-        """The network by NumPy where it is nothing but plain layers and one value for each action, else None."""
+        """The network in NumPy if it is an MLP with one value for each action, else None."""
         head = self.head
         return Dense.of(self.torso, head.advantage) if type(head) is ValueHead and head.plain else None
 
@@ -52,7 +52,7 @@ T = TypeVar("T")
 
 
 def in_float32(head: Callable[[Tensor], T], features: Tensor) -> T:
-    """What a head makes of features, outside of bf16, which cannot tell 6.00 from 6.01: actions are chosen by less."""
+    """The head's output in float32: bf16 cannot tell 6.00 from 6.01, and actions differ by less than that."""
     if features.dtype == torch.float32 and not torch.is_autocast_enabled(features.device.type):
         return head(features)
     with torch.autocast(features.device.type, enabled=False):
@@ -64,35 +64,35 @@ class ValuePlayer(Agent):
 
     network: nn.Module
     noisy: bool = False
-    """Whether the network has noisy layers, which are silent outside training."""
+    """Whether the network has noisy layers, whose noise is off outside training."""
 
     @cached_property
     def dense(self) -> Dense | None:
-        """The network by NumPy, for a sibling whose values are the head's own numbers and where it is small and plain.
+        """The network in NumPy, if the agent and the network allow it (see `agents.numpy_gradients`), else None.
 
-        Made at the first use: until then a subclass may put another network or optimizer in place.
+        Made at the first use: until then a subclass may replace the network or the optimizer.
         """
         return None
 
-    def look(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
-        quiet = self.noisy and actor.mode != "explore"
-        if quiet:
+    def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        silence = self.noisy and actor.mode != "explore"
+        if silence:
             set_noise(self.network, False)
         try:
             out = self._evaluate(actor, obs, ts)
         finally:
-            if quiet:
+            if silence:
                 set_noise(self.network, True)
-        return self._choose(actor, out.q_values.detach().cpu().numpy(), ts, out)
+        return self._select(actor, out.q_values.detach().cpu().numpy(), ts, out)
 
-    def glance(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
+    def choose_by_numpy(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
         if self.dense is None:
             return None
         (leaf,) = obs.values()
         values = self.dense(leaf)
-        return self._choose(actor, values, ts, Q(torch.from_numpy(values)))
+        return self._select(actor, values, ts, Q(torch.from_numpy(values)))
 
-    def _choose(self, actor: Actor, values: np.ndarray, ts: TimeStep, out: Q) -> Choice:
+    def _select(self, actor: Actor, values: np.ndarray, ts: TimeStep, out: Q) -> Choice:
         if ts.mask is not None:
             values = np.where(ts.mask, values, LOWEST)
         action = values.argmax(-1)
@@ -102,7 +102,7 @@ class ValuePlayer(Agent):
         return Choice(action, {}, out)
 
     def _evaluate(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Q:
-        """The network's output for one row; moves the actor's memory on, where there is one."""
+        """The network's output for one row; advances the actor's recurrent state if there is one."""
         if not self.state_size:
             return self.network(obs)  # type: ignore[no-any-return]
         first = torch.tensor(ts.first).to(self.device)
@@ -115,7 +115,7 @@ class ValuePlayer(Agent):
         return self.epsilon("sample" if sample else "greedy") > 0
 
     def epsilon(self, mode: str) -> float:
-        """Share of random actions: of training by counted step, of evaluation fixed, of sampled play the final one."""
+        """Share of random actions: scheduled in training, `eval_epsilon` if greedy, the schedule's end if sampled."""
         c = self.config
         if mode == "greedy":
             return float(c.eval_epsilon)
@@ -134,13 +134,6 @@ class ValuePlayer(Agent):
     @property
     def state_size(self) -> int:
         return int(self.network.torso.state_size)  # type: ignore[union-attr, arg-type]
-
-    def agent_state(self) -> dict[str, Any]:
-        return {"step": self.step, "updates": self.updates, "network": dict(self.network.state_dict())}
-
-    def load_agent_state(self, state: dict[str, Any]) -> None:
-        self.step, self.updates = state["step"], state["updates"]
-        self.network.load_state_dict(state["network"])
 
 
 def epsilon_greedy(

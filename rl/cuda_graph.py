@@ -1,4 +1,4 @@
-"""A function recorded once as a CUDA graph and replayed on new inputs."""
+"""A function captured once as a CUDA graph and replayed on new inputs."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ import torch
 from torch import Tensor
 
 P = ParamSpec("P")
-
-
 T = TypeVar("T")
 
 
-class Recorded(Generic[P, T]):
-    """A function of CUDA tensors whose kernels are recorded once and then launched together, as one CUDA graph.
+class CudaGraph(Generic[P, T]):
+    """A function of CUDA tensors whose kernels are captured once and then launched together, as one CUDA graph.
 
-    PyTorch takes longer to launch the some hundred kernels of a small update than a GPU to run them. The function must
-    do the same in every call but for the numbers in its tensors: read none of them back, depend on nothing that
-    changes, change tensors in place only. The first `WARM_UP` calls run as ever, because libraries set themselves up
-    at their first use; then comes the recording, which runs nothing itself. A function that cannot be recorded, one
-    whose calls so far had different shapes, and a call with other shapes than the recorded ones run as ever too.
+    PyTorch takes longer to launch the hundreds of kernels of a small update than the GPU takes to run them. Every call
+    must run the same kernels: the function may read no number back to the CPU, must not depend on anything else that
+    changes, and may change tensors in place only. The first `WARM_UP` calls run without a graph, because libraries
+    initialise themselves at their first use. Then the graph is captured; capturing executes nothing. These calls also
+    run without a graph: all calls of a function that cannot be captured, or whose first calls had different shapes, and
+    a call with other shapes than the captured ones.
 
     Args:
         function: takes and returns tensors, alone or in dicts, tuples and NamedTuples.
@@ -38,9 +37,9 @@ class Recorded(Generic[P, T]):
         self.function, self.device, self.generators = function, device, generators
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
-        self._stream = torch.cuda.Stream(device)  # warming up and recording happen on one
+        self._stream = torch.cuda.Stream(device)  # of the warm-up and the capture
         self._shapes: list[Any] = []  # of the newest call's tensors
-        self._given: list[Tensor] = []  # the recorded arguments' tensors; each call copies its own into them
+        self._given: list[Tensor] = []  # the captured arguments' tensors; each call copies its arguments into them
         self._out: Any = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -49,13 +48,13 @@ class Recorded(Generic[P, T]):
         self.calls += 1
         with torch.cuda.device(self.device):
             if self.calls == self.WARM_UP + 1 and self._shapes == before:
-                self._record(*args, **kwargs)
+                self._capture(*args, **kwargs)
             if self.graph is None or self._shapes != [(x.shape, x.dtype) for x in self._given]:
                 return self._launch(*args, **kwargs)
             for held, x in zip(self._given, given, strict=True):
                 held.copy_(x)
             self.graph.replay()
-            return _each(self._out, torch.clone)  # type: ignore[no-any-return]  # the next call writes over the recorded
+            return _each(self._out, torch.clone)  # type: ignore[no-any-return]  # the next call overwrites the captured output
 
     def _launch(self, *args: P.args, **kwargs: P.kwargs) -> T:
         current = torch.cuda.current_stream()
@@ -65,7 +64,7 @@ class Recorded(Generic[P, T]):
         current.wait_stream(self._stream)
         return out
 
-    def _record(self, *args: P.args, **kwargs: P.kwargs) -> None:
+    def _capture(self, *args: P.args, **kwargs: P.kwargs) -> None:
         args, kwargs = _each((args, kwargs), torch.clone)  # type: ignore[assignment]
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
         for generator in self.generators:
@@ -74,7 +73,7 @@ class Recorded(Generic[P, T]):
             with torch.cuda.graph(graph, stream=self._stream):
                 self._out = self.function(*args, **kwargs)
         except RuntimeError as error:
-            torch.cuda.set_stream(current)  # a recording that fails leaves its own in place
+            torch.cuda.set_stream(current)  # a failed capture leaves its own stream current
             warnings.warn(f"this update runs without a CUDA graph: {str(error).splitlines()[0]}", stacklevel=2)
             return
         self.graph, self._given = graph, list(_tensors((args, kwargs)))

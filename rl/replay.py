@@ -8,13 +8,14 @@ one int64 index, t * num_envs + env.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from rl.columns import make_column
+from rl.columns import make_column, predict_bytes
 from rl.errors import InputError
 from rl.frame_stack import stack_times
 from rl.interface import EnvSpec, Obs, TimeStep
@@ -55,6 +56,26 @@ class Sequences(NamedTuple):
     steps: TimeStep  # leaves [sequence + 1, B, ...]
     extra: dict[str, np.ndarray]  # the declared columns, as `Replay.rows` gives them
     weight: np.ndarray  # float32 [B]: importance weights, the largest 1
+
+
+def replay_bytes(
+    spec: EnvSpec,
+    num_envs: int,
+    *,
+    slots: int,
+    columns: Sequence[ColumnSpec] = (),
+    prioritized: bool = False,
+    store: Literal["auto", "raw", "compressed"] = "auto",
+    **others: Any,
+) -> int:
+    """Memory in bytes of the full `Replay` of these arguments; compressed columns as `predict_bytes` assumes."""
+    action = spec.action
+    row = math.prod(action.shape) * np.dtype(action.dtype).itemsize + 4 + 4 + 1  # action, reward, discount, first
+    row += action.logits if spec.masked else 0
+    extra = sum(slots // c.every * math.prod(c.shape) * np.dtype(c.dtype).itemsize for c in columns)
+    tree = SumTree(slots * num_envs).nbytes if prioritized else 0
+    obs = sum(predict_bytes(leaf.shape, leaf.dtype, slots, num_envs, store) for leaf in spec.obs.values())
+    return obs + (slots * row + extra) * num_envs + tree
 
 
 class Replay:
@@ -120,7 +141,9 @@ class Replay:
     @property
     def nbytes(self) -> int:
         fixed = [self._action, self._reward, self._discount, self._first, *self._extra.values()]
-        return sum(c.nbytes for c in self._obs.values()) + sum(a.nbytes for a in fixed)
+        fixed += [] if self._mask is None else [self._mask]
+        tree = 0 if self._tree is None else self._tree.nbytes
+        return sum(c.nbytes for c in self._obs.values()) + sum(a.nbytes for a in fixed) + tree
 
     # writing
 

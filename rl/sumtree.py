@@ -31,6 +31,10 @@ class SumTree:
         return self._leaves.reshape(-1)  # no attribute: a copy's would be of other numbers than its leaves
 
     @property
+    def nbytes(self) -> int:
+        return self._leaves.nbytes + self._sums.nbytes + self._maxima.nbytes
+
+    @property
     def total(self) -> float:
         return float(self._sums.sum())
 

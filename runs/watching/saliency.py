@@ -41,7 +41,7 @@ class Saliency:
         memory = self.actor.memory
         with torch.enable_grad():
             source = leaves[self.leaf].float().requires_grad_()
-            output = self.actor.agent.look(self.actor, {**leaves, self.leaf: source}, ts).output
+            output = self.actor.agent.choose(self.actor, {**leaves, self.leaf: source}, ts).output
             target = getattr(output, "q_values", None)
             target = output.value.reshape(-1)[0] if target is None else target[0].max()
             (gradient,) = torch.autograd.grad(target, source)

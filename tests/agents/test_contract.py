@@ -132,7 +132,7 @@ def test_acting_says_what_the_network_says(name: str) -> None:  # also where a s
     obs = {"obs": torch.randn(2, 4)}
     ts = envs.make("CartPole-v1", num_envs=2).reset()
     with torch.inference_mode():
-        said = agent.look(agent.actor(2, 0), obs, ts).output
+        said = agent.choose(agent.actor(2, 0), obs, ts).output
         if hasattr(said, "dist"):
             out = agent.network(obs, torch.zeros(2, 0))
             assert torch.allclose(said.dist.log_probs, out.dist.log_probs, atol=1e-5)

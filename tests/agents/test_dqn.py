@@ -279,7 +279,7 @@ def test_a_nan_reward_stops_the_update_and_names_where() -> None:
         ({"munchausen_low": 1.0}, "munchausen_low must not be above 0, got 1.0"),
         ({"noisy_sigma": -1.0}, "noisy_sigma must not be negative, got -1.0"),
         ({"priority_exponent": -1.0}, "priority_exponent must not be negative, got -1.0"),
-        ({"lr": -1.0}, "lr must lie in"),
+        ({"lr": -1.0}, "lr must be above 0 and finite"),
         ({"reward_clip": -1.0}, "reward_clip must be above 0 or none"),
         ({"munchausen": True, "double": True}, "switch one of them off"),
         ({"weight_decay": 0.1}, "needs optimizer=adamw"),
@@ -398,7 +398,7 @@ def test_a_network_that_a_subclass_puts_in_place_is_the_one_that_acts_and_learns
     agent = Zeroed(spec, DQNConfig(net=NetConfig(hidden=(4,))), num_envs=1, seed=0)
     obs = {"obs": torch.ones(1, 2)}
     with torch.inference_mode():
-        assert agent.look(agent.actor(1, 0), obs, row(0)).output.q_values.tolist() == [[0.0, 0.0]]
+        assert agent.choose(agent.actor(1, 0), obs, row(0)).output.q_values.tolist() == [[0.0, 0.0]]
     agent.gradient(Batch(obs, None, torch.tensor([1]), torch.tensor([3.0]), torch.tensor([0.0]), obs, None), None)
     assert agent.dense is not None and agent.optimizer.grad.abs().sum() > 0
 
@@ -423,6 +423,6 @@ def test_watchers_may_ask_what_a_value_depends_on(leaf: ObsLeaf, dense: bool) ->
     spec = EnvSpec("Any-v0", {"obs": leaf}, ActionSpec("discrete", (3,)))
     agent = DQN(spec, DQNConfig(net=NetConfig(hidden=(8,))), num_envs=1, seed=0)
     obs = torch.rand(1, *leaf.shape, requires_grad=True)
-    out = agent.look(agent.actor(1, 0), {"obs": obs}, row(0)).output
+    out = agent.choose(agent.actor(1, 0), {"obs": obs}, row(0)).output
     assert (agent.dense is not None) == dense
     assert torch.autograd.grad(out.q_values[0, 0], obs)[0].abs().sum() > 0

@@ -19,7 +19,7 @@ from agents.iqn import IQNConfig
 from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
-from rl.cuda_graph import Recorded
+from rl.cuda_graph import CudaGraph
 from rl.distributions import PolicyConfig
 from rl.loop import interact
 from rl.networks import NetConfig
@@ -119,7 +119,7 @@ def test_a_recorded_update_equals_the_launched_one(name: str) -> None:
         said = [agent.learn(agent.sample()) for agent in (plain, recorded)]
         for metric, value in said[0].items():
             assert torch.equal(value, said[1][metric]), metric
-    assert recorded._recorded.graph is not None
+    assert recorded._cuda_graph.graph is not None
     for a, b in zip(plain.network.parameters(), recorded.network.parameters(), strict=True):
         assert torch.equal(a, b)
 
@@ -148,13 +148,13 @@ def test_another_network_or_a_frozen_layer_is_recorded_anew() -> None:
     agent = learner(LEARNERS["dqn"], "cuda")
     for _ in range(5):
         agent.learn(agent.sample())
-    first = agent._recorded
+    first = agent._cuda_graph
     layer = next(agent.network.parameters())
     layer.requires_grad_(False)
     kept = layer.clone()
     for _ in range(6):
         agent.learn(agent.sample())
-    assert agent._recorded is not first and torch.equal(layer, kept)
+    assert agent._cuda_graph is not first and torch.equal(layer, kept)
 
 
 class Peeking(DQN):
@@ -170,7 +170,7 @@ class Peeking(DQN):
 
 def test_a_users_subclass_is_not_recorded() -> None:
     agent = Peeking(envs.spec("CartPole-v1"), LEARNERS["dqn"], num_envs=2, seed=0, device="cuda")
-    assert not agent._records()
+    assert not agent._uses_cuda_graph()
 
 
 def test_what_cannot_be_recorded_runs_all_the_same() -> None:
@@ -180,7 +180,7 @@ def test_what_cannot_be_recorded_runs_all_the_same() -> None:
         seen.append(float(x.sum()))
         return x * 2
 
-    twice = Recorded(peeks, torch.device("cuda"))
+    twice = CudaGraph(peeks, torch.device("cuda"))
     stream = torch.cuda.current_stream()
     numbers = [torch.full((3,), float(i), device="cuda") for i in range(8)]
     with pytest.warns(UserWarning, match="without a CUDA graph"):
@@ -192,7 +192,7 @@ def test_what_cannot_be_recorded_runs_all_the_same() -> None:
 
 def test_a_recorded_function_takes_other_shapes_and_draws_anew() -> None:
     generator = torch.Generator("cuda").manual_seed(3)
-    drawn = Recorded(
+    drawn = CudaGraph(
         lambda x: x + torch.rand(x.shape, generator=generator, device="cuda"), torch.device("cuda"), [generator]
     )
     given = torch.zeros(4, device="cuda")

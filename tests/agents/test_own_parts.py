@@ -81,7 +81,7 @@ class Hoping(PPO):
 def said(agent: Agent, obs: Tensor) -> Any:
     with torch.inference_mode():
         ts = envs.make("CartPole-v1", num_envs=len(obs)).reset()
-        return agent.look(agent.actor(len(obs), 0), {"obs": obs}, ts).output
+        return agent.choose(agent.actor(len(obs), 0), {"obs": obs}, ts).output
 
 
 @pytest.mark.parametrize("name", ["dqn", "ppo"])

@@ -334,7 +334,7 @@ def test_watchers_may_ask_what_a_value_depends_on(env: str) -> None:
     agent = agents.build(PPOConfig(net=NET), envs.spec(env), num_envs=2, seed=0)
     ts = envs.make(env, num_envs=2).reset()
     obs = torch.from_numpy(ts.obs["obs"]).requires_grad_()
-    out = agent.look(agent.actor(2, 0), {"obs": obs}, ts).output
+    out = agent.choose(agent.actor(2, 0), {"obs": obs}, ts).output
     assert torch.autograd.grad(out.value[0], obs)[0].abs().sum() > 0
 
 
@@ -397,9 +397,9 @@ def test_numpy_draws_the_actions_that_the_distribution_draws(normalize_obs: bool
     draws, looks = (Actor(agent, 4, 0, "one", mode="explore") for _ in range(2))
     seen = set()
     for _ in range(50):
-        drawn = agent.glance(draws, slot.ts.obs, slot.ts)
+        drawn = agent.choose_by_numpy(draws, slot.ts.obs, slot.ts)
         with torch.inference_mode():
-            looked = agent.look(looks, as_tensors(slot.ts.obs, agent.device), slot.ts)
+            looked = agent.choose(looks, as_tensors(slot.ts.obs, agent.device), slot.ts)
         assert drawn is not None and (drawn.action == looked.action).all() and drawn.action.dtype == np.int64
         for name in ("raw", "log_prob", "value"):
             assert drawn.extra[name] == pytest.approx(looked.extra[name], abs=1e-6), name
@@ -410,8 +410,8 @@ def test_numpy_draws_the_actions_that_the_distribution_draws(normalize_obs: bool
 
 def test_a_policy_that_looks_in_its_own_way_does_so_in_training() -> None:
     class Stubborn(PPO):
-        def look(self, actor: Actor, obs: Any, ts: TimeStep) -> Choice:
-            choice = super().look(actor, obs, ts)
+        def choose(self, actor: Actor, obs: Any, ts: TimeStep) -> Choice:
+            choice = super().choose(actor, obs, ts)
             return choice._replace(action=np.ones_like(choice.action))
 
     ts = first_row(envs.spec("CartPole-v1"), {"obs": np.zeros((3, 4), np.float32)}, np.ones(3, bool))
@@ -529,8 +529,8 @@ def test_predict_speaks_the_environment_s_own_numbers() -> None:
     (cast,), _ = observation_casts(space, action)
     agent = agents.build(PPOConfig(net=NET), EnvSpec("Own-v0", {"obs": cast.leaf}, action), num_envs=1, seed=0)
     seen: list[Any] = []
-    look = agent.look
-    agent.look = lambda actor, obs, ts: seen.append(ts.obs["obs"].tolist()) or look(actor, obs, ts)
+    look = agent.choose
+    agent.choose = lambda actor, obs, ts: seen.append(ts.obs["obs"].tolist()) or look(actor, obs, ts)
     drawn = np.stack([agent.predict(np.array([2, -1]))[0] for _ in range(60)])
     assert seen[0] == [[1, 0]] and drawn.min(0).tolist() == [1, -1] and drawn.max(0).tolist() == [2, 1]
     one = spaces.Discrete(3, start=5)

@@ -181,7 +181,7 @@ def test_a_nan_reward_stops_the_update_and_names_where() -> None:
     [
         ({"q_lambda": 1.5}, r"q_lambda must lie in \[0, 1\], got 1.5"),
         ({"minibatches": 0}, "minibatches must be at least 1, got 0"),
-        ({"lr": 0.0}, "lr must lie in"),
+        ({"lr": 0.0}, "lr must be above 0 and finite"),
         ({"epsilon": 2.0}, r"epsilon must lie in \[0, 1\], got 2.0"),
         ({"reward_clip": 0.0}, "reward_clip must be above 0 or none"),
         ({"adam_eps": 0.0}, "adam_eps must be above 0"),

@@ -220,7 +220,7 @@ def epsilon_in_evaluation(patch: Patch) -> None:
 
 
 def log_probability_after_the_clip(patch: Patch) -> None:
-    look = PolicyAgent.look
+    look = PolicyAgent.choose
 
     def late(self: PolicyAgent, actor: Any, obs: Any, ts: TimeStep) -> Any:
         choice = look(self, actor, obs, ts)
@@ -228,7 +228,7 @@ def log_probability_after_the_clip(patch: Patch) -> None:
         log_prob = choice.output.dist.log_prob(clipped).numpy()
         return choice._replace(extra={**choice.extra, "log_prob": log_prob})
 
-    patch.setattr(PolicyAgent, "look", late)
+    patch.setattr(PolicyAgent, "choose", late)
 
 
 def divided_by_the_spread_of_one(patch: Patch) -> None:

@@ -1,0 +1,65 @@
+"""Warnings about settings that cannot work for an action space or for the scale of the rewards."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from rl.interface import ActionSpec, TimeStep
+
+log = logging.getLogger(__name__)
+
+WATCHED = 10_000
+"""Counted steps at the start of a training whose rewards are watched."""
+LARGE_RETURN = 10_000.0
+"""A network starts at values near 0 and does not reach discounted returns beyond this in a usual training."""
+
+
+class RewardScale:
+    """Watches the discounted return of the first rows and warns once if the agent's settings do not suit it."""
+
+    def __init__(self, num_envs: int) -> None:
+        self.left = WATCHED
+        self._running = np.zeros(num_envs)
+
+    def observe(self, agent: Any, ts: TimeStep) -> None:
+        """Adds a row. Logs one line and stops if `agent.reward_scale_warning` returns one."""
+        if self.left <= 0:
+            return
+        self.left -= len(ts.first)
+        clip = agent.config.reward_clip
+        reward = ts.reward.astype(np.float64) if clip is None else np.clip(ts.reward, -clip, clip)
+        value = reward + self._running
+        largest = float(value[np.abs(value).argmax()])
+        self._running = np.where(ts.first | (ts.discount == 0), 0.0, agent.config.gamma * value)
+        line = agent.reward_scale_warning(largest)
+        if line:
+            self.left = 0
+            log.warning("%s", line)
+
+
+def large_return_warning(config: Any, name: str, value: float) -> str:
+    """One line if a discounted return of `value` is too large for a network to learn, else ""."""
+    if abs(value) <= LARGE_RETURN or getattr(config, "normalize_return", False) or getattr(config, "rescale", False):
+        return ""
+    mend = "normalize_return=True" if hasattr(config, "normalize_return") else "reward_clip=1"
+    return (
+        f"{name}: discounted returns reach {value:.3g}, and a network that starts near 0 learns them slowly: set {mend}"
+    )
+
+
+def box_warning(name: str, action: ActionSpec, deviation: float, squash: bool) -> str:
+    """One line if an untrained Gaussian policy, of mean 0 and this deviation, does not suit a box's bounds, else ""."""
+    low, high = np.array(action.low), np.array(action.high)
+    bounded = np.isfinite(low) & np.isfinite(high)
+    half, middle = (high - low)[bounded] / 2, (high + low)[bounded] / 2
+    outside = np.abs(middle) > half + 2 * deviation
+    if squash or not np.any(outside | (half > 10 * deviation) | (half < deviation / 20)):
+        return ""
+    bounds = f"{low[bounded].min():g} to {high[bounded].max():g}"
+    return (
+        f"{name}: an untrained policy draws actions of 0 +- {deviation:g}, the action space reaches from {bounds}: set "
+        "policy.squash=true, which maps the policy onto the bounds"
+    )
