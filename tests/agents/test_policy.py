@@ -153,7 +153,7 @@ def test_rewards_are_divided_by_the_deviation_that_was_known_before_the_rollout(
         agent.observe(ts)
         agent.act(ts)
     rollout = agent.rollout(3)
-    seen = agent.seen(rollout.reward, rollout.discount, rollout.ended)
+    seen = agent.learner_rewards(rollout.reward, rollout.discount, rollout.ended)
     assert seen[:, 0].tolist() == pytest.approx([1.5, 10.0])  # clipped at 10
     assert rollout.reward[:, 0].tolist() == [3.0, 100.0]  # raw
     assert agent.returns.count == 2
@@ -165,7 +165,7 @@ def test_the_first_rollout_is_divided_by_its_own_deviation() -> None:
         agent.observe(ts)
         agent.act(ts)
     rollout = agent.rollout(3)
-    seen = agent.seen(rollout.reward, rollout.discount, rollout.ended)
+    seen = agent.learner_rewards(rollout.reward, rollout.discount, rollout.ended)
     assert seen[:, 0].tolist() == pytest.approx([30 / 2.5, 4.0], rel=1e-4) or seen[0, 0] == 10.0
     assert agent.returns.count == 0
 
