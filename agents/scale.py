@@ -54,12 +54,13 @@ def box_warning(name: str, action: ActionSpec, deviation: float, squash: bool) -
     """One line if an untrained Gaussian policy, of mean 0 and this deviation, does not suit a box's bounds, else ""."""
     low, high = np.array(action.low), np.array(action.high)
     bounded = np.isfinite(low) & np.isfinite(high)
-    half, middle = (high - low)[bounded] / 2, (high + low)[bounded] / 2
+    low, high = low[bounded], high[bounded]
+    half, middle = (high - low) / 2, (high + low) / 2
     outside = np.abs(middle) > half + 2 * deviation
     if squash or not np.any(outside | (half > 10 * deviation) | (half < deviation / 20)):
         return ""
-    bounds = f"{low[bounded].min():g} to {high[bounded].max():g}"
     return (
-        f"{name}: an untrained policy draws actions of 0 +- {deviation:g}, the action space reaches from {bounds}: set "
+        f"{name}: an untrained policy draws actions of 0 +- {deviation:g}, and the action space reaches from "
+        f"{low.min():g} to {high.max():g}: set "
         "policy.squash=true, which maps the policy onto the bounds"
     )

@@ -75,7 +75,7 @@ class Session:
             torch.set_num_threads(self.run.threads)
         if not self.quiet:
             print(header(self.run, self.agent), file=sys.stderr)
-            if line := doubt(self.run):
+            for line in filter(None, [doubt(self.run), *self.agent.setting_warnings()]):
                 print(line, file=sys.stderr)
         try:
             with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:

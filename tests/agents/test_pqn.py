@@ -157,7 +157,7 @@ def test_more_minibatches_than_there_are_parts_are_refused() -> None:
     gru = NetConfig(hidden=(8,), core="gru", core_size=5)
     with pytest.raises(InputError, match="minibatches 7 is more than the rows of a rollout, 6: set fewer"):
         make(num_envs=2, rollout=3, minibatches=7)
-    with pytest.raises(InputError, match="minibatches 3 is more than the 2 environments, and a recurrent network learns each"):
+    with pytest.raises(InputError, match="minibatches 3 is more than the 2 environments, and a recurrent network"):
         make(num_envs=2, net=gru, rollout=3, minibatches=3)
     assert make(num_envs=2, rollout=3, minibatches=6) and make(num_envs=2, net=gru, rollout=3, minibatches=2)
 
