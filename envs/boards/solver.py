@@ -31,10 +31,10 @@ COLUMN = np.uint64(0b111111)
 ORDER = (3, 2, 4, 1, 5, 0, 6)
 ILLEGAL = -100
 """Score of a move into a full column."""
-LOWEST = -18
-"""The smallest score."""
 TABLED_BELOW = 34
 """Positions with this many stones are searched faster than they are found in the table."""
+REPLIES_BELOW = 30
+"""With fewer stones the replies are looked up in the table before any of them is searched."""
 MIRRORED_BELOW = 22
 """With this many stones or more a mirrored position is so rare that looking for it costs more than it saves."""
 
@@ -86,15 +86,14 @@ def search(
         return lower
     if upper <= alpha:
         return upper
+    if not possible & (possible - np.uint64(1)):  # a single move: the table would gain nothing
+        return -search(mine ^ mask, mask | possible, ply + 1, -beta, -max(alpha, lower), table, stack, nodes)
     tabled = ply < TABLED_BELOW
-    key = mine + mask + BOTTOM
-    if ply < MIRRORED_BELOW:
-        key = min(key, mirror(mine) + mirror(mask) + BOTTOM)
-    place = bucket(key, table)
-    for k in range(place, place + 2 * tabled):
-        entry = table[k]
-        if entry >> np.uint64(14) == key:
-            bound: Any = np.int64((entry >> np.uint64(1)) & np.uint64(0x7F)) - 64
+    key = key_of(mine, mask, ply)
+    if tabled:
+        entry = look_up(key, table)
+        if entry:
+            bound = bound_of(entry)
             if entry & np.uint64(1):
                 if bound >= beta:
                     return bound
@@ -103,8 +102,12 @@ def search(
                 if bound <= alpha:
                     return bound
                 beta = min(beta, bound)
-            break
     many = sort_moves(mine, mask, possible, stack[ply])
+    if ply < REPLIES_BELOW:
+        for k in range(many):  # a reply that is known to be bad enough for the opponent
+            entry = look_up(key_of(mine ^ mask, mask | stack[ply, k, 0], ply + 1), table)
+            if entry and not entry & np.uint64(1) and -bound_of(entry) >= beta:
+                return -bound_of(entry)
     best = lower
     for k in range(many):
         move = stack[ply, k, 0]
@@ -114,8 +117,16 @@ def search(
             if best >= beta:
                 break
     if tabled:
-        store(table, place, key, ply, best, best >= beta)
+        store(table, key, ply, best, best >= beta)
     return best
+
+
+def key_of(mine: Any, mask: Any, ply: int) -> Any:
+    """A number for the position, 49 bits; early in a game the same for its mirror image."""
+    key: Any = mine + mask + BOTTOM
+    if ply < MIRRORED_BELOW:
+        key = min(key, mirror(mine) + mirror(mask) + BOTTOM)
+    return key
 
 
 def bucket(key: Any, table: np.ndarray) -> int:
@@ -124,8 +135,23 @@ def bucket(key: Any, table: np.ndarray) -> int:
     return int((spread & np.uint64(len(table) // 2 - 1)) << np.uint64(1))
 
 
-def store(table: np.ndarray, place: int, key: Any, ply: int, bound: int, at_least: bool) -> None:
+def look_up(key: Any, table: np.ndarray) -> Any:
+    """The entry of a position, 0 if there is none."""
+    place = bucket(key, table)
+    if table[place] >> np.uint64(14) == key:
+        return table[place]
+    if table[place + 1] >> np.uint64(14) == key:
+        return table[place + 1]
+    return np.uint64(0)
+
+
+def bound_of(entry: Any) -> Any:
+    return np.int64((entry >> np.uint64(1)) & np.uint64(0x7F)) - 64
+
+
+def store(table: np.ndarray, key: Any, ply: int, bound: int, at_least: bool) -> None:
     """An entry: key (49 bits), ply (6), the bound + 64 (7), and whether the score is at least or at most this."""
+    place = bucket(key, table)
     entry = (key << np.uint64(14)) | (np.uint64(ply) << np.uint64(8))
     entry |= (np.uint64(bound + 64) << np.uint64(1)) | np.uint64(at_least)
     first = table[place]
@@ -201,6 +227,9 @@ def values(
         found[i] = score(boards[i], masks[i], count(masks[i]), table, stack, nodes)
 
 
+INNER = (spots, mirror, key_of, bucket, look_up, bound_of, store, sort_moves, search, score)
+
+
 class Solution(NamedTuple):
     """What is known of one position."""
 
@@ -226,9 +255,7 @@ def _compiled() -> Any:
     ]
     folder = compiled.cache_folder("boards", "solver", sources)
     scope = {**globals()}
-    return compile_loops(
-        "solver", folder, scope, (spots, mirror, bucket, store, sort_moves, search, score), (scores, values)
-    )
+    return compile_loops("solver", folder, scope, INNER, (scores, values))
 
 
 class Solver:
