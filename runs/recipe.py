@@ -1,8 +1,9 @@
-"""What a run is: an environment, an agent's config, a budget. A recipe is one such value in runs/recipes/*.py."""
+"""What a run is: an environment, an agent's config, a budget. A recipe is a named one in a file of `runs/recipes`."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import importlib.util
 import os
 import sys
@@ -17,18 +18,24 @@ from envs import EnvConfig
 from rl.errors import InputError, unknown
 from rl.schedules import Ramp
 from rl.storage import read_json
-from runs.folder.places import RECIPES, ROOT
+from runs.folder.places import ROOT
 from runs.folder.trust import Trust, check
+from runs.recipes import shipped
 from runs.settings.apply import apply_settings
 from runs.settings.plain import from_json, to_json, written
-
-AIM = "No result is recorded yet: what stands here is the aim, not a claim."
-"""What a recipe's docstring says until it has one."""
 
 
 def recipe_names() -> list[str]:
     """The recipes that come with the suite."""
-    return sorted(path.stem for path in RECIPES.glob("[!_]*.py"))
+    return list(shipped())
+
+
+def recipe_file(recipe: str) -> tuple[Path, str] | None:
+    """(file, name in it) of `FILE.py` or `FILE.py:NAME`, the name "" if none is given; None for any other word."""
+    before, mark, name = recipe.rpartition(".py")
+    if not mark or (name and not name.startswith(":")):
+        return None
+    return Path(f"{before}.py"), name[1:]
 
 
 @dataclass(frozen=True)
@@ -166,12 +173,14 @@ def _with_agent(run: Run, config: Any) -> Run:
 
 def _find(recipe: str, agent: str | None, trust: Trust) -> Run:
     path = Path(recipe)
-    if path.suffix == ".py":
-        return _from_file(path)
+    if (file := recipe_file(recipe)) is not None:
+        return _from_file(*file)
     if path.suffix == ".json" or (path.is_dir() and (path / "run.json").exists()):
         return from_run_json(path if path.suffix == ".json" else path / "run.json", trust)
-    if recipe in recipe_names():
-        return _from_file(RECIPES / f"{recipe}.py")
+    if recipe in shipped():
+        run = getattr(importlib.import_module(shipped()[recipe].module), recipe)
+        assert isinstance(run, Run)
+        return run
     if not any(mark in recipe for mark in (":", "/", "NoFrameskip-v4")) and recipe not in envs.ids():
         raise unknown("recipe or environment", recipe, [*recipe_names(), *envs.ids()], own=True)
     return default_run(recipe, agent)
@@ -191,7 +200,8 @@ def default_run(env: str, agent: str | None = None) -> Run:
     return _with_agent(Run(env=env, agent=config, steps=steps), config)
 
 
-def _from_file(path: Path) -> Run:
+def _from_file(path: Path, name: str) -> Run:
+    """The `Run` called `name` in a user's file; without a name `run`, or the only one there is."""
     if not path.exists() and path.parts[:1] == ("runs",):
         path = ROOT / path  # a recipe of ours, named from another folder
     if not path.exists():
@@ -207,10 +217,14 @@ def _from_file(path: Path) -> Run:
         raise
     except Exception as error:
         raise InputError(f"{path}: {type(error).__name__}: {error}") from error
-    run = getattr(module, "run", None)
-    if not isinstance(run, Run):
+    runs = {key: value for key, value in vars(module).items() if isinstance(value, Run) and not key.startswith("_")}
+    if not name:
+        name = next(iter(runs)) if len(runs) == 1 else "run"
+    if name in runs:
+        return runs[name]
+    if not runs:
         raise InputError(f"{path} has no `run = Run(...)`")
-    return run
+    raise InputError(f"{path} has no run {name!r}: write one of {', '.join(f'{path}:{key}' for key in runs)}")
 
 
 def from_run_json(path: Path, trust: Trust = False) -> Run:

@@ -10,8 +10,9 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runs.folder.places import RECIPES
-from runs.recipe import AIM, recipe_names
+from runs.recipe import recipe_file, recipe_names
+from runs.recipes import shipped
+from runs.recording.results import newest, read_results, recorded_line
 
 if TYPE_CHECKING:
     from runs.folder.trust import Trust
@@ -49,7 +50,7 @@ def fields(name: str, trust: Trust = False) -> dict[str, dict[str, Any]]:
     from runs.recipe import resolve
     from runs.settings.apply import explain
 
-    is_file = Path(name).suffix in (".py", ".json") or Path(name).is_dir()  # so is C:\recipe.py
+    is_file = recipe_file(name) is not None or Path(name).suffix == ".json" or Path(name).is_dir()  # C:\recipe.py too
     if name in players.names() or (":" in name and not is_file):
         return explain(players.config(name), "agent.")
     known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]
@@ -59,9 +60,18 @@ def fields(name: str, trust: Trust = False) -> dict[str, dict[str, Any]]:
 
 
 def recipes() -> dict[str, str]:
-    """Recipe name -> the first line of its docstring, called an aim where no result is recorded."""
-    said = {name: _docstring(RECIPES / f"{name}.py") for name in recipe_names()}
-    return {name: "aim: " * (AIM in words) + words.partition("\n")[0] for name, words in said.items()}
+    """Recipe name -> the first line of its claim and what was recorded; the claim is called an aim without a result.
+
+    Shows the fingerprint that was recorded last, which is the present one of every recipe that comes with the suite.
+    """
+    recorded: dict[str, list[dict[str, Any]]] = {}
+    for result in read_results():
+        recorded.setdefault(result["recipe"], []).append(result)
+    found = {}
+    for name, recipe in shipped().items():
+        claim = recipe.claim.partition("\n")[0]
+        found[name] = f"{claim} {recorded_line(newest(recorded[name]))}" if name in recorded else f"aim: {claim}"
+    return found
 
 
 def agents() -> dict[str, str]:

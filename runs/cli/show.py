@@ -63,7 +63,7 @@ def _show_fields(fields: dict[str, dict[str, str]]) -> None:
 def _show_records(r: dict[str, Any]) -> None:
     failed = sum(result["status"] != "ok" for result in r["results"])
     count = len(r["results"])
-    print(f"{count} seed{'s' * (count != 1)}, {failed} failed; the table is runs/results/README.md")
+    print(f"{count} seed{'s' * (count != 1)} recorded, {failed} failed")
 
 
 def _show_solution(r: dict[str, Any]) -> None:

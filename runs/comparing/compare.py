@@ -13,7 +13,7 @@ from rl.errors import InputError
 from rl.storage import read_json
 from runs.comparing.comparison import Comparison
 from runs.comparing.plan import Plan, make_plan
-from runs.comparing.senders import _sender
+from runs.comparing.senders import sender
 from runs.comparing.sides import slug
 from runs.folder.lock import FileLock
 from runs.folder.places import OUT
@@ -55,7 +55,7 @@ def compare(
     if seeds < 1 or jobs < 1:
         raise InputError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
     plan = make_plan(recipe, agents, tasks, steps, match_parameters, evaluations, trust)
-    send = _sender(on, plan)
+    send = sender(on, plan)
     folder = Path(out) if out is not None else _default_folder(plan)
     _check_folder(folder)
     with _locked(folder):

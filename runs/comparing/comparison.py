@@ -2,8 +2,8 @@
 
 A comparison's folder:
 
-    comparison.json                       what runs/analysis.py reads, rewritten after every training
-    results/<contender>/<task>/<fingerprint>/seed-<s>.json     one result each; a failed seed is one too
+    comparison.json                       what runs/reporting reads, rewritten after every training
+    results/<contender>.jsonl             one line a task, fingerprint and seed; a failed seed is one too
     runs/<contender>/<task>/<fingerprint>/seed-<s>/            our run folders
     videos/                               the first seed's games, named by contender, task and fingerprint
     report.html, report.md
@@ -25,9 +25,10 @@ from rl.storage import read_json, write_json
 from runs.comparing.contenders import Contender
 from runs.comparing.plan import RANDOM_GAMES, Plan
 from runs.comparing.progress_board import Board
-from runs.comparing.recorded import _recorded
+from runs.comparing.recorded import recorded_result
 from runs.comparing.sides import Side, slug
 from runs.comparing.tasks import Task
+from runs.folder.jsonl import read_jsonl, write_line
 from runs.folder.processes import stop_children
 from runs.folder.provenance import command, quoted
 from runs.folder.trust import foreign_names
@@ -49,6 +50,8 @@ class Comparison:
         self.seeds = range(seeds)
         self.random = {task.env: _random_side(task) for task in plan.tasks}
         self.results: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self.kept = self._read_kept()
+        """(contender, task, fingerprint, seed) -> every result in the folder, used now or not."""
         path = folder / "comparison.json"
         self.before: Mapping[str, Any] = read_json(path) if path.exists() else {}
         """The comparison that the folder held when this one began."""
@@ -60,27 +63,41 @@ class Comparison:
     def seeds_of(self, side: Side) -> Sequence[int]:
         return self.seeds if side.seed is None else [side.seed]
 
-    def file(self, side: Side, seed: int) -> Path:
-        return self.folder / side.place / f"seed-{seed}.json"
+    def _read_kept(self) -> dict[tuple[str, str, str, int], dict[str, Any]]:
+        found = {}
+        for path in sorted(self.folder.glob("results/*/*/*/seed-*.json")):  # as earlier versions kept them
+            r = read_json(path)
+            found[r["contender"], r["task"], path.parent.name, r["seed"]] = dict(r)
+        for path in sorted(self.folder.glob("results/*.jsonl")):
+            for line in read_jsonl(path):
+                r = line["result"]
+                found[r["contender"], r["task"], line["fingerprint"], r["seed"]] = r
+        return found
+
+    def keep(self, side: Side, seed: int, result: dict[str, Any]) -> None:
+        """Writes a result to its contender's file."""
+        line = {"task": side.task.env, "fingerprint": side.fingerprint, "seed": seed, "result": result}
+        path = self.folder / "results" / f"{slug(side.contender.text)}.jsonl"
+        write_line(path, line, ("task", "fingerprint", "seed"))
+        self.kept[self._key(side, seed)] = result
+
+    def _key(self, side: Side, seed: int) -> tuple[str, str, str, int]:
+        return side.contender.text, side.task.env, side.fingerprint, seed
 
     def read(self, side: Side, seed: int) -> dict[str, Any] | None:
-        """The result that is there already, in this folder or recorded with the suite."""
-        path = self.file(side, seed)
-        if path.exists():
-            return dict(read_json(path))
-        return _recorded(side, seed)
+        """The result that exists already, in this folder or recorded with the suite."""
+        return self.kept.get(self._key(side, seed)) or recorded_result(side, seed)
 
     def unused(self) -> str:
         """One line on the results in the folder that this comparison leaves aside, and why; empty without any."""
         sides = {(s.contender.text, s.task.env): s for s in self.plan.sides}
-        used = {self.file(s, seed) for s in self.plan.sides for seed in self.seeds_of(s)}
+        used = {self._key(s, seed) for s in self.plan.sides for seed in self.seeds_of(s)}
         names: dict[str, list[str]] = {}
-        for path in sorted(set(self.folder.glob("results/*/*/*/seed-*.json")) - used):
-            r = read_json(path)
-            if r["contender"] == REFERENCE:
+        for name, env, fingerprint, seed in sorted(self.kept.keys() - used):
+            if name == REFERENCE:
                 continue
-            side = sides.get((r["contender"], r["task"]))
-            names.setdefault(self._why_unused(r, side, path.parent.name), []).append(r["contender"])
+            result = self.kept[name, env, fingerprint, seed]
+            names.setdefault(self._why_unused(result, sides.get((name, env)), fingerprint), []).append(name)
         if not names:
             return ""
         said = [f"{len(of)} {why} ({', '.join(dict.fromkeys(of))})" for why, of in names.items()]
@@ -120,7 +137,7 @@ class Comparison:
     def missing(self) -> list[tuple[Side, int]]:
         """What is still to be trained: seed by seed, the contenders' order turned by one each time."""
         out: list[tuple[Side, int]] = []
-        out += [(side, 0) for side in self.random.values() if not self.file(side, 0).exists()]
+        out += [(side, 0) for side in self.random.values() if self._key(side, 0) not in self.kept]
         by_task = [[s for s in self.plan.sides if s.task is task] for task in self.plan.tasks]
         for turn, seed in enumerate(self.seeds):
             for sides in by_task:
@@ -130,7 +147,6 @@ class Comparison:
         return [(s, seed) for s, seed in out if (s.contender.text, s.task.env, seed) not in self.results]
 
     def job(self, side: Side, seed: int, jobs: int) -> dict[str, Any]:
-        own = side.place.removeprefix("results/")
         known = foreign_names(side.config) if side.job["kind"] == "run" else []
         film = self.videos and seed == min(self.seeds_of(side)) and side.job["kind"] != "random"
         return {
@@ -139,7 +155,7 @@ class Comparison:
             "seed": seed,
             "jobs": jobs,
             "trusted": known,
-            "folder": side.job.get("folder", str((self.folder / "runs" / own / f"seed-{seed}").absolute())),
+            "folder": side.job.get("folder", str((self.folder / "runs" / side.place / f"seed-{seed}").absolute())),
             "video": str((self.folder / self.film(side)).absolute()) if film else None,
         }
 
@@ -169,9 +185,7 @@ class Comparison:
         for future in done:
             side, seed = running.pop(future)
             result = future.result()
-            path = self.file(side, seed)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, result)
+            self.keep(side, seed, result)
             if side is not self.random.get(side.task.env):
                 self.results[side.contender.text, side.task.env, seed] = result
             self.write()
@@ -186,8 +200,7 @@ class Comparison:
 
         tasks = []
         for task in self.plan.tasks:
-            path = self.file(self.random[task.env], 0)
-            known = read_json(path) if path.exists() else {}
+            known = self.kept.get(self._key(self.random[task.env], 0), {})
             tasks.append(
                 {
                     "env": task.env,

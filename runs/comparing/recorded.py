@@ -5,27 +5,29 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from rl.storage import read_json
 from runs.comparing.senders import failed
 from runs.comparing.sides import Side
-from runs.recipe import Run
+from runs.folder import places
+from runs.folder.provenance import machine
+from runs.recipe import Run, recipe_names
+from runs.recipe import resolve as resolve_recipe
+from runs.recording.results import OBSERVES_ONLY, fingerprint, read_results
 from runs.reporting.comparison_file import SHARED
+from runs.settings.plain import from_json
 
 
-def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
+def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
     """A result that `rl record` left for the very same recipe, a failed one too: its evaluation is of the same games.
 
     Its times count only where it was recorded on this machine, and says that no other work shared it.
     """
-    from runs.folder.places import RESULTS
-    from runs.folder.provenance import machine
-    from runs.recording.results import fingerprint
-
     recipe = _recipe_of(side)
     if recipe is None:
         return None
-    for path in RESULTS.glob(f"*/{fingerprint(recipe)}/seed-{seed}.json"):
-        r = read_json(path)
+    mark = fingerprint(recipe)
+    for r in read_results(places.RESULTS):
+        if (r["fingerprint"], r["seed"]) != (mark, seed):
+            continue
         where, others = r.get("machine", {}), r.get("others")
         here = all(where.get(k) == v for k, v in machine().items() if k != "python")
         alone = here and where.get("jobs") == 1 and others is not None and others < SHARED
@@ -34,7 +36,7 @@ def _recorded(side: Side, seed: int) -> dict[str, Any] | None:
             "machine": r.get("machine"),
             "versions": r.get("versions"),
             "commit": r.get("commit"),
-            "recorded": path.relative_to(RESULTS).as_posix(),
+            "recorded": f"{r['recipe']}.jsonl",
         }
         who = {"contender": side.contender.text, "env": side.task.env, "seed": seed}
         if r["status"] != "ok":
@@ -65,14 +67,9 @@ def _recipe_of(side: Side) -> Run | None:
     """The recipe that a side trains, but for how often it looks on."""
     if side.job["kind"] != "ours":
         return None
-    from runs.recipe import recipe_names
-    from runs.recipe import resolve as resolve_recipe
-    from runs.settings.plain import from_json
-
     run = from_json(Run, {**side.job["run"], "seed": 0})
     for name in recipe_names():
         recipe = resolve_recipe(name)
-        looks = {k: getattr(recipe, k) for k in ("eval_every", "save_every", "log_every", "video_every", "seed")}
-        if dataclasses.replace(run, **looks) == recipe:
+        if dataclasses.replace(run, **{k: getattr(recipe, k) for k in OBSERVES_ONLY}) == recipe:
             return recipe
     return None

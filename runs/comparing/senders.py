@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from rl.errors import InputError
 from rl.storage import read_json, write_json
 from runs.comparing.plan import Plan
 from runs.folder.places import ROOT
-from runs.folder.processes import run_child
+from runs.folder.processes import last_words, train_child
 
 RETRIES = 3
 """How often a training is sent again after its node or process was lost."""
@@ -55,7 +54,6 @@ def ray_sender(threads: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 def on_node(job: dict[str, Any], root: str) -> dict[str, Any]:
     """What a node does. `root` is where the driver's tree lies: used where the node has it too."""
-    import sys
 
     if Path(root, "runs", "comparing", "worker.py").exists() and root not in sys.path:
         sys.path.insert(0, root)
@@ -64,7 +62,7 @@ def on_node(job: dict[str, Any], root: str) -> dict[str, Any]:
     return {**result, "node": os.uname().nodename if hasattr(os, "uname") else ""}
 
 
-def _sender(on: str | None, plan: Plan) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def sender(on: str | None, plan: Plan) -> Callable[[dict[str, Any]], dict[str, Any]]:
     if on is None:
         return run_job
     if on != "ray":
@@ -77,28 +75,16 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         source, target = Path(place) / "job.json", Path(place) / "result.json"
         write_json(source, job)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(job.get("threads") or os.cpu_count() or 1)}
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), *_python_path()])
         begun = time.monotonic()
-        done = run_child(
-            [sys.executable, "-P", "-m", "runs.comparing.worker", str(source), str(target)],
-            env=environment,
-            interrupted=f"{job['contender']} seed {job['seed']} was interrupted; the same command goes on",
+        done = train_child(
+            ["runs.comparing.worker", str(source), str(target)],
+            root=ROOT,
+            paths=[p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p],
+            threads=job.get("threads") or 0,
+            interrupted=f"{job['contender']} seed {job['seed']} was interrupted; the same command continues it",
         )
-        if target.exists():
-            result = dict(read_json(target))
-        else:
-            lines = [line for line in done.stderr.splitlines() if line.strip()]
-            reason = lines[-1].strip() if lines else f"exit status {done.returncode}"
-            if done.returncode < 0:
-                killer = signal.Signals(-done.returncode).name
-                reason = f"killed by {killer}" + ": out of memory?" * (killer == "SIGKILL")
-            result = failed(job, reason)
+        result = dict(read_json(target)) if target.exists() else failed(job, last_words(done))
         return {**result, "wall": round(time.monotonic() - begun, 3)}
-
-
-def _python_path() -> list[str]:
-    return [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p]
 
 
 def failed(job: dict[str, Any], reason: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from runs.comparing.peers import peer as peers
 from runs.comparing.peers.translate import full_config, ours_like
 from runs.comparing.tasks import Task, _run_folder, manner
 from runs.recipe import Run, describe
-from runs.settings.plain import from_json, to_json
+from runs.settings.plain import digest, from_json, to_json
 
 
 @dataclass(frozen=True)
@@ -40,12 +39,12 @@ class Side:
     @property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits of everything that the training and its evaluation depend on, but the seed."""
-        return hashlib.sha256(json.dumps(_without_later(self.job), sort_keys=True).encode()).hexdigest()[:12]
+        return digest(_without_later(self.job))
 
     @property
     def place(self) -> str:
-        """Where its results lie in the comparison's folder."""
-        return f"results/{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
+        """Where its run folders lie below `runs` in the comparison's folder."""
+        return f"{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
 
 
 LATER = {"cuda_graph": "auto"}

@@ -16,7 +16,7 @@ from rl.interface import EnvSpec
 from rl.storage import read_json
 from runs.comparing.contenders import Contender
 from runs.comparing.peers import peer as peers
-from runs.recipe import Run, agent_name, recipe_names
+from runs.recipe import Run, agent_name, recipe_file, recipe_names
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.plain import from_json
 
@@ -84,7 +84,8 @@ def manner(eval_sample: bool, eval_epsilon: float) -> str:
 
 def envs_id(text: str) -> bool:
     """Whether a recipe argument is an environment id, not a recipe."""
-    return text not in recipe_names() and not text.endswith((".py", ".json")) and not Path(text).is_dir()
+    is_file = recipe_file(text) is not None or text.endswith(".json") or Path(text).is_dir()
+    return text not in recipe_names() and not is_file
 
 
 def _tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None]]:
@@ -96,7 +97,7 @@ def _tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None
         steps = int(number) if number.isdecimal() else 0
         if at and steps < 1:
             raise InputError(f"--tasks {word}: write the budget as a whole number of steps, such as {name}@50000")
-        own = resolve_recipe(name) if name in recipe_names() or name.endswith(".py") else None
+        own = resolve_recipe(name) if name in recipe_names() or recipe_file(name) else None
         if own is None and name not in SUITES and "/" not in name and "-v" not in name and ":" not in name:
             raise unknown("task or suite", name, [*SUITES, *recipe_names(), *envs.ids()])
         for env in SUITES.get(name, (own.env if own else name,)):

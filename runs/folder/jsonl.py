@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl.errors import InputError
-from rl.storage import failed_write, parse_json, plain
+from rl.storage import failed_write, parse_json, plain, write_atomic
 
 
 class JsonlWriter:
@@ -92,6 +92,22 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
             raise InputError(f"{path}, line {number} is no object")
         records.append(record)
     return records
+
+
+def write_line(path: Path, line: Mapping[str, Any], key: Sequence[str]) -> None:
+    """Puts `line` in the place of the one with the same values at `key`, or at the end. Creates the folder.
+
+    Atomic: readers see the old or the new file. Several processes may write at once; each waits for the others.
+    """
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        lines = read_jsonl(path)
+        same = [i for i, old in enumerate(lines) if all(old.get(k) == line.get(k) for k in key)]
+        at = same[0] if same else len(lines)
+        lines[at : at + 1] = [dict(line)]
+        write_atomic(path, "".join(json.dumps(each, allow_nan=False) + "\n" for each in lines).encode())
 
 
 def _bytes_up_to(path: Path, start: int, step: int) -> int:

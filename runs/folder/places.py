@@ -1,4 +1,4 @@
-"""Where files lie: the repository, recipes, recorded results, and the default output folder."""
+"""Where files lie: the repository, recorded results, and the default output folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 """The folder that holds the four packages: the repository, an exported tree, or site-packages."""
 
-RECIPES = ROOT / "runs" / "recipes"
 STUDIES = ROOT / "runs" / "studies"
 RESULTS = ROOT / "runs" / "results"
 OUT = Path("runs/out")

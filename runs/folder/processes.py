@@ -78,6 +78,33 @@ def run_child(
     return subprocess.CompletedProcess(command, child.returncode, out, said)
 
 
+def train_child(
+    words: Sequence[str],
+    *,
+    root: Path,
+    threads: int,
+    interrupted: str,
+    paths: Sequence[str] = (),
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Runs `python -P -m WORDS` with the suite in `root`, one training, as `run_child` does.
+
+    Modules are also found in `paths`. `threads`: how many all libraries may use, 0 for every core.
+    """
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads or os.cpu_count() or 1)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(root), *paths])
+    return run_child([sys.executable, "-P", "-m", *words], env=environment, interrupted=interrupted, cwd=cwd)
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a child failed, in one line: the signal that killed it, else its last line, else its exit status."""
+    if done.returncode < 0:
+        killer = signal.Signals(-done.returncode).name
+        return f"killed by {killer}" + ": out of memory?" * (killer == "SIGKILL")
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else f"exit status {done.returncode}"
+
+
 def stop_children() -> None:
     """Asks every training to save and end, and waits for it: a minute at most, then it is killed."""
     with _lock:

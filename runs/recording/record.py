@@ -1,4 +1,4 @@
-"""Recorded results: every seed of a recipe trained from the committed tree, one small file each, failures included."""
+"""`rl record`: trains every seed of a recipe from the committed tree and keeps each result, failures included."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -17,18 +18,39 @@ from typing import Any
 from rl.errors import InputError
 from rl.storage import read_json, write_json
 from runs.folder.jsonl import read_jsonl
-from runs.folder.places import RESULTS
-from runs.folder.processes import run_child, stop_children
+from runs.folder.places import OUT, RESULTS
+from runs.folder.processes import last_words, stop_children, train_child
 from runs.folder.provenance import Meter, machine
 from runs.folder.trust import Trust, foreign_names
-from runs.recipe import Run, describe
+from runs.recipe import Run, describe, recipe_file, recipe_names
 from runs.recipe import resolve as resolve_recipe
-from runs.recording.results import fingerprint, thin
+from runs.recording.results import fingerprint, read_results, thin, write_result
 from runs.recording.table import write_table
-from runs.recording.tree import _commit_of, _finished, _hold_against, _run_folder, _tree_of, export_tree
+from runs.recording.tree import check_committed, commit_of, export_tree, finished, in_git, run_folder, tree_of
 
-TELL_SECONDS = 60.0
-"""Between two lines of how far a training is."""
+REPORT_SECONDS = 60.0
+"""Between two lines of progress."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is recorded."""
+
+    recipe: str
+    """The name under which results are kept."""
+    run: Run
+    mark: str
+    """The run's fingerprint."""
+    jobs: int
+    own: bool = False
+    """A user's recipe: it is trained from a copy, since it is part of no commit."""
+
+    def folder(self, seed: int) -> Path:
+        return run_folder(self.recipe, self.mark, seed)
+
+    @property
+    def copy(self) -> Path:
+        return run_folder(self.recipe, self.mark, 0).parent / "recipe.json"
 
 
 def record(
@@ -36,139 +58,172 @@ def record(
     *,
     seeds: int = 1,
     jobs: int = 1,
-    results: Path = RESULTS,
+    results: Path | None = None,
     say: Callable[[str], None] | None = None,
     trust: Trust = False,
 ) -> list[dict[str, Any]]:
     """Trains the seeds 0 .. seeds-1 of `recipe` that have no result yet, from an export of the committed tree.
 
-    An interrupted training goes on where it was saved. Returns the results of all these seeds; raises InputError where
-    the recipe is not committed as it stands. `trust`: as in `runs.train`.
+    An interrupted training continues from its last save. Results go to `results`: by default runs/results of the
+    checkout; runs/out/results for a recipe of one's own or if the suite is installed without git. Returns the results
+    of all these seeds. Raises InputError if a shipped recipe differs from the committed one. `trust`: as in
+    `runs.train`.
     """
     say = say or (lambda line: print(line, file=sys.stderr, flush=True))
     if seeds < 1 or jobs < 1:
         raise InputError(f"seeds and jobs must be at least 1, got {seeds} and {jobs}")
     run = resolve_recipe(recipe, trust=trust)
-    mark = fingerprint(run)
-    folder = results / recipe / mark
-    wanted = [s for s in range(seeds) if not (folder / f"seed-{s}.json").exists()]
-    if wanted:
-        tree = export_tree()
-        _hold_against(tree, recipe, run)
-        trees = [_tree_of(_run_folder(recipe, mark, s), run.steps, tree) for s in wanted]
-        folder.mkdir(parents=True, exist_ok=True)
-        say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {jobs} at a time")
-
-        def work(seed: int, its: Path) -> dict[str, Any]:
-            with _telling(_run_folder(recipe, mark, seed), run.steps, f"{recipe} seed {seed}", say):
-                return _train_seed(recipe, run, mark, seed, its, jobs)
-
-        pool = ThreadPoolExecutor(jobs)
-        try:
-            for result in pool.map(work, wanted, trees):
-                write_json(folder / f"seed-{result['seed']}.json", result)
-                score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
-                say(f"{recipe} seed {result['seed']}: {score}")
-                _write_table(results, say)
-        except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_children()
-            if isinstance(error, KeyboardInterrupt):
-                error.args = (f"interrupted; `rl record {recipe}` goes on where it was",)
-            raise
-        finally:
-            pool.shutdown()
+    own = recipe not in recipe_names()
+    results = results or (OUT / "results" if own or not in_git() else RESULTS)
+    recording = Recording(result_name(recipe), run, fingerprint(run), jobs, own)
+    there = {r["seed"] for r in _recorded(recording, results)}
+    if wanted := [s for s in range(seeds) if s not in there]:
+        _train(recording, wanted, results, say)
     else:
+        say(f"{recording.recipe} {recording.mark}: every seed has a result, nothing to train")
         _write_table(results, say)
-    return [json.loads((folder / f"seed-{s}.json").read_text()) for s in range(seeds)]
+    return [r for r in _recorded(recording, results) if r["seed"] < seeds]
+
+
+def result_name(recipe: str) -> str:
+    """Under which name results are kept: FILE or FILE_NAME for a file, else the word without special characters."""
+    if (file := recipe_file(recipe)) is not None:
+        recipe = "_".join(filter(None, (file[0].stem, file[1])))
+    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in recipe).strip(".")
+
+
+def _recorded(recording: Recording, results: Path) -> list[dict[str, Any]]:
+    return [r for r in read_results(results, recording.recipe) if r["fingerprint"] == recording.mark]
+
+
+def _train(recording: Recording, wanted: list[int], results: Path, say: Callable[[str], None]) -> None:
+    """Trains the seeds `wanted` and writes each result when it is there."""
+    recipe, mark, run = recording.recipe, recording.mark, recording.run
+    tree = export_tree()
+    if recording.own:
+        recording.copy.parent.mkdir(parents=True, exist_ok=True)
+        write_json(recording.copy, {"recipe": describe(run)})
+    else:
+        check_committed(tree, recipe, run)
+    trees = [tree_of(recording.folder(s), run.steps, tree) for s in wanted]
+    say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {recording.jobs} at a time")
+
+    def work(seed: int, its: Path) -> dict[str, Any]:
+        with _progress(recording.folder(seed), run.steps, f"{recipe} seed {seed}", say):
+            return _train_seed(recording, seed, its)
+
+    pool = ThreadPoolExecutor(recording.jobs)
+    try:
+        for result in pool.map(work, wanted, trees):
+            write_result(result, results)
+            score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
+            say(f"{recipe} seed {result['seed']}: {score}")
+            _write_table(results, say)
+    except BaseException as error:
+        pool.shutdown(wait=False, cancel_futures=True)
+        stop_children()
+        if isinstance(error, KeyboardInterrupt):
+            error.args = (f"interrupted; `rl record {recipe}` continues it",)
+        raise
+    finally:
+        pool.shutdown()
 
 
 @contextmanager
-def _telling(out: Path, total: int, name: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Meanwhile says every `TELL_SECONDS` how far the training in `out` is."""
+def _progress(out: Path, total: int, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Meanwhile reports every `REPORT_SECONDS` how many steps the training in `out` has made."""
     over = Event()
 
-    def tell() -> None:
-        while not over.wait(TELL_SECONDS):
+    def report() -> None:
+        while not over.wait(REPORT_SECONDS):
             lines = read_jsonl(out / "metrics.jsonl")
             if lines and lines[-1]["step"] < total:
                 last = lines[-1]
                 latest = "-" if last["train/return"] is None else f"{last['train/return']:.1f}"
                 say(f"{name}: {last['step']:,} of {total:,} steps, return {latest}")
 
-    teller = Thread(target=tell, daemon=True)
-    teller.start()
+    reporter = Thread(target=report, daemon=True)
+    reporter.start()
     try:
         yield
     finally:
         over.set()
-        teller.join()
+        reporter.join()
 
 
 def _write_table(results: Path, say: Callable[[str], None]) -> None:
-    """The table, which reads every recipe as it stands now. A training's result is written, whatever became of them."""
+    """Writes the table, which resolves every recipe. If that fails, the results are kept all the same."""
     try:
         write_table(results)
     except Exception as error:
         line = f"{type(error).__name__}: {error}"
-        say(f"the table {results / 'README.md'} could not be written ({line}); the results are: `rl record` mends it")
+        say(f"the table {results / 'README.md'} could not be written ({line}); `rl record` writes it later")
 
 
-def _train_seed(recipe: str, run: Run, mark: str, seed: int, tree: Path, jobs: int) -> dict[str, Any]:
-    """One training in a process of its own, continued where an earlier one was interrupted."""
-    out = _run_folder(recipe, mark, seed).absolute()
+def _train_seed(recording: Recording, seed: int, tree: Path) -> dict[str, Any]:
+    """One training in a process of its own, continued if an earlier one was interrupted. Returns its result."""
+    recipe, run, out = recording.recipe, recording.run, recording.folder(seed).absolute()
     saved = (out / "checkpoints").exists()
     if out.exists() and not saved:
         shutil.rmtree(out)
-    command = [sys.executable, "-m", "runs"]
-    if saved and _finished(out, run.steps):
-        command += ["evaluate", str(out), "--episodes", str(run.eval_episodes), "--seed", str(seed)]
-        command += ["--sample"] if run.eval_sample else []
-    elif saved:
-        command += ["resume", str(out)]
-    else:
-        command += ["train", recipe, "--seed", str(seed), "--out", str(out), "--track", "off"]
-        command += ["--set", f"save_every={run.save_every or max(run.steps // 10, 1)}"]
-        command += ["--set", f"eval_every={run.eval_every or 0}"]
-        command += ["--trust"] if foreign_names(describe(run)) else []  # `record` has asked
-    # the thread count is the recipe's; libraries beside PyTorch must not add theirs
-    env = {**os.environ, "OMP_NUM_THREADS": str(run.threads or os.cpu_count() or 1), "PYTHONPATH": str(tree)}
     begun, meter = time.time(), Meter()
-    interrupted = f"{recipe} seed {seed} was interrupted; `rl record {recipe}` goes on with it"
-    done = run_child([*command, "--json"], cwd=tree, env=env, interrupted=interrupted)
+    done = train_child(
+        ["runs", *_words(recording, seed, out), "--json"],
+        root=tree,
+        paths=[os.getcwd()] if recording.own else [],
+        threads=run.threads,
+        interrupted=f"{recipe} seed {seed} was interrupted; `rl record {recipe}` continues it",
+        cwd=tree,
+    )
     _, others = meter.read()
     result: dict[str, Any] = {
         "schema": 1,
         "recipe": recipe,
-        "fingerprint": mark,
+        "fingerprint": recording.mark,
         "seed": seed,
         "status": "ok" if done.returncode == 0 else "failed",
         "run": describe(run) | {"seed": seed},
-        "commit": _commit_of(tree),
-        "machine": {**machine(), "jobs": jobs},
-        # cores that work outside this `rl record` kept busy; nobody knows it of a training's first part, nor on
-        # Windows, which does not count the time of a child that has ended
+        "commit": commit_of(tree),
+        "machine": {**machine(), "jobs": recording.jobs},
+        # unknown for the part before an interruption, and on Windows, which does not count the time of ended children
         "others": None if saved or os.name == "nt" else round(others, 3),
         "recorded": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begun)),
     }
     if done.returncode != 0:
-        line = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}"
-        return result | {"error": line}
-    said = json.loads(done.stdout)
-    lines = read_jsonl(out / "metrics.jsonl")
-    result["score"] = {
-        k: said[k] for k in ("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample")
-    }
-    result["steps"] = run.steps
+        return result | {"error": last_words(done)}
+    return result | _measured(json.loads(done.stdout), run, out)
+
+
+def _words(recording: Recording, seed: int, out: Path) -> list[str]:
+    """The `rl` command that starts, continues, or only evaluates the training in `out`."""
+    run = recording.run
+    trust = ["--trust"] if recording.own or foreign_names(describe(run)) else []  # `record` has asked
+    if not (out / "checkpoints").exists():
+        words = ["train", str(recording.copy.absolute()) if recording.own else recording.recipe]
+        words += ["--seed", str(seed), "--out", str(out), "--track", "off"]
+        words += ["--set", f"save_every={run.save_every or max(run.steps // 10, 1)}"]
+        return [*words, "--set", f"eval_every={run.eval_every or 0}", *trust]
+    if not finished(out, run.steps):
+        return ["resume", str(out)]
+    words = ["evaluate", str(out), "--episodes", str(run.eval_episodes), "--seed", str(seed)]
+    return words + (["--sample"] if run.eval_sample else [])
+
+
+def _measured(answer: dict[str, Any], run: Run, out: Path) -> dict[str, Any]:
+    """Score, times and curves of a finished training: what its command printed and its run folder holds."""
+    lines, info = read_jsonl(out / "metrics.jsonl"), read_json(out / "run.json")
     last = lines[-1] if lines else {}
-    result["seconds"] = said.get("seconds", last.get("seconds"))  # an evaluation alone says none
-    result["steps_per_second"] = said.get("steps_per_second", last.get("time/sps"))
-    result["peak_memory_bytes"] = said.get("peak_memory_bytes")
-    result["curve"] = thin([(x["step"], x["seconds"], x["train/return"]) for x in lines])
-    info = read_json(out / "run.json")
-    result["versions"] = info["versions"]
+    score = ("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample")
     choices = [part.get("choices", {}) for part in (info, *info.get("resumed", []))]
-    if gpus := sorted({c["gpu"] for c in choices if "gpu" in c}):  # on which some of it, or all, was trained
-        result["gpus"] = gpus
-    result["evaluations"] = [(x["step"], x["mean"]) for x in read_jsonl(out / "evaluations.jsonl")]
-    return result
+    gpus = sorted({c["gpu"] for c in choices if "gpu" in c})  # that trained some of it
+    return {
+        "score": {k: answer[k] for k in score},
+        "steps": run.steps,
+        "seconds": answer.get("seconds", last.get("seconds")),  # an evaluation alone has none
+        "steps_per_second": answer.get("steps_per_second", last.get("time/sps")),
+        "peak_memory_bytes": answer.get("peak_memory_bytes"),
+        "curve": thin([(x["step"], x["seconds"], x["train/return"]) for x in lines]),
+        "versions": info["versions"],
+        **({"gpus": gpus} if gpus else {}),
+        "evaluations": [(x["step"], x["mean"]) for x in read_jsonl(out / "evaluations.jsonl")],
+    }

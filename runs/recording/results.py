@@ -1,35 +1,34 @@
-"""Result files and the fingerprint that ties them to a recipe."""
+"""Recorded results: one JSON-lines file a recipe, one line a seed, with the fingerprint of the recipe's values."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from runs.folder.jsonl import read_jsonl, write_line
 from runs.folder.places import RESULTS
 from runs.recipe import Run
-from runs.settings.plain import to_json
+from runs.settings.plain import digest, to_json
 
 CURVE_POINTS = 60
 
-
-def fingerprint(run: Run) -> str:
-    """Twelve hexadecimal digits of everything that the recipe chooses, without the seed and what only looks on.
-
-    What a recipe leaves at its default is not part of it: a new field does not make old results stale. Whoever changes
-    a default changes `DEFAULTS`.
-    """
-    looks_on = ("seed", "save_every", "log_every", "video_every", "eval_every")
-    fixed = {k: v for k, v in chosen(run).items() if k not in looks_on}
-    return hashlib.sha256(json.dumps([DEFAULTS, fixed], sort_keys=True).encode()).hexdigest()[:12]
-
+OBSERVES_ONLY = ("seed", "save_every", "log_every", "video_every", "eval_every")
+"""Fields of a `Run` that leave unchanged what it learns, beside its seed."""
 
 DEFAULTS = 1
-"""Counts the times that the default of a field was changed."""
+"""Counts how often the default of a field has changed."""
+
+
+def fingerprint(run: Run) -> str:
+    """Twelve hexadecimal digits of everything that the recipe chooses, except the seed and what only observes.
+
+    Fields at their default are left out, so that a new field does not make old results stale. A change of a default
+    must increase `DEFAULTS`.
+    """
+    return digest([DEFAULTS, {k: v for k, v in chosen(run).items() if k not in OBSERVES_ONLY}])
 
 
 def chosen(config: Any) -> dict[str, Any]:
@@ -50,7 +49,38 @@ def thin(points: list[Any], count: int = CURVE_POINTS) -> list[Any]:
     return [points[i] for i in np.linspace(0, len(points) - 1, count).round().astype(int)]
 
 
-def read_results(results: Path = RESULTS) -> list[dict[str, Any]]:
-    """Every recorded result, sorted by recipe, fingerprint and seed."""
-    found = [json.loads(p.read_text()) for p in results.glob("*/*/seed-*.json")]
+def read_results(results: Path = RESULTS, recipe: str = "*") -> list[dict[str, Any]]:
+    """Every recorded result, or those of one recipe, stale ones too, sorted by recipe, fingerprint and seed."""
+    found = [line for path in results.glob(f"{recipe}.jsonl") for line in read_jsonl(path)]
     return sorted(found, key=lambda r: (r["recipe"], r["fingerprint"], r["seed"]))
+
+
+def write_result(result: dict[str, Any], results: Path = RESULTS) -> None:
+    """Adds one seed's result to its recipe's file, in place of an older one of the same fingerprint and seed."""
+    write_line(results / f"{result['recipe']}.jsonl", result, ("fingerprint", "seed"))
+
+
+def recorded_line(results: list[dict[str, Any]]) -> str:
+    """The scores of all seeds of one recipe in one sentence: each score up to five seeds, else their range."""
+    ok = [r for r in results if r["status"] == "ok"]
+    scores = [r["score"]["mean"] for r in ok]
+    text = ", ".join(f"{score:.1f}" for score in scores)
+    if len(scores) > 5:
+        text = f"{min(scores):.1f} to {max(scores):.1f}, median {float(np.median(scores)):.1f}"
+    if failed := len(results) - len(scores):
+        text += f"{', ' if scores else ''}{failed} failed"
+    minutes = median_minutes(ok)
+    took = f"; {minutes} minutes of one core" if minutes != "-" and results[0]["run"]["threads"] == 1 else ""
+    return f"Recorded with {len(results)} seed{'s' * (len(results) > 1)}: {text}{took}."
+
+
+def median_minutes(results: list[dict[str, Any]]) -> str:
+    """The median of the trainings' minutes, "-" if none is known."""
+    seconds = [r["seconds"] for r in results if r["seconds"] is not None]
+    return f"{float(np.median(seconds)) / 60:.1f}" if seconds else "-"
+
+
+def newest(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of one recipe that share the fingerprint that was recorded last."""
+    last = max(results, key=lambda r: str(r.get("recorded")), default={"fingerprint": None})
+    return [r for r in results if r["fingerprint"] == last["fingerprint"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,36 +13,44 @@ from pathlib import Path
 from rl.errors import InputError
 from rl.storage import read_json
 from runs.folder.places import ROOT
-from runs.recipe import Run, recipe_names
-from runs.recipe import resolve as resolve_recipe
+from runs.recipe import Run, describe
 
 TREES = Path("runs/out/record")
 
 
-def _run_folder(recipe: str, mark: str, seed: int) -> Path:
+def run_folder(recipe: str, mark: str, seed: int) -> Path:
     return TREES / f"{recipe}-{mark}" / f"seed-{seed}"
 
 
-def export_tree(wanted: str = "HEAD") -> Path:
-    """A copy of the committed tree under runs/out, so that nothing edited meanwhile reaches a running training."""
-    here = ROOT
+def in_git() -> bool:
+    """Whether the suite runs from a git checkout of its own, not from an installed package."""
+    command = ["git", "rev-parse", "--show-toplevel"]
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "--verify", f"{wanted}^{{commit}}"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return Path(done.stdout.strip()).samefile(ROOT)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def export_tree(wanted: str = "HEAD") -> Path:
+    """A copy of the committed tree under runs/out, so that edits do not reach a running training.
+
+    An exported tree and an installed package have no git: they are returned as they are for HEAD. Raises InputError for
+    any other commit that git does not know.
+    """
+    if wanted == "HEAD" and not in_git():
+        return ROOT
+    command = ["git", "rev-parse", "--verify", f"{wanted}^{{commit}}"]
+    try:
+        commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
-        marked = here / ".commit"
-        if marked.exists() and wanted in ("HEAD", marked.read_text().strip()):  # already an exported tree
-            return here
-        raise InputError(f"git has no commit {wanted} in {here}: results are recorded from a commit") from error
+        if wanted == commit_of(ROOT):
+            return ROOT
+        raise InputError(f"git has no commit {wanted} in {ROOT}: results are recorded from a commit") from error
     tree = (TREES / commit[:12]).absolute()
     if not (tree / ".commit").exists():
         TREES.mkdir(parents=True, exist_ok=True)
-        archive = subprocess.run(["git", "archive", commit], cwd=here, capture_output=True, check=True).stdout
+        archive = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
         with tempfile.TemporaryDirectory(dir=TREES, ignore_cleanup_errors=True) as partial:
             subprocess.run([sys.executable, "-c", _UNPACK], cwd=partial, input=archive, check=True)
             (Path(partial) / ".commit").write_text(commit + "\n")
@@ -60,34 +69,48 @@ tarfile.open(fileobj=sys.stdin.buffer, mode="r|").extractall(".", **safely)
 """
 
 
-def _hold_against(tree: Path, recipe: str, run: Run) -> None:
-    """Raises InputError where the tree's recipe, which is what trains, is not the one that the result would name."""
-    path = tree / "runs" / "recipes" / f"{recipe}.py"
-    if recipe in recipe_names() and (not path.exists() or resolve_recipe(str(path)) != run):
-        raise InputError(f"commit runs/recipes/{recipe}.py first: a result is of a commit, which has another")
+def check_committed(tree: Path, recipe: str, run: Run) -> None:
+    """Raises InputError if the recipe of `tree`, which is the one that trains, differs from `run`."""
+    if tree == ROOT:
+        return
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    command = [sys.executable, "-c", _DESCRIBE, recipe]
+    done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True)
+    if done.returncode or json.loads(done.stdout) != json.loads(json.dumps(describe(run))):
+        raise InputError(f"commit the recipe {recipe} first: results belong to a commit, and HEAD has another {recipe}")
 
 
-def _tree_of(out: Path, steps: int, tree: Path) -> Path:
-    """The tree that trains the seed whose folder is `out`: that of the commit it began with, for weights have one.
+_DESCRIBE = """
+import json, sys
+from runs.recipe import describe, resolve
+print(json.dumps(describe(resolve(sys.argv[1]))))
+"""
 
-    A finished training of another commit that left no result was withdrawn, or cut: it is moved aside.
+
+def tree_of(out: Path, steps: int, tree: Path) -> Path:
+    """The tree that trains the seed whose folder is `out`: the tree of the commit that it began with.
+
+    A finished training of another commit whose result is missing is moved aside: its result was withdrawn.
     """
     if not (out / "checkpoints").exists():
         return tree
-    begun = str(read_json(out / "run.json").get("commit"))
-    if begun == _commit_of(tree):
+    begun = read_json(out / "run.json").get("commit")
+    if begun == commit_of(tree):
         return tree
-    if not _finished(out, steps):
-        return export_tree(begun)
-    aside = out.with_name(f".{out.name}-{begun[:12]}")
+    if not finished(out, steps):
+        return export_tree(str(begun))
+    aside = out.with_name(f".{out.name}-{str(begun)[:12]}")
     shutil.rmtree(aside, ignore_errors=True)
     out.rename(aside)
     return tree
 
 
-def _commit_of(tree: Path) -> str:
-    return (tree / ".commit").read_text().strip()
+def commit_of(tree: Path) -> str | None:
+    """The commit that `tree` is an export of; None for an installed package."""
+    marked = tree / ".commit"
+    return marked.read_text().strip() if marked.exists() else None
 
 
-def _finished(out: Path, steps: int) -> bool:
+def finished(out: Path, steps: int) -> bool:
+    """Whether a run folder has a checkpoint of its last step."""
     return any(int(p.name.split("-")[1]) >= steps for p in (out / "checkpoints").glob("step-*"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import types
@@ -47,6 +48,11 @@ def to_json(config: Any) -> Any:
     if hasattr(config, "item"):  # a NumPy scalar
         return config.item()
     raise TypeError(f"{type(config).__name__} is no plain value: {config!r}")
+
+
+def digest(value: Any) -> str:
+    """Twelve hexadecimal digits of plain JSON: how results are tied to what made them."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def written(value: Any) -> str:

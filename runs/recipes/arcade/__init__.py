@@ -1,0 +1,1 @@
+"""Recipes for the five games of the arcade, whose shared values stand in `shared.py`."""

@@ -1,0 +1,1 @@
+"""Recipes for Atari games from pixels."""

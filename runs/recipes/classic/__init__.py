@@ -1,0 +1,1 @@
+"""Recipes for the classic control tasks of Gymnasium."""

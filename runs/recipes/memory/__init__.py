@@ -1,0 +1,1 @@
+"""Recipes for tasks that need a memory, and the contenders without one."""
