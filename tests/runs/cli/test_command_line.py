@@ -19,6 +19,7 @@ from runs.cli import command_line as cli
 from runs.cli import parser, verbs
 from runs.folder.processes import ending_signals
 from runs.folder.trust import ask
+from runs.recipe import recipe_names
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -343,9 +344,12 @@ def test_list_recipes_shows_each_with_its_claim():
     done = rl("list", "recipes", "--json")
     assert done.returncode == 0, done.stderr
     listed = json.loads(done.stdout)["recipes"]
-    files = {path.stem for path in (ROOT / "runs" / "recipes").glob("*.py")} - {"__init__"}
-    assert set(listed) == files
-    assert all(words for words in listed.values())
+    assert set(listed) == set(recipe_names())
+    assert (
+        listed["cartpole_dqn"].startswith("DQN balances CartPole")
+        and "Recorded with 10 seeds: " in listed["cartpole_dqn"]
+    )
+    assert listed["breakout_dqn"].startswith("aim: ")
 
 
 def test_list_agents_shows_the_registry():

@@ -153,23 +153,26 @@ def filmed(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_other_settings_left_is_kept_and_said_not_to_be_used(tmp_path: Path) -> None:
-    def run(agents: str = QUICK, seeds: int = 2, **options: Any) -> tuple[str, list[Path]]:
+    def run(agents: str = QUICK, seeds: int = 2, **options: Any) -> tuple[str, list[tuple[str, str, int]]]:
         comparison = Comparison(plan(agents, **options), tmp_path, seeds, videos=False)
         said, todo = comparison.unused(), comparison.missing()
         comparison.fill(1, answer, quiet=True)
         comparison.write()
-        return said, [comparison.file(*side_and_seed) for side_and_seed in todo]
+        return said, [(s.contender.text, s.fingerprint, seed) for s, seed in todo]
 
     said, first = run()
     assert said == "" and run() == ("", [])
-    before = {path: path.read_bytes() for path in first}
+    kept = Comparison(plan(), tmp_path, 2, videos=False).kept
+    before = {key: kept[key] for key in kept if key[2] in {fingerprint for _, fingerprint, _ in first}}
+    assert len(before) == len(first)
     said, _ = run(steps=400)
     both = QUICK.replace(",", ", ")
     assert said == (
         f"{tmp_path} holds results that are not used now, and keeps them: 4 for 200 steps, not 400 ({both}); "
         "what made them uses them again, and --out keeps the two apart"
     )
-    assert {path: path.read_bytes() for path in first} == before
+    kept = Comparison(plan(), tmp_path, 2, videos=False).kept
+    assert {key: kept[key] for key in before} == before
     assert run()[1] == [], "the older command finds all of its results"
     said, _ = run(evaluations=4)
     assert "4 for 400 steps, not 200" in said and "4 with other evaluations" in said
@@ -226,12 +229,12 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     from runs.recipe import resolve as resolve_recipe
 
     recipe = resolve_recipe("cartpole_dqn")
-    place = tmp_path / "results" / "cartpole_dqn" / results.fingerprint(recipe)
-    place.mkdir(parents=True)
+    mark = {"recipe": "cartpole_dqn", "fingerprint": results.fingerprint(recipe)}
+    place = tmp_path / "results"
     kept = {"status": "ok", "score": {"mean": 499.0, "returns": [499.0]}, "steps": recipe.steps, "seconds": 20.0}
     kept |= {"steps_per_second": 2500.0, "machine": {**provenance.machine(), "jobs": 1}, "evaluations": []}
-    kept |= {"others": 0.05, "commit": "c" * 40, "versions": {"torch": "2.0"}}
-    (place / "seed-1.json").write_text(json.dumps(kept))
+    kept |= {**mark, "seed": 1, "others": 0.05, "commit": "c" * 40, "versions": {"torch": "2.0"}}
+    results.write_result(kept, place)
     monkeypatch.setattr("runs.folder.places.RESULTS", tmp_path / "results")
     comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert [seed for s, seed in comparison.missing() if s.contender.text == "dqn"] == [0, 2]
@@ -240,16 +243,17 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     assert (reused["commit"], reused["versions"]) == ("c" * 40, {"torch": "2.0"})
     (on,) = comparison.to_json()["contenders"][0]["tasks"].values()
     assert on["note"] == "recipe cartpole_dqn; seed 1 recorded at ccccccc"
-    (place / "seed-2.json").write_text(json.dumps({"status": "failed", "error": "boom", "commit": "d" * 40}))
+    lost = {"status": "failed", "error": "boom", "commit": "d" * 40}
+    results.write_result({**mark, "seed": 2, **lost}, place)
     comparison = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert [seed for s, seed in comparison.missing() if s.contender.text == "dqn"] == [0]
     lost = comparison.results["dqn", "CartPole-v1", 2]
     assert (lost["status"], lost["error"], lost["score"], lost["commit"]) == ("failed", "boom", None, "d" * 40)
-    (place / "seed-1.json").write_text(json.dumps({**kept, "machine": {"processor": "another", "jobs": 1}}))
+    results.write_result({**kept, "machine": {"processor": "another", "jobs": 1}}, place)
     elsewhere = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert elsewhere.results["dqn", "CartPole-v1", 1]["seconds"] is None, "times of another machine do not count"
     for others in (None, 0.5):  # from before it was measured, and from a machine that did other things too
-        (place / "seed-1.json").write_text(json.dumps({**kept, "others": others}))
+        results.write_result({**kept, "others": others}, place)
         shared = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
         found = shared.results["dqn", "CartPole-v1", 1]
         assert (found["score"], found["seconds"], found["alone"]) == (499.0, None, False)
@@ -368,7 +372,7 @@ def test_a_training_that_somebody_ended_is_no_failed_seed(name: str, monkeypatch
     monkeypatch.setattr(subprocess, "Popen", Ended)
     job = {"contender": "dqn", "env": "CartPole-v1", "seed": 0}
     if name == "SIGTERM":
-        with pytest.raises(RunError, match="was interrupted; the same command goes on"):
+        with pytest.raises(RunError, match="was interrupted; the same command continues it"):
             run_job(job)
     else:
         assert run_job(job)["error"] == "killed by SIGKILL: out of memory?"

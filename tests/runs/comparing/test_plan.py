@@ -15,6 +15,7 @@ from runs.cli import parser
 from runs.comparing.plan import make_plan
 from runs.comparing.sides import slug
 from runs.comparing.tasks import SUITES
+from runs.folder.jsonl import read_jsonl
 from runs.folder.places import RESULTS
 from runs.recipe import Run
 from runs.recipe import resolve as resolve_recipe
@@ -454,10 +455,11 @@ def test_one_checkpoint_of_a_run_is_no_contender(tmp_path: Path) -> None:
 
 
 def test_results_recorded_before_a_field_was_added_still_count() -> None:
-    """Else going on with a comparison would train it anew. A new field's default belongs into `plan.LATER`."""
+    """Else going on with a comparison would train it anew. A new field's default belongs into `sides.LATER`."""
     recorded = RESULTS / "compare" / "cartpole-dqn"
     plan = make_plan("cartpole_dqn", "dqn@zoo,zoo:dqn,sb3:dqn")
     for found in plan.sides:
-        assert (recorded / found.place).is_dir(), found.place
+        lines = read_jsonl(recorded / "results" / f"{slug(found.contender.text)}.jsonl")
+        assert found.fingerprint in {line["fingerprint"] for line in lines}, found.contender.text
     other = make_plan("cartpole_dqn", "dqn@zoo:cuda_graph=off").sides[0]
     assert other.fingerprint != side(plan, "dqn@zoo").fingerprint

@@ -21,7 +21,7 @@ from pathlib import Path
 from runs import cli
 from runs.recording import record, tree
 record.export_tree = lambda: Path({str(ROOT)!r})
-record._commit_of = tree._commit_of = lambda tree: "abc"
+record.commit_of = tree.commit_of = lambda tree: "abc"
 tree.TREES = Path("trees")
 record.record.__kwdefaults__["results"] = Path("results")
 sys.exit(cli.main(["record", "cartpole_dqn", "--seeds", "2"]))
@@ -63,8 +63,8 @@ def test_a_signal_to_the_command_ends_its_trainings(
     assert err.splitlines()[-1] == said
     assert not [child for child in trainings if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
     assert len(list(tmp_path.glob("trees/**/checkpoints/step-*"))) == 1, "saved, and the next one not begun"
-    results = [path for path in tmp_path.glob("**/seed-*.json") if "reference" not in path.parts]  # the random policy
-    assert not results, "an interrupted training is no failed seed"
+    kept = [path.name for path in tmp_path.glob("**/results/*.jsonl") if path.stem != "reference"]  # the random policy
+    assert not kept, "an interrupted training is no failed seed"
 
 
 def test_what_a_child_said_comes_back_with_its_exit_status() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ import pytest
 from envs.arcade import GAMES
 from rl.errors import InputError
 from rl.schedules import Ramp
-from runs.folder.places import RECIPES, RESULTS
-from runs.recipe import AIM, agent_name, doubt, recipe_names, resolve
-from runs.recording.results import fingerprint, read_results
-from runs.recording.table import recorded_line, write_line
+from runs.recipe import agent_name, doubt, recipe_names, resolve
+from runs.recipes import shipped
+from runs.recording.results import fingerprint, newest, read_results, recorded_line
 from runs.settings.plain import from_json, to_json
 
 
@@ -27,36 +27,55 @@ def test_a_recipe_resolves_and_survives_its_run_json(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_recipe_without_a_recorded_result_says_that_it_claims_nothing(name: str) -> None:
-    said = ast.get_docstring(ast.parse((RECIPES / f"{name}.py").read_text())) or ""
-    recorded = any((RESULTS / name / fingerprint(resolve(name))).glob("seed-*.json"))  # a stale one is another recipe's
-    assert (AIM in said) is not recorded
+def test_the_results_recorded_last_are_those_of_the_present_recipe(name: str) -> None:
+    """`rl list` shows the newest ones, since it imports no recipe."""
+    assert {r["fingerprint"] for r in newest(read_results(recipe=name))} <= {fingerprint(resolve(name))}
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_what_a_recipe_says_of_its_results_is_what_was_recorded(name: str) -> None:
-    mark = fingerprint(resolve(name))
-    results = [r for r in read_results() if (r["recipe"], r["fingerprint"]) == (name, mark)]
-    said = re.findall(r"^Recorded with .*$", (RECIPES / f"{name}.py").read_text(), re.MULTILINE)
-    assert said == ([recorded_line(results)] if results else []), f"rl record {name} writes it"
+def test_a_recipe_has_a_claim_whose_first_line_is_a_sentence(name: str) -> None:
+    claim = shipped()[name].claim
+    assert claim.partition("\n")[0].endswith(".") and "Recorded with" not in claim
 
 
-def test_a_line_is_put_where_the_last_one_or_the_aim_was(tmp_path: Path) -> None:
-    recipe = tmp_path / "mine.py"
-    recipe.write_text(f'"""A claim.\n\n{AIM}\n"""\nrun = 1\n')
+def test_the_recorded_line_names_each_score_up_to_five_seeds_and_failures() -> None:
     ok = {"status": "ok", "seconds": 90.0, "run": {"threads": 1}}
     results = [{**ok, "score": {"mean": score}} for score in (1.0, 2.04)]
-    write_line("mine", results, tmp_path)
-    assert (
-        recipe.read_text()
-        == '"""A claim.\n\nRecorded with two seeds: 1.0, 2.0; 1.5 minutes of one core.\n"""\nrun = 1\n'
-    )
+    assert recorded_line(results) == "Recorded with 2 seeds: 1.0, 2.0; 1.5 minutes of one core."
     results += [{"status": "failed", "seconds": None, "run": {}}]
-    write_line("mine", results, tmp_path)
-    assert "Recorded with three seeds: 1.0, 2.0, 1 failed; 1.5 minutes of one core.\n" in recipe.read_text()
+    assert recorded_line(results) == "Recorded with 3 seeds: 1.0, 2.0, 1 failed; 1.5 minutes of one core."
     many = [{**ok, "run": {"threads": None}, "score": {"mean": float(score)}} for score in range(12)]
     assert recorded_line(many) == "Recorded with 12 seeds: 0.0 to 11.0, median 5.5."
-    assert recorded_line(results[2:]) == "Recorded with one seed: 1 failed."
+    assert recorded_line(results[2:]) == "Recorded with 1 seed: 1 failed."
+
+
+RECIPES_OF_A_USER = """
+from agents.dqn import DQNConfig
+from runs.recipe import Run
+
+slow = Run(env="CartPole-v1", agent=DQNConfig(), steps=2_000)
+fast = Run(env="CartPole-v1", agent=DQNConfig(), steps=3_000)
+"""
+
+
+def test_a_users_file_may_hold_one_run_or_several_named_ones(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(RECIPES_OF_A_USER)
+    assert [resolve(f"{file}:{name}").steps for name in ("slow", "fast")] == [2_000, 3_000]
+    for text in (str(file), f"{file}:missing"):
+        with pytest.raises(InputError, match=re.escape(f"write one of {file}:slow, {file}:fast")):
+            resolve(text)
+    file.write_text(RECIPES_OF_A_USER.replace("fast", "run"))
+    assert resolve(file).steps == 3_000
+    file.write_text(RECIPES_OF_A_USER.replace("fast", "_hidden"))
+    assert resolve(file).steps == 2_000, "the only one"
+
+
+def test_finding_one_recipe_imports_no_other_environments_file() -> None:
+    code = "import sys; from runs.recipe import recipe_names, resolve; recipe_names(); resolve('cartpole_dqn');"
+    code += "print([m for m in sys.modules if m.startswith('runs.recipes.') and m.count('.') == 3])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['runs.recipes.classic.cartpole']"
 
 
 @pytest.mark.parametrize("game", GAMES)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -10,14 +11,20 @@ import psutil
 import pytest
 
 from rl.errors import InputError
-from runs.folder import places, provenance
-from runs.folder.places import RECIPES, ROOT
+from runs.folder import provenance
+from runs.folder.places import ROOT
 from runs.recipe import resolve as resolve_recipe
 from runs.recording import record, table, tree
+from runs.recording.results import newest, read_results, write_result
 
 SCORE = dict.fromkeys(("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample"), 0)
 
-FAILED = {"status": "failed", "error": "boom"}
+RECORDING = record.Recording("cartpole_dqn", resolve_recipe("cartpole_dqn"), "mark", jobs=1)
+
+
+def failing(recording: record.Recording, seed: int, tree: Path) -> dict[str, Any]:
+    same = {"recipe": recording.recipe, "fingerprint": recording.mark, "seed": seed}
+    return {**same, "status": "failed", "error": "boom"}
 
 
 class Busy:
@@ -30,19 +37,18 @@ class Busy:
 def test_a_recorded_result_says_how_busy_others_kept_the_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ran(command: list[str], **options: Any) -> Any:
-        return subprocess.CompletedProcess(command, 0, json.dumps(SCORE), "")
+    def ran(words: list[str], **options: Any) -> Any:
+        return subprocess.CompletedProcess(words, 0, json.dumps(SCORE), "")
 
     monkeypatch.setattr(tree, "TREES", tmp_path)
     monkeypatch.setattr(record, "Meter", Busy)
     monkeypatch.setattr(record, "read_jsonl", lambda path: [])
-    monkeypatch.setattr(record, "run_child", ran)
+    monkeypatch.setattr(record, "train_child", ran)
     monkeypatch.setattr(record, "read_json", lambda path: {"versions": {"torch": "2"}})
     (tmp_path / ".commit").write_text("abc")
-    run = resolve_recipe("cartpole_dqn")
-    assert record._train_seed("cartpole_dqn", run, "mark", 0, tmp_path, 1)["others"] == 0.712
+    assert record._train_seed(RECORDING, 0, tmp_path)["others"] == 0.712
     (tmp_path / "cartpole_dqn-mark" / "seed-0" / "checkpoints" / "step-000000010").mkdir(parents=True)
-    again = record._train_seed("cartpole_dqn", run, "mark", 0, tmp_path, 1)
+    again = record._train_seed(RECORDING, 0, tmp_path)
     assert again["others"] is None, "of the part before the interruption nobody knows"
 
 
@@ -71,7 +77,7 @@ def test_a_table_that_cannot_be_written_costs_no_result(tmp_path: Path, monkeypa
     monkeypatch.setattr(record, "write_table", broken)
     monkeypatch.setattr(record, "export_tree", lambda: ROOT)
     monkeypatch.setattr(tree, "TREES", tmp_path)
-    monkeypatch.setattr(record, "_train_seed", lambda recipe, run, mark, seed, *rest: {"seed": seed, **FAILED})
+    monkeypatch.setattr(record, "_train_seed", failing)
     said: list[str] = []
     results = record.record("cartpole_dqn", seeds=2, results=tmp_path / "results", say=said.append)
     assert [r["seed"] for r in results] == [0, 1]
@@ -84,30 +90,66 @@ def test_a_table_that_cannot_be_written_costs_no_result(tmp_path: Path, monkeypa
 def test_a_recipe_that_is_not_committed_as_it_stands_is_not_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipes = tmp_path / "runs" / "recipes"
-    recipes.mkdir(parents=True)
-    text = (RECIPES / "cartpole_dqn.py").read_text()
-    (recipes / "cartpole_dqn.py").write_text(text.replace('"""', '"""Said otherwise: ', 1))
-    monkeypatch.setattr(tree, "TREES", tmp_path)
-    monkeypatch.setattr(record, "export_tree", lambda: tmp_path)
-    monkeypatch.setattr(record, "write_table", lambda results: results)
-    monkeypatch.setattr(record, "_train_seed", lambda recipe, run, mark, seed, *rest: {"seed": seed, **FAILED})
-    record.record("cartpole_dqn", results=tmp_path / "same", say=print)
+    committed = tmp_path / "tree"
+    for package in ("rl", "agents", "envs", "runs"):
+        ignored = shutil.ignore_patterns("results", "out", "__pycache__")
+        shutil.copytree(ROOT / package, committed / package, ignore=ignored)
+    file = committed / "runs" / "recipes" / "classic" / "cartpole.py"
+    file.write_text(file.read_text().replace('"""', '"""With other words: ', 1).replace("cartpole_ppo =", "other ="))
     run = resolve_recipe("cartpole_dqn")
-    monkeypatch.setattr(
-        record, "resolve_recipe", lambda name, **_: run if name == "cartpole_dqn" else resolve_recipe(name)
-    )
-    run = resolve_recipe("cartpole_dqn", steps=run.steps + 1)
-    for name in ("cartpole_dqn", "cartpole_ppo"):  # another recipe, and one that HEAD has not
-        with pytest.raises(InputError, match=f"commit runs/recipes/{name}.py first"):
+    tree.check_committed(committed, "cartpole_dqn", run)
+    monkeypatch.setattr(record, "export_tree", lambda: committed)
+    monkeypatch.setattr(record, "resolve_recipe", lambda name, **_: resolve_recipe(name, steps=run.steps + 1))
+    for name in ("cartpole_dqn", "cartpole_ppo"):  # another recipe, and one that HEAD does not have
+        with pytest.raises(InputError, match=f"commit the recipe {name} first"):
             record.record(name, results=tmp_path / "results", say=print)
     assert not (tmp_path / "results").exists()
 
 
-def test_a_long_training_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(record, "TELL_SECONDS", 0.01)
+OWN = """
+from agents.dqn import DQNConfig
+from runs.recipe import Run
+
+fast = Run(env="CartPole-v1", agent=DQNConfig(learning_starts=50), steps=200, eval_episodes=1)
+"""
+
+
+def test_a_recipe_of_ones_own_is_recorded_outside_git_and_only_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tree, "in_git", lambda: False)
+    (tmp_path / "mine.py").write_text(OWN)
     said: list[str] = []
-    with record._telling(tmp_path / "run", 300, "pong seed 1", said.append):
+    (result,) = record.record("mine.py:fast", say=said.append)
+    assert result["status"] == "ok", result["error"]
+    assert (result["recipe"], result["steps"], result["commit"]) == ("mine_fast", 200, None)
+    assert [r["seed"] for r in read_results(Path("runs/out/results"))] == [0]
+    assert "| mine_fast | CartPole-v1 |" in Path("runs/out/results/README.md").read_text()
+    assert record.record("mine.py:fast", say=said.append) == [result]
+    assert said[-1] == f"mine_fast {result['fingerprint']}: every seed has a result, nothing to train"
+
+
+def test_two_processes_that_write_results_at_once_lose_none(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: write_result(failing(RECORDING, seed, tmp_path), tmp_path), range(20)))
+    assert [r["seed"] for r in read_results(tmp_path)] == list(range(20))
+    write_result({**failing(RECORDING, 3, tmp_path), "error": "newer"}, tmp_path)
+    assert [r["error"] for r in read_results(tmp_path)].count("newer") == 1 and len(read_results(tmp_path)) == 20
+
+
+def test_results_of_an_earlier_version_stand_in_the_second_table(tmp_path: Path) -> None:
+    (present,) = [r for r in newest(read_results(recipe="cartpole_dqn")) if r["seed"] == 0]
+    for mark in (present["fingerprint"], "0" * 12):
+        write_result({**present, "fingerprint": mark}, tmp_path)
+    first, second = table.write_table(tmp_path).read_text().split("## Earlier versions")
+    assert first.count("| cartpole_dqn |") == second.count("| cartpole_dqn |") == 1
+
+
+def test_a_long_training_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record, "REPORT_SECONDS", 0.01)
+    said: list[str] = []
+    with record._progress(tmp_path / "run", 300, "pong seed 1", said.append):
         time.sleep(0.05)  # nothing there yet
         (tmp_path / "run").mkdir()
         for step, score in ((100, None), (200, 1.25), (300, 2.0)):
@@ -133,13 +175,13 @@ def test_a_training_ends_in_the_tree_of_the_commit_it_began_with(
     newer.mkdir()
     (newer / ".commit").write_text("new\n")
     monkeypatch.setattr(tree, "export_tree", lambda commit: older if commit == "old" else None)
-    assert tree._tree_of(tmp_path / "none", 100, newer) == newer
+    assert tree.tree_of(tmp_path / "none", 100, newer) == newer
     folder_of(tmp_path / "seed-0", "new", 100)
-    assert tree._tree_of(tmp_path / "seed-0", 100, newer) == newer, "only its evaluation is missing"
+    assert tree.tree_of(tmp_path / "seed-0", 100, newer) == newer, "only its evaluation is missing"
     folder_of(tmp_path / "seed-1", "old", 50)
-    assert tree._tree_of(tmp_path / "seed-1", 100, newer) == older
+    assert tree.tree_of(tmp_path / "seed-1", 100, newer) == older
     folder_of(tmp_path / "seed-2", "old", 100)
-    assert tree._tree_of(tmp_path / "seed-2", 100, newer) == newer
+    assert tree.tree_of(tmp_path / "seed-2", 100, newer) == newer
     assert not (tmp_path / "seed-2").exists(), "whether it was withdrawn nobody knows: trained afresh"
     assert (tmp_path / ".seed-2-old" / "checkpoints" / "step-000000100").exists()
 
@@ -167,8 +209,7 @@ def test_a_training_without_a_line_of_metrics_leaves_the_table_whole(tmp_path: P
     for seed, seconds in enumerate((None, 90.0)):
         result = {"recipe": recipe, "fingerprint": mark, "seed": seed, "status": "ok", "seconds": seconds}
         result |= {"score": SCORE, "run": {"env": "CartPole-v1", "steps": 10}, "machine": {"jobs": 1}, "commit": "abc"}
-        (tmp_path / recipe / mark).mkdir(parents=True, exist_ok=True)
-        (tmp_path / recipe / mark / f"seed-{seed}.json").write_text(json.dumps(result))
+        write_result(result, tmp_path)
     assert "| 1.5 |" in table.write_table(tmp_path).read_text()
 
 
@@ -177,19 +218,16 @@ def test_seconds_are_those_that_the_training_says(tmp_path: Path, monkeypatch: p
     ran = lambda command, **options: subprocess.CompletedProcess(command, 0, json.dumps(said), "")  # noqa: E731
     monkeypatch.setattr(tree, "TREES", tmp_path)
     monkeypatch.setattr(record, "read_json", lambda path: {"versions": {"torch": "2"}})
-    monkeypatch.setattr(record, "run_child", ran)
+    monkeypatch.setattr(record, "train_child", ran)
     (tmp_path / ".commit").write_text("abc")
-    result = record._train_seed("cartpole_dqn", resolve_recipe("cartpole_dqn"), "mark", 0, tmp_path, 1)
+    result = record._train_seed(RECORDING, 0, tmp_path)
     assert (result["seconds"], result["steps_per_second"]) == (1.25, 80.0), "fewer steps than `log_every`"
     assert (result["commit"], result["versions"]) == ("abc", {"torch": "2"})
 
 
 def test_a_failed_seed_is_named_beside_the_mean_of_the_others(tmp_path: Path) -> None:
-    done = next(iter((places.RESULTS / "cartpole_dqn").glob("*/seed-0.json")))
-    result = json.loads(done.read_text())
-    folder = tmp_path / "cartpole_dqn" / done.parent.name
-    folder.mkdir(parents=True)
-    (folder / "seed-0.json").write_text(json.dumps(result))
-    (folder / "seed-1.json").write_text(json.dumps({**result, "seed": 1, "status": "failed", "score": None}))
+    result = newest(read_results(recipe="cartpole_dqn"))[0]
+    write_result(result, tmp_path)
+    write_result({**result, "seed": 1, "status": "failed", "score": None}, tmp_path)
     mean = f"{result['score']['mean']:.1f}"
     assert f"| {mean} (of 1 of 2) | {mean}, failed |" in table.write_table(tmp_path).read_text()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rl.errors import InputError
-from runs.folder.places import RESULTS
+from runs.recording.results import newest, read_results
 from runs.reporting import analysis, curves, wording
 from runs.reporting.analysis import analyse
 from runs.reporting.pairs import pairs_of
@@ -428,8 +428,7 @@ def test_seeds_that_agree_by_chance_are_not_more_certain_than_their_games_allow(
 def test_twenty_comparisons_of_a_recorded_agent_with_itself_find_at_most_two_differences() -> None:
     rng, words = np.random.default_rng(0), []
     for recipe in ("cartpole_dqn", "cartpole_ppo"):
-        newest = max(RESULTS.glob(f"{recipe}/*"), key=lambda mark: len(list(mark.glob("seed-*.json"))))
-        scores = [json.loads(path.read_text())["score"] for path in sorted(newest.glob("seed-*.json"))]
+        scores = [r["score"] for r in newest(read_results(recipe=recipe))]
         assert len(scores) == 10
         for _ in range(10):  # five of its seeds against the other five
             data = comparison((("one half", "ours"), ("the other", "ours")), seeds=5)
