@@ -33,8 +33,8 @@ COMPARE = ["compare", "CartPole-v1", "--agents", "dqn,ppo", "--seeds", "2", "--s
 @pytest.mark.parametrize(
     ("number", "status", "command", "said"),
     [
-        (signal.SIGTERM, 143, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` goes on where it was"),
-        (signal.SIGINT, 130, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` goes on where it was"),
+        (signal.SIGTERM, 143, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` continues it"),
+        (signal.SIGINT, 130, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` continues it"),
         (signal.SIGTERM, 143, ["-m", "runs", *COMPARE], "rl: interrupted; the same command goes on where it was"),
     ],
 )

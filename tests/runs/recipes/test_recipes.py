@@ -85,7 +85,7 @@ def test_every_arcade_game_has_recipes_of_these_agents(game: str) -> None:
         assert (run.env, agent_name(run.agent)) == (f"Arcade/{game}-v1", agent)
 
 
-def test_a_schedule_as_long_as_the_run_stays_so_when_the_budget_changes():
+def test_a_schedule_as_long_as_the_run_stays_so_when_the_budget_changes() -> None:
     agent = resolve("cartpole_ppo", steps=1_000_000).agent
     assert (agent.lr.steps, agent.clip.steps) == (1_000_000, 1_000_000)
     assert resolve("cartpole_ppo", settings=["steps=50_000"]).agent.lr.steps == 50_000
