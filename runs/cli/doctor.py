@@ -37,7 +37,7 @@ PACKAGES = (
 
 OPTIONAL = {
     "Box2D": "LunarLander and BipedalWalker; it has no wheels for Python 3.14, nor for Linux but on x86-64",
-    "av": ".mp4 videos, and .webm four times faster",
+    "opencv-python-headless": "Stable-Baselines3's own Atari wrappers, which `rl bench pong_...` measures beside ours",
     "ray": "rl compare --on ray",
     "sb3-contrib": "the contenders sb3:qrdqn and sb3:recurrent_ppo",
 }

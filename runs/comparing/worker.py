@@ -243,9 +243,7 @@ def _random(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
 
 def film(agent: Any, job: dict[str, Any], path: Path) -> None:
     """The agent's first evaluation game as a small .webm; none where the environment has no picture."""
-    import cv2
-
-    from runs.watching.video import VideoWriter
+    from runs.watching.video import VideoWriter, resized
 
     run = _eval_run(job)
     sample = bool(job.get("eval_sample") or job.get("run", {}).get("eval_sample"))
@@ -265,7 +263,7 @@ def film(agent: Any, job: dict[str, Any], path: Path) -> None:
                 frame = env.render()[0]
                 scale = min(1.0, 320 / frame.shape[1])
                 size = (int(frame.shape[1] * scale) // 2 * 2, int(frame.shape[0] * scale) // 2 * 2)
-                video.write(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+                video.write(resized(frame, *size))
         rename(part, path)
     except Exception as error:  # a film is no reason to lose a training
         print(f"no video: {error}", file=sys.stderr)

@@ -55,9 +55,18 @@ class Saliency:
             size = np.moveaxis(size, -1, -3)
         heat = size.reshape(-1, *size.shape[-2:]).sum(axis=0)
         if min(heat.shape) > 20:
-            import cv2
-
-            heat = cv2.GaussianBlur(heat, (0, 0), sigmaX=heat.shape[0] / 42)
+            heat = blurred(heat, heat.shape[0] / 42)
         self._peak = max(float(heat.max()), 0.95 * self._peak, 1e-12)
         ground = float(np.median(heat))  # half of the picture stays as it is
         return np.clip((heat - ground) / max(self._peak - ground, 1e-12), 0, 1).astype(np.float32)
+
+
+def blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """A float picture [H, W] under a Gaussian of `sigma` pixels, mirrored at its edges."""
+    radius = round(3 * sigma)
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    kernel /= kernel.sum()
+    for axis in (0, 1):
+        room = [(radius, radius) if k == axis else (0, 0) for k in (0, 1)]
+        picture = np.apply_along_axis(np.convolve, axis, np.pad(picture, room, mode="reflect"), kernel, "valid")
+    return picture

@@ -9,6 +9,7 @@ import sys
 import time
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -32,7 +33,6 @@ from runs.watching.thoughts import read_thoughts
 from runs.watching.watch import open_player, watch
 from runs.watching.window import Desk
 
-av = pytest.importorskip("av")
 SMALL = ["learning_starts=60", "batch_size=8", "hidden=16", "eval_episodes=1", "eval_max_steps=30", "save_every=100"]
 
 
