@@ -72,6 +72,14 @@ def test_brackets_inside_texts_are_not_depth() -> None:
     assert storage.parse_json(json.dumps(value).encode()) == value
 
 
+def test_a_json_text_beyond_the_bound_is_refused_before_it_is_parsed() -> None:
+    assert storage.parse_json(b"3" + b" " * (storage.LARGEST_JSON - 1)) == 3
+    begun = time.perf_counter()
+    with pytest.raises(ValueError, match="larger than 32 MB"):
+        storage.parse_json(b"[" + b"1," * (storage.LARGEST_JSON // 2) + b"1]")
+    assert time.perf_counter() - begun < 1.0
+
+
 def test_a_line_of_a_log_that_is_nested_too_deeply_is_named(run: Path) -> None:
     with open(run / "metrics.jsonl", "ab") as file:
         file.write(b"[" * 100_000 + b"\n")
@@ -225,6 +233,15 @@ def test_a_dtype_that_is_none_is_damaged(dtype: str, tmp_path: Path) -> None:
     document["tree"]["a"]["dtype"] = dtype
     storage.write_json(tmp_path / "x.json", document)
     with pytest.raises(CheckpointError):
+        storage.load_tree(tmp_path, "x")
+
+
+def test_a_dtype_of_the_same_width_that_contradicts_the_file_is_damaged(tmp_path: Path) -> None:
+    storage.save_tree(tmp_path, "x", {"a": np.ones(3, np.float32)})
+    document = storage.read_json(tmp_path / "x.json")
+    document["tree"]["a"]["dtype"] = "<i4"
+    storage.write_json(tmp_path / "x.json", document)
+    with pytest.raises(CheckpointError, match="'a' is F32 in the file, not <i4"):
         storage.load_tree(tmp_path, "x")
 
 

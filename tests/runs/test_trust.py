@@ -18,6 +18,7 @@ import pytest
 import runs
 from rl.checkpoint import _digest
 from runs.cli import command_line as cli
+from runs.comparing.senders import run_job
 from runs.folder import trust
 from runs.folder.trust import UntrustedError
 from runs.recipe import Run, describe, from_document
@@ -361,3 +362,15 @@ def test_a_document_without_a_recipe_is_bad_input(document: Any) -> None:
 def test_an_agent_whose_name_is_no_text_is_bad_input(name: Any) -> None:
     with pytest.raises(ValueError, match="name"):
         from_document({"recipe": {"env": "CartPole-v1", "steps": 9, "agent": {"name": name}}}, Path("run.json"), False)
+
+
+def test_a_comparison_started_in_a_foreign_folder_imports_none_of_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("numpy", "torch", "gymnasium", "runs"):
+        (tmp_path / f"{name}.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'mark')!r}).touch()")
+    monkeypatch.chdir(tmp_path)
+    job = {"kind": "random", "contender": "random", "env": "CartPole-v1", "env_config": {}, "seed": 0, "steps": 1}
+    result = run_job({**job, "eval_episodes": 1, "eval_max_steps": None, "threads": 1})
+    assert result["status"] == "ok", result["error"]
+    assert not (tmp_path / "mark").exists()
