@@ -10,18 +10,18 @@ from rl.interface import EnvSpec
 from runs.comparing.contenders import Contender
 from runs.comparing.peers import peer as peers
 from runs.comparing.peers.translate import apply_fields, ours_like
-from runs.comparing.tasks import Task, _recipe_name, learns_values, recipe_for
+from runs.comparing.tasks import Task, learns_values, recipe_for, recipe_name
 from runs.recipe import Run, agent_name, default_run, doubt, stretched
 from runs.settings.apply import apply_settings
 from runs.settings.plain import to_json
 
 
-def _ours(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str]]:
+def our_run(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[str]]:
     """Our run for a contender: recipe, defaults, or a peer's hyperparameters."""
     unmapped: list[str] = []
     found = recipe_for(c.name, task.env, own) if not c.preset else None
     if found is not None:
-        run, note = found, f"recipe {_recipe_name(found)}"
+        run, note = found, f"recipe {recipe_name(found)}"
     elif c.preset in ("", "default"):
         run = default_run(task.env, c.name)
         note = f"{c.name}'s defaults" + ("" if c.preset else f": no recipe for {c.name} on {task.env}")
@@ -99,7 +99,7 @@ def _algorithm(c: Contender, spec: EnvSpec) -> str:
     return c.name
 
 
-def _parameters(c: Contender, run: Run, spec: EnvSpec) -> int:
+def parameter_count(c: Contender, run: Run, spec: EnvSpec) -> int:
     """How many the agent's network has. It is built, so that what does not fit is said before hours of training."""
     try:
         agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=0)
@@ -112,7 +112,7 @@ TOLERANCE = 0.1
 """Share of the parameters by which networks that are called matched may differ."""
 
 
-def _matched(c: Contender, run: Run, spec: EnvSpec, count: int, target: int) -> tuple[Run, int]:
+def matched(c: Contender, run: Run, spec: EnvSpec, count: int, target: int) -> tuple[Run, int]:
     """The run whose layers and core are all wider or narrower by one factor, such that it has about `target`."""
     net = getattr(run.agent, "net", None)
     if net is None or net.hidden is None:
@@ -127,7 +127,7 @@ def _matched(c: Contender, run: Run, spec: EnvSpec, count: int, target: int) -> 
         else:
             high = factor
         factor = (low + high) / 2 if high else 2 * low
-        found[factor] = _parameters(c, _scaled(run, factor), spec)
+        found[factor] = parameter_count(c, _scaled(run, factor), spec)
     best = min(found, key=lambda f: abs(found[f] - target))
     if abs(found[best] - target) > TOLERANCE * target:
         raise InputError(

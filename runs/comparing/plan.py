@@ -9,8 +9,8 @@ from pathlib import Path
 from rl.errors import InputError
 from rl.storage import read_json
 from runs.comparing.contenders import Contender, parse_contenders
-from runs.comparing.sides import Side, _side
-from runs.comparing.tasks import Task, _run_folder, _task, _tasks, envs_id
+from runs.comparing.sides import Side, make_side
+from runs.comparing.tasks import Task, envs_id, make_task, parse_tasks, trained_run
 from runs.folder.trust import Trust, check
 from runs.recipe import Run
 from runs.recipe import resolve as resolve_recipe
@@ -48,10 +48,10 @@ def make_plan(
     base = resolve_recipe(recipe, trust=trust) if recipe is not None else None
     for c in parsed:
         if c.source == "run":
-            path = _run_folder(c)[0] / "run.json"
+            path = trained_run(c)[0] / "run.json"
             check(read_json(path), path, trust)
     named = isinstance(recipe, Run) or (recipe is not None and not envs_id(str(recipe)))
-    wanted = _tasks(tasks) if tasks else [(base.env, None, None)] if base is not None else []
+    wanted = parse_tasks(tasks) if tasks else [(base.env, None, None)] if base is not None else []
     if not wanted:
         raise InputError("compare: name a recipe, an environment or --tasks")
     if steps and all(budget for *_, budget in wanted):
@@ -59,11 +59,11 @@ def make_plan(
     plan = Plan([], parsed, [], [])
     for env, given, budget in wanted:
         own = given or (base if named and base is not None and base.env == env else None)
-        task = _task(env, parsed, own, budget or steps, evaluations)
+        task = make_task(env, parsed, own, budget or steps, evaluations)
         plan.tasks.append(task)
         like = None
         for c in parsed:
-            side = _side(c, task, own, like if match_parameters else None)
+            side = make_side(c, task, own, like if match_parameters else None)
             plan.sides.append(side)
             like = like or side.config.get("parameters")
     ours = [c for c in parsed if c.source == "ours" and c.name != "random"]

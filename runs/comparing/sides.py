@@ -13,10 +13,10 @@ import agents
 from envs import EnvConfig
 from rl.errors import InputError
 from runs.comparing.contenders import Contender
-from runs.comparing.ours import _matched, _ours, _parameters
+from runs.comparing.ours import matched, our_run, parameter_count
 from runs.comparing.peers import peer as peers
 from runs.comparing.peers.translate import full_config, ours_like
-from runs.comparing.tasks import Task, _run_folder, manner
+from runs.comparing.tasks import Task, manner, trained_run
 from runs.recipe import Run, describe
 from runs.settings.plain import digest, from_json, to_json
 
@@ -66,7 +66,7 @@ def slug(text: str) -> str:
     return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:
+def make_side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:
     """What `c` does on `task`; a network of ours gets as many `parameters` where that is given."""
     shared = {
         "steps": task.steps,
@@ -90,16 +90,17 @@ def _side(c: Contender, task: Task, own: Run | None, parameters: int | None = No
             raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")
         note = f"values from {peers.zoo_source()}" if c.source == "zoo" else "the algorithm's defaults"
         note += _FLAT if peers.reads_flat(task.spec) else ""
+        note += _NO_MASKS if task.spec.masked else ""
         if c.source == "zoo" and task.spec.protocol:
             note += f"; Atari by protocol {task.spec.protocol!r}, not by the Zoo's own wrappers"
         _refuse_idle(c, ours_like(peer, task.steps)[0], peer.n_envs, task.steps)
         config = {"evaluation": manner(**acting)} | full_config(peer, task.steps)
         return Side(c, task, job, config, note)
-    run, note, unmapped = _ours(c, task, own)
+    run, note, unmapped = our_run(c, task, own)
     _refuse_idle(c, describe(run)["agent"], run.num_envs, task.steps)
-    count = _parameters(c, run, task.spec)
+    count = parameter_count(c, run, task.spec)
     if parameters:
-        run, count = _matched(c, run, task.spec, count, parameters)
+        run, count = matched(c, run, task.spec, count, parameters)
     job = {"kind": "ours", **shared, "run": {k: v for k, v in describe(run).items() if k != "seed"}}
     mode = manner(run.eval_sample, getattr(run.agent, "eval_epsilon", 0.0))
     own_fields = {"parameters": count, "num_envs": run.num_envs, "evaluation": mode}
@@ -125,12 +126,13 @@ def _refuse_idle(c: Contender, fields: Mapping[str, Any], num_envs: int, steps: 
         )
 
 
+_NO_MASKS = "; SB3's algorithm gets no action masks: the environment has some, and our agents use them"
 _FLAT = "; SB3's policy reads the board as one flat vector"
 
 
 def _run_side(c: Contender, task: Task, shared: dict[str, Any]) -> Side:
     """A trained run's folder: it is evaluated, not trained."""
-    folder, steps, recipe, manifest = _run_folder(c)
+    folder, steps, recipe, manifest = trained_run(c)
     if recipe.get("env") != task.env:
         raise InputError(f"{c.text} was trained on {recipe.get('env')}, this task is {task.env}")
     own, here = (  # `vector` changes only the speed

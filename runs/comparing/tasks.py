@@ -88,7 +88,7 @@ def envs_id(text: str) -> bool:
     return text not in recipe_names() and not is_file
 
 
-def _tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None]]:
+def parse_tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None]]:
     """(environment, recipe, budget) of each task, the latter two where they are given; each environment once."""
     words = [t.strip() for t in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
     found: dict[str, tuple[str, Run | None, int | None]] = {}
@@ -109,7 +109,7 @@ def _tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None
     return list(found.values())
 
 
-def _task(
+def make_task(
     env: str, contenders: Sequence[Contender], own: Run | None, steps: int | None, evaluations: int | None
 ) -> Task:
     runs = [r for c in contenders if c.source == "ours" if (r := recipe_for(c.name, env, own))]
@@ -159,7 +159,7 @@ def learns_values(run: Run) -> bool:
 
 def _trained(contenders: Sequence[Contender], env: str) -> list[Run]:
     """The recipes of the trained runs of this environment."""
-    recipes = [_run_folder(c)[2] for c in contenders if c.source == "run"]
+    recipes = [trained_run(c)[2] for c in contenders if c.source == "run"]
     return [from_json(Run, recipe) for recipe in recipes if recipe.get("env") == env]
 
 
@@ -194,17 +194,17 @@ def _is_for(agent: str, run: Run, recipe: str = "") -> bool:
     preset = agents.config(agent)
     if agent_name(run.agent) != agent_name(preset):
         return False
-    if recipe or (recipe := _recipe_name(run)) != "given":
+    if recipe or (recipe := recipe_name(run)) != "given":
         return recipe.endswith(f"_{agent}")
     switches = [f.name for f in dataclasses.fields(preset) if isinstance(getattr(preset, f.name), bool)]
     return all(getattr(run.agent, name) == getattr(preset, name) for name in switches)
 
 
-def _recipe_name(run: Run) -> str:
+def recipe_name(run: Run) -> str:
     return next((name for name in recipe_names() if resolve_recipe(name) == run), "given")
 
 
-def _run_folder(c: Contender) -> tuple[Path, int, dict[str, Any], bytes]:
+def trained_run(c: Contender) -> tuple[Path, int, dict[str, Any], bytes]:
     """Where a trained run lies, the step it came to, its recipe, and what its checkpoint says of its files."""
     from runs.folder.run_folder import resolve as locate
 

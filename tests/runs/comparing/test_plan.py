@@ -463,3 +463,9 @@ def test_results_recorded_before_a_field_was_added_still_count() -> None:
         assert found.fingerprint in {line["fingerprint"] for line in lines}, found.contender.text
     other = make_plan("cartpole_dqn", "dqn@zoo:cuda_graph=off").sides[0]
     assert other.fingerprint != side(plan, "dqn@zoo").fingerprint
+
+
+def test_the_page_says_that_sb3_gets_no_action_masks() -> None:
+    masked = make_plan("Probe/MaskInfo-v0", "ppo,sb3:ppo", steps=4096)
+    assert ["no action masks" in side.note for side in masked.sides] == [False, True]
+    assert "no action masks" not in make_plan("CartPole-v1", "sb3:ppo", steps=4096).sides[0].note
