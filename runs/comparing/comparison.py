@@ -89,7 +89,7 @@ class Comparison:
         return self.kept.get(self._key(side, seed)) or recorded_result(side, seed)
 
     def unused(self) -> str:
-        """One line on the results in the folder that this comparison leaves aside, and why; empty without any."""
+        """One line on the results in the folder that this comparison does not use, and why; empty if there are none."""
         sides = {(s.contender.text, s.task.env): s for s in self.plan.sides}
         used = {self._key(s, seed) for s in self.plan.sides for seed in self.seeds_of(s)}
         names: dict[str, list[str]] = {}
@@ -135,7 +135,7 @@ class Comparison:
         return f"{name}_{side.fingerprint}.webm"
 
     def missing(self) -> list[tuple[Side, int]]:
-        """What is still to be trained: seed by seed, the contenders' order turned by one each time."""
+        """The trainings that remain: seed by seed, the contenders' order turned by one each time."""
         out: list[tuple[Side, int]] = []
         out += [(side, 0) for side in self.random.values() if self._key(side, 0) not in self.kept]
         by_task = [[s for s in self.plan.sides if s.task is task] for task in self.plan.tasks]

@@ -17,9 +17,9 @@ from runs.settings.plain import from_json
 
 
 def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
-    """A result that `rl record` left for the very same recipe, a failed one too: its evaluation is of the same games.
+    """A result that `rl record` kept for the same recipe, failed ones included: both evaluate on the same games.
 
-    Its times count only where it was recorded on this machine, and says that no other work shared it.
+    Its times count only if it was recorded on this machine while no other work shared it.
     """
     recipe = _recipe_of(side)
     if recipe is None:
@@ -64,7 +64,7 @@ def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
 
 
 def _recipe_of(side: Side) -> Run | None:
-    """The recipe that a side trains, but for how often it looks on."""
+    """The recipe that a side trains, apart from the seed and how often it logs, saves and evaluates."""
     if side.job["kind"] != "ours":
         return None
     run = from_json(Run, {**side.job["run"], "seed": 0})

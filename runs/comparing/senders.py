@@ -53,7 +53,7 @@ def ray_sender(threads: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
 
 
 def on_node(job: dict[str, Any], root: str) -> dict[str, Any]:
-    """What a node does. `root` is where the driver's tree lies: used where the node has it too."""
+    """Runs a job on a node. `root` is the driver's tree, which is used if the node has it too."""
 
     if Path(root, "runs", "comparing", "worker.py").exists() and root not in sys.path:
         sys.path.insert(0, root)
@@ -88,7 +88,7 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def failed(job: dict[str, Any], reason: str) -> dict[str, Any]:
-    """The result of a training that came to nothing."""
+    """The result of a failed training."""
     return {
         "contender": job["contender"],
         "task": job["env"],

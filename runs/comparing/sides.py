@@ -38,7 +38,7 @@ class Side:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits of everything that the training and its evaluation depend on, but the seed."""
+        """Twelve hexadecimal digits of everything that the training and its evaluation depend on, except the seed."""
         return digest(_without_later(self.job))
 
     @property
@@ -48,7 +48,7 @@ class Side:
 
 
 LATER = {"cuda_graph": "auto"}
-"""Fields that came after comparisons had been recorded, and their defaults, which leave the results what they were."""
+"""Fields added after comparisons were recorded, with defaults that do not change results. They are left out of fingerprints."""
 
 
 def _without_later(value: Any) -> Any:

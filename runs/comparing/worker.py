@@ -44,7 +44,7 @@ def main(source: str, target: str) -> int:
 
 
 def _end_with_parent(parent: int) -> None:
-    """A training whose comparison was killed saves and ends too."""
+    """Saves and ends this training if its comparison was killed."""
     while os.name != "nt":
         time.sleep(2)
         if os.getppid() != parent:
@@ -87,7 +87,7 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _eval_run(job: dict[str, Any], agent: Any = None) -> Run:
-    """What the evaluator needs to know of the task."""
+    """The task as a `Run`, for the evaluator."""
     config = from_json(EnvConfig, job["env_config"])
     return Run(env=job["env"], agent=agent, steps=job["steps"], env_config=config, eval_max_steps=job["eval_max_steps"])
 
@@ -124,7 +124,7 @@ def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
 
 
 def _trusts(job: dict[str, Any]) -> Trust:
-    """The trust of a worker, which nobody can answer: in the names of its job, which were typed or allowed."""
+    """Trusts the names of the job, which were typed or allowed: nobody can answer a worker's question."""
     allowed = {*foreign_names(job.get("run")), *foreign_names(job["env_config"]), job["env"], *job.get("trusted", ())}
     return lambda names, source: allowed.issuperset(names)
 
@@ -150,7 +150,7 @@ def _begun(folder: Path, run: Run) -> list[str | None] | None:
 
 
 def _continue(job: dict[str, Any], folder: Path, run: Run, resume: Any) -> dict[str, Any]:
-    """Goes on with an interrupted training, or evaluates one that had only that left to do."""
+    """Continues an interrupted training, or evaluates one that lacks only its evaluation."""
     from runs.folder.jsonl import read_jsonl
     from runs.folder.run_folder import resolve as locate
     from runs.training.evaluation import evaluate
@@ -219,7 +219,7 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     )
     if job.get("video"):
         film(agent, job, Path(job["video"]))
-    # what it scored on the way counts where it played as the task does
+    # its scores during training count only if it was evaluated as the task evaluates
     lines = read_jsonl(folder / "evaluations.jsonl") if own == task else []
     curve = [[line["step"], line["seconds"], line["mean"]] for line in lines if line["step"] < score.step]
     return {
@@ -242,7 +242,7 @@ def _random(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
 
 
 def film(agent: Any, job: dict[str, Any], path: Path) -> None:
-    """The agent's first evaluation game as a small .webm; none where the environment has no picture."""
+    """Writes the agent's first evaluation game as a small .webm; nothing if the environment has no picture."""
     from runs.watching.video import VideoWriter, resized
 
     run = _eval_run(job)
@@ -265,7 +265,7 @@ def film(agent: Any, job: dict[str, Any], path: Path) -> None:
                 size = (int(frame.shape[1] * scale) // 2 * 2, int(frame.shape[0] * scale) // 2 * 2)
                 video.write(resized(frame, *size))
         rename(part, path)
-    except Exception as error:  # a film is no reason to lose a training
+    except Exception as error:  # a failed video must not lose a training
         print(f"no video: {error}", file=sys.stderr)
         part.unlink(missing_ok=True)
     finally:

@@ -37,7 +37,7 @@ OURS = ("n_envs", "frame_stack", "normalize", "reward_clip", "policy")
 
 @dataclass(frozen=True)
 class Peer:
-    """One of SB3's algorithms with all it is given."""
+    """One of SB3's algorithms with its hyperparameters."""
 
     algorithm: str
     """A key of `ALGORITHMS`."""
@@ -54,7 +54,7 @@ class Peer:
     normalize: Any = False
     """SB3's VecNormalize, or its arguments."""
     reward_clip: float | None = None
-    """What the learner's rewards are clipped to."""
+    """Bound to which the learner's rewards are clipped."""
 
     @property
     def name(self) -> str:
@@ -112,7 +112,7 @@ def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, set
 
 
 def zoo_key(spec: EnvSpec) -> str:
-    """What the Zoo's tables call an environment: all of Atari is one, the two LunarLanders are two."""
+    """The Zoo's name for an environment: all of Atari is one, the two LunarLanders are two."""
     if spec.id == "LunarLander-v3" and spec.action.kind == "box":
         return "LunarLanderContinuous-v3"
     return "atari" if is_atari(spec) else spec.id
