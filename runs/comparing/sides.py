@@ -48,7 +48,7 @@ class Side:
 
 
 LATER = {"cuda_graph": "auto"}
-"""Fields added after comparisons were recorded, with defaults that do not change results. They are left out of fingerprints."""
+"""Fields added after comparisons were recorded, and their defaults, which fingerprints leave out."""
 
 
 def _without_later(value: Any) -> Any:
