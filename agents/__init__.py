@@ -41,7 +41,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Any:
-    """The agent class called `name`, or `module:Class`. Raises `InputError` where there is none."""
+    """The agent class called `name`, or `module:Class`. Raises `InputError` if there is none."""
     from rl.errors import InputError, unknown
     from rl.imports import import_named
 
@@ -87,9 +87,9 @@ def name_of(config: Any) -> str:
 
 
 def title(settings: Any) -> str:
-    """What people call a config: the preset whose switches it has, such as rainbow, else its agent's name.
+    """A config's usual name: the preset that has the same switches, such as rainbow, else its agent's name.
 
-    Switches are the fields that are on or off, more than one step or one, and an encoder where the preset chooses one.
+    Switches are the bool fields, n_step above 1 or not, and the encoder if the preset chooses one.
     """
     for preset in PRESETS:
         known = config(preset)
@@ -107,7 +107,7 @@ def _switches(config: Any) -> dict[str, bool]:
 
 
 def build(config: Any, spec: Any, *, num_envs: int, seed: int, device: str = "cpu") -> Any:
-    """The agent of `config` for an environment's spec. Raises `InputError` where the two do not fit."""
+    """The agent of `config` for an environment's spec. Raises `InputError` if they do not fit."""
     return load(name_of(config))(spec, config, num_envs=num_envs, seed=seed, device=device)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from agents.scale import support_warning
 from agents.value import Batch, Loss, ValueAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork
@@ -38,12 +39,11 @@ class C51Config(ValueConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.v_min < self.v_max:
-            raise InputError(f"v_min must be below v_max, got {self.v_min} and {self.v_max}")
-        if self.initial is not None and not self.v_min <= self.initial <= self.v_max:
-            raise InputError(
-                f"initial must lie between v_min and v_max, {self.v_min} and {self.v_max}, got {self.initial}"
-            )
+        low, high = self.v_min, self.v_max
+        if not low < high:
+            raise InputError(f"v_min must be below v_max, got {low} and {high}")
+        if self.initial is not None and not low <= self.initial <= high:
+            raise InputError(f"initial must lie between v_min and v_max, {low} and {high}, got {self.initial}")
 
 
 class C51(ValueAgent):
@@ -92,10 +92,4 @@ class C51(ValueAgent):
         return project(self.support, atoms, chosen)
 
     def reward_scale_warning(self, value: float) -> str:
-        c = self.config
-        if c.v_min <= value <= c.v_max:
-            return ""
-        return (
-            f"c51: a discounted return of {value:.4g} lies outside the support, {c.v_min:g} to {c.v_max:g}, and is "
-            "learned as its nearest end: set v_min and v_max, or reward_clip=1"
-        )
+        return support_warning(self.config.v_min, self.config.v_max, value)

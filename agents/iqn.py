@@ -1,4 +1,4 @@
-"""IQN (Dabney et al. 2018): the return's quantile function, asked at random fractions."""
+"""IQN (Dabney et al. 2018): the return's quantile function at random fractions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class IQNConfig(ValueConfig):
     cosines: int = at_least(1, 64)
     """Cosines that embed a fraction."""
     kappa: float = positive(1.0)
-    """Where the loss goes over from quadratic to linear."""
+    """Error above which the loss is linear instead of quadratic."""
 
 
 class QuantileNetwork(ValueNetwork):
@@ -45,7 +45,7 @@ class QuantileNetwork(ValueNetwork):
         self.register_buffer("midpoints", midpoints(config.act_taus), persistent=False)
 
     def forward(self, obs: dict[str, Tensor], taus: Tensor | None = None) -> Q:  # type: ignore[override]
-        """Values from evenly spaced fractions; quantiles at `taus` [B, N], or at those fractions."""
+        """Values from evenly spaced fractions; quantiles at `taus` [B, N], or at the same fractions."""
         features = self.torso.encode(obs)
         out: Q = self.read(self.quantiles(features, self.midpoints))
         return out if taus is None else out._replace(quantiles=self.quantiles(features, taus), taus=taus)
@@ -57,7 +57,7 @@ class QuantileNetwork(ValueNetwork):
 
 
 class IQN(ValueAgent):
-    """Quantiles at drawn fractions, each fitted to quantiles at other fractions of what follows."""
+    """Quantiles at drawn fractions, each fitted to target quantiles at other random fractions."""
 
     name = "iqn"
     Config = IQNConfig

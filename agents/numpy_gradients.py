@@ -44,7 +44,7 @@ METHODS = {
     "a2c": ("loss", "evaluate_actions"),
     "ppo": ("loss", "evaluate_actions"),
 }
-"""By `numpy_loss`: the methods that must be those of the class which names the loss."""
+"""By `numpy_loss`: the methods that no subclass may override."""
 
 
 class Gradient(NamedTuple):

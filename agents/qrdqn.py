@@ -21,11 +21,11 @@ class QRDQNConfig(ValueConfig):
     quantiles: int = at_least(1, 50)
     """Quantiles of each action's return."""
     kappa: float = positive(1.0)
-    """Where the loss goes over from quadratic to linear."""
+    """Error above which the loss is linear instead of quadratic."""
 
 
 class QRDQN(ValueAgent):
-    """Quantiles for each action, each fitted to all quantiles of what follows."""
+    """Quantiles for each action, each fitted to all quantiles of the target."""
 
     name = "qrdqn"
     Config = QRDQNConfig

@@ -175,7 +175,7 @@ class R2D2(ValueAgent):
         return state.float()
 
     def _target(self, rows: SequenceBatch, online: Tensor, after: Tensor) -> Tensor:
-        """The n-step returns of all rows but the last, in the scale of the network. [T, B]"""
+        """The n-step returns of all rows but the last, rescaled if `rescale`. [T, B]"""
         c = self.config
         if c.munchausen:
             value = self.soft_value(after, rows.mask)
@@ -207,7 +207,7 @@ def n_step_rows(reward: Tensor, discount: Tensor, first: Tensor, value: Tensor, 
 
     Args:
         reward, discount, first: rows as stored.
-        value: what each row bootstraps with. Rows that start no transition get their own value, which means nothing.
+        value: each row's bootstrap value. Rows that start no transition get their own value, which has no meaning.
     """
     total = value
     for _ in range(n):

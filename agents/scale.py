@@ -50,6 +50,16 @@ def large_return_warning(config: Any, name: str, value: float) -> str:
     )
 
 
+def support_warning(v_min: float, v_max: float, value: float) -> str:
+    """One line if a discounted return of `value` lies outside C51's support, else ""."""
+    if v_min <= value <= v_max:
+        return ""
+    return (
+        f"c51: a discounted return of {value:.4g} lies outside the support, {v_min:g} to {v_max:g}, and is learned as "
+        "its nearest end: set v_min and v_max, or reward_clip=1"
+    )
+
+
 def box_warning(name: str, action: ActionSpec, deviation: float, squash: bool) -> str:
     """One line if an untrained Gaussian policy, of mean 0 and this deviation, does not suit a box's bounds, else ""."""
     low, high = np.array(action.low), np.array(action.high)

@@ -10,7 +10,7 @@ from rl.interface import EnvSpec, Obs
 
 
 class FrameStack:
-    """The newest `stack` rows of an acting stream, read by the rule of `rl.replay.stack_times`."""
+    """The newest `stack` rows of an acting stream, combined as in `stack_times`."""
 
     def __init__(self, spec: EnvSpec, num_envs: int, stack: int) -> None:
         self.stack, self.num_envs, self.count = stack, num_envs, 0
@@ -19,7 +19,7 @@ class FrameStack:
         self._env = np.arange(num_envs)
 
     def push(self, obs: Obs, first: np.ndarray) -> Obs:
-        """Takes one row and returns its stacks, [N, S, ...]; with a stack of 1 the row itself."""
+        """Adds one row and returns its stacks, [N, S, ...]; with a stack of 1 the row itself."""
         if self.stack == 1:
             return obs
         slot = self.count % self.stack
@@ -47,10 +47,10 @@ class FrameStack:
 
 
 def stack_times(t: np.ndarray, is_first: Any, stack: int, oldest: int = 0) -> np.ndarray:
-    """The rows that make the stack of each row in `t`: int64 [..., stack], oldest first.
+    """The rows in the stack of each row in `t`: int64 [..., stack], oldest first.
 
-    Goes back one row at a time and stops at the first row of the episode, which is then repeated; `is_first` tells
-    which of the given rows are. The one rule of stacking, for sampling and for acting.
+    Goes back one row at a time and stops at the first row of the episode, which is then repeated. `is_first` tells
+    for given rows whether they are the first of their episode. Sampling and acting both use this function.
     """
     times = [t]
     for _ in range(stack - 1):

@@ -1,4 +1,4 @@
-"""The one loop: an agent meets N environments, for replay learners and on-policy learners alike."""
+"""The loop of an agent and N environments, the same for replay learners and on-policy learners."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rl.interface import Env, TimeStep
 
 
 class Learner(Protocol):
-    """What the loop needs of an agent."""
+    """The methods of an agent that the loop calls."""
 
     def observe(self, ts: TimeStep) -> None: ...
 
@@ -27,17 +27,17 @@ class Slot(NamedTuple):
     """Counted rows so far: rows that are not `first`."""
     ts: TimeStep
     metrics: dict[str, Any] | None
-    """Detached tensors of the newest update, or None where no update was due."""
+    """Detached tensors of the newest update, or None if no update was due."""
     played: TimeStep
-    """`ts` as the environments gave it: the rows that the budget's end cut off among them, for statistics only."""
+    """`ts` as the environments returned it, including rows beyond the budget; for statistics only."""
 
 
 def interact(env: Env, agent: Learner, budget: int, *, step: int = 0, ts: TimeStep | None = None) -> Iterator[Slot]:
     """Observe, update, act, step, until exactly `budget` rows have been counted.
 
-    In the last slot rows are counted in environment order until the budget is full; the others are handed to the
-    agent as `first`, so that they join no transition. To continue a saved run give the `step` and the row `ts` of the
-    slot it was saved at: the loop goes on with acting.
+    In the last slot, rows are counted in environment order until the budget is full. The agent gets the others as
+    `first`, so that they are part of no transition. To continue a saved run, give the `step` and the row `ts` of the
+    slot at which it was saved: the loop continues with acting.
     """
     if ts is None:
         ts = env.reset()

@@ -8,15 +8,15 @@ from torch.nn import functional as F
 
 
 def project(support: Tensor, atoms: Tensor, probabilities: Tensor) -> Tensor:
-    """Probabilities [B, Z] at `atoms` [B, Z], each shared by its two neighbours on the even `support` [Z]: [B, Z].
+    """Projects probabilities [B, Z] at `atoms` [B, Z] onto the evenly spaced `support` [Z]: [B, Z].
 
-    Atoms beyond the support's ends fall on them (Bellemare et al. 2017, equation 7).
+    Each atom is shared by its two neighbours; atoms beyond an end count at the end (Bellemare et al. 2017, equation 7).
     """
     low, high, last = support[0], support[-1], len(support) - 1
     place = (atoms.clamp(low, high) - low) * (last / (high - low))
     below = place.floor()
     share = place - below
-    if place.is_cuda:  # whose scatters add in any order, so that no run would be like another
+    if place.is_cuda:  # scatters on CUDA add in any order, so runs would differ
         return spread(place, probabilities)
     index = below.long()
     out = torch.zeros_like(probabilities)
@@ -25,14 +25,14 @@ def project(support: Tensor, atoms: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def spread(place: Tensor, probabilities: Tensor) -> Tensor:
-    """Probabilities [B, Z] at `place` [B, Z], in atoms from 0, each shared by its neighbours: [B, Z], no scatter."""
+    """`project` without a scatter: probabilities [B, Z] at the positions `place` [B, Z], counted in atoms. [B, Z]"""
     atom = torch.arange(place.shape[-1], device=place.device)
     near = (1 - (place.unsqueeze(-1) - atom).abs()).clamp(min=0.0)  # [B, Z, Z]
     return (probabilities.unsqueeze(-1) * near).sum(-2)
 
 
 def midpoints(count: int) -> Tensor:
-    """The fractions (i + 1/2) / count, [count]: their quantiles are nearest to the distribution (Dabney, lemma 2)."""
+    """The fractions (i + 1/2) / count, [count]: best fractions for quantiles (Dabney et al. 2018, lemma 2)."""
     return (torch.arange(count) + 0.5) / count
 
 
@@ -55,12 +55,12 @@ def huber(error: Tensor, delta: float = 1.0) -> Tensor:
 
 
 def squared(error: Tensor) -> Tensor:
-    """0.5 e^2, so that its gradient is the error, as huber's is near 0."""
+    """0.5 e^2: its gradient is the error, as that of `huber` near 0."""
     return 0.5 * error.square()
 
 
 def regression(error: Tensor, robust: bool) -> Tensor:
-    """`huber` of a temporal-difference error where `robust`, else `squared`."""
+    """`huber` of a temporal-difference error if `robust`, else `squared`."""
     return huber(error) if robust else squared(error)
 
 
@@ -73,12 +73,12 @@ def take(values: Tensor, action: Tensor) -> Tensor:
 
 
 def forbid(values: Tensor, mask: Tensor | None) -> Tensor:
-    """`values` [..., A] with what the mask does not allow at the lowest finite number, so that argmax avoids it."""
+    """`values` [..., A] with the lowest finite number for forbidden actions, so that argmax avoids them."""
     return values if mask is None else values.masked_fill(~mask, torch.finfo(values.dtype).min)
 
 
 def bootstrap(reward: Tensor, discount: Tensor, next_value: Tensor) -> Tensor:
-    """reward + discount * next_value, where a discount of 0 silences any next value, NaN included. [B]"""
+    """reward + discount * next_value; a discount of 0 ignores the next value, even NaN. [B]"""
     return reward + torch.where(discount > 0, discount * next_value, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Running means and variances of what a network sees and of what it is paid."""
+"""Running means and variances of observations and returns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class RunningMoments(nn.Module):
-    """Mean and variance of everything seen, merged batch by batch (Chan et al. 1979). Buffers, so they are saved.
+    """Mean and variance of all rows so far, merged batch by batch (Chan et al. 1979); buffers of the module, so saved.
 
     Args:
         shape: of one observation.
@@ -27,7 +27,7 @@ class RunningMoments(nn.Module):
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Takes in a batch [B, *shape]; an empty one changes nothing."""
+        """Adds a batch [B, *shape]; an empty batch changes nothing."""
         if not len(x):
             return
         x = x.double()
@@ -40,13 +40,13 @@ class RunningMoments(nn.Module):
         self.count.copy_(total)
 
     def forward(self, x: Tensor, limit: float = 10.0) -> Tensor:
-        """x standardised and clipped to [-limit, limit], float32; only clipped before anything was seen."""
+        """x standardised and clipped to [-limit, limit], float32; only clipped before the first update."""
         scale = (self.var + 1e-8).rsqrt()
         return ((x - self.mean.float()) * scale.float()).clamp(-limit, limit)
 
 
 class ObservationNormaliser(nn.Module):
-    """Standardises the float leaves of an observation; pictures, boards and categories pass."""
+    """Standardises the float leaves of an observation; images, boards and categories stay unchanged."""
 
     def __init__(self, shapes: dict[str, tuple[int, ...]]) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class ObservationNormaliser(nn.Module):
         return {**obs, **{name: moments(obs[name]) for name, moments in self._leaves()}}
 
     def update(self, obs: dict[str, Tensor]) -> None:
-        """Takes in rows [B, *shape] of each leaf, one frame each."""
+        """Adds rows [B, *shape] of each leaf, one frame each."""
         for name, moments in self._leaves():
             moments.update(obs[name])
 

@@ -1,8 +1,8 @@
 """One optimizer step on one flat tensor.
 
-A small network spends its update in the launches of some hundred tiny operations. With every parameter a view of one
-flat tensor, and every gradient a view of another, zeroing, clipping, the optimizer step and the target update are one
-operation each.
+The update of a small network spends most of its time in launching hundreds of tiny operations. Here every parameter is
+a view of one flat tensor and every gradient a view of another, so zeroing, clipping, the optimizer step and the target
+update are one operation each.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _view_like(flat: Tensor, p: Tensor) -> Tensor:
 
 @dataclass
 class FlatOptimizer:
-    """Adam and its kin on a flattened module, with gradient clipping and a check for non-finite numbers."""
+    """Adam, AdamW, RAdam or RMSprop on a flat module, with gradient clipping and a check for non-finite numbers."""
 
     module: nn.Module
     name: OptimizerName = "adam"
@@ -70,7 +70,7 @@ class FlatOptimizer:
 
     def __post_init__(self) -> None:
         frozen = [name for name, p in self.module.named_parameters() if not p.requires_grad]
-        if self.weight_decay and frozen:  # decay moves what has no gradient, too
+        if self.weight_decay and frozen:  # decay would also change parameters without a gradient
             raise InputError(
                 f"weight_decay {self.weight_decay} would shrink {frozen[0]!r}, which is frozen: set it to 0"
             )
@@ -84,7 +84,7 @@ class FlatOptimizer:
         """The moments by name, as PyTorch's optimizers call them; empty before the first step."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FlatOptimizer:
-        """For the module's own copy, whose parameters lie elsewhere."""
+        """An optimizer of the module's copy, whose parameters are other tensors."""
         module = copy.deepcopy(self.module, memo)
         other = FlatOptimizer(module, self.name, self.eps, self.weight_decay, self.max_grad_norm)
         other.state = copy.deepcopy(self.state, memo)
@@ -103,13 +103,13 @@ class FlatOptimizer:
     def apply(self, loss: Tensor, lr: float) -> Tensor:
         """Clips the gradient, set as that of `loss`, and takes a step. Returns its norm before, a detached scalar.
 
-        Raises NonFiniteError, with the parameters as they were, where the loss or its gradient is not finite: a clipped
-        slope hides an infinite loss.
+        Raises NonFiniteError, with unchanged parameters, if the loss or its gradient is not finite. The gradient alone
+        does not suffice: a clipped derivative hides an infinite loss.
         """
         norm = torch.linalg.vector_norm(self.grad)
-        size, height = norm.item(), loss.item()  # read once: the checks and the clip need no tensors of their own
-        if not math.isfinite(height):
-            raise NonFiniteError(f"the loss is {height}")
+        size, value = norm.item(), loss.item()
+        if not math.isfinite(value):
+            raise NonFiniteError(f"the loss is {value}")
         if not math.isfinite(size):
             raise NonFiniteError(f"the gradient is {size}")
         if self.max_grad_norm is not None and size > self.max_grad_norm:
@@ -118,9 +118,9 @@ class FlatOptimizer:
         return norm
 
     def _move(self, lr: float) -> None:
-        """One step of PyTorch's optimizer of that name (tested), in few operations: its own takes five times as long.
+        """One step of PyTorch's optimizer of that name (tested), in a fifth of the time of PyTorch's own.
 
-        The optimizers' other numbers are PyTorch's defaults, but for an alpha of 0.99 in RMSprop.
+        All other parameters have PyTorch's defaults, such as alpha 0.99 in RMSprop.
         """
         state = self.state
         if not state:
@@ -137,15 +137,15 @@ class FlatOptimizer:
             self._adam(lr, self.eps)
 
     def _radam(self, lr: float) -> None:
-        """Adam whose step shrinks while few gradients say what the second moment is (Liu et al. 2020, algorithm 2)."""
+        """Adam with smaller steps while the second moment averages few gradients (Liu et al. 2020, algorithm 2)."""
         t = int(self.state["step"]) + 1
         decayed = BETA2**t
         longest = 2 / (1 - BETA2) - 1
-        length = longest - 2 * t * decayed / (1 - decayed)  # of the moment's average
+        length = longest - 2 * t * decayed / (1 - decayed)  # of the second moment's average
         if length > 5:
             known = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
             self._adam(lr * math.sqrt(known), self.eps / math.sqrt(1 - decayed))
-        else:  # too short to divide by
+        else:  # too short an average to divide by
             self.state["step"] += 1
             self.state["exp_avg"].lerp_(self.grad, 1 - BETA1)
             self.state["exp_avg_sq"].mul_(BETA2).addcmul_(self.grad, self.grad, value=1 - BETA2)

@@ -1,7 +1,7 @@
-"""Returns and advantages. Time runs along axis 0; rows follow the layout of rl.types.
+"""Returns and advantages. Time runs along axis 0; rows follow the layout of `rl.interface`.
 
-A transition t -> t+1 exists where row t+1 is not `first`. Where it is, the return is cut: row t bootstraps from its
-own value, since it is the true last observation of a truncated episode, or has discount 0 if the episode ended.
+A transition t -> t+1 exists if row t+1 is not `first`. If it is `first`, the return is cut at row t: row t is the final
+observation, which is bootstrapped from if the episode was truncated, and has discount 0 if the episode ended.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def n_step(reward: np.ndarray, discount: np.ndarray, length: np.ndarray, gamma: float) -> tuple[np.ndarray, np.ndarray]:
-    """n-step returns without the bootstrap, and what the bootstrap is multiplied by (Sutton 1988).
+    """n-step returns without the bootstrap, and the factor of the bootstrap (Sutton 1988).
 
     Args:
         reward: float32 [n, B], 0 beyond the window's length.
@@ -45,7 +45,7 @@ def gae(
     Returns:
         (advantage [T, B], return [T, B] = advantage + value). Rows that start no transition have advantage 0.
     """
-    # where() and not a product: a discount of 0 must silence whatever the value after the end is
+    # where() and not a product: a discount of 0 must ignore the value after the end, even NaN
     after = torch.where(discount[1:] > 0, gamma * discount[1:] * value[1:], 0.0)
     delta = torch.where(first[1:], 0.0, reward[1:] + after - value[:-1])
     decay = torch.where(first[1:], 0.0, gamma * lam * discount[1:])
@@ -67,12 +67,12 @@ def lambda_returns(
         next_value: [T+1, B], the greedy value max_a Q of every row; row 0 is not read.
 
     Returns:
-        [T, B]; for rows that start no transition the value is 0 and means nothing.
+        [T, B]; 0 for rows that start no transition.
     """
     out = torch.empty_like(reward[1:])
     later = next_value[-1]
     for t in range(len(out) - 1, -1, -1):
-        # the row after t+1 belongs to another episode (or to nobody yet): bootstrap from row t+1 alone
+        # the row after t+1 belongs to another episode or does not exist yet: bootstrap from row t+1 alone
         last = torch.ones_like(first[0]) if t == len(out) - 1 else first[t + 2]
         mixed = torch.where(last, next_value[t + 1], lam * later + (1 - lam) * next_value[t + 1])
         ahead = torch.where(discount[t + 1] > 0, gamma * discount[t + 1] * mixed, 0.0)

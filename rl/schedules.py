@@ -9,7 +9,7 @@ from rl.errors import InputError
 
 @dataclass(frozen=True)
 class Ramp:
-    """From `start` to `end` in a straight line over `steps` counted steps, then constant. Written `1.0:0.05:20000`."""
+    """Linear from `start` to `end` over `steps` counted steps, then constant. Written `1.0:0.05:20000`."""
 
     start: float
     end: float
@@ -25,10 +25,10 @@ class Ramp:
 
 
 def value_at(value: float | Ramp, step: int) -> float:
-    """The number that `value` stands for at `step`."""
+    """The value of a number or schedule at `step`."""
     return value.at(step) if isinstance(value, Ramp) else float(value)
 
 
 def crossed(before: int, now: int, every: int) -> bool:
-    """Whether a multiple of `every` lies in (before, now]: rhythms that hold for any number of environments."""
+    """Whether a multiple of `every` lies in (before, now]; it works for any number of environments."""
     return every > 0 and now // every > before // every

@@ -1,9 +1,6 @@
-"""Small dense networks by NumPy, forwards and backwards, on the parameters' own memory.
+"""Small MLPs in NumPy, forward and backward, on the memory of PyTorch's parameters and gradients.
 
-For a batch of 32 a network of 64-64 units is 50 microseconds of arithmetic there and back. PyTorch needs 300: it looks
-up every operation, records it for autograd, and walks the record backwards. So an agent that can say its loss's slope
-at the output in a few lines of NumPy learns on vectors in half of the time; pictures, memories, large networks and GPUs
-stay with autograd.
+`agents/numpy_gradients.py` explains why and when they are used.
 """
 
 from __future__ import annotations
@@ -19,13 +16,13 @@ from rl.networks.encoders import MLP
 from rl.networks.torso import Torso
 
 LARGEST = 300_000
-"""Parameters above which arithmetic outweighs overhead, and PyTorch's threads pay."""
+"""Number of parameters above which PyTorch is faster."""
 WIDE, FEW = 128 * 256, 16
-"""A matrix of so many numbers times at least so many rows is PyTorch's to multiply."""
+"""Numbers of a matrix, and rows multiplied with it, from which on PyTorch multiplies faster."""
 ALL = [True, True, True]
-"""LayerNorm's gradients that are wanted: at its input, of its weight, of its bias."""
+"""Compute LayerNorm's gradients with respect to its input, weight and bias."""
 ZERO = np.zeros((), np.float32)
-"""As an array: a number of Python's is made into one at each use."""
+"""An array, because NumPy would convert a Python number at each use."""
 
 
 class _Layer(NamedTuple):
@@ -40,7 +37,7 @@ class _Layer(NamedTuple):
 
 
 class _Norm(NamedTuple):
-    """LayerNorm's parameters, for PyTorch's own kernels: one pass where NumPy needs seven, in a third of the time."""
+    """LayerNorm by PyTorch's kernels: one pass instead of NumPy's seven, in a third of the time."""
 
     weight: Tensor  # [out]
     bias: Tensor  # [out]
@@ -56,7 +53,7 @@ class _Norm(NamedTuple):
         return after.numpy(), _Normed(before, mean, spread)
 
     def backward(self, grad: np.ndarray, normed: _Normed) -> np.ndarray:
-        """The gradient at what `forward` was given, from that at what it gave; sets the parameters' own."""
+        """The gradient at the input, from the gradient at the output; sets the parameters' gradients."""
         at_z, at_weight, at_bias = torch.ops.aten.native_layer_norm_backward(
             torch.from_numpy(grad), normed.before, self.shape, normed.mean, normed.spread, self.weight, self.bias, ALL
         )
@@ -73,17 +70,17 @@ class _Normed(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """What going back through one layer needs."""
+    """What the backward pass through one layer needs."""
 
     x: np.ndarray  # [B, in]
     normed: _Normed | None
 
 
 class Dense:
-    """The layers of `mlp` and a linear `head` on top, as numbers: [B, in] to [B, out], float32.
+    """The layers of `mlp` under a linear `head`: [B, in] to [B, out], float32.
 
-    It reads the modules' parameters where they lie, so it follows every optimizer step and every loading of weights;
-    `backward` writes into their `.grad`, which must be there and stay (`rl.optim.FlatOptimizer`).
+    It shares the memory of the modules' parameters, so it follows every optimizer step and every loading of weights.
+    `backward` writes into their `.grad`, which must exist and not be replaced (see `rl.optim.FlatOptimizer`).
     """
 
     def __init__(self, mlp: MLP, head: nn.Linear) -> None:
@@ -93,21 +90,23 @@ class Dense:
 
     @property
     def learns(self) -> bool:
-        """Whether no parameter is frozen: `backward` sets the gradients of all."""
+        """True if no parameter is frozen: `backward` sets the gradients of all."""
         return all(p.requires_grad for p in self._parameters)
 
     @classmethod
     def of(cls, torso: Torso, head: nn.Module) -> Dense | None:
-        """`torso` and `head` by NumPy, or None where they are more. Call it when the gradients have their place.
+        """`torso` and `head` in NumPy, or None if they are not of the supported kind. `.grad` must exist already.
 
-        They are no more for one plain vector without stack or memory, ReLU or tanh, a linear head, on a CPU, and few
-        parameters.
+        Supported: one plain vector without frame stack or recurrent core, ReLU or tanh, a linear head, the CPU, and at
+        most `LARGEST` parameters.
         """
         mlp = torso.plain_mlp
         if type(torso) is not Torso or mlp is None or torso.core is not None or mlp.activation not in ("relu", "tanh"):
             return None
         linears = [linear for linear, _ in mlp.layers] + [head]
-        if any(type(layer) is not nn.Linear for layer in linears):  # a subclass or a parametrization is more
+        if any(
+            type(layer) is not nn.Linear for layer in linears
+        ):  # a subclass or parametrization may compute something else
             return None
         assert isinstance(head, nn.Linear)
         if head.weight.device.type != "cpu":
@@ -149,10 +148,10 @@ class Dense:
 
 
 def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a [B, n] @ b [n, m], float32; by PyTorch's BLAS where b is wide.
+    """a [B, n] @ b [n, m], float32; by PyTorch's BLAS if b is large.
 
-    NumPy's OpenBLAS is as quick up to 128 by 128, and takes up to three times as long from 128 by 256 on (measured on
-    an AMD EPYC). `dot` gives the numbers of `@` with a microsecond less around them.
+    NumPy's OpenBLAS is as fast up to 128 by 128, and takes up to three times as long from 128 by 256 on (measured on
+    an AMD EPYC). `dot` gives the same numbers as `@` with a microsecond less overhead.
     """
     if b.size < WIDE or len(a) < FEW:
         return a.dot(b)
