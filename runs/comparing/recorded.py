@@ -21,11 +21,11 @@ def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
 
     Its times count only if it was recorded on this machine while no other work shared it.
     """
-    recipe = _recipe_of(side)
-    if recipe is None:
+    name = _recipe_of(side)
+    if name is None:
         return None
-    mark = fingerprint(recipe)
-    for r in read_results(places.RESULTS):
+    mark = fingerprint(resolve_recipe(name))
+    for r in read_results(places.RESULTS, name):
         if (r["fingerprint"], r["seed"]) != (mark, seed):
             continue
         where, others = r.get("machine", {}), r.get("others")
@@ -63,13 +63,13 @@ def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
     return None
 
 
-def _recipe_of(side: Side) -> Run | None:
-    """The recipe that a side trains, apart from the seed and how often it logs, saves and evaluates."""
+def _recipe_of(side: Side) -> str | None:
+    """The name of the recipe that a side trains, apart from the seed and how often it logs, saves and evaluates."""
     if side.job["kind"] != "ours":
         return None
     run = from_json(Run, {**side.job["run"], "seed": 0})
     for name in recipe_names():
         recipe = resolve_recipe(name)
         if dataclasses.replace(run, **{k: getattr(recipe, k) for k in OBSERVES_ONLY}) == recipe:
-            return recipe
+            return name
     return None
