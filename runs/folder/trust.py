@@ -165,7 +165,9 @@ def _key(create: bool) -> bytes | None:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
         try:
             state = os.fstat(descriptor)
-            private = os.name == "nt" or (state.st_uid == os.getuid() and not stat.S_IMODE(state.st_mode) & 0o077)
+            private = sys.platform == "win32" or (
+                state.st_uid == os.getuid() and not stat.S_IMODE(state.st_mode) & 0o077
+            )
             key = os.read(descriptor, KEY_BYTES + 1)
         finally:
             os.close(descriptor)
