@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -31,6 +32,10 @@ class FileLock:
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             self._acquire()
+            while not self._current():  # its last owner removed the file before this process locked it
+                os.close(self._descriptor)
+                self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+                self._acquire()
         except (BlockingIOError, PermissionError):
             owner = os.read(self._descriptor, 200).decode(errors="replace").strip() or "unknown"
             os.close(self._descriptor)
@@ -44,12 +49,23 @@ class FileLock:
         os.write(self._descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode())
 
     def release(self, remove: bool = False) -> None:
+        """Gives the lock back. `remove` also deletes the file."""
         if self.path not in self._HELD:
             return
+        if remove and sys.platform != "win32":  # while it is locked, so that no other owner's file is removed
+            self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
         self._HELD.discard(self.path)
-        if remove:
-            self.path.unlink(missing_ok=True)
+        if remove and sys.platform == "win32":  # which removes no open file, so another owner's stays
+            with contextlib.suppress(PermissionError):
+                self.path.unlink(missing_ok=True)
+
+    def _current(self) -> bool:
+        """True if the path still names the file that this process has opened."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def _acquire(self) -> None:
         if sys.platform == "win32":

@@ -77,10 +77,11 @@ class RunFolder:
             path = Path(out)
         created = _make(path)
         try:
+            locked_before = (path / ".lock").exists()
             lock = FileLock(path / ".lock")
             occupants = sorted(p.name for p in path.iterdir() if p.name != ".lock")
             if occupants:
-                lock.release(remove=True)
+                lock.release(remove=not locked_before)
                 saved = "run.json" in occupants and any((path / "checkpoints").glob("step-*"))
                 mend = f"`rl resume {path}` continues it" if saved else "empty it"
                 raise InputError(f"--out {path} is occupied (it holds {occupants[0]}): name another folder, or {mend}")
