@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+OURS = ("rl", "agents", "envs", "runs")
+"""The suite's own packages."""
+
 
 def import_named(module: str) -> ModuleType:
     """Imports `module`; the current folder is searched last. Raises `ImportError` if that fails.
@@ -19,6 +22,14 @@ def import_named(module: str) -> ModuleType:
     search_current_folder_for(module)
     try:
         return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        top = module.partition(".")[0]
+        here = Path.cwd() / top
+        if top in OURS and here.is_dir() and not lies_here(Path(location(top)).parent.parent):
+            ours = Path(location(top)).parent
+            words = f"two packages are called {top!r}, {here} and the suite's own {ours}: rename yours"
+            raise ImportError(words, name=module) from error
+        raise
     except (TypeError, ValueError) as error:  # a relative, empty or otherwise impossible name
         raise ImportError(str(error), name=module) from error
 

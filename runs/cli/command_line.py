@@ -54,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # --help, --version
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt as stop:
+        if argv is None:  # the process ends: more of the same key must not interrupt its last steps
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         status = getattr(stop, "status", 130)
         _complain(str(stop) or ("interrupted" if status == 130 else "terminated"))
         return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import time
@@ -35,6 +36,8 @@ from runs.training.episodes import EpisodeRecord
 from runs.training.evaluation import Score, play_games, put_back
 from runs.training.progress import Progress
 
+IMPATIENCE = 1.0
+"""Seconds after a first Ctrl-C from which a second one does not wait for the save."""
 SHOW_SECONDS = 0.5
 """Seconds between two updates of the progress bar."""
 
@@ -321,11 +324,20 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_requests(session: Session) -> Iterator[None]:
-    """Within, Ctrl-C, SIGTERM and a closed terminal are noted in the session; the second Ctrl-C does not wait."""
+    """Within, Ctrl-C, SIGTERM and a closed terminal are noted in the session, which then saves and stops.
+
+    A second Ctrl-C ends the training at once. One within a second of the first does not: keys repeat, and terminals
+    send a signal to a whole group.
+    """
+    first = -math.inf
 
     def note(signum: int, frame: FrameType | None) -> None:
-        if session.stop_requested == signum == signal.SIGINT:
+        nonlocal first
+        now = time.monotonic()
+        if session.stop_requested == signum == signal.SIGINT and now - first > IMPATIENCE:
             raise KeyboardInterrupt
+        if not session.stop_requested:
+            first = now
         session.stop_requested = signum
 
     try:

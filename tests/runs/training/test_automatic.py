@@ -162,3 +162,23 @@ def test_a_stop_during_an_evaluation_saves_first_and_the_evaluation_is_played_on
     for line in (line for text in texts for line in text):
         del line["seconds"]
     assert json.dumps(texts[0]) == json.dumps(texts[1])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_five_ctrl_c_within_fifty_milliseconds_save_once_and_end_in_one_line(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = ["train", "CartPole-v1", "--agent", "dqn", "--steps", "1000000", "--out", str(tmp_path / "run"), "--quiet"]
+    process = subprocess.Popen([sys.executable, "-m", "runs", *words], env=env, stderr=subprocess.PIPE, text=True)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 60
+    while not (metrics.exists() and metrics.stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    _, err = process.communicate(timeout=60)
+    lines = [line for line in err.splitlines() if not line.startswith("W&B")]
+    assert process.returncode == 130 and len(lines) == 1 and "stopped by SIGINT at step" in lines[0]
+    last = read_jsonl(metrics)[-1]["step"]
+    assert max(int(p.name[5:]) for p in (tmp_path / "run" / "checkpoints").iterdir()) >= last
