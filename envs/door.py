@@ -250,6 +250,7 @@ class _Builder:
         for name in ("observation_space", "action_space"):
             if not isinstance(getattr(env, name, None), gymnasium.Space):
                 raise InputError(f"{self.id} has no {name} of gymnasium.spaces: it must say what it shows and takes")
+        _refuse_statistics(env, self.id)
         if self.max_steps is not None and (limit is None or self.max_steps < limit):
             env = gymnasium.wrappers.TimeLimit(env, self.max_steps)
         return env
@@ -265,6 +266,22 @@ class _Builder:
                 if "'render_mode'" not in str(error):
                     raise
         return target(**self.options)  # some know one way to draw themselves without being told
+
+
+def _refuse_statistics(env: gymnasium.Env, id: str) -> None:
+    """Raises InputError for Gymnasium's normalising wrappers, whose running moments no checkpoint holds.
+
+    An evaluation would start from empty moments, and its score would depend on the games before.
+    """
+    fields = {"NormalizeObservation": "normalize_obs", "NormalizeReward": "normalize_return"}
+    while isinstance(env, gymnasium.Wrapper):
+        name = type(env).__name__
+        if name in fields and isinstance(env, getattr(gymnasium.wrappers, name)):
+            raise InputError(
+                f"{id} is wrapped in {name}, whose statistics are not saved: leave the wrapper out and let the agent "
+                f"normalise, --set {fields[name]}=true with ppo or a2c"
+            )
+        env = env.env
 
 
 def _takes_render_mode(target: GymSpec | Callable) -> bool:

@@ -113,7 +113,7 @@ def resolve(
         settings = [settings]
     elif isinstance(settings, Mapping):
         settings = [f"{name}={written(value)}" for name, value in settings.items()]
-    run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent, trust)
+    run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent, trust, settings)
     changes = {"steps": steps, "seed": seed, "num_envs": num_envs}
     for word in settings:
         name, _, value = word.partition("=")
@@ -171,7 +171,7 @@ def _with_agent(run: Run, config: Any) -> Run:
     return dataclasses.replace(run, agent=config, eval_sample=sample)
 
 
-def _find(recipe: str, agent: str | None, trust: Trust) -> Run:
+def _find(recipe: str, agent: str | None, trust: Trust, settings: Sequence[str] = ()) -> Run:
     path = Path(recipe)
     if (file := recipe_file(recipe)) is not None:
         return _from_file(*file)
@@ -183,21 +183,33 @@ def _find(recipe: str, agent: str | None, trust: Trust) -> Run:
         return run
     if not any(mark in recipe for mark in (":", "/", "NoFrameskip-v4")) and recipe not in envs.ids():
         raise unknown("recipe or environment", recipe, [*recipe_names(), *envs.ids()], own=True)
-    return default_run(recipe, agent)
+    return default_run(recipe, agent, _env_config(settings))
 
 
-def default_run(env: str, agent: str | None = None) -> Run:
+def _env_config(settings: Sequence[str]) -> EnvConfig:
+    """What the settings say about how the environment is made, for an environment that needs it to be made at all."""
+    words = []
+    for word in settings:
+        for prefix in ("env_config.", "env."):
+            if word.startswith(prefix):
+                words.append(word.removeprefix(prefix))
+                break
+    return apply_settings(EnvConfig(), words) if words else EnvConfig()
+
+
+def default_run(env: str, agent: str | None = None, config: EnvConfig | None = None) -> Run:
     """A run of an environment that has no recipe: its agent's defaults, 100,000 steps or ten times `learning_starts`.
 
     Atari takes four frames and what its protocol says of clipped rewards and of exploring in evaluation. Without a name
     the agent is DQN, or PPO where actions are no plain choice.
     """
-    spec = envs.spec(env)
+    config = config or EnvConfig()
+    spec = envs.spec(env, config)
     if agent is None:
         agent = "dqn" if spec.action.kind == "discrete" else "ppo"
-    config = agents.config(agent)
-    steps = max(100_000, 10 * getattr(config, "learning_starts", 0))
-    return _with_agent(Run(env=env, agent=config, steps=steps), config)
+    learner = agents.config(agent)
+    steps = max(100_000, 10 * getattr(learner, "learning_starts", 0))
+    return _with_agent(Run(env=env, agent=learner, steps=steps, env_config=config), learner)
 
 
 def _from_file(path: Path, name: str) -> Run:
