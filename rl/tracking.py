@@ -322,7 +322,7 @@ def may_have_key() -> bool:
 
 
 def _first_run(folder: Path) -> bool:
-    """Whether no other run lies beside `folder`: whoever has trained before knows the hint."""
+    """Whether no other run lies beside `folder`: a user who has trained before knows the hint."""
     return all(info.parent == Path(folder) for info in Path(folder).parent.glob("*/run.json"))
 
 

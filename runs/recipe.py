@@ -256,8 +256,8 @@ def from_document(document: Mapping[str, Any], source: Path, trust: Trust) -> Ru
     return from_json(Run, document["recipe"])
 
 
-def doubt(run: Run) -> str:
-    """What may be allowed and is hardly meant, in one line; "" where there is nothing to say."""
+def settings_warning(run: Run) -> str:
+    """Warns in one line about settings that are valid but probably a mistake; "" if there are none."""
     epsilon = getattr(run.agent, "epsilon", None)
     if epsilon is None or getattr(run.agent, "noisy", False):
         return ""

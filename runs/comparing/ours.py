@@ -11,7 +11,7 @@ from runs.comparing.contenders import Contender
 from runs.comparing.peers import peer as peers
 from runs.comparing.peers.translate import apply_fields, ours_like
 from runs.comparing.tasks import Task, learns_values, recipe_for, recipe_name
-from runs.recipe import Run, agent_name, default_run, doubt, stretched
+from runs.recipe import Run, agent_name, default_run, settings_warning, stretched
 from runs.settings.apply import apply_settings
 from runs.settings.plain import to_json
 
@@ -66,7 +66,7 @@ def our_run(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[s
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
     _refuse_other_task(c, changed, run, task.steps)
-    notes = [note, line] if (line := doubt(changed)) else [note]
+    notes = [note, line] if (line := settings_warning(changed)) else [note]
     return stretched(changed, usual), "; ".join(notes), unmapped
 
 

@@ -96,7 +96,7 @@ def _only_ours(comparison: Mapping[str, Any]) -> bool:
 
 
 def _suits(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Who leads on a task, and by the verdicts of the pairs who is worse than it, as good, not told apart, or has one
+    """Who leads on a task, and by the verdicts of the pairs who is worse, equivalent, not distinguishable, or has one
     seed too few for a verdict."""
     ranked = [c for c in task["contenders"] if c["iqm"] is not None and c["name"] != "random"]
     ranked.sort(key=lambda c: (-c["iqm"], -c["mean"]))
@@ -108,7 +108,7 @@ def _suits(task: Mapping[str, Any]) -> dict[str, Any]:
     for pair in task["pairs"]:
         if best in (pair["a"], pair["b"]):
             other = pair["b"] if pair["a"] == best else pair["a"]
-            # whoever leads by IQM is not worse than anybody: if the two differ, it is the other
+            # the leader by IQM is worse than nobody, so a difference means that the other is worse
             kind = {"better": "worse", "worse": "worse", "equivalent": "equivalent", "no": "one"}
             out[kind.get(pair["verdict"].split()[0], "open")].append(other)
     out["seeds"] = min((p["runs"] for p in task["pairs"] if best in (p["a"], p["b"]) and p["interval"]), default=1)

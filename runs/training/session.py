@@ -30,7 +30,7 @@ from runs.folder.processes import ending_signals
 from runs.folder.provenance import peak_memory
 from runs.folder.run_folder import RunFolder
 from runs.folder.trust import signature
-from runs.recipe import Run, describe, doubt
+from runs.recipe import Run, describe, settings_warning
 from runs.training.automatic import EPISODES, EVALUATIONS, EvaluationBudget, SaveClock
 from runs.training.episodes import EpisodeRecord
 from runs.training.evaluation import Score, play_games, put_back
@@ -78,7 +78,7 @@ class Session:
             torch.set_num_threads(self.run.threads)
         if not self.quiet:
             print(header(self.run, self.agent), file=sys.stderr)
-            for line in filter(None, [doubt(self.run), *self.agent.setting_warnings()]):
+            for line in filter(None, [settings_warning(self.run), *self.agent.setting_warnings()]):
                 print(line, file=sys.stderr)
         try:
             with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:

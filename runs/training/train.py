@@ -121,7 +121,7 @@ def resume(
             print(f"{path} has finished its {done:,} steps; --steps gives a larger total", file=sys.stderr)
             return finished(found.run, before, done)
         run = resolve_recipe(before, steps=steps)
-        for line in outlasted(before, run):
+        for line in ended_schedules(before, run):
             print(line, file=sys.stderr)
         where = pick_device(device)
         learner = build(run, envs.spec(run.env, run.env_config), where)
@@ -213,7 +213,7 @@ def build(run: Run, spec: Any, device: str) -> Agent:
     return agent
 
 
-def outlasted(before: Run, run: Run) -> list[str]:
+def ended_schedules(before: Run, run: Run) -> list[str]:
     """One line for each schedule of the agent that was made for the budget `before` and ends within that of `run`.
 
     A resumed run keeps its schedules, so that it equals one that had the larger budget from the start.

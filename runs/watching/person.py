@@ -52,7 +52,7 @@ class Person:
         return self._take(self.env.step(np.asarray(self.action)[None]))
 
     def ask(self, advisor: Actor) -> None:
-        """Has an agent look on, so that it can take over at any time."""
+        """Shows an agent every row, so that it can take over at any time."""
         self._advisor = advisor
         self.advice = advisor.act(self.ts)
 

@@ -1,4 +1,4 @@
-"""Reads a network's named output for those who watch: the same fields whoever the agent is."""
+"""Turns a network's named output into the fields that a viewer shows, the same for every agent."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 from envs.arcade import GAMES
 from rl.errors import InputError
 from rl.schedules import Ramp
-from runs.recipe import agent_name, doubt, recipe_names, resolve
+from runs.recipe import agent_name, recipe_names, resolve, settings_warning
 from runs.recipes import shipped
 from runs.recording.results import fingerprint, newest, read_results, recorded_line
 from runs.settings.plain import from_json, to_json
@@ -154,13 +154,13 @@ def test_switching_off_what_a_preset_has_leaves_its_other_fields_alone() -> None
     assert run.agent.priority_exponent == 0.6  # the default: nothing is asked for
 
 
-def test_a_greedy_learner_is_doubted_and_no_other() -> None:
-    assert doubt(resolve("CartPole-v1", agent="rainbow", settings=["noisy=false"])).startswith(
+def test_a_value_learner_that_never_explores_is_warned_about() -> None:
+    assert settings_warning(resolve("CartPole-v1", agent="rainbow", settings=["noisy=false"])).startswith(
         "epsilon 0 without noisy"
     )
-    assert doubt(resolve("CartPole-v1", agent="dqn", settings=["epsilon=0:0:100"]))
+    assert settings_warning(resolve("CartPole-v1", agent="dqn", settings=["epsilon=0:0:100"]))
     for agent in ("rainbow", "dqn", "pqn", "ppo"):
-        assert doubt(resolve("CartPole-v1", agent=agent)) == ""
+        assert settings_warning(resolve("CartPole-v1", agent=agent)) == ""
 
 
 def test_the_field_of_another_agent_is_called_that() -> None:
