@@ -501,7 +501,7 @@ def some(flags: Any) -> bool:
 
 
 def episode_seed(seed: int, stream: str, index: int, episode: int, games: int | None) -> int:
-    """Seed of episode k of environment i of a stream, or of game j of an evaluation; it does not depend on the agent."""
+    """Seed of episode k of environment i of a stream, or of game j of an evaluation, for every agent the same."""
     return derive_seed(seed, "evaluate", episode) if games is not None else derive_seed(seed, stream, index, episode)
 
 
