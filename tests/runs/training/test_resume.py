@@ -40,9 +40,8 @@ TIMES = ("seconds", "time/sps")
 
 
 def run_of(env: str, num_envs: int, steps: int = 300, agent: Any = SMALL, **fields: Any) -> Run:
-    return Run(
-        env=env, agent=agent, steps=steps, num_envs=num_envs, log_every=50, eval_episodes=1, eval_max_steps=50, **fields
-    )
+    fixed = {"log_every": 50, "eval_every": 0, "eval_episodes": 1, "eval_max_steps": 50}
+    return Run(env=env, agent=agent, steps=steps, num_envs=num_envs, **{**fixed, **fields})
 
 
 def final_state(folder: Path) -> dict[str, Any]:
