@@ -1,6 +1,6 @@
 """Gymnasium spaces as named leaves: odd ones are cast once, here, and nowhere else.
 
-What an agent sees is one of four kinds of leaf (`rl.types.ObsLeaf`): a float32 vector, a uint8 or float32 image, a
+What an agent sees is one of four kinds of leaf (`rl.interface.ObsLeaf`): a float32 vector, a uint8 or float32 image, a
 bool board, or int64 categories that count from 0. Nested Dict and Tuple observations become leaves whose names join
 the path with "." ("arm.joints", "0").
 """
@@ -141,24 +141,41 @@ def _leaves(space: spaces.Space, path: tuple[str | int, ...]) -> list[LeafCast]:
     raise InputError(f"the observation space {type(space).__name__} of leaf {name!r} {UNSUPPORTED}")
 
 
+SMALLEST_PICTURE = 8
+"""Pixels of the smaller side from which an array of signed or wide numbers counts as a picture."""
+
+LARGEST_PIXEL = 65_535
+"""The largest bound of a whole-number pixel; a larger one says nothing about the values that occur."""
+
+
 def _box_leaf(space: spaces.Box, name: str) -> ObsLeaf:
     """A picture stays a picture, a grid of 0 and 1 becomes a bool board, everything else a flat float32 vector."""
     shape, dtype = space.shape, space.dtype
-    grid = len(shape) == 3 or (len(shape) == 2 and dtype in (np.uint8, np.bool_))
-    low, high = float(np.min(space.low, initial=0)), float(np.max(space.high, initial=0))
     if len(shape) > 3 and dtype == np.uint8:
         raise InputError(
             f"leaf {name!r} is a stack of pictures {shape}: give single frames (stacking is a field of the agent)"
         )
-    if grid and dtype.kind in "bui" and low >= 0 and high <= 1:
-        return _board(shape)
-    if grid and dtype == np.uint8:
-        shape, layout = _layout(shape)
-        return ObsLeaf(shape, "uint8", "image", layout, scale=255.0)
-    if len(shape) == 3 and dtype.kind == "f" and low >= 0 and 0 < high < np.inf:
-        shape, layout = _layout(shape)
-        return ObsLeaf(shape, "float32", "image", layout, scale=high)
+    if len(shape) == 3 or (len(shape) == 2 and dtype in (np.uint8, np.uint16, np.bool_)):
+        low, high = float(np.min(space.low, initial=0)), float(np.max(space.high, initial=0))
+        if dtype.kind in "bui" and low >= 0 and high <= 1:
+            return _board(shape)
+        stored, layout = _layout(shape)
+        if dtype == np.uint8:
+            return ObsLeaf(stored, "uint8", "image", layout, scale=255.0)
+        if _is_picture(stored, layout, dtype, low, high):
+            whole = dtype.kind in "ui" and low >= 0 and high <= 255
+            return ObsLeaf(stored, "uint8" if whole else "float32", "image", layout, scale=max(-low, high))
     return ObsLeaf((math.prod(shape),), "float32", "vector")
+
+
+def _is_picture(shape: tuple[int, ...], layout: str, dtype: np.dtype, low: float, high: float) -> bool:
+    """Whether a 3-D array within [low, high] is a picture: bounded, and large enough unless its floats start at 0."""
+    if not 0 < max(-low, high) < np.inf:
+        return False
+    if dtype.kind == "f" and low >= 0:
+        return True
+    height, width = shape[:2] if layout == "HWC" else shape[1:]
+    return min(height, width) >= SMALLEST_PICTURE and (dtype.kind == "f" or max(-low, high) <= LARGEST_PIXEL)
 
 
 def _board(shape: tuple[int, ...]) -> ObsLeaf:

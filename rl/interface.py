@@ -38,15 +38,16 @@ class ObsLeaf:
 
     shape: tuple[int, ...]
     dtype: str
-    """As stored: uint8 (images), bool (boards), float32 (vectors), int64 (categories)."""
+    """As stored: uint8 or float32 (images), bool (boards), float32 (vectors), int64 (categories)."""
     kind: Literal["vector", "image", "board", "index"]
-    """`image`: in [0, 1] after division by `scale`; `board`: small grid of 0/1 planes; `index`: one-hot by `nvec`."""
+    """`image`: in [0, 1] after division by `scale`, [-1, 1] if signed;
+    `board`: small grid of 0/1 planes; `index`: one-hot by `nvec`."""
     layout: Literal["", "CHW", "HWC"] = ""
     """Axis order of an image or board."""
     nvec: tuple[int, ...] = ()
     """For `index` leaves: the number of categories of each of the `shape[0]` elements, which count from 0."""
     scale: float = 1.0
-    """What an image is divided by inside the network: 255 for uint8, once."""
+    """The network divides an image by this: 255 for bytes, else the largest absolute value within its bounds."""
     start: tuple[int, ...] = ()
     """For `index` leaves whose categories do not count from 0: what `column` subtracts from each."""
     given: tuple[int, ...] | None = field(default=None, compare=False)

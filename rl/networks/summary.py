@@ -1,4 +1,4 @@
-"""A network layer by layer, for `rl inspect`."""
+"""A network in one line, and layer by layer for `rl inspect`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from rl.interface import EnvSpec
+from rl.networks.config import NetConfig
 from rl.networks.cores import Core
-from rl.networks.encoders import Planes
+from rl.networks.encoders import Planes, stem_kind
 from rl.networks.heads import NoisyLinear
 
 
@@ -36,6 +37,33 @@ _SILENT = (nn.ReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.GELU, nn.Flatten, nn.Identity, 
 
 
 _WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+HUGE = 50_000_000
+"""Parameters above which the line of a network says that its pictures are too large."""
+
+
+def describe_network(module: nn.Module, spec: EnvSpec, config: NetConfig | None) -> str:
+    """One line: encoders of the observation's leaves as `auto` chose them, core, parameter count, and what is unusual.
+
+    `config` is None for a network without `NetConfig`. Unusual: a picture-like leaf that is read as a flat vector, and
+    a network above `HUGE` parameters on pictures.
+    """
+    count = sum(parameter.numel() for parameter in module.parameters())
+    if config is None or ":" in config.encoder:
+        return f"{'a network of its own' if config is None else config.encoder}, {count:,} parameters"
+    kinds = {name: stem_kind(leaf, config.encoder) for name, leaf in spec.obs.items()}
+    text = "+".join(dict.fromkeys("mlp" if kind == "flat" else kind for kind in kinds.values()))
+    text += f" and {config.core}" if config.core != "none" else ""
+    text += f", {count:,} parameters"
+    for name, leaf in spec.obs.items():
+        shape = leaf.shape if leaf.kind == "image" else leaf.given or leaf.shape
+        size = "x".join(map(str, shape))
+        if kinds[name] == "flat" and len(shape) == 3:
+            text += f" ({name} of shape {size} is read as a flat vector)"
+        elif leaf.kind == "image" and count > HUGE:
+            text += f" (because {name} is {size}: make it smaller, about 84x84)"
+    return text
 
 
 def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]:

@@ -21,7 +21,7 @@ from rl.device import keep_freed_memory
 from rl.errors import RunError
 from rl.interface import Env, TimeStep
 from rl.loop import Slot, interact
-from rl.networks.encoders import stem_kind
+from rl.networks.summary import describe_network
 from rl.schedules import crossed
 from rl.segments import SegmentStore
 from rl.tracking import Tracker
@@ -288,24 +288,14 @@ class Session:
 
 def header(run: Run, agent: Agent) -> str:
     """One line on what is trained: environment, agent, network and its size, device, size of the replay."""
-    count = sum(p.numel() for p in agent.network.parameters())
+    network = describe_network(agent.network, agent.spec, getattr(run.agent, "net", None))
     parts = [
         f"{run.env}, {run.num_envs} environment{'s' * (run.num_envs > 1)}",
-        f"{agents.title(run.agent)}: {_network(run, agent)}, {count:,} parameters",
+        f"{agents.title(run.agent)}: {network}",
         f"on {agent.device}",
         f"replay of {agent.replay.slots * run.num_envs:,} rows, {agent.predicted_bytes() / 1e6:,.1f} MB",
     ]
     return "; ".join(parts)
-
-
-def _network(run: Run, agent: Agent) -> str:
-    """The encoders that read the observation's leaves, as `auto` chose them, and the memory after them."""
-    net = getattr(run.agent, "net", None)
-    if net is None or ":" in net.encoder:
-        return "a network of its own" if net is None else str(net.encoder)
-    names = {"flat": "mlp"}
-    kinds = dict.fromkeys(stem_kind(leaf, net.encoder) for leaf in agent.spec.obs.values())
-    return "+".join(names.get(kind, kind) for kind in kinds) + (f" and {net.core}" if net.core != "none" else "")
 
 
 class _EvaluationStopped(Exception):
