@@ -127,11 +127,12 @@ class Session:
             evaluates = not ends and crossed(before, self.step, self._eval_every)
             films = not ends and crossed(before, self.step, run.video_every)
             saves = not ends and crossed(before, self.step, run.save_every or 0)
+            now = time.perf_counter()
             if saves_by_time and not ends:
-                saves = self._saves.due(self.seconds + time.perf_counter() - clock)
+                saves = self._saves.due(self.seconds + now - clock)
             stops = self.stop_requested and not ends
-            if time.perf_counter() >= show:
-                show = time.perf_counter() + SHOW_SECONDS
+            if now >= show:
+                show = now + SHOW_SECONDS
                 progress.update(self.step, self.episodes.mean_return)
             if not (logs or evaluates or films or saves or stops):
                 continue

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -251,3 +253,36 @@ def test_weights_of_another_version_s_network_are_one_line(tmp_path, monkeypatch
         with pytest.raises(CheckpointError, match=r"step-000000060 does not fit: .*torso\.renamed") as raised:
             verb()
         assert "\n" not in str(raised.value)
+
+
+class Forgetful(gymnasium.Env):
+    """Episodes of 50 steps whose observation no seed brings back: an environment that is never restored exactly."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.t, self.tag = 0, int.from_bytes(os.urandom(2), "little")
+        return np.array([self.tag, 0], np.float32), {}
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        self.t += 1
+        return np.array([self.tag, self.t], np.float32), 1.0, self.t == 50, False, {}
+
+
+def test_an_episode_that_a_resume_cuts_is_in_no_transition_and_no_line(tmp_path: Path, monkeypatch: Any) -> None:
+    run = run_of(f"{__name__}:Forgetful", 1, steps=120)
+    train(run, out=tmp_path)
+    agents = []
+    monkeypatch.setattr(Session, "load", lambda self, *saved: agents.append(self.agent) or load_session(self, *saved))
+    resume(tmp_path, steps=320, trust=True)
+    replay = agents[0].replay
+    rows = np.arange(replay.oldest, replay.count)
+    windows = replay.windows(rows[replay.eligible(rows)], 1)
+    assert len(rows) > 60 and (windows.obs["obs"][:, 0] == windows.next_obs["obs"][:, 0]).all()
+    lines = [(e["step"], e["return"], e["length"]) for e in read_jsonl(tmp_path / "episodes.jsonl")]
+    assert lines == [(step, 50.0, 50) for step in (50, 100, 170, 220, 270, 320)], "20 steps were cut at 120"
+
+
+load_session = Session.load
