@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Metrics, as_tensors
+from agents.base import Actor, Metrics
 from agents.numpy_gradients import gradient as numpy_gradient
 from agents.numpy_gradients import inherited
+from agents.replay_agent import Batch, ReplayAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork, ValuePlayer
-from rl import returns
 from rl.cuda_graph import CudaGraph
 from rl.device import fast_bf16, restore_torch_generator
 from rl.errors import InputError, NonFiniteError
@@ -30,21 +30,8 @@ from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, munchausen_bonus, soft_value, take
 from rl.networks import Dense, ValueHead, build_torso, resample_noise
 from rl.optim import FlatOptimizer, FlatParameters
-from rl.replay import Windows
-from rl.schedules import crossed, value_at
+from rl.schedules import value_at
 from rl.seeding import derive_seed
-
-
-class Batch(NamedTuple):
-    """The argument of `loss`: B n-step transitions as tensors on the agent's device."""
-
-    obs: dict[str, Tensor]  # [B, (S,) ...]
-    mask: Tensor | None  # bool [B, A]
-    action: Tensor  # int64 [B]
-    reward: Tensor  # float32 [B]: the n-step return without the bootstrap, clipped as the learner sees it
-    discount: Tensor  # float32 [B]: gamma^n, or 0 if the episode ended
-    next_obs: dict[str, Tensor]
-    next_mask: Tensor | None
 
 
 class Loss(NamedTuple):
@@ -55,7 +42,7 @@ class Loss(NamedTuple):
     metrics: Metrics
 
 
-class ValueAgent(ValuePlayer):
+class ValueAgent(ReplayAgent, ValuePlayer):
     """Learns action values from sampled windows of the shared replay."""
 
     config: ValueConfig
@@ -162,47 +149,6 @@ class ValueAgent(ValuePlayer):
     def noisy(self) -> bool:  # type: ignore[override]
         return self.config.noisy
 
-    @property
-    def learning_starts(self) -> int:
-        return self.config.learning_starts
-
-    @property
-    def stack(self) -> int:
-        return self.config.stack
-
-    def replay_fields(self) -> dict[str, Any]:
-        c = self.config
-        slots = max(-(-c.buffer_size // self.num_envs), c.stack + 1)
-        return {"slots": slots, "stack": c.stack, "prioritized": c.prioritized, "store": c.store}
-
-    def stored(self) -> dict[str, np.ndarray] | None:
-        """The replay's own columns of the row being observed."""
-        return None
-
-    def observe(self, ts: TimeStep) -> None:
-        self.reward_scale.observe(self, ts)
-        self.replay.append(ts, self.stored())
-        self._before = self.step
-        self.step += self.num_envs - int(np.count_nonzero(ts.first))
-
-    def update(self) -> Metrics | None:
-        c, starts = self.config, self.learning_starts
-        if self.step < starts or not crossed(self._before, self.step, c.update_every):
-            return None
-        counted = self.step // c.update_every - starts // c.update_every  # whole bursts, including the first one
-        metrics = None
-        for _ in range(int(c.replay_ratio * c.update_every * counted) - self.updates):
-            sampled = self.sample()
-            if sampled is None:
-                break
-            metrics = self.learn(sampled)
-        return metrics
-
-    def sample(self) -> Any:
-        """The sample of one update, with its `rows` and `weight`; None if there are no samples yet."""
-        c = self.config
-        return self.replay.sample(c.batch_size, c.n_step, value_at(c.importance, self.step))
-
     def act(self, ts: TimeStep) -> np.ndarray:
         if self.config.noisy:
             resample_noise(self.network, self._noise)
@@ -224,9 +170,7 @@ class ValueAgent(ValuePlayer):
         except NonFiniteError as error:
             raise NonFiniteError(f"{self.name}, update {self.updates + 1}, step {self.step}: {error}") from None
         self.updates += 1
-        if c.prioritized:
-            priority = out.priority.detach().float().cpu().numpy().astype(np.float64)
-            self.replay.set_priorities(windows.rows, (priority + 1e-6) ** c.priority_exponent)
+        self.set_priorities(windows.rows, out.priority)
         if self.updates % c.target_every == 0:
             self.sync_target()
         return {"loss": out.loss.detach(), "grad_norm": norm, **out.metrics}
@@ -300,24 +244,6 @@ class ValueAgent(ValuePlayer):
                 self._targets.flat.copy_(self.optimizer.flat)
             else:
                 self._targets.flat.lerp_(self.optimizer.flat, self.config.target_tau)
-
-    def _batch(self, w: Windows) -> Batch:
-        c, device = self.config, self.device
-        reward = w.reward if c.reward_clip is None else np.clip(w.reward, -c.reward_clip, c.reward_clip)
-        total, discount = returns.n_step(reward, w.discount, w.length, c.gamma)
-        rest = {"action": w.action, "reward": total, "discount": discount}
-        if w.mask is not None and w.next_mask is not None:
-            rest |= {"mask": w.mask, "next_mask": w.next_mask}
-        t = as_tensors(rest, device)
-        return Batch(
-            obs=as_tensors(w.obs, device),
-            mask=t.get("mask"),
-            action=t["action"],
-            reward=t["reward"],
-            discount=t["discount"],
-            next_obs=as_tensors(w.next_obs, device),
-            next_mask=t.get("next_mask"),
-        )
 
     # for viewers and logs
 

@@ -1,4 +1,4 @@
-"""The fields that all value learners share."""
+"""The fields of all learners that sample from the replay, and those that value learners add."""
 
 from __future__ import annotations
 
@@ -21,17 +21,10 @@ from rl.schedules import Ramp
 
 
 @dataclass(frozen=True)
-class ValueConfig:
-    """Fields that every value learner uses, or refuses at construction."""
+class ReplayConfig:
+    """Fields that every learner from sampled windows uses, or refuses at construction."""
 
-    SWITCHES: ClassVar[dict[str, str]] = {
-        "noisy_sigma": "noisy",
-        "priority_exponent": "prioritized",
-        "importance": "prioritized",
-        "munchausen_alpha": "munchausen",
-        "munchausen_tau": "munchausen",
-        "munchausen_low": "munchausen",
-    }
+    SWITCHES: ClassVar[dict[str, str]] = {"priority_exponent": "prioritized", "importance": "prioritized"}
     """Fields that have an effect only while another one is on."""
 
     net: NetConfig = field(default_factory=NetConfig)
@@ -60,12 +53,47 @@ class ValueConfig:
     """Gradient updates for each counted step."""
     update_every: int = at_least(1, 4)
     """Counted steps between bursts of updates, each `replay_ratio` times as many updates."""
-    target_every: int = at_least(1, 500)
-    """Gradient updates between updates of the target network."""
     target_tau: float = within(1.0, lambda x: 0 < x <= 1, "lie in (0, 1]", why=": the target would never move")
     """How far the target network moves: 1 copies, less than 1 is a moving average."""
     n_step: int = at_least(1, 1)
     """Longest window of rewards before the bootstrap."""
+    prioritized: bool = False
+    """Sample in proportion to the loss's priority (Schaul et al. 2016)."""
+    priority_exponent: float = not_negative(0.6)
+    """Alpha: 0 would be uniform."""
+    importance: float | Ramp = fraction(Ramp(0.4, 1.0, 1_000_000))
+    """Beta of the importance weights."""
+    reward_clip: float | None = positive_or_none(None)
+    """The learner clips rewards to plus and minus this; scores stay raw."""
+    store: Literal["auto", "raw", "compressed"] = "auto"
+    """How the replay keeps image frames."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.batch_size > self.buffer_size:
+            raise InputError(f"batch_size {self.batch_size} is larger than buffer_size {self.buffer_size}")
+        if self.stack + self.n_step > self.buffer_size:
+            raise InputError(
+                f"buffer_size {self.buffer_size} holds no window of n_step {self.n_step} after a stack of {self.stack}"
+            )
+        if self.weight_decay and self.optimizer != "adamw":
+            raise InputError(f"weight_decay {self.weight_decay} needs optimizer=adamw, got {self.optimizer}")
+
+
+@dataclass(frozen=True)
+class ValueConfig(ReplayConfig):
+    """Fields that every value learner uses, or refuses at construction."""
+
+    SWITCHES: ClassVar[dict[str, str]] = {
+        **ReplayConfig.SWITCHES,
+        "noisy_sigma": "noisy",
+        "munchausen_alpha": "munchausen",
+        "munchausen_tau": "munchausen",
+        "munchausen_low": "munchausen",
+    }
+
+    target_every: int = at_least(1, 500)
+    """Gradient updates between updates of the target network."""
     double: bool = False
     """Choose the next action with the online network (van Hasselt et al. 2016)."""
     dueling: bool = False
@@ -76,12 +104,6 @@ class ValueConfig:
     """Initial scale of their noise."""
     head_hidden: int | None = at_least(1, None)
     """Units of a hidden layer in each stream of the head, noisy if `noisy` is; none is a linear head."""
-    prioritized: bool = False
-    """Sample in proportion to the loss's priority (Schaul et al. 2016)."""
-    priority_exponent: float = not_negative(0.6)
-    """Alpha: 0 would be uniform."""
-    importance: float | Ramp = fraction(Ramp(0.4, 1.0, 1_000_000))
-    """Beta of the importance weights."""
     munchausen: bool = False
     """Add the clipped scaled log-policy to the reward and bootstrap softly (Vieillard et al. 2020)."""
     munchausen_alpha: float = fraction(0.9)
@@ -94,24 +116,12 @@ class ValueConfig:
     """Share of random actions in training, by counted step."""
     eval_epsilon: float = fraction(0.0)
     """Share of random actions in evaluation."""
-    reward_clip: float | None = positive_or_none(None)
-    """The learner clips rewards to plus and minus this; scores stay raw."""
-    store: Literal["auto", "raw", "compressed"] = "auto"
-    """How the replay keeps image frames."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the update; auto uses bf16 if it is faster (convolutions, batch of 32 or more)."""
     cuda_graph: Literal["auto", "off"] = "auto"
     """How a GPU launches an update's kernels: auto as one CUDA graph (DQN, C51, QR-DQN, IQN), off separately."""
 
     def __post_init__(self) -> None:
-        check_ranges(self)
-        if self.batch_size > self.buffer_size:
-            raise InputError(f"batch_size {self.batch_size} is larger than buffer_size {self.buffer_size}")
-        if self.stack + self.n_step > self.buffer_size:
-            raise InputError(
-                f"buffer_size {self.buffer_size} holds no window of n_step {self.n_step} after a stack of {self.stack}"
-            )
-        if self.weight_decay and self.optimizer != "adamw":
-            raise InputError(f"weight_decay {self.weight_decay} needs optimizer=adamw, got {self.optimizer}")
+        super().__post_init__()
         if self.munchausen and self.double:
             raise InputError("munchausen bootstraps over all actions, double chooses one: switch one of them off")

@@ -1,0 +1,104 @@
+"""The base of all learners from the replay: rows in, bursts of updates on sampled windows, priorities."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from agents.base import Agent, Metrics, as_tensors
+from agents.value_config import ReplayConfig
+from rl import returns
+from rl.interface import TimeStep
+from rl.replay import Windows
+from rl.schedules import crossed, value_at
+
+
+class Batch(NamedTuple):
+    """The argument of `loss`: B n-step transitions as tensors on the agent's device."""
+
+    obs: dict[str, Tensor]  # [B, (S,) ...]
+    mask: Tensor | None  # bool [B, A]
+    action: Tensor  # int64 [B], or float32 [B, K] as the agent returned it
+    reward: Tensor  # float32 [B]: the n-step return without the bootstrap, clipped as the learner sees it
+    discount: Tensor  # float32 [B]: gamma^n, or 0 if the episode ended
+    next_obs: dict[str, Tensor]
+    next_mask: Tensor | None
+
+
+class ReplayAgent(Agent):
+    """Learns from sampled windows of the shared replay."""
+
+    config: ReplayConfig
+
+    @property
+    def learning_starts(self) -> int:
+        """Counted steps of uniformly random play."""
+        return self.config.learning_starts
+
+    @property
+    def stack(self) -> int:
+        return self.config.stack
+
+    def replay_fields(self) -> dict[str, Any]:
+        c = self.config
+        slots = max(-(-c.buffer_size // self.num_envs), c.stack + 1)
+        return {"slots": slots, "stack": c.stack, "prioritized": c.prioritized, "store": c.store}
+
+    def stored(self) -> dict[str, np.ndarray] | None:
+        """The replay's own columns of the row being observed."""
+        return None
+
+    def observe(self, ts: TimeStep) -> None:
+        self.reward_scale.observe(self, ts)
+        self.replay.append(ts, self.stored())
+        self._before = self.step
+        self.step += self.num_envs - int(np.count_nonzero(ts.first))
+
+    def update(self) -> Metrics | None:
+        c, starts = self.config, self.learning_starts
+        if self.step < starts or not crossed(self._before, self.step, c.update_every):
+            return None
+        counted = self.step // c.update_every - starts // c.update_every  # whole bursts, including the first one
+        metrics = None
+        for _ in range(int(c.replay_ratio * c.update_every * counted) - self.updates):
+            sampled = self.sample()
+            if sampled is None:
+                break
+            metrics = self.learn(sampled)
+        return metrics
+
+    def sample(self) -> Any:
+        """The sample of one update, with its `rows` and `weight`; None if there are no samples yet."""
+        c = self.config
+        return self.replay.sample(c.batch_size, c.n_step, value_at(c.importance, self.step))
+
+    @abstractmethod
+    def learn(self, windows: Any) -> Metrics:
+        """One gradient update on a sample; raises NonFiniteError if a loss or its gradient is not finite."""
+
+    def set_priorities(self, rows: np.ndarray, priority: Tensor) -> None:
+        """New priorities [B] of the sampled rows, if the replay is prioritized."""
+        if self.config.prioritized:
+            sizes = priority.detach().float().cpu().numpy().astype(np.float64)
+            self.replay.set_priorities(rows, (sizes + 1e-6) ** self.config.priority_exponent)
+
+    def _batch(self, w: Windows) -> Batch:
+        c, device = self.config, self.device
+        reward = w.reward if c.reward_clip is None else np.clip(w.reward, -c.reward_clip, c.reward_clip)
+        total, discount = returns.n_step(reward, w.discount, w.length, c.gamma)
+        rest = {"action": w.action, "reward": total, "discount": discount}
+        if w.mask is not None and w.next_mask is not None:
+            rest |= {"mask": w.mask, "next_mask": w.next_mask}
+        t = as_tensors(rest, device)
+        return Batch(
+            obs=as_tensors(w.obs, device),
+            mask=t.get("mask"),
+            action=t["action"],
+            reward=t["reward"],
+            discount=t["discount"],
+            next_obs=as_tensors(w.next_obs, device),
+            next_mask=t.get("next_mask"),
+        )
