@@ -104,8 +104,10 @@ def _verdict(error: Exception) -> tuple[int, str]:
 
 
 def _complain(message: str) -> None:
+    """Prints one line on standard error. Control characters, which a path or a file may hold, are escaped."""
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(message.split()))
     with contextlib.suppress(OSError):
-        print("rl:", " ".join(message.split()), file=sys.stderr, flush=True)
+        print("rl:", line, file=sys.stderr, flush=True)
 
 
 def _is_closed_pipe(error: Exception) -> bool:

@@ -249,6 +249,16 @@ def test_a_training_of_ones_own_environment_is_compared_and_a_saved_one_goes_on(
     assert result["status"] == "ok", result["error"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows allows no control characters in paths")
+def test_control_characters_of_a_path_are_escaped_in_the_refusal(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(own / "run", lambda recipe: merged(recipe, {"seed": 7}))
+    os.rename("run", "a\x1b]0;title\x07b")
+    assert cli.main(["evaluate", "a\x1b]0;title\x07b"]) == 2
+    said = capsys.readouterr().err
+    assert "names code" in said and r"a\x1b]0;title\x07b" in said
+    assert said.rstrip("\n").isprintable()
+
+
 @pytest.mark.parametrize("field", [{"seed": 7}, {"env_config": {"options": {"extra": 1}}}])
 def test_a_changed_run_of_ones_own_asks(own: Path, field: dict[str, Any]) -> None:
     change(own / "run", lambda recipe: merged(recipe, field))
