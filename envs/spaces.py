@@ -37,6 +37,8 @@ class LeafCast:
     raw_shape: tuple[int, ...]
     """Shape as the environment gives it."""
     leaf: ObsLeaf
+    bounds: tuple[np.ndarray, np.ndarray] | None = None
+    """Lowest and highest values [*leaf.shape] of a leaf that is stored as float32; None if it has none."""
 
     def __post_init__(self) -> None:
         self.may_be_non_finite = self.leaf.dtype == "float32"
@@ -63,6 +65,19 @@ class LeafCast:
         raise RunError(
             f"environment {index + place[0]} gave leaf {self.name!r} the value {value}, its space says {says}"
         )
+
+    def outside(self, column: np.ndarray) -> str:
+        """The first value of a `column` [N, *leaf.shape] outside the leaf's bounds, in words; "" if there is none."""
+        if self.bounds is None:
+            return ""
+        low, high = self.bounds
+        beyond = (column < low) | (column > high)
+        if not beyond.any():
+            return ""
+        index, *entry = np.argwhere(beyond)[0].tolist()
+        least, most = low[tuple(entry)], high[tuple(entry)]
+        value = column[index][tuple(entry)]
+        return f"environment {index} gave leaf {self.name!r} the value {value:g}, its space says {least:g} to {most:g}"
 
     def find(self, observation: Any, index: int | None = None) -> Any:
         """This leaf's value in a (possibly nested) observation, of environment `index` where it is one's alone.
@@ -112,6 +127,8 @@ def observation_casts(space: spaces.Space, action: ActionSpec) -> tuple[list[Lea
     if not casts:
         raise InputError(f"the observation space {space} has no entries to learn from")
     for cast in casts:
+        if 0 in cast.leaf.shape:
+            raise InputError(f"leaf {cast.name!r} of the observation space has the shape {cast.raw_shape}: no numbers")
         cast.leaf = replace(cast.leaf, given=cast.raw_shape)
     if len(set(names)) < len(names):
         raise InputError(f"the observation space {space} has two leaves of one name: {', '.join(names)}")
@@ -126,7 +143,7 @@ def _leaves(space: spaces.Space, path: tuple[str | int, ...]) -> list[LeafCast]:
     name = ".".join(map(str, path)) or "obs"
     if isinstance(space, spaces.Box):
         leaf = _box_leaf(space, name)
-        return [LeafCast(name, path, space.shape, leaf)]
+        return [LeafCast(name, path, space.shape, leaf, _bounds(space, leaf))]
     if isinstance(space, spaces.Discrete):
         start = (int(space.start),) if space.start else ()
         return [LeafCast(name, path, (), ObsLeaf((1,), "int64", "index", nvec=(int(space.n),), start=start))]
@@ -166,6 +183,13 @@ def _box_leaf(space: spaces.Box, name: str) -> ObsLeaf:
             whole = dtype.kind in "ui" and low >= 0 and high <= 255
             return ObsLeaf(stored, "uint8" if whole else "float32", "image", layout, scale=max(-low, high))
     return ObsLeaf((math.prod(shape),), "float32", "vector")
+
+
+def _bounds(space: spaces.Box, leaf: ObsLeaf) -> tuple[np.ndarray, np.ndarray] | None:
+    if leaf.dtype != "float32" or (np.isinf(space.low).all() and np.isinf(space.high).all()):
+        return None
+    with np.errstate(over="ignore"):  # a bound beyond float32 is infinite
+        return space.low.astype(np.float32).reshape(leaf.shape), space.high.astype(np.float32).reshape(leaf.shape)
 
 
 def _is_picture(shape: tuple[int, ...], layout: str, dtype: np.dtype, low: float, high: float) -> bool:

@@ -27,6 +27,9 @@ NO_STARTS: Starts = {}
 HISTORY = 500_000
 """Slots of actions kept for replay. An episode longer than this is resumed as a truncation."""
 
+CHECKED = 100
+"""Observations are compared with their bounds in the first `CHECKED` slots and in every `CHECKED`th after them."""
+
 
 class Stream:
     """Rows of N environments. The first reset has happened when this is built; `reset` returns its row.
@@ -60,6 +63,8 @@ class Stream:
         self._cap, self._life_loss, self._flicker, self._pictures = cap, life_loss, flicker, pictures
         self._action_shape = (n, *spec.action.shape)
         self._action_dtype = np.dtype(spec.action.dtype)
+        self._bounded = [cast for cast in self._casts if cast.bounds is not None and stream == "train"]
+        """Leaves whose values have been within their bounds so far."""
         self._no = np.zeros(n, bool)
         self._ones = np.ones(n, np.float32)
         self._episode = [0] * n if games is None else first_games(n, games)
@@ -136,11 +141,20 @@ class Stream:
             if isinstance(error, RunError):
                 raise RunError(f"{self.spec.id}: {error}") from error
             raise
+        if self._bounded and (self._slot < CHECKED or self._slot % CHECKED == 0):
+            self._check_bounds()
         if not self._vector.has_state:
             self._remember(action)
         if self._vector.prepares and (not self._prepared or self._row.first.any()):
             self._prepare()
         return self._row
+
+    def _check_bounds(self) -> None:
+        """One line for each leaf that leaves its bounds; its values are used as they are."""
+        for cast in list(self._bounded):
+            if words := cast.outside(self._row.obs[cast.name]):
+                self._bounded.remove(cast)
+                log.warning("%s: %s; such values are used as they are", self.spec.id, words)
 
     def _advance(self, action: np.ndarray) -> TimeStep:
         """The row after `action`, whose entries are set to 0 for the environments that start an episode.
@@ -148,13 +162,12 @@ class Stream:
         Rebinds attributes instead of changing arrays and lists in place, so that `step` can undo it.
         """
         starts = self._starts() if self._ended else NO_STARTS
-        reward, terminated, truncated, info = self._outcome(self._to_env(action), starts)
+        given, terminated, truncated, info = self._outcome(self._to_env(action), starts)
         self._fresh = False
         self._slot += 1
-        with np.errstate(over="ignore"):  # refused by name below
-            raw_reward, reward = reward, np.array(reward, dtype=np.float32)
-        if reward.shape != self._no.shape:
-            raise RunError(f"rewards of shape {reward.shape} instead of {self._no.shape}")
+        exact = np.array(given, dtype=np.float64)
+        if exact.shape != self._no.shape:
+            raise RunError(f"rewards of shape {exact.shape} instead of {self._no.shape}")
         first, last, discount = self._no.copy(), self._no.copy(), self._ones.copy()
         ended = False
         if some(terminated) or some(truncated) or self._cap is not None:
@@ -174,12 +187,15 @@ class Stream:
                 first |= np.array(self._episode) < 0
             self._born = np.where(first, self._slot, self._born)
             action[first] = 0
-            reward[first] = discount[first] = 0.0
+            exact[first] = discount[first] = 0.0
             last &= ~first
             ended = some(last)
+        with np.errstate(over="ignore"):  # refused by name below
+            reward = exact.astype(np.float32)
+        self._require_finite("the reward of", reward, raw=exact)
         if info or starts:
             self._note(info)
-        self._require_finite("the reward of", reward, raw=raw_reward)
+        self._info = {**self._info, "exact_reward": exact}
         obs, mask = self._observe(info, last)
         self._ended = ended
         return TimeStep(obs, mask, action, reward, discount, first, last, self._info)

@@ -31,6 +31,11 @@ class TimeStep(NamedTuple):
     last: np.ndarray  # bool [N]: the final row of an episode, for statistics only
     info: dict[str, Any]  # for logging, never for learning
 
+    @property
+    def exact_reward(self) -> np.ndarray:
+        """The rewards [N] as the environments gave them, in float64 if the info holds them: for scores."""
+        return np.asarray(self.info.get("exact_reward", self.reward))
+
 
 @dataclass(frozen=True)
 class ObsLeaf:

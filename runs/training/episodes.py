@@ -31,7 +31,7 @@ class EpisodeRecord:
 
     def add(self, ts: TimeStep) -> list[dict[str, Any]]:
         """Takes a row; one line for each episode that it ends."""
-        firsts, rewards = ts.first.tolist(), ts.reward.tolist()
+        firsts, rewards = ts.first.tolist(), ts.exact_reward.tolist()
         self._return = [0.0 if f else total + r for f, total, r in zip(firsts, self._return, rewards, strict=True)]
         self._length = [0 if f else n + 1 for f, n in zip(firsts, self._length, strict=True)]
         lines = []

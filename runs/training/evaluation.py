@@ -223,7 +223,7 @@ class GameRecord:
         game = ts.info["game"]
         playing = game >= 0
         counted = playing & ~ts.first
-        self.returns[game[counted]] += ts.reward[counted]
+        self.returns[game[counted]] += ts.exact_reward[counted]
         self.lengths[game[counted]] += 1
         self._done[game[playing & ts.last]] = True
 

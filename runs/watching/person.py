@@ -71,7 +71,7 @@ class Person:
         if ts.first[0]:
             self.score, self.steps, self.action = 0.0, 0, None
         else:
-            self.score += float(ts.reward[0])
+            self.score += float(ts.exact_reward[0])
             self.steps += 1
         if self.rows is not None:
             self.rows.add(ts)

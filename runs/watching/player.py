@@ -175,7 +175,7 @@ class Player:
                 thought.action, thought.chosen = self.human, (int(self.human),) if np.ndim(self.human) == 0 else ()
             over = bool(ts.last[i] and ts.discount[i] == 0)
             value = math.nan if thought.value is None or over else thought.value
-            episode.add(value, float(ts.reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i]))
+            episode.add(value, float(ts.exact_reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i]))
             if thought.q_values is not None:
                 episode.add_q_values(np.asarray(thought.q_values, float))
             if ts.last[i]:

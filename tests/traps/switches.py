@@ -140,7 +140,9 @@ def lost_life_ends_the_game(patch: Patch) -> None:
 
 
 def clipped_scores(patch: Patch) -> None:
-    _rows(patch, lambda ts: ts._replace(reward=np.sign(ts.reward)))
+    _rows(
+        patch, lambda ts: ts._replace(reward=np.sign(ts.reward), info={**ts.info, "exact_reward": np.sign(ts.reward)})
+    )
 
 
 def evaluation_updates_the_normaliser(patch: Patch) -> None:
