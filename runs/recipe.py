@@ -256,6 +256,60 @@ def from_document(document: Mapping[str, Any], source: Path, trust: Trust) -> Ru
     return from_json(Run, document["recipe"])
 
 
+def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
+    """The recipe that a bare contender stands for: `own` if it is of this agent, else the first of agent and task.
+
+    A preset's recipes are those that end in its name. A recipe whose options change the environment, such as the
+    continuous LunarLander, comes after the others.
+    """
+    if own is not None and _is_for(agent, own):
+        return own
+    recipes = [(resolve(name), name) for name in recipe_names()]
+    fitting = [run for run, name in recipes if run.env == env and _is_for(agent, run, name)]
+    return min(fitting, key=lambda run: bool(run.env_config.options), default=None)
+
+
+def _is_for(agent: str, run: Run, recipe: str = "") -> bool:
+    """Whether `run`, a recipe of this name, trains `agent`, which may be a preset such as rainbow.
+
+    A run without a name, such as one from a user's file, trains a preset if it has the same parts switched on.
+    """
+    if agent not in agents.PRESETS:
+        return agent_name(run.agent) == agent
+    preset = agents.config(agent)
+    if agent_name(run.agent) != agent_name(preset):
+        return False
+    if recipe or (recipe := recipe_name(run)) != "given":
+        return recipe.endswith(f"_{agent}")
+    switches = [f.name for f in dataclasses.fields(preset) if isinstance(getattr(preset, f.name), bool)]
+    return all(getattr(run.agent, name) == getattr(preset, name) for name in switches)
+
+
+def recipe_name(run: Run) -> str:
+    """The name of the shipped recipe that equals `run`, or "given"."""
+    return next((name for name in recipe_names() if resolve(name) == run), "given")
+
+
+def is_env_id(recipe: str) -> bool:
+    """Whether a RECIPE argument is an environment's id, not a recipe's name or file."""
+    is_file = recipe_file(recipe) is not None or recipe.endswith(".json") or Path(recipe).is_dir()
+    return recipe not in shipped() and not is_file
+
+
+def values_taken(recipe: str, agent: str | None, run: Run) -> str:
+    """Whose values `run` starts from: the recipe's, or its agent's defaults, and then the recipe with tuned values.
+
+    `recipe` and `agent` are the arguments that `resolve` made `run` from.
+    """
+    if not is_env_id(recipe) and agent in (None, agent_name(resolve(recipe, trust=True).agent)):
+        return f"values of {recipe}"
+    name = agent or agent_name(run.agent)
+    tuned = recipe_for(name, run.env)
+    if tuned is None or tuned.env_config.options != run.env_config.options:
+        return f"default values of {name}"
+    return f"default values of {name}; `rl train {recipe_name(tuned)}` takes tuned ones"
+
+
 def settings_warning(run: Run) -> str:
     """Warns in one line about settings that are valid but probably a mistake; "" if there are none."""
     epsilon = getattr(run.agent, "epsilon", None)

@@ -268,7 +268,8 @@ def _add_comparing(verb: Verb) -> None:
         action="append",
         metavar="A,B,...",
         required=True,
-        help="[label=][sb3|zoo|run]:name[@preset][:field=value]..., comma-separated",
+        help="[label=][sb3|zoo|run]:name[@preset][:field=value]..., comma-separated; a bare name takes the recipe of "
+        "agent and environment if there is one, name@default the agent's defaults, as `rl train ENV --agent NAME` does",
     )
     p.add_argument(
         "--tasks",

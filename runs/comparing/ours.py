@@ -10,8 +10,8 @@ from rl.interface import EnvSpec
 from runs.comparing.contenders import Contender
 from runs.comparing.peers import peer as peers
 from runs.comparing.peers.translate import apply_fields, ours_like
-from runs.comparing.tasks import Task, learns_values, recipe_for, recipe_name
-from runs.recipe import Run, agent_name, default_run, settings_warning, stretched
+from runs.comparing.tasks import Task, learns_values
+from runs.recipe import Run, agent_name, default_run, recipe_for, recipe_name, settings_warning, stretched
 from runs.settings.apply import apply_settings
 from runs.settings.plain import to_json
 

@@ -10,9 +10,9 @@ from rl.errors import InputError
 from rl.storage import read_json
 from runs.comparing.contenders import Contender, parse_contenders
 from runs.comparing.sides import Side, make_side
-from runs.comparing.tasks import Task, envs_id, make_task, parse_tasks, trained_run
+from runs.comparing.tasks import Task, make_task, parse_tasks, trained_run
 from runs.folder.trust import Trust, check
-from runs.recipe import Run
+from runs.recipe import Run, is_env_id
 from runs.recipe import resolve as resolve_recipe
 
 RANDOM_GAMES = 100
@@ -50,7 +50,7 @@ def make_plan(
         if c.source == "run":
             path = trained_run(c)[0] / "run.json"
             check(read_json(path), path, trust)
-    named = isinstance(recipe, Run) or (recipe is not None and not envs_id(str(recipe)))
+    named = isinstance(recipe, Run) or (recipe is not None and not is_env_id(str(recipe)))
     wanted = parse_tasks(tasks) if tasks else [(base.env, None, None)] if base is not None else []
     if not wanted:
         raise InputError("compare: name a recipe, an environment or --tasks")

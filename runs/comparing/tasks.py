@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import agents
 import envs
 from envs import EnvConfig
 from rl.errors import InputError, unknown
@@ -16,7 +14,7 @@ from rl.interface import EnvSpec
 from rl.storage import read_json
 from runs.comparing.contenders import Contender
 from runs.comparing.peers import peer as peers
-from runs.recipe import Run, agent_name, recipe_file, recipe_names
+from runs.recipe import Run, recipe_file, recipe_for, recipe_names
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.plain import from_json
 
@@ -80,12 +78,6 @@ def manner(eval_sample: bool, eval_epsilon: float) -> str:
     if eval_sample:
         return "sampled"
     return f"greedy with {eval_epsilon:.3g} of the actions random" if eval_epsilon else "greedy"
-
-
-def envs_id(text: str) -> bool:
-    """Whether a recipe argument is an environment id, not a recipe."""
-    is_file = recipe_file(text) is not None or text.endswith(".json") or Path(text).is_dir()
-    return text not in recipe_names() and not is_file
 
 
 def parse_tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None]]:
@@ -169,39 +161,6 @@ def _zoo_budget(contenders: Sequence[Contender], spec: EnvSpec) -> int:
         if values is not None:
             return int(values["n_timesteps"])
     return 100_000
-
-
-def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
-    """The recipe that a bare contender stands for: the one that was named, else the first of this agent and task.
-
-    A preset's recipes are those that end in its name. One whose options make another environment of it, such as the
-    continuous LunarLander, stands behind the others.
-    """
-    if own is not None and _is_for(agent, own):
-        return own
-    recipes = [(resolve_recipe(name), name) for name in recipe_names()]
-    fitting = [run for run, name in recipes if run.env == env and _is_for(agent, run, name)]
-    return min(fitting, key=lambda run: bool(run.env_config.options), default=None)
-
-
-def _is_for(agent: str, run: Run, recipe: str = "") -> bool:
-    """Whether the recipe, called so, is one of `agent`, which may be a preset such as rainbow.
-
-    One without a name, such as the user's own file, is a preset's where it has the same parts switched on.
-    """
-    if agent not in agents.PRESETS:
-        return agent_name(run.agent) == agent
-    preset = agents.config(agent)
-    if agent_name(run.agent) != agent_name(preset):
-        return False
-    if recipe or (recipe := recipe_name(run)) != "given":
-        return recipe.endswith(f"_{agent}")
-    switches = [f.name for f in dataclasses.fields(preset) if isinstance(getattr(preset, f.name), bool)]
-    return all(getattr(run.agent, name) == getattr(preset, name) for name in switches)
-
-
-def recipe_name(run: Run) -> str:
-    return next((name for name in recipe_names() if resolve_recipe(name) == run), "given")
 
 
 def trained_run(c: Contender) -> tuple[Path, int, dict[str, Any], bytes]:

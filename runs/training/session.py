@@ -55,9 +55,10 @@ class Session:
         *,
         quiet: bool = True,
         watched: bool = False,
+        values: str = "",
     ) -> None:
         self.run, self.agent, self.env, self.folder, self.tracker = run, agent, env, folder, tracker
-        self.quiet = quiet
+        self.quiet, self._values = quiet, values
         self._saves = SaveClock(watched)
         self._evaluations = EvaluationBudget()
         self.step = 0
@@ -77,7 +78,7 @@ class Session:
         if self.run.threads:
             torch.set_num_threads(self.run.threads)
         if not self.quiet:
-            print(header(self.run, self.agent), file=sys.stderr)
+            print("; ".join(filter(None, [header(self.run, self.agent), self._values])), file=sys.stderr)
             for line in filter(None, [settings_warning(self.run), *self.agent.setting_warnings()]):
                 print(line, file=sys.stderr)
         try:

@@ -24,7 +24,7 @@ from runs.folder.provenance import command, device_name, git_commit, versions
 from runs.folder.run_folder import RunFolder, default_name
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
-from runs.recipe import Run, describe, from_document, from_run_json
+from runs.recipe import Run, describe, from_document, from_run_json, values_taken
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
 from runs.training.evaluation import Score, pick_device
@@ -79,7 +79,8 @@ def train(
             folder.begin()
             tracker = _tracker(track, folder.path, run, learner.name, info)
             folder.write_info({**info, "tracking": tracker.state})
-            session = Session(run, learner, env, folder, tracker, quiet=quiet, watched=watch)
+            values = "" if quiet or isinstance(recipe, Run) else values_taken(str(recipe), agent, run)
+            session = Session(run, learner, env, folder, tracker, quiet=quiet, watched=watch, values=values)
             if watch:
                 from runs.folder.processes import open_viewer
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from runs.recipe import resolve, values_taken
 from runs.training.train import resume, train
 
 SMALL = ["net.hidden=16", "learning_starts=20", "buffer_size=100", "eval_episodes=1", "eval_max_steps=20"]
@@ -36,3 +39,30 @@ def test_resuming_a_finished_run_changes_nothing_and_returns_its_result(
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     same = ("env", "agent", "step", "episodes", "mean", "std", "iqm", "returns", "lengths", "seeds", "sample", "steps")
     assert {k: again[k] for k in same} == {k: first[k] for k in same}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "agent", "words"),
+    [
+        ("CartPole-v1", None, "default values of dqn; `rl train cartpole_dqn` takes tuned ones"),
+        ("CartPole-v1", "rainbow", "default values of rainbow; `rl train cartpole_rainbow` takes tuned ones"),
+        ("Probe/Nested-v0", "ppo", "default values of ppo"),
+        ("cartpole_dqn", None, "values of cartpole_dqn"),
+        ("cartpole_dqn", "dqn", "values of cartpole_dqn"),
+        ("cartpole_c51", "rainbow", "default values of rainbow; `rl train cartpole_rainbow` takes tuned ones"),
+    ],
+)
+def test_the_values_that_a_training_takes_are_named(recipe: str, agent: str | None, words: str) -> None:
+    assert values_taken(recipe, agent, resolve(recipe, agent=agent)) == words
+
+
+def test_train_and_compare_name_the_same_recipe_for_the_same_words(tmp_path: Path) -> None:
+    rl = [sys.executable, "-m", "runs"]
+    small = ["--steps", "1100", "--set", "learning_starts=1000", "--set", "eval_episodes=1", "--track", "off"]
+    trained = [*rl, "train", "CartPole-v1", "--agent", "dqn", *small, "--out", str(tmp_path / "run")]
+    compared = [*rl, "compare", "CartPole-v1", "--agents", "dqn,random", "--steps", "1100"]
+    compared += ["--seeds", "1", "--evaluations", "1", "--out", str(tmp_path / "compared")]
+    said = subprocess.run(trained, capture_output=True, text=True, check=True).stderr
+    beside = subprocess.run(compared, capture_output=True, text=True, check=True).stderr
+    assert "default values of dqn; `rl train cartpole_dqn` takes tuned ones" in said.splitlines()[0]
+    assert "dqn on CartPole-v1: recipe cartpole_dqn" in beside
