@@ -14,9 +14,10 @@ demo: .venv/installed
 test: lint
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q
 
-# Writes docs/test-full.md, which is committed.
+# Writes docs/test-full.md and docs/mutants.md, which are committed.
 test-full: lint
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "" --timeout 3600 --summary=docs/test-full.md
+	$(BIN)/python -m tests.mutants
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
