@@ -1,4 +1,7 @@
-"""The worlds, behind one door: `envs.make`. Importing this registers ids, but loads no torch, numba, ale_py, pygame."""
+"""Environments as rows: `envs.make`, the arcade and board games, probe environments.
+
+No agents live here. Importing this registers ids, but loads no torch, numba, ale_py or pygame.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from envs.atari import PROTOCOLS, Protocol, protocol_for
     from envs.config import EnvConfig
-    from envs.door import ids, make, spec
+    from envs.factory import make, spec
+    from envs.target import ids
 
 __all__ = ["PROTOCOLS", "EnvConfig", "Protocol", "ids", "make", "protocol_for", "spec"]
 
@@ -17,10 +21,10 @@ _HOMES = {
     "EnvConfig": "envs.config",
     "PROTOCOLS": "envs.atari",
     "Protocol": "envs.atari",
-    "ids": "envs.door",
-    "make": "envs.door",
+    "ids": "envs.target",
+    "make": "envs.factory",
     "protocol_for": "envs.atari",
-    "spec": "envs.door",
+    "spec": "envs.factory",
 }
 
 

@@ -1,4 +1,4 @@
-"""Probe environments: so small that what an agent must learn from them, or a door must do with them, is known.
+"""Probe environments: so small that what an agent must learn from them, or `envs.make` must do with them, is known.
 
 Each class's docstring states the value. Register as `Probe/<Class>-v0`; options are the constructor's arguments.
 """

@@ -1,4 +1,4 @@
-"""Atari through the door: protocols, lives, seeds, pictures."""
+"""Atari games: protocols, lives, seeds, pictures."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_missing_package_is_one_line(monkeypatch):
     assert "CartPole-v1" in envs.ids()
 
 
-def test_every_id_of_gymnasium_is_known_to_the_door():
+def test_every_id_of_gymnasium_is_known():
     gymnasium.register_envs(ale_py)
     known = {id for id in gymnasium.registry if id.startswith("ALE/")}
     assert known <= set(envs.ids()) and "Pong-v4" not in envs.ids()

@@ -1,4 +1,4 @@
-"""Rows of the door: what is first, last, a discount, a seed; what is refused."""
+"""Rows of a stream: first, last, discount, seeds; and what is refused."""
 
 from __future__ import annotations
 

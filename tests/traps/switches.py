@@ -30,7 +30,7 @@ Patch = pytest.MonkeyPatch
 
 
 def _rows(patch: Patch, change: Callable[[TimeStep], TimeStep]) -> None:
-    """Changes every row that the door gives out."""
+    """Changes every row of every stream."""
     step = Stream.step
     patch.setattr(Stream, "step", lambda self, action: change(step(self, action)))
 

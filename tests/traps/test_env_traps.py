@@ -14,7 +14,7 @@ from envs.stream import Stream
 from envs.vector.base import Outcome
 from envs.vector.native import Native
 from envs.vector.serial import Serial
-from tests.envs import test_door, test_stream
+from tests.envs import test_factory, test_stream
 
 
 def truncation_wins(monkeypatch):
@@ -60,7 +60,7 @@ def lost_life_as_a_full_reset(monkeypatch):
     monkeypatch.setattr(Serial, "step", wrong)
 
 
-def rewards_clipped_at_the_door(monkeypatch):
+def rewards_clipped_by_the_environment(monkeypatch):
     """T15: the score is that of clipped rewards."""
     step = Serial.step
     monkeypatch.setattr(
@@ -108,11 +108,11 @@ CASES = [
     ),
     (
         reset_observation_in_the_place_of_the_final_one,
-        lambda: test_door.test_t4_every_autoreset_mode_gives_the_same_rows("SameStep", "terminated"),
+        lambda: test_factory.test_t4_every_autoreset_mode_gives_the_same_rows("SameStep", "terminated"),
     ),
     (lives_not_looked_at, test_stream.test_t14_lost_life_ends_the_return_but_not_the_game),
     (lost_life_as_a_full_reset, test_stream.test_t14_lost_life_ends_the_return_but_not_the_game),
-    (rewards_clipped_at_the_door, test_stream.test_t15_rewards_are_raw),
+    (rewards_clipped_by_the_environment, test_stream.test_t15_rewards_are_raw),
     (
         one_seed_for_all_environments,
         lambda: test_stream.test_t19_first_observations_of_parallel_environments_are_distinct("sync"),

@@ -1,4 +1,4 @@
-"""What the door opens to: ids, users' modules, vector environments of every mode; and what it refuses in one line."""
+"""Ids, users' modules and vector environments of every mode; and what `envs.make` refuses in one line."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_arcade_games_run_in_their_own_vector_class_and_resume_from_their_state(
 
 
 def test_the_automatic_choice_takes_processes_only_for_slow_environments():
-    from envs.door import _faster
+    from envs.trial import faster
 
     class Slow(gymnasium.Wrapper):
         def step(self, action):
@@ -202,7 +202,7 @@ def test_the_automatic_choice_takes_processes_only_for_slow_environments():
             return self.env.step(action)
 
     expected = "async" if (os.cpu_count() or 1) > 1 else "sync"
-    assert _faster(Slow(gymnasium.make("CartPole-v1")), 8) == expected
+    assert faster(Slow(gymnasium.make("CartPole-v1")), 8) == expected
     assert envs.make("CartPole-v1", num_envs=8).spec.options["vector"] == "sync"
 
 

@@ -1,0 +1,213 @@
+"""Makes N environments of an id as one stream of rows."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields, replace
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec as GymSpec
+from gymnasium.vector import VectorEnv
+
+from envs import atari
+from envs.config import EnvConfig
+from envs.partial import NO_VELOCITY
+from envs.spaces import action_cast, mask_of, observation_casts
+from envs.stream import Stream, first_seeds
+from envs.target import Builder, Target, built, target_of
+from envs.trial import faster
+from envs.vector.base import Vector
+from envs.vector.native import Native
+from envs.vector.serial import Serial
+from envs.vector.single import Single
+from envs.vector.workers import Workers
+from rl.errors import InputError, RunError
+from rl.interface import EnvSpec
+
+
+def make(
+    id: str,
+    *,
+    num_envs: int = 1,
+    seed: int = 0,
+    stream: str = "train",
+    config: EnvConfig | None = None,
+    render: bool = False,
+    games: int | None = None,
+) -> Stream:
+    """`num_envs` environments of `id` as one stream of rows (`rl.types.Env`).
+
+    id: a Gymnasium id, `ALE/<Game>-v5`, `<Game>NoFrameskip-v4`, or `module:Id`, where Id is an id that the module
+    registers or a class or factory in it. Episode k of environment i starts from `derive_seed(seed, stream, i, k)`.
+
+    games: play the list of games 0 to games - 1 instead, for an evaluation: an environment that becomes free takes the
+    next one, game j starts from `derive_seed(seed, "evaluate", j)` whoever plays it. `info["game"]` names the game of
+    each environment; -1 where none is left: such rows are `first`.
+
+    render: make pictures, for `render()`.
+
+    Raises `InputError` in one line for an unknown id, a missing package or ROM, an option the environment does not
+    take, and a space that has no columns.
+    """
+    config = config or EnvConfig()
+    if num_envs < 1:
+        raise InputError(f"num_envs must be at least 1, got {num_envs}")
+    if games is not None and games < 1:
+        raise InputError(f"games must be at least 1, got {games}")
+    if config.no_velocity:
+        if id not in NO_VELOCITY:
+            raise InputError(f"no_velocity is known for {', '.join(NO_VELOCITY)}; got {id!r}")
+        id = NO_VELOCITY[id]
+    id = id.removeprefix("ale_py:")
+    if atari.is_atari(id):
+        vector, facts = _atari(id, num_envs, config, render)
+    else:
+        if config.protocol:
+            raise InputError(f"protocol {config.protocol!r} is for Atari games, {id!r} is none: leave it empty")
+        vector, facts = _gymnasium(id, num_envs, config, render, games)
+    try:
+        return _stream(id, vector, facts, config, seed, stream, games, render)
+    except BaseException as error:
+        vector.close()
+        if isinstance(error, InputError | RunError) and not str(error).startswith(id):
+            raise type(error)(f"{id}: {error}") from error.__cause__
+        raise
+
+
+def spec(id: str, config: EnvConfig | None = None) -> EnvSpec:
+    """What an agent must know of environment `id`; builds one briefly."""
+    with make(id, config=config) as env:
+        return env.spec
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of an environment besides its spaces."""
+
+    protocol: str = ""
+    reward_threshold: float | None = None
+    max_episode_steps: int | None = None
+    action_meanings: tuple[str, ...] = ()
+    life_loss: bool = False
+
+
+def _stream(
+    id: str,
+    vector: Vector,
+    facts: _Facts,
+    config: EnvConfig,
+    seed: int,
+    stream: str,
+    games: int | None,
+    render: bool,
+) -> Stream:
+    """The first reset, by which it is known whether there is a mask, the spec and the stream."""
+    if games is not None and not vector.seeded:
+        raise InputError("its vector environment cannot start a game from a seed: evaluate with vector='sync'")
+    if config.max_steps and not vector.capped and not vector.seeded:
+        raise InputError("its vector environment resets by itself alone, not after max_steps: set vector='sync'")
+    action, to_env = action_cast(vector.action_space)
+    casts, mask_cast = observation_casts(vector.observation_space, action)
+    info = vector.reset(first_seeds(vector.num_envs, seed, stream, games))
+    chosen = {
+        f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("vector", "options", "no_velocity")
+    }
+    spec = EnvSpec(
+        id=id,
+        obs={cast.name: cast.leaf for cast in casts},
+        action=action,
+        masked=mask_cast is not None or (mask_of(info) is not None and bool(action.logits)),
+        protocol=facts.protocol,
+        reward_threshold=facts.reward_threshold,
+        max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
+        action_meanings=facts.action_meanings,
+        options={"vector": vector.name, **{k: v for k, v in chosen.items() if v}, **config.options},
+    )
+    return Stream(
+        vector,
+        spec,
+        casts,
+        mask_cast,
+        to_env,
+        seed=seed,
+        stream=stream,
+        games=games,
+        cap=None if vector.capped else config.max_steps,
+        life_loss=facts.life_loss if config.life_loss is None else config.life_loss,
+        flicker=config.flicker,
+        pictures=render,
+        info=info,
+    )
+
+
+def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vector, _Facts]:
+    if config.vector in ("sync", "async"):
+        raise InputError(f"vector={config.vector!r}: Atari games run in ALE's own vector environment; use 'auto'")
+    protocol = atari.protocol_for(config)
+    try:
+        vector = atari.Ale(id, num_envs, protocol, render)
+    except InputError as error:
+        raise InputError(f"{id}: {error}") from None
+    cap = protocol.frame_cap // protocol.frame_skip
+    return vector, _Facts(protocol.name, None, cap, vector.action_meanings, protocol.life_loss)
+
+
+def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: int | None) -> tuple[Vector, _Facts]:
+    target = target_of(id)
+    builder = Builder(id, target, config.options, config.max_steps, render)
+    native = _native(target, id, num_envs, config, render)
+    if native is not None and (native.seeded or games is None or not getattr(target, "entry_point", None)):
+        return native, _facts(target, None)
+    if native is not None:  # it starts no game from a seed; single environments do
+        native.close()
+        config = replace(config, vector="auto")
+    first = builder()
+    facts = _facts(target, first)
+    if config.vector == "sync" or (config.vector == "auto" and num_envs == 1):
+        return Serial([lambda: first, *[builder] * (num_envs - 1)], bool(config.life_loss)), facts
+    how = faster(first, num_envs) if config.vector == "auto" else config.vector
+    Single(first, 0).close()
+    return (Workers if how == "async" else Serial)([builder] * num_envs, bool(config.life_loss)), facts
+
+
+def _native(target: Target, id: str, num_envs: int, config: EnvConfig, render: bool) -> Native | None:
+    """The environment's own vector class, where it is to be used: asked for, a factory of one, or the arcade's."""
+    pictures = {"render_mode": "rgb_array"} if render else {}
+    if not isinstance(target, GymSpec):
+        if "num_envs" not in inspect.signature(target).parameters:
+            if config.vector == "native":
+                raise InputError(f"{id} is no vector environment: its factory takes no num_envs; use vector='auto'")
+            return None
+        vec = built(id, lambda: target(num_envs=num_envs, **pictures, **config.options))
+        if not isinstance(vec, VectorEnv):
+            raise InputError(f"{id} takes num_envs but gives {type(vec).__name__}, not a gymnasium VectorEnv")
+        return Native(vec, num_envs, id)
+    if config.vector != "native" and not (config.vector == "auto" and target.namespace in ("Arcade", "Boards")):
+        return None
+    if target.vector_entry_point is None:
+        raise InputError(f"{id} has no vector environment of its own: use vector='auto'")
+    vec = built(
+        id,
+        lambda: gymnasium.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **pictures, **config.options),
+    )
+    return Native(vec, num_envs, id)
+
+
+def _facts(target: Target, env: gymnasium.Env | None) -> _Facts:
+    gym_spec = target if isinstance(target, GymSpec) else getattr(env, "spec", None)
+    meanings: tuple[str, ...] = ()
+    if env is not None and hasattr(env.unwrapped, "get_action_meanings"):
+        meanings = tuple(map(str, env.unwrapped.get_action_meanings()))
+    if gym_spec is None:
+        return _Facts(max_episode_steps=_time_limit(env), action_meanings=meanings)
+    return _Facts("", gym_spec.reward_threshold, gym_spec.max_episode_steps or _time_limit(env), meanings)
+
+
+def _time_limit(env: gymnasium.Env | None) -> int | None:
+    """The smallest limit that wrappers of the user's own set."""
+    limits = []
+    while isinstance(env, gymnasium.Wrapper):
+        if isinstance(env, gymnasium.wrappers.TimeLimit):
+            limits.append(int(env._max_episode_steps))
+        env = env.env
+    return min(limits, default=None)
