@@ -27,7 +27,7 @@ ONLY_IN = {
     "sb3_contrib": "runs/comparing/peers/",
     "wandb": "rl/tracking.py",
 }
-HEAVY = ("torch", "pygame", "numba", "wandb", "stable_baselines3", "scipy", "matplotlib", "ale_py", "cv2")
+HEAVY = ("torch", "pygame", "numba", "wandb", "stable_baselines3", "scipy", "matplotlib", "ale_py", "cv2", "jinja2")
 
 
 def imported(path: Path) -> list[tuple[str, int, bool]]:
@@ -131,6 +131,11 @@ def test_the_light_imports_load_nothing_heavy(what):
     done = run_python(f"import sys\n{what}\nprint('LOADED', *(m for m in {HEAVY!r} if m in sys.modules))")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_only_a_report_loads_the_templates():
+    done = run_python("import sys, runs; runs.train, runs.compare, runs.load; assert 'jinja2' not in sys.modules")
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_environment_worker_loads_no_torch():

@@ -29,8 +29,8 @@ def command() -> list[str]:
 
 
 def quoted(words: Sequence[str]) -> str:
-    """A command line that sh, PowerShell and Windows' cmd read alike, wherever its words allow it."""
-    return " ".join(map(_quoted, words))
+    """A command line that sh, PowerShell and Windows' cmd read alike, if its words allow it; a text is one already."""
+    return words if isinstance(words, str) else " ".join(map(_quoted, words))
 
 
 def _quoted(word: str) -> str:

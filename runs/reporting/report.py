@@ -1,6 +1,6 @@
 """The page of a comparison or of a run: one HTML file that opens offline, and the same as Markdown.
 
-A page is a list of blocks, each of which knows itself as HTML and as Markdown, so that the two cannot part ways.
+Both are rendered from the same templates (`runs.reporting.page`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 
 from rl.errors import InputError
 from rl.storage import write_atomic
+from runs.folder.provenance import quoted
 from runs.reporting.analysis import analyse
 from runs.reporting.comparison_file import read_comparison
-from runs.reporting.comparison_page import _command, comparison_page
+from runs.reporting.comparison_page import comparison_page
 from runs.reporting.run_page import run_page
 
 
@@ -39,8 +40,8 @@ def report(folder: str | Path, *, track: str = "off", quiet: bool = True) -> dic
     else:
         raise InputError(f"{folder} is neither a comparison (no comparison.json) nor a run (no run.json)")
     paths = {"html": folder / "report.html", "markdown": folder / "report.md"}
-    write_atomic(paths["html"], page.html().encode())
-    write_atomic(paths["markdown"], page.markdown().encode())
+    write_atomic(paths["html"], page.render("html").encode())
+    write_atomic(paths["markdown"], page.render("md").encode())
     if found and track != "off":
         _send(comparison, found, paths["html"], track)
     if not quiet:
@@ -64,7 +65,7 @@ def _send(comparison: Mapping[str, Any], found: Mapping[str, Any], page: Path, m
         agent="comparison",
         seed=0,
         config={k: comparison.get(k) for k in ("tasks", "contenders", "commit", "machine", "versions")},
-        command=shlex.split(_command(comparison.get("command", ""))),
+        command=shlex.split(quoted(comparison.get("command", ""))),
         job_type="compare",
     )
     tracker.log_report(tables(found), page)

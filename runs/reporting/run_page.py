@@ -14,13 +14,13 @@ from rl import stats as st
 from rl.errors import InputError
 from rl.storage import read_json
 from runs.folder.jsonl import read_jsonl
+from runs.folder.provenance import quoted
 from runs.folder.run_folder import RECENT
 from runs.recipe import from_run_json
-from runs.reporting.blocks import Cell, Chart, Charts, Code, Details, Heading, Items, Page, Table, Videos
 from runs.reporting.charts import line_chart
-from runs.reporting.comparison_page import _command, _value, flatten
-from runs.reporting.task_blocks import _curve_table, _thin
-from runs.reporting.wording import number
+from runs.reporting.page import Chart, Page, Table, films
+from runs.reporting.task_tables import curve_table, thin
+from runs.reporting.wording import flatten, number, setting
 
 METRICS = {
     "train/return": f"training return, mean of the last {RECENT} games",
@@ -56,24 +56,27 @@ def run_page(folder: Path) -> Page:
         "schema": 1,
         "kind": "run",
         "run": info,
-        "evaluations": _thin(evaluations, 200),
-        "episodes": _thin(episodes, 2000),
-        "metrics": _thin(metrics, 500),
+        "evaluations": thin(evaluations, 200),
+        "episodes": thin(episodes, 2000),
+        "metrics": thin(metrics, 500),
     }
     title = f"{agent} on {recipe['env']}, seed {recipe.get('seed', 0)}"
-    page = Page(title, _run_verdict(agent, recipe["env"], evaluations, episodes), data)
-    page.blocks.append(
-        Items(["One training: no interval can be claimed. `rl compare` trains several seeds."], "warnings")
-    )
-    if charts := _run_charts(evaluations, episodes, metrics):
-        page.blocks += [Heading("Curves"), Charts(charts)]
-    if evaluations:
-        page.blocks += [Heading("Evaluations"), _evaluation_table(evaluations)]
-    films = sorted(p for kind in ("webm", "mp4", "gif") for p in (folder / "videos").glob(f"*.{kind}"))
-    if films:
-        page.blocks += [Heading("Rollouts"), Videos([(p.stem, p) for p in films[-4:]], folder)]
-    page.blocks += _run_settings(info)
-    return page
+    videos = sorted(p for kind in ("webm", "mp4", "gif") for p in (folder / "videos").glob(f"*.{kind}"))
+    facts = {**(info.get("choices") or {}), **(info.get("versions") or {}), "commit": info.get("commit")}
+    values = {
+        "charts": _run_charts(evaluations, episodes, metrics),
+        "evaluations": _evaluation_table(evaluations),
+        "films": films([(p.stem, p) for p in videos[-4:]], folder),
+        "settings": _facts(["field", "value"], {f"`{name}`": value for name, value in flatten(recipe).items()}),
+        "command": "\n".join(_commands(info)),
+        "facts": _facts(["", ""], {name: value for name, value in facts.items() if value is not None}),
+    }
+    verdict = _run_verdict(agent, recipe["env"], evaluations, episodes)
+    return Page(title, verdict, data, "run.jinja", values)
+
+
+def _facts(columns: Sequence[str], facts: Mapping[str, Any]) -> Table:
+    return Table(columns, [[name, setting(value)] for name, value in facts.items()], words=2)
 
 
 def _run_verdict(agent: str, env: str, evaluations: Sequence[Mapping[str, Any]], episodes: Sequence[Any]) -> str:
@@ -106,33 +109,19 @@ def _run_charts(
     for key in keys:
         lines = [line for line in metrics if _number(line.get(key))]
         if len(lines) > 1:
-            charts.append(_run_chart(key, _thin(lines, 300), lambda line, key=key: line[key], METRICS.get(key, key)))
+            charts.append(_run_chart(key, thin(lines, 300), lambda line, key=key: line[key], METRICS.get(key, key)))
     return charts
 
 
-def _evaluation_table(evaluations: Sequence[Mapping[str, Any]]) -> Table:
-    rows: list[list[str | Cell]] = [
+def _evaluation_table(evaluations: Sequence[Mapping[str, Any]]) -> Table | None:
+    rows = [
         [
             *(f"{e['step']:,}", str(len(e["returns"])), number(float(np.mean(e["returns"])))),
             *(number(float(st.iqm(e["returns"]))), number(min(e["returns"])), number(max(e["returns"]))),
         ]
-        for e in _thin(evaluations, 50)
+        for e in thin(evaluations, 50)
     ]
-    return Table(["step", "games", "mean", "IQM", "lowest", "highest"], rows, text_columns=frozenset())
-
-
-def _run_settings(info: Mapping[str, Any]) -> list[Any]:
-    """The run's fields, the commands that make it again, and what it ran on."""
-    settings: list[list[str | Cell]] = [[f"`{k}`", _value(v)] for k, v in flatten(info["recipe"]).items()]
-    facts = {**(info.get("choices") or {}), **(info.get("versions") or {}), "commit": info.get("commit")}
-    rows: list[list[str | Cell]] = [[key, _value(value)] for key, value in facts.items() if value is not None]
-    return [
-        Heading("Settings"),
-        Details("Every field", [Table(["field", "value"], settings, text_columns=frozenset({0, 1}))]),
-        Heading("Make it again"),
-        Code("\n".join(_commands(info)), "command"),
-        Table(["", ""], rows, text_columns=frozenset({0, 1})),
-    ]
+    return Table(["step", "games", "mean", "IQM", "lowest", "highest"], rows, words=0) if rows else None
 
 
 def _agent_title(folder: Path, recipe: Mapping[str, Any]) -> str:
@@ -147,7 +136,7 @@ def _agent_title(folder: Path, recipe: Mapping[str, Any]) -> str:
 def _commands(info: Mapping[str, Any]) -> list[str]:
     """What made a run: its training, and each resume that gave it more steps. Others changed nothing."""
     longer = [entry for entry in info.get("resumed", []) if "steps" in entry]
-    return [_command(entry.get("command", "")) for entry in (info, *longer)]
+    return [quoted(entry.get("command", "")) for entry in (info, *longer)]
 
 
 def _number(value: Any) -> bool:
@@ -163,10 +152,10 @@ def _moving(episodes: Sequence[Mapping[str, Any]], count: int = 300) -> list[dic
     width = _window(episodes)
     returns = np.convolve([e["return"] for e in episodes], np.ones(width) / width, mode="valid")
     points = [{"step": e["step"], "return": float(r)} for e, r in zip(episodes[width - 1 :], returns, strict=True)]
-    return _thin(points, count)
+    return thin(points, count)
 
 
 def _run_chart(name: str, lines: Iterable[Mapping[str, Any]], value: Any, label: str) -> Chart:
     points = [(line["step"], float(value(line))) for line in lines]
     series = [{"name": label, "colour": 0, "x": [p[0] for p in points], "middle": [p[1] for p in points]}]
-    return Chart(label, line_chart(name, series, "steps", ""), _curve_table(series, "steps", number))
+    return Chart(label, line_chart(name, series, "steps", ""), curve_table(series, "steps", number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +38,25 @@ def number(x: float | None) -> str:
 def share(x: float | None) -> str:
     """A normalised score or a probability."""
     return "–" if x is None else f"{x:.2f}".replace("-", "−")
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted names."""
+    if not isinstance(config, Mapping):
+        return {prefix: config}
+    out: dict[str, Any] = {}
+    for key, value in config.items():
+        out.update(flatten(value, f"{prefix}.{key}" if prefix else str(key)))
+    return out
+
+
+def setting(value: Any) -> str:
+    """A setting's value for people."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)) and all(isinstance(v, (int, float, str)) for v in value):
+        return "×".join(map(setting, value))
+    return str(value) if value is None or isinstance(value, (bool, int, str)) else json.dumps(value)
 
 
 ENOUGH = 5

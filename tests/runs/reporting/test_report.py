@@ -3,6 +3,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from rl.errors import InputError, RunError
 from runs.cli import command_line as cli
 from runs.reporting import comparison_page
 from runs.reporting import report as rp
-from runs.reporting.charts import COLOURS, dashes, embed, line_chart, short, ticks
+from runs.reporting.charts import COLOURS, dashes, line_chart, short, ticks
+from runs.reporting.page import embed
 from tests.runs.made_up import FOUR, comparison, fail
 from tests.runs.reporting import chromium
 
@@ -93,7 +95,7 @@ def test_markdown_says_the_same(page: Path) -> None:
     cells = [re.sub(r"<[^>]+>", "", c) for c in re.findall(r"<td[^>]*>(.*?)</td>", html)]
     assert len(cells) > 300
     for cell in cells:
-        assert cell.replace("&lt;", "<").replace("&gt;", ">").replace("&#x27;", "'") in md.replace("`", "")
+        assert unescape(cell) in md.replace("`", "")
     assert "[dqn, CartPole-v1, seed 0](videos/0.webm)" in md
     assert "rl compare CartPole-v1 --agents dqn,sb3:dqn" in md
 
