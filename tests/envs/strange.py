@@ -96,9 +96,30 @@ class SeedlessReset(Lies):
         return self.observation_space.sample(), {}
 
 
-def counting(num_envs: int, mode: str = "NextStep", length: int = 3, end: str = "terminated") -> SyncVectorEnv:
+def counting(num_envs: int, mode: str = "NextStep", length: int = 3, **options: Any) -> SyncVectorEnv:
     """Gymnasium's own vectoriser over the counting probe, in any of its autoreset modes."""
-    return SyncVectorEnv([lambda: Counting(length, end=end)] * num_envs, autoreset_mode=AutoresetMode(mode))
+    return SyncVectorEnv([lambda: Counting(length, **options)] * num_envs, autoreset_mode=AutoresetMode(mode))
+
+
+class ExtraLife(gymnasium.Env):
+    """`info["lives"]` is 3, 2, 3, 1, 2 and 0, where the game ends; steps count in the observation."""
+
+    observation_space = gymnasium.spaces.Box(0.0, 5.0, (1,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+    lives = (3, 2, 3, 1, 2, 0)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        self.t = 0
+        return np.zeros(1, np.float32), {"lives": 3}
+
+    def step(self, action):
+        self.t += 1
+        lives = self.lives[self.t]
+        return np.full(1, self.t, np.float32), 1.0, lives == 0, False, {"lives": lives}
+
+
+def extra_life(num_envs: int, mode: str = "NextStep") -> SyncVectorEnv:
+    return SyncVectorEnv([ExtraLife] * num_envs, autoreset_mode=AutoresetMode(mode))
 
 
 class _Deaf(SyncVectorEnv):

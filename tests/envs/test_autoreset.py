@@ -1,0 +1,96 @@
+"""The rows of a vector environment do not depend on how it resets: each autoreset mode equals single environments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import envs
+from envs.config import EnvConfig
+from rl.interface import TimeStep
+from tests.envs.test_resume import assert_equal_rows
+
+MODES = ("NextStep", "SameStep", "Disabled")
+HERE = "tests.envs.strange"
+
+
+def rows_of(
+    id: str, num_envs: int, steps: int, reset_at: int = -1, games: int | None = None, **config
+) -> list[TimeStep]:
+    """The first row and `steps` more, with a reset of all environments instead of step `reset_at`."""
+    rng = np.random.default_rng(1)
+    with envs.make(id, num_envs=num_envs, seed=3, games=games, config=EnvConfig(**config)) as env:
+        rows = [env.reset()]
+        for t in range(steps):
+            action = rng.integers(env.spec.action.nvec[0], size=num_envs)
+            rows.append(env.reset() if t == reset_at else env.step(action))
+    return rows
+
+
+def assert_equal_streams(a: list[TimeStep], b: list[TimeStep]) -> None:
+    for one, other in zip(a, b, strict=True):
+        assert_equal_rows(one, other)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("end", ["terminated", "truncated"])
+def test_each_autoreset_mode_gives_the_rows_of_single_environments(mode: str, end: str) -> None:
+    """Episodes of 1 to 4 steps: one, two or three environments end together, and one ends twice running."""
+    options = {"length": 4, "random": True, "end": end}
+    single = rows_of("Probe/Counting-v0", 3, 120, vector="sync", options=options)
+    ends = np.array([row.last for row in single])
+    assert {1, 2, 3} <= set(ends.sum(1)) and (ends[:-2] & ends[2:]).any()
+    assert_equal_streams(single, rows_of(f"{HERE}:counting", 3, 120, options={"mode": mode, **options}))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_reset_of_all_in_the_middle_of_episodes_and_after_an_end_gives_the_same_rows_too(mode: str) -> None:
+    options = {"length": 7, "random": True}
+    single = rows_of("Probe/Counting-v0", 3, 60, vector="sync", options=options)
+    after_an_end = next(t for t, row in enumerate(single) if t > 20 and row.last.any())
+    for at in (after_an_end, after_an_end + 1):
+        single = rows_of("Probe/Counting-v0", 3, 60, at, vector="sync", options=options)
+        assert_equal_streams(single, rows_of(f"{HERE}:counting", 3, 60, at, options={"mode": mode, **options}))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_autoreset_mode_plays_a_list_of_games_alike(mode: str) -> None:
+    options = {"length": 7, "random": True}
+    single = rows_of("Probe/Counting-v0", 3, 30, games=8, vector="sync", options=options)
+    native = rows_of(f"{HERE}:counting", 3, 30, games=8, options={"mode": mode, **options})
+    assert (single[-1].info["game"] < 0).all()
+    for a, b in zip(single, native, strict=True):
+        plays = a.info["game"] >= 0
+        assert (a.info["game"] == b.info["game"]).all() and (a.obs["obs"][plays] == b.obs["obs"][plays]).all()
+        for name in ("reward", "discount", "first", "last"):
+            assert (getattr(a, name) == getattr(b, name)).all(), name
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_max_steps_of_a_vector_environment_is_a_truncation(mode: str) -> None:
+    options = {"length": 7, "random": True}
+    single = rows_of("Probe/Counting-v0", 3, 80, vector="sync", max_steps=4, options=options)
+    native = rows_of(f"{HERE}:counting", 3, 80, max_steps=4, options={"mode": mode, **options})
+    discounts = {(row.obs["obs"][i, 1], row.discount[i]) for row in native for i in range(3) if row.last[i]}
+    assert discounts == {(1, 0), (2, 0), (3, 0), (4, 0), (4, 1)}, "death, and the cap after four steps"
+    assert_equal_streams(single, native)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_each_autoreset_mode_of_an_arcade_game_gives_the_rows_of_single_games(mode: str) -> None:
+    single = rows_of("Arcade/Asterix-v1", 4, 300, vector="sync", max_steps=60)
+    native = rows_of("Arcade/Asterix-v1", 4, 300, max_steps=60, options={"autoreset_mode": mode})
+    ends = [row.discount[i] for row in native for i in range(4) if row.last[i]]
+    assert 0 in ends and 1 in ends
+    assert_equal_streams(single, native)
+
+
+@pytest.mark.parametrize("vector", ["sync", *MODES])
+def test_a_gained_life_ends_no_return_and_a_lost_one_does(vector: str) -> None:
+    id, choice = (
+        ("ExtraLife", {"vector": "sync"}) if vector == "sync" else ("extra_life", {"options": {"mode": vector}})
+    )
+    rows = rows_of(f"{HERE}:{id}", 2, 11, life_loss=True, **choice)
+    for i in range(2):  # lives 3, 2, 3, 1, 2, 0
+        assert [row.discount[i] for row in rows] == [0, 0, 1, 0, 1, 0] * 2
+        assert [row.last[i] for row in rows] == [False] * 5 + [True] + [False] * 5 + [True]
