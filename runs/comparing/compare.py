@@ -12,9 +12,8 @@ from typing import Any
 from rl.errors import InputError
 from rl.storage import read_json
 from runs.comparing.comparison import Comparison
-from runs.comparing.plan import Plan, make_plan
+from runs.comparing.plan import Plan, make_plan, slug
 from runs.comparing.senders import sender
-from runs.comparing.sides import slug
 from runs.folder.lock import FileLock
 from runs.folder.places import OUT
 from runs.folder.trust import Trust

@@ -23,10 +23,9 @@ from typing import Any
 
 from rl.storage import read_json, write_json
 from runs.comparing.contenders import Contender
-from runs.comparing.plan import RANDOM_GAMES, Plan
+from runs.comparing.plan import RANDOM_GAMES, Plan, Side, slug
 from runs.comparing.progress_board import Board
 from runs.comparing.recorded import recorded_result
-from runs.comparing.sides import Side, slug
 from runs.comparing.tasks import Task
 from runs.folder.jsonl import read_jsonl, write_line
 from runs.folder.processes import stop_children

@@ -7,8 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from runs.comparing.plan import Plan
-from runs.comparing.sides import Side
+from runs.comparing.plan import Plan, Side
 from runs.reporting.wording import number
 
 

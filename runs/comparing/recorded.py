@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from runs.comparing.plan import Side
 from runs.comparing.senders import failed
-from runs.comparing.sides import Side
 from runs.folder import places
 from runs.folder.provenance import machine
 from runs.recipe import Run, recipe_names

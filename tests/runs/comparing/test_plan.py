@@ -12,8 +12,7 @@ from agents.dqn import DQNConfig
 from rl.errors import InputError
 from rl.schedules import Ramp
 from runs.cli import parser
-from runs.comparing.plan import make_plan
-from runs.comparing.sides import slug
+from runs.comparing.plan import make_plan, slug
 from runs.comparing.tasks import SUITES
 from runs.folder.jsonl import read_jsonl
 from runs.folder.places import RESULTS
