@@ -285,7 +285,8 @@ def test_nohup_keeps_a_command_going_when_its_terminal_closes():
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_the_tests_handle_signals_even_if_nohup_or_a_background_job_started_them():
     ignored = "signal.signal(signal.SIGINT, signal.SIG_IGN); signal.signal(signal.SIGHUP, signal.SIG_IGN)"
-    code = f"import signal; {ignored}; import tests.conftest; print(*map(signal.getsignal, (signal.SIGINT, signal.SIGHUP)))"
+    shown = "print([signal.getsignal(s) for s in (signal.SIGINT, signal.SIGHUP)])"
+    code = f"import signal; {ignored}; import tests.conftest; {shown}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert "default_int_handler" in done.stdout and "SIG_DFL" in done.stdout, done.stderr
 
