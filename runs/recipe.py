@@ -18,7 +18,7 @@ from envs import EnvConfig
 from rl.errors import InputError, unknown
 from rl.schedules import Ramp
 from rl.storage import read_json
-from runs.folder.places import ROOT
+from runs.folder.places import ROOT, STUDIES
 from runs.folder.trust import Trust, check
 from runs.recipes import shipped
 from runs.settings.apply import apply_settings
@@ -214,6 +214,8 @@ def default_run(env: str, agent: str | None = None, config: EnvConfig | None = N
 
 def _from_file(path: Path, name: str) -> Run:
     """The `Run` called `name` in a user's file; without a name `run`, or the only one there is."""
+    if not path.exists() and path.parts[:2] == ("runs", "studies"):
+        path = STUDIES.joinpath(*path.parts[2:])
     if not path.exists() and path.parts[:1] == ("runs",):
         path = ROOT / path  # a recipe of ours, named from another folder
     if not path.exists():
