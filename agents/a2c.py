@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agents.policy import PolicyAgent, PolicyLoss
+from agents.policy import PolicyAgent, PolicyBatch
 from agents.policy_config import PolicyLearnerConfig
-from agents.rollout import PolicyBatch
+from agents.rollout import RowLoss
 from rl.optim import OptimizerName
 from rl.schedules import Ramp, value_at
 
@@ -16,15 +16,10 @@ class A2CConfig(PolicyLearnerConfig):
     """A2C's defaults."""
 
     rollout: int = 5
-    """Rows of each environment in one update."""
     gae_lambda: float = 1.0
-    """Lambda of the advantage estimate; 1 is the whole return."""
     lr: float | Ramp = 7e-4
-    """Learning rate, or its schedule over counted steps."""
     optimizer: OptimizerName = "rmsprop"
-    """Optimizer of the network."""
     normalize_advantage: bool = False
-    """Standardise advantages within each minibatch."""
 
 
 class A2C(PolicyAgent):
@@ -35,11 +30,11 @@ class A2C(PolicyAgent):
     numpy_loss = "a2c"
     config: A2CConfig
 
-    def loss(self, batch: PolicyBatch) -> PolicyLoss:
+    def loss(self, batch: PolicyBatch) -> RowLoss:
         c = self.config
         log_prob, entropy, value = self.evaluate_actions(batch)
         gain = log_prob * batch.advantage
         error = (value - batch.target).square()
         # algorithm S3: the policy gradient, the value regression and the entropy bonus
         loss = -gain + c.value_cost * error - value_at(c.entropy_cost, self.step) * entropy
-        return PolicyLoss(loss, {"policy_loss": -gain, "value_loss": error, "entropy": entropy})
+        return RowLoss(loss, {"policy_loss": -gain, "value_loss": error, "entropy": entropy})

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.policy_config import PolicyLearnerConfig
+from rl.device import has_convolutions
 from rl.distributions import Distribution, policy_head
 from rl.errors import InputError
 from rl.interface import EnvSpec
@@ -88,7 +89,3 @@ class ActorCritic(nn.Module):
         actor, after = self.torso(obs, own, first)
         critic, critic_after = self.critic_torso(obs, others, first)
         return actor, critic, torch.cat([after, critic_after], -1)
-
-
-def has_convolutions(module: nn.Module) -> bool:
-    return any(isinstance(m, nn.Conv2d) for m in module.modules())

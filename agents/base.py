@@ -15,6 +15,7 @@ from agents.scale import RewardScale, large_return_warning
 from rl.device import repeatable_gpu, restore_torch_generator
 from rl.frame_stack import FrameStack
 from rl.interface import EnvSpec, Obs, TimeStep
+from rl.optim import FlatOptimizer
 from rl.replay import Replay, replay_bytes
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
 
@@ -48,6 +49,9 @@ class Agent(Predicts, ABC):
     numpy_loss: ClassVar[str] = ""
     """The loss's name in `agents.numpy_gradients`, if it is written there."""
     network: nn.Module
+    optimizer: FlatOptimizer
+    _stream: Actor
+    """The training stream."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -77,9 +81,9 @@ class Agent(Predicts, ABC):
     def update(self) -> Metrics | None:
         """Learns if an update is due. Returns detached scalars of the newest update, else None."""
 
-    @abstractmethod
     def act(self, ts: TimeStep) -> np.ndarray:
         """The training stream's next action, with exploration."""
+        return self._stream.act(ts)
 
     @property
     def replay(self) -> Replay:
@@ -111,9 +115,9 @@ class Agent(Predicts, ABC):
         return None
 
     @property
-    @abstractmethod
     def stack(self) -> int:
         """How many frames make an observation."""
+        return int(self.config.stack)
 
     def actor(self, num_envs: int, seed: int, *, stream: str = "evaluate", sample: bool = False) -> Actor:
         """A stream that never affects training: greedy, or with drawn actions if `sample`."""
@@ -156,13 +160,24 @@ class Agent(Predicts, ABC):
         self.step, self.updates = state["step"], state["updates"]
         self.network.load_state_dict(state["network"])
 
-    @abstractmethod
-    def learner_state(self) -> dict[str, Any]:
-        """What only continuing the training needs: optimizer, counters, streams, generators, the replay's index."""
+    def parts(self) -> dict[str, Any]:
+        """By name, what only continuing the training needs: objects with a `state_dict`, and PyTorch's generators."""
+        return {"optimizer": self.optimizer, "stream": self._stream, "replay": self.replay}
 
-    @abstractmethod
+    def learner_state(self) -> dict[str, Any]:
+        """The state of the `parts`, and the counters that a subclass adds."""
+        return {
+            name: part.get_state() if isinstance(part, torch.Generator) else dict(part.state_dict())
+            for name, part in self.parts().items()
+        }
+
     def load_learner_state(self, state: dict[str, Any]) -> None:
         """The replay's rows must have been restored before."""
+        for name, part in self.parts().items():
+            if isinstance(part, torch.Generator):
+                restore_torch_generator(part, state[name])
+            else:
+                part.load_state_dict(state[name])
 
 
 class Actor:

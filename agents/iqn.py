@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from agents.value import Batch, Loss, ValueAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork, in_float32
-from rl.device import restore_torch_generator
 from rl.fields import at_least, positive
 from rl.losses import bootstrap, midpoints, quantile_huber, take
 from rl.networks import CosineEmbedding, Torso, build_torso
@@ -94,9 +93,5 @@ class IQN(ValueAgent):
         loss = quantile_huber(quantiles, taus, target, c.kappa)
         return Loss(loss, loss.detach(), {"q_mean": quantiles.detach().mean()})
 
-    def learner_state(self) -> dict[str, Any]:
-        return {**super().learner_state(), "taus": self._taus.get_state()}
-
-    def load_learner_state(self, state: dict[str, Any]) -> None:
-        super().load_learner_state(state)
-        restore_torch_generator(self._taus, state["taus"])
+    def parts(self) -> dict[str, Any]:
+        return {**super().parts(), "taus": self._taus}

@@ -1,18 +1,12 @@
-"""The base of the policy learners: rollouts of the replay's newest rows, advantages, and the update.
+"""The base of the policy learners: advantages, normalisation, and the policy that acts.
 
-A subclass defines `loss(batch)`. Selecting rows, averaging, backward, clipping and the optimizer step happen here. Rows
-that start no transition have no weight in any loss or statistic.
-
-The output of `act` for row t (action, log-probability, value) is stored with row t+1, to which the action led. The
-recurrent state before row t is stored with row t itself. An update reads the newest T+1 rows: T of them have an action,
-and the newest one, which has none yet, gives the value to bootstrap from. It is row 0 of the next update.
+A subclass defines `loss(batch)`. Selecting rows, averaging, backward, clipping and the optimizer step happen in
+`agents.rollout`.
 """
 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -20,33 +14,37 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.actor_critic import ActorCritic, Policy, has_convolutions
-from agents.base import Actor, Agent, Choice, Metrics, as_tensors
+from agents.actor_critic import ActorCritic, Policy
+from agents.base import Actor, Choice, Metrics, as_tensors
 from agents.numpy_gradients import DensePolicy
 from agents.numpy_gradients import gradient as numpy_gradient
 from agents.policy_config import PolicyLearnerConfig
-from agents.rollout import PolicyBatch, Rollout, average, each_tensor
+from agents.rollout import Rollout, RolloutAgent, RowLoss
 from agents.scale import box_warning
 from rl import returns
-from rl.device import fast_bf16, restore_torch_generator
-from rl.errors import NonFiniteError
+from rl.device import uses_bf16
 from rl.interface import EnvSpec, Obs, TimeStep
-from rl.networks import seeded
 from rl.normalise import RunningMoments
-from rl.optim import FlatOptimizer
 from rl.replay import ColumnSpec
 from rl.schedules import Ramp, value_at
-from rl.seeding import derive_seed
 
 
-class PolicyLoss(NamedTuple):
-    """The result of `loss`."""
+class PolicyBatch(NamedTuple):
+    """The argument of `loss`: B transitions, or T rows of B environments if the policy has a recurrent core."""
 
-    loss: Tensor  # [B] or [T, B]; after `gradient` their mean, a scalar
-    metrics: Metrics  # [B] or [T, B], detached; averaged over the valid rows of all minibatches
+    obs: dict[str, Tensor]  # [..., (S,) ...]
+    mask: Tensor | None  # bool [..., A]
+    first: Tensor  # bool [...]
+    state: Tensor  # [B, state_size], before row 0; [0, 0] without a recurrent core
+    action: Tensor  # [..., (K)]: the raw action, before any squash
+    log_prob: Tensor  # [...], as acted
+    value: Tensor  # [...], as acted
+    advantage: Tensor  # [...]
+    target: Tensor  # [...]: the value's target
+    valid: Tensor  # bool [...]: the row starts a transition; all True without a recurrent core
 
 
-class PolicyAgent(Agent):
+class PolicyAgent(RolloutAgent):
     """Learns a policy and its value from the newest rows that it played."""
 
     config: PolicyLearnerConfig
@@ -56,21 +54,16 @@ class PolicyAgent(Agent):
         self, spec: EnvSpec, config: PolicyLearnerConfig, *, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
-        with seeded(derive_seed(seed, "weights")):
-            self.network = ActorCritic(spec, config).to(self.device)
-        wants = config.precision == "bf16" or (config.precision == "auto" and has_convolutions(self.network))
-        self.network.bf16 = wants and (config.precision == "bf16" or fast_bf16(self.device))
-        self.optimizer = FlatOptimizer(
-            self.network, config.optimizer, config.adam_eps, max_grad_norm=config.max_grad_norm
-        )
         self.ended = 0
         """Episodes that ended since the last update, counted at the `first` row after each."""
         self.returns = RunningMoments(()).to(self.device)
         """Moments of the discounted return; only the deviation is used."""
         self._running = torch.zeros(num_envs, device=self.device)  # the discounted return so far
-        self._shuffle = torch.Generator().manual_seed(derive_seed(seed, "minibatches"))
-        self._stream = Actor(self, num_envs, seed, "train", mode="explore")
-        self._begun = 0  # time of the first row that no update has used
+
+    def build_network(self) -> ActorCritic:
+        network = ActorCritic(self.spec, self.config)
+        network.bf16 = uses_bf16(self.config.precision, network, self.device)
+        return network
 
     @cached_property
     def dense(self) -> DensePolicy | None:
@@ -80,135 +73,55 @@ class PolicyAgent(Agent):
         """
         return DensePolicy.of(self.network)
 
-    # defined by subclasses
+    @property
+    def state_size(self) -> int:
+        return self.network.state_size
 
-    @abstractmethod
-    def loss(self, batch: PolicyBatch) -> PolicyLoss:
-        """Loss and metrics of each row; the base leaves out the rows that are not valid."""
+    # the training stream
 
-    def gradient(self, batch: PolicyBatch) -> PolicyLoss:
-        """Sets the gradient of the mean loss over the batch's valid rows; returns that mean, detached, as the loss."""
-        found = numpy_gradient(self, batch)
-        if found is not None:
-            return PolicyLoss(found.loss, found.metrics)
-        out = self.loss(batch)
-        loss = average(out.loss, batch.valid)
-        self.optimizer.backward(loss)
-        return out._replace(loss=loss.detach())
+    def columns(self) -> list[ColumnSpec]:
+        action = self.spec.action
+        return [ColumnSpec("raw", action.shape, action.dtype), ColumnSpec("log_prob"), ColumnSpec("value")]
+
+    def observe(self, ts: TimeStep) -> None:
+        super().observe(ts)
+        if self.replay.count > 1:
+            self.ended += int(np.count_nonzero(ts.first))
+
+    def last_value(self, obs: dict[str, Tensor], rows: dict[str, Tensor]) -> Tensor:
+        return self._evaluate(obs, rows["state"][-1], rows["first"][-1], None).value
+
+    def batch(self, obs: dict[str, Tensor], rows: dict[str, Tensor]) -> PolicyBatch:
+        first, value = rows["first"], rows["value"]
+        reward = self.learner_rewards(rows["reward"][1:], rows["discount"][1:], first[1:])
+        reward = torch.cat([rows["reward"][:1], reward])  # row 0's is not read
+        advantage, target = self.advantages(reward, rows["discount"], first, value)
+        return PolicyBatch(
+            obs,
+            mask=rows["mask"][:-1] if "mask" in rows else None,
+            first=first[:-1],
+            state=rows["state"][0],
+            action=rows["raw"][1:],
+            log_prob=rows["log_prob"][1:],
+            value=value[:-1],
+            advantage=advantage,
+            target=target,
+            valid=~first[1:],
+        )
 
     def advantages(self, reward: Tensor, discount: Tensor, first: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Advantages and value targets, [T, N], of rows [T+1, N] as in `rl.returns.gae`."""
         return returns.gae(reward, discount, first, value, self.config.gamma, self.config.gae_lambda)
 
-    def batches(self, rollout: Rollout) -> Iterator[PolicyBatch]:
-        """The minibatches of one update; by default all rows once."""
-        yield self.select(rollout)
-
-    def enough(self, out: PolicyLoss, batch: PolicyBatch) -> bool:
-        """Whether to stop the passes over this rollout before the step on this minibatch."""
-        return False
-
-    @property
-    def rows_kept(self) -> int:
-        """Rows of each environment that the replay holds."""
-        return self.config.rollout + 1
-
-    def due(self) -> bool:
-        """Whether the rows since the last update make a rollout."""
-        return self.replay.count - 1 - self._begun >= self.config.rollout
-
-    def begin_next(self) -> int:
-        """Time of the next rollout's first row, called after a rollout was read: by default the newest row."""
-        return self.replay.count - 1
-
-    # the training stream
-
-    @property
-    def stack(self) -> int:
-        return self.config.stack
-
-    @property
-    def state_size(self) -> int:
-        return self.network.state_size
-
-    @property
-    def recurrent(self) -> bool:
-        return self.network.state_size > 0
-
-    def replay_fields(self) -> dict[str, Any]:
-        action = self.spec.action
-        columns = [ColumnSpec("raw", action.shape, action.dtype), ColumnSpec("log_prob"), ColumnSpec("value")]
-        if self.recurrent:
-            columns.append(ColumnSpec("state", (self.state_size,)))
-        slots = self.rows_kept + self.stack - 1
-        return {"slots": slots, "columns": columns, "stack": self.stack, "store": self.config.store}
-
-    def observe(self, ts: TimeStep) -> None:
-        shape = (self.num_envs, *self.spec.action.shape)
-        extra = self._stream.extra or {
-            "raw": np.zeros(shape, self.spec.action.dtype),
-            "log_prob": np.zeros(self.num_envs, np.float32),
-            "value": np.zeros(self.num_envs, np.float32),
-        }
-        if self.recurrent:
-            extra = {**extra, "state": self._stream.memory.cpu().numpy()}
-        self.reward_scale.observe(self, ts)
-        self.replay.append(ts, extra)
-        resets = int(np.count_nonzero(ts.first))
-        self.step += self.num_envs - resets
-        if self.replay.count > 1:
-            self.ended += resets
-
-    def act(self, ts: TimeStep) -> np.ndarray:
-        return self._stream.act(ts)
-
-    def update(self) -> Metrics | None:
-        if not self.due():
-            return None
-        rollout = self.rollout(self.replay.count - self._begun)
-        self._begun, self.ended = self.begin_next(), 0
-        metrics = self.learn(rollout) if bool(rollout.rows.valid.any()) else None
-        # after the update, so that it used the same statistics as acting did
+    def learned(self, rollout: Rollout) -> None:
+        """Updates the normalisers, after the update so that it used the same statistics as acting did."""
+        self.ended = 0
         if self.network.normaliser is not None:
             frames = {k: v[:, :, -1] if self.stack > 1 else v for k, v in rollout.rows.obs.items()}
             self.network.normaliser.update({k: v[rollout.rows.valid] for k, v in frames.items()})
         if self.config.normalize_return:
             every, self._running = self._discounted(rollout.reward, rollout.discount, rollout.ended)
             self.returns.update(every[~rollout.ended])
-        return metrics
-
-    def rollout(self, length: int) -> Rollout:
-        """The newest `length` rows with advantages; the newest row itself only bootstraps."""
-        rows, extra = self.replay.newest(length)
-        obs = as_tensors(rows.obs, self.device)
-        columns = {"reward": rows.reward, "discount": rows.discount, "first": rows.first, **extra}
-        if rows.mask is not None:
-            columns["mask"] = rows.mask
-        t = as_tensors(columns, self.device)
-        state = t["state"] if self.recurrent else torch.zeros(length, self.num_envs, 0, device=self.device)
-        with torch.no_grad():
-            last = self._evaluate({k: v[-1] for k, v in obs.items()}, state[-1], t["first"][-1], None).value
-        value = torch.cat([t["value"][1:], last.unsqueeze(0)])  # [T+1, N]: values of rows 0 .. T
-        reward, discount, ended = t["reward"][1:], t["discount"][1:], t["first"][1:]
-        rewards = torch.cat([t["reward"][:1], self.learner_rewards(reward, discount, ended)])
-        advantage, target = self.advantages(rewards, t["discount"], t["first"], value)
-        return Rollout(
-            rows=PolicyBatch(
-                obs={k: v[:-1] for k, v in obs.items()},
-                mask=t["mask"][:-1] if "mask" in t else None,
-                first=t["first"][:-1],
-                state=state[0],
-                action=t["raw"][1:],
-                log_prob=t["log_prob"][1:],
-                value=value[:-1],
-                advantage=advantage,
-                target=target,
-                valid=~ended,
-            ),
-            reward=reward,
-            discount=discount,
-            ended=ended,
-        )
 
     def learner_rewards(self, reward: Tensor, discount: Tensor, ended: Tensor) -> Tensor:
         """The rewards [T, N] that are learned from: clipped, then divided by the deviation of the discounted return.
@@ -220,19 +133,15 @@ class PolicyAgent(Agent):
             if self.returns.count == 0:
                 every = self._discounted(reward, discount, ended)[0][~ended]
                 variance = every.double().var(unbiased=False) if len(every) > 1 else variance
-            return (self._clipped(reward) * (variance + 1e-8).rsqrt().float()).clamp(-10.0, 10.0)
-        return self._clipped(reward)
-
-    def _clipped(self, reward: Tensor) -> Tensor:
-        limit = self.config.reward_clip
-        return reward if limit is None else reward.clamp(-limit, limit)
+            return (self.clipped(reward) * (variance + 1e-8).rsqrt().float()).clamp(-10.0, 10.0)
+        return self.clipped(reward)
 
     def _discounted(self, reward: Tensor, discount: Tensor, ended: Tensor) -> tuple[Tensor, Tensor]:
         """The running return sum_k gamma^k r_{t-k} after each transition, [T, N], and its start at the next row, [N].
 
         It restarts after a discount of 0 and with each episode.
         """
-        reward = torch.where(ended, 0.0, self._clipped(reward))
+        reward = torch.where(ended, 0.0, self.clipped(reward))
         decay = self.config.gamma * torch.where(ended, 0.0, discount)
         every, carried = torch.empty_like(reward), self._running
         for t in range(len(reward)):
@@ -241,60 +150,19 @@ class PolicyAgent(Agent):
         return every, carried
 
     def learn(self, rollout: Rollout) -> Metrics:
-        """All gradient updates on one rollout. Returns the metrics averaged over them.
-
-        Raises NonFiniteError, with the weights from before that update, if a loss is not finite.
-        """
-        lr = value_at(self.config.lr, self.step)
-        names: list[str] = []
-        losses, norms, metrics = list[Tensor](), list[Tensor](), list[Tensor]()
-        drawn = ready = None
-        for batch in self.batches(rollout):
-            if batch is not drawn:  # PPO may yield the same batch in each pass
-                drawn, ready = batch, self._standardised(batch)
-            assert ready is not None
-            out = self.gradient(ready)
-            if losses and self.enough(out, batch):
-                break
-            try:
-                norm = self.optimizer.apply(out.loss, lr)
-            except NonFiniteError as error:
-                wrong = [k for k, v in out.metrics.items() if not bool(torch.isfinite(average(v, batch.valid)))]
-                where = f", update {self.updates + 1}, step {self.step}"
-                source = f" ({', '.join(wrong)})" if wrong else ""
-                raise NonFiniteError(f"{self.name}{where}: {error}{source}") from None
-            self.updates += 1
-            names = list(out.metrics)
-            losses.append(out.loss)
-            norms.append(norm)
-            metrics.append(average(torch.stack([v.detach() for v in out.metrics.values()]), batch.valid))
-        rows = rollout.rows
+        """As in the base, plus the share of the targets' variance that the value explained while acting."""
+        rows, metrics = rollout.rows, super().learn(rollout)
         spread = rows.target[rows.valid].var(unbiased=False)
         unexplained = (rows.target - rows.value)[rows.valid].var(unbiased=False)
-        return {
-            "loss": torch.stack(losses).mean(),
-            "grad_norm": torch.stack(norms).mean(),
-            **dict(zip(names, torch.stack(metrics).mean(0), strict=True)),
-            "explained_variance": torch.where(spread > 1e-8, 1 - unexplained / spread, 0.0),
-        }
+        return {**metrics, "explained_variance": torch.where(spread > 1e-8, 1 - unexplained / spread, 0.0)}
 
-    def items(self, rollout: Rollout) -> Tensor:
-        """The items that minibatches are made of, int64: transitions t * N + env, or environments if recurrent."""
-        valid = rollout.rows.valid
-        return (valid.any(0) if self.recurrent else valid.flatten()).nonzero().squeeze(1)
+    def gradient(self, batch: PolicyBatch) -> RowLoss:
+        found = numpy_gradient(self, batch)
+        return super().gradient(batch) if found is None else RowLoss(found.loss, found.metrics)
 
     def select(self, rollout: Rollout, index: Tensor | None = None) -> PolicyBatch:
-        """The batch of the items `index`, int64 [B], of a rollout; None selects all of them."""
-        rows = rollout.rows
-        if self.recurrent:
-            index = self.items(rollout) if index is None else index
-            return each_tensor(rows, lambda x: x[:, index])._replace(state=rows.state[index])
-        flat = each_tensor(rows, lambda x: x.flatten(0, 1))._replace(state=rows.state[:0])
-        if index is None:
-            index = self.items(rollout)
-            if len(index) == rows.valid.numel():
-                return flat
-        return each_tensor(flat, lambda x: x[index])
+        batch: PolicyBatch = super().select(rollout, index)
+        return self._standardised(batch)
 
     def evaluate_actions(self, batch: PolicyBatch) -> tuple[Tensor, Tensor, Tensor]:
         """(log-probability, entropy, value) of the batch's rows under the present network."""
@@ -363,26 +231,15 @@ class PolicyAgent(Agent):
 
     # saving
 
+    def parts(self) -> dict[str, Any]:
+        return {**super().parts(), "returns": self.returns}
+
     def learner_state(self) -> dict[str, Any]:
-        return {
-            "begun": self._begun,
-            "ended": self.ended,
-            "optimizer": self.optimizer.state_dict(),
-            "returns": dict(self.returns.state_dict()),
-            "running": self._running.clone(),
-            "shuffle": self._shuffle.get_state(),
-            "stream": self._stream.state_dict(),
-            "replay": self.replay.state_dict(),
-        }
+        return {"ended": self.ended, "running": self._running.clone(), **super().learner_state()}
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
-        self._begun, self.ended = state["begun"], state["ended"]
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.returns.load_state_dict(state["returns"])
-        self._running = state["running"].to(self.device)
-        restore_torch_generator(self._shuffle, state["shuffle"])
-        self._stream.load_state_dict(state["stream"])
-        self.replay.load_state_dict(state["replay"])
+        super().load_learner_state(state)
+        self.ended, self._running = state["ended"], state["running"].to(self.device)
 
 
 def _array(x: Tensor) -> np.ndarray:

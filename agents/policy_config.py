@@ -1,4 +1,4 @@
-"""The fields that all policy learners share."""
+"""The fields of all on-policy learners, and those that policy learners add."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ from rl.schedules import Ramp
 
 
 @dataclass(frozen=True)
-class PolicyLearnerConfig:
-    """Fields that every policy learner uses, or refuses at construction."""
+class RolloutConfig:
+    """Fields that every learner from its newest rows uses, or refuses at construction."""
 
-    net: NetConfig = field(default_factory=lambda: NetConfig(activation="tanh", orthogonal=True))
-    """The shared network: encoder, layers, recurrent core."""
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
-    """How features become actions."""
-    critic: Literal["auto", "shared", "separate"] = "auto"
-    """Whether policy and value share one network; auto shares convolutions and separates the rest."""
+    net: NetConfig = field(default_factory=NetConfig)
+    """The shared network: encoder, layers, LayerNorm, recurrent core."""
     stack: int = at_least(1, 1)
     """Frames that make one observation."""
     gamma: float = fraction(0.99)
     """Discount of one step."""
-    gae_lambda: float = fraction(0.95)
-    """Lambda of the advantage estimate; 1 is the full return."""
     rollout: int = at_least(1, 128)
     """Rows of each environment in one update."""
     lr: float | Ramp = positive(3e-4)
@@ -39,6 +33,28 @@ class PolicyLearnerConfig:
     """Epsilon of the optimizer's denominator."""
     max_grad_norm: float | None = positive_or_none(0.5)
     """Global norm the gradient is clipped to, or none."""
+    reward_clip: float | None = positive_or_none(None)
+    """The learner clips rewards to plus and minus this; scores stay raw."""
+    store: Literal["auto", "raw", "compressed"] = "auto"
+    """How the replay keeps image frames."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the update; auto uses bf16 if it is faster (convolutions)."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True)
+class PolicyLearnerConfig(RolloutConfig):
+    """Fields that every policy learner uses, or refuses at construction."""
+
+    net: NetConfig = field(default_factory=lambda: NetConfig(activation="tanh", orthogonal=True))
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    """How features become actions."""
+    critic: Literal["auto", "shared", "separate"] = "auto"
+    """Whether policy and value share one network; auto shares convolutions and separates the rest."""
+    gae_lambda: float = fraction(0.95)
+    """Lambda of the advantage estimate; 1 is the full return."""
     entropy_cost: float | Ramp = finite_cost(0.0)
     """Weight of the entropy bonus."""
     value_cost: float = finite_cost(0.5)
@@ -49,17 +65,11 @@ class PolicyLearnerConfig:
     """Standardise float observations by running moments, which are part of the agent."""
     normalize_return: bool = False
     """Divide rewards by the running deviation of the discounted return."""
-    reward_clip: float | None = positive_or_none(None)
-    """The learner clips rewards to plus and minus this; scores stay raw."""
     noise_every: int = at_least(1, 4)
     """Steps for which gSDE's noise is held."""
-    store: Literal["auto", "raw", "compressed"] = "auto"
-    """How the replay keeps image frames."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the update; auto uses bf16 if it is faster (convolutions)."""
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        super().__post_init__()
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, str(getattr(self, name)), choices)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 
-from agents.policy import PolicyAgent, PolicyLoss
+from agents.policy import PolicyAgent, PolicyBatch
 from agents.policy_config import PolicyLearnerConfig
-from agents.rollout import PolicyBatch, Rollout, average
+from agents.rollout import Rollout, RowLoss, average
 from rl.fields import at_least, positive, positive_or_none
 from rl.schedules import Ramp, value_at
 
@@ -40,18 +41,14 @@ class PPO(PolicyAgent):
 
     def batches(self, rollout: Rollout) -> Iterator[PolicyBatch]:
         """Each pass in a new order, in near-equal parts, so that no part has a single row."""
-        c, items = self.config, self.items(rollout)
-        rows = len(items) * (len(rollout.ended) if self.recurrent else 1)
-        parts = min(len(items), max(1, round(rows / c.minibatch_size)))
+        c, items = self.config, len(self.items(rollout))
+        rows = items * (len(rollout.ended) if self.recurrent else 1)
+        parts = min(items, max(1, round(rows / c.minibatch_size)))
         if parts == 1:  # one minibatch: no order to draw
-            yield from [self.select(rollout)] * c.epochs
-            return
-        for _ in range(c.epochs):
-            order = items[torch.randperm(len(items), generator=self._shuffle).to(self.device)]
-            for index in order.tensor_split(parts):
-                yield self.select(rollout, index)
+            return repeat(self.select(rollout), c.epochs)
+        return self.shuffled(rollout, c.epochs, parts)
 
-    def loss(self, batch: PolicyBatch) -> PolicyLoss:
+    def loss(self, batch: PolicyBatch) -> RowLoss:
         c = self.config
         log_prob, entropy, value = self.evaluate_actions(batch)
         log_ratio = log_prob - batch.log_prob
@@ -68,8 +65,8 @@ class PPO(PolicyAgent):
         with torch.no_grad():
             metrics["approx_kl"] = ratio - 1 - log_ratio  # Schulman's estimator, never negative
             metrics["clip_fraction"] = ((ratio - 1).abs() > clip).float()
-        return PolicyLoss(loss, metrics)
+        return RowLoss(loss, metrics)
 
-    def enough(self, out: PolicyLoss, batch: PolicyBatch) -> bool:
+    def enough(self, out: RowLoss, batch: PolicyBatch) -> bool:
         limit = self.config.target_kl
         return limit is not None and bool(average(out.metrics["approx_kl"], batch.valid) > 1.5 * limit)

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.policy import PolicyAgent, PolicyLoss
+from agents.policy import PolicyAgent, PolicyBatch
 from agents.policy_config import PolicyLearnerConfig
-from agents.rollout import PolicyBatch, Rollout
+from agents.rollout import Rollout, RowLoss
 from rl.errors import InputError
 from rl.fields import at_least
 from rl.interface import EnvSpec
@@ -31,7 +31,6 @@ class ReinforceConfig(PolicyLearnerConfig):
     gae_lambda: float = 1.0
     """The whole return; fixed."""
     lr: float | Ramp = 1e-3
-    """Learning rate, or its schedule over counted steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,7 +89,7 @@ class Reinforce(PolicyAgent):
         # without a baseline, values are neither subtracted nor bootstrapped from
         return super().advantages(reward, discount, first, value if self.config.baseline else torch.zeros_like(value))
 
-    def loss(self, batch: PolicyBatch) -> PolicyLoss:
+    def loss(self, batch: PolicyBatch) -> RowLoss:
         c = self.config
         log_prob, entropy, value = self.evaluate_actions(batch)
         gain = log_prob * batch.advantage
@@ -99,4 +98,4 @@ class Reinforce(PolicyAgent):
         if c.baseline:
             metrics["value_loss"] = (value - batch.target).square()
             loss = loss + c.value_cost * metrics["value_loss"]
-        return PolicyLoss(loss, metrics)
+        return RowLoss(loss, metrics)

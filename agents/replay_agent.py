@@ -38,10 +38,6 @@ class ReplayAgent(Agent):
         """Counted steps of uniformly random play."""
         return self.config.learning_starts
 
-    @property
-    def stack(self) -> int:
-        return self.config.stack
-
     def replay_fields(self) -> dict[str, Any]:
         c = self.config
         slots = max(-(-c.buffer_size // self.num_envs), c.stack + 1)
@@ -102,3 +98,12 @@ class ReplayAgent(Agent):
             next_obs=as_tensors(w.next_obs, device),
             next_mask=t.get("next_mask"),
         )
+
+    # saving
+
+    def learner_state(self) -> dict[str, Any]:
+        return {"before": self._before, **super().learner_state()}
+
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        super().load_learner_state(state)
+        self._before = state["before"]

@@ -1,36 +1,241 @@
-"""The on-policy rollout: the newest T+1 rows as batches with advantages and returns."""
+"""The base of the on-policy learners: rollouts of the replay's newest rows, minibatches and gradient updates.
+
+The output of `act` for row t (action, value, ...) is stored with row t+1, to which the action led. The recurrent state
+before row t is stored with row t itself. An update reads the newest T+1 rows: T of them have an action, and the newest
+one, which has none yet, gives the value to bootstrap from. It is row 0 of the next update. Rows that start no
+transition have no weight in any loss or statistic.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from agents.base import Actor, Agent, Metrics, as_tensors
+from agents.policy_config import RolloutConfig
+from rl.errors import NonFiniteError
+from rl.interface import EnvSpec, TimeStep
+from rl.networks import seeded
+from rl.optim import FlatOptimizer
+from rl.replay import ColumnSpec
+from rl.schedules import value_at
+from rl.seeding import derive_seed
 
-class PolicyBatch(NamedTuple):
-    """The argument of `loss`: B transitions, or T rows of B environments if the policy has a recurrent core."""
-
-    obs: dict[str, Tensor]  # [..., (S,) ...]
-    mask: Tensor | None  # bool [..., A]
-    first: Tensor  # bool [...]
-    state: Tensor  # [B, state_size], before row 0; [0, 0] without a recurrent core
-    action: Tensor  # [..., (K)]: the raw action, before any squash
-    log_prob: Tensor  # [...], as acted
-    value: Tensor  # [...], as acted
-    advantage: Tensor  # [...]
-    target: Tensor  # [...]: the value's target
-    valid: Tensor  # bool [...]: the row starts a transition; all True without a recurrent core
+BatchT = TypeVar("BatchT", bound=Any)
+"""A NamedTuple of rows with the fields `obs`, `first`, `state`, `valid` and those that its agent's loss needs."""
 
 
 class Rollout(NamedTuple):
     """T rows of N environments with an action each, and the rewards that followed."""
 
-    rows: PolicyBatch  # [T, N, ...]
+    rows: Any  # the agent's batch, [T, N, ...]
     reward: Tensor  # float32 [T, N], raw: of the transition that the row starts
     discount: Tensor  # float32 [T, N]
     ended: Tensor  # bool [T, N]: the row is the last of its episode and starts no transition
+
+
+class RowLoss(NamedTuple):
+    """The result of `loss`."""
+
+    loss: Tensor  # [B] or [T, B]; after `gradient` their mean, a scalar
+    metrics: Metrics  # [B] or [T, B], averaged over the valid rows, or all of them scalars
+
+
+class RolloutAgent(Agent):
+    """Learns from the newest rows that it played, each of them used for one rollout."""
+
+    config: RolloutConfig
+
+    def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
+        super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
+        with seeded(derive_seed(seed, "weights")):
+            self.network = self.build_network().to(self.device)
+        self.optimizer = FlatOptimizer(
+            self.network, config.optimizer, config.adam_eps, max_grad_norm=config.max_grad_norm
+        )
+        self._shuffle = torch.Generator().manual_seed(derive_seed(seed, "minibatches"))
+        self._stream = Actor(self, num_envs, seed, "train", mode="explore")
+        self._begun = 0  # time of the first row that no update has used
+
+    # defined by subclasses
+
+    @abstractmethod
+    def build_network(self) -> nn.Module:
+        """The network, on the CPU."""
+
+    @abstractmethod
+    def columns(self) -> list[ColumnSpec]:
+        """The columns that `act` gives for the next row; one of them is `value`."""
+
+    @abstractmethod
+    def last_value(self, obs: dict[str, Tensor], rows: dict[str, Tensor]) -> Tensor:
+        """The value [N] of the newest row: `obs` are its leaves, `rows` all columns as in `batch`."""
+
+    @abstractmethod
+    def batch(self, obs: dict[str, Tensor], rows: dict[str, Tensor]) -> Any:
+        """The rollout's T rows for the loss.
+
+        Args:
+            obs: leaves [T, N, (S,) ...], of the rows 0 .. T - 1.
+            rows: columns [T+1, N, ...] as stored, but `value` [T+1, N] is each row's own value.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Any) -> RowLoss:
+        """Loss and metrics of each row; the base leaves out the rows that are not valid."""
+
+    def batches(self, rollout: Rollout) -> Iterator[Any]:
+        """The minibatches of one update; by default all rows once."""
+        yield self.select(rollout)
+
+    def enough(self, out: RowLoss, batch: Any) -> bool:
+        """Whether to stop the passes over this rollout before the step on this minibatch."""
+        return False
+
+    @property
+    def rows_kept(self) -> int:
+        """Rows of each environment that the replay holds."""
+        return self.config.rollout + 1
+
+    def due(self) -> bool:
+        """Whether the rows since the last update make a rollout."""
+        return self.replay.count - 1 - self._begun >= self.config.rollout
+
+    def begin_next(self) -> int:
+        """Time of the next rollout's first row, called after a rollout was read: by default the newest row."""
+        return self.replay.count - 1
+
+    def learned(self, rollout: Rollout) -> None:
+        """Called after the update on a rollout, or instead of it if no row is valid."""
+
+    # the training stream
+
+    @property
+    def recurrent(self) -> bool:
+        return self.state_size > 0
+
+    def replay_fields(self) -> dict[str, Any]:
+        state = [ColumnSpec("state", (self.state_size,))] if self.recurrent else []
+        slots, stack = self.rows_kept + self.stack - 1, self.stack
+        return {"slots": slots, "columns": self.columns() + state, "stack": stack, "store": self.config.store}
+
+    def observe(self, ts: TimeStep) -> None:
+        n = self.num_envs
+        extra = self._stream.extra or {c.name: np.zeros((n, *c.shape), c.dtype) for c in self.columns()}
+        if self.recurrent:
+            extra = {**extra, "state": self._stream.memory.cpu().numpy()}
+        self.reward_scale.observe(self, ts)
+        self.replay.append(ts, extra)
+        self.step += n - int(np.count_nonzero(ts.first))
+
+    def update(self) -> Metrics | None:
+        if not self.due():
+            return None
+        rollout = self.rollout(self.replay.count - self._begun)
+        self._begun = self.begin_next()
+        metrics = self.learn(rollout) if bool(rollout.rows.valid.any()) else None
+        self.learned(rollout)
+        return metrics
+
+    def rollout(self, length: int) -> Rollout:
+        """The newest `length` rows; the newest row itself only bootstraps."""
+        rows, extra = self.replay.newest(length)
+        obs = as_tensors(rows.obs, self.device)
+        columns = {"action": rows.action, "reward": rows.reward, "discount": rows.discount, "first": rows.first}
+        columns |= extra if rows.mask is None else {**extra, "mask": rows.mask}
+        t = as_tensors(columns, self.device)
+        t.setdefault("state", torch.zeros(length, self.num_envs, 0, device=self.device))
+        with torch.no_grad():
+            last = self.last_value({k: v[-1] for k, v in obs.items()}, t)
+        t["value"] = torch.cat([t["value"][1:], last.unsqueeze(0)])
+        batch = self.batch({k: v[:-1] for k, v in obs.items()}, t)
+        return Rollout(batch, t["reward"][1:], t["discount"][1:], t["first"][1:])
+
+    def clipped(self, reward: Tensor) -> Tensor:
+        """The rewards as `reward_clip` leaves them for the learner."""
+        limit = self.config.reward_clip
+        return reward if limit is None else reward.clamp(-limit, limit)
+
+    def items(self, rollout: Rollout) -> Tensor:
+        """The items that minibatches are made of, int64: transitions t * N + env, or environments if recurrent."""
+        valid = rollout.rows.valid
+        return (valid.any(0) if self.recurrent else valid.flatten()).nonzero().squeeze(1)
+
+    def select(self, rollout: Rollout, index: Tensor | None = None) -> Any:
+        """The batch of the items `index`, int64 [B], of a rollout; None selects all of them."""
+        rows = rollout.rows
+        if self.recurrent:
+            index = self.items(rollout) if index is None else index
+            return each_tensor(rows, lambda x: x[:, index])._replace(state=rows.state[index])
+        flat = each_tensor(rows, lambda x: x.flatten(0, 1))._replace(state=rows.state[:0])
+        if index is None:
+            index = self.items(rollout)
+            if len(index) == rows.valid.numel():
+                return flat
+        return each_tensor(flat, lambda x: x[index])
+
+    def shuffled(self, rollout: Rollout, passes: int, parts: int) -> Iterator[Any]:
+        """Minibatches of `passes` passes over a rollout, each in a new order and in `parts` near-equal parts."""
+        items = self.items(rollout)
+        for _ in range(passes):
+            order = items[torch.randperm(len(items), generator=self._shuffle).to(self.device)]
+            for index in order.tensor_split(parts):
+                yield self.select(rollout, index)
+
+    def learn(self, rollout: Rollout) -> Metrics:
+        """All gradient updates on one rollout. Returns the metrics averaged over them.
+
+        Raises NonFiniteError, with the weights from before that update, if a loss is not finite.
+        """
+        lr = value_at(self.config.lr, self.step)
+        names: list[str] = []
+        losses, norms, metrics = list[Tensor](), list[Tensor](), list[Tensor]()
+        for batch in self.batches(rollout):
+            out = self.gradient(batch)
+            if losses and self.enough(out, batch):
+                break
+            try:
+                norm = self.optimizer.apply(out.loss, lr)
+            except NonFiniteError as error:
+                wrong = [k for k, v in out.metrics.items() if not bool(torch.isfinite(average(v, batch.valid)))]
+                source = f" ({', '.join(wrong)})" if wrong else ""
+                where = f"{self.name}, update {self.updates + 1}, step {self.step}"
+                raise NonFiniteError(f"{where}: {error}{source}") from None
+            self.updates += 1
+            names = list(out.metrics)
+            losses.append(out.loss)
+            norms.append(norm)
+            values = torch.stack([v.detach() for v in out.metrics.values()])
+            metrics.append(values if values.dim() == 1 else average(values, batch.valid))
+        return {
+            "loss": torch.stack(losses).mean(),
+            "grad_norm": torch.stack(norms).mean(),
+            **dict(zip(names, torch.stack(metrics).mean(0), strict=True)),
+        }
+
+    def gradient(self, batch: Any) -> RowLoss:
+        """Sets the gradient of the mean loss over the batch's valid rows; returns that mean, detached, as the loss."""
+        out = self.loss(batch)
+        loss = average(out.loss, batch.valid)
+        self.optimizer.backward(loss)
+        return out._replace(loss=loss.detach())
+
+    # saving
+
+    def parts(self) -> dict[str, Any]:
+        return {**super().parts(), "shuffle": self._shuffle}
+
+    def learner_state(self) -> dict[str, Any]:
+        return {"begun": self._begun, **super().learner_state()}
+
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        super().load_learner_state(state)
+        self._begun = state["begun"]
 
 
 def average(x: Tensor, valid: Tensor) -> Tensor:
@@ -40,8 +245,10 @@ def average(x: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid, x, 0.0).sum((-2, -1)) / valid.sum()
 
 
-def each_tensor(batch: PolicyBatch, f: Callable[[Tensor], Tensor]) -> PolicyBatch:
-    """The batch with `f` applied to every tensor but the state, which has no rows."""
-    obs = {k: f(v) for k, v in batch.obs.items()}
-    mask = None if batch.mask is None else f(batch.mask)
-    return PolicyBatch(obs, mask, f(batch.first), batch.state, *(f(x) for x in batch[4:]))
+def each_tensor(batch: BatchT, change: Callable[[Tensor], Tensor]) -> BatchT:
+    """The batch with every tensor changed but the state, which has no rows."""
+    rows = {
+        name: value for name, value in batch._asdict().items() if name not in ("obs", "state") and value is not None
+    }
+    obs = {name: change(leaf) for name, leaf in batch.obs.items()}
+    return batch._replace(obs=obs, **{name: change(value) for name, value in rows.items()})  # type: ignore[no-any-return]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -24,7 +23,7 @@ from agents.replay_agent import Batch, ReplayAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork, ValuePlayer
 from rl.cuda_graph import CudaGraph
-from rl.device import fast_bf16, restore_torch_generator
+from rl.device import uses_bf16
 from rl.errors import InputError, NonFiniteError
 from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, munchausen_bonus, soft_value, take
@@ -70,7 +69,8 @@ class ValueAgent(ReplayAgent, ValuePlayer):
         self._buffers = list(zip(self.target.buffers(), self.network.buffers(), strict=True))
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
-        self._autocast = self._wants_bf16()
+        few = config.precision == "auto" and config.batch_size < 32
+        self.bf16 = not few and uses_bf16(config.precision, self.network, self.device)
 
     # defined by subclasses
 
@@ -152,7 +152,7 @@ class ValueAgent(ReplayAgent, ValuePlayer):
     def act(self, ts: TimeStep) -> np.ndarray:
         if self.config.noisy:
             resample_noise(self.network, self._noise)
-        return self._stream.act(ts)
+        return super().act(ts)
 
     def learn(self, windows: Any) -> Metrics:
         """One gradient update on a sample: sets new priorities, and updates the target network if that is due.
@@ -186,7 +186,7 @@ class ValueAgent(ReplayAgent, ValuePlayer):
 
     def _numpy(self, network: nn.Module) -> Dense | None:
         """`network` in NumPy if its values are the head's own output, as DQN's are, else None."""
-        ours = self.numpy_loss == "dqn" and inherited(self, "read", "choose") and not self._autocast
+        ours = self.numpy_loss == "dqn" and inherited(self, "read", "choose") and not self.bf16
         return network.dense() if ours and type(network) is ValueNetwork else None
 
     def gradient(self, batch: Batch, weight: np.ndarray | None) -> Loss:
@@ -217,8 +217,7 @@ class ValueAgent(ReplayAgent, ValuePlayer):
 
     def _by_autograd(self, batch: Batch, weight: Tensor | None) -> Loss:
         # without the cache: PyTorch before 2.10 may reuse casts that were cached under `no_grad`
-        bf16 = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
-        with bf16 if self._autocast else nullcontext():
+        with torch.autocast(self.device.type, torch.bfloat16, self.bf16, cache_enabled=False):
             out = self.loss(batch)
         loss = out.loss.float() if weight is None else out.loss.float() * weight
         mean = loss.mean()
@@ -249,30 +248,9 @@ class ValueAgent(ReplayAgent, ValuePlayer):
 
     def choices(self) -> dict[str, Any]:
         graph = {"cuda_graph": self._uses_cuda_graph()} if self.device.type == "cuda" else {}
-        return {"precision": "bf16" if self._autocast else "fp32", **graph}
+        return {"precision": "bf16" if self.bf16 else "fp32", **graph}
 
     # saving
 
-    def learner_state(self) -> dict[str, Any]:
-        return {
-            "before": self._before,
-            "target": dict(self.target.state_dict()),
-            "optimizer": self.optimizer.state_dict(),
-            "noise": self._noise.get_state(),
-            "stream": self._stream.state_dict(),
-            "replay": self.replay.state_dict(),
-        }
-
-    def load_learner_state(self, state: dict[str, Any]) -> None:
-        self._before = state["before"]
-        self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        restore_torch_generator(self._noise, state["noise"])
-        self._stream.load_state_dict(state["stream"])
-        self.replay.load_state_dict(state["replay"])
-
-    def _wants_bf16(self) -> bool:
-        if self.config.precision != "auto":
-            return self.config.precision == "bf16"
-        convolutions = any(isinstance(m, nn.Conv2d) for m in self.network.modules())
-        return convolutions and self.config.batch_size >= 32 and fast_bf16(self.device)
+    def parts(self) -> dict[str, Any]:
+        return {**super().parts(), "target": self.target, "noise": self._noise}

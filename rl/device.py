@@ -11,7 +11,7 @@ import time
 
 import torch
 from threadpoolctl import ThreadpoolController
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -37,6 +37,17 @@ def fast_bf16(device: torch.device) -> bool:
         return best
 
     return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
+
+
+def has_convolutions(module: nn.Module) -> bool:
+    return any(isinstance(m, nn.Conv2d) for m in module.modules())
+
+
+def uses_bf16(precision: str, network: nn.Module, device: torch.device) -> bool:
+    """Whether `network` computes in bfloat16: "auto" does if it has convolutions and they are faster that way."""
+    if precision == "auto":
+        return has_convolutions(network) and fast_bf16(device)
+    return precision == "bf16"
 
 
 @functools.cache

@@ -10,8 +10,7 @@ import torch
 
 import agents
 import envs
-from agents.policy import PolicyAgent
-from agents.rollout import PolicyBatch
+from agents.policy import PolicyAgent, PolicyBatch
 from envs import EnvConfig
 from rl.interface import EnvSpec
 from rl.loop import interact

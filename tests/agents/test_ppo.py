@@ -11,8 +11,9 @@ import torch
 import envs
 from agents.a2c import A2CConfig
 from agents.dqn import DQNConfig
+from agents.policy import PolicyBatch
 from agents.ppo import PPO, PPOConfig
-from agents.rollout import PolicyBatch, Rollout
+from agents.rollout import Rollout
 from rl.distributions import PolicyConfig
 from rl.errors import InputError
 from rl.networks import NetConfig

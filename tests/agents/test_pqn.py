@@ -31,7 +31,7 @@ def play(agent: PQN, *rows: TimeStep) -> Any:
     for ts in rows:
         agent.observe(ts)
         agent.act(ts)
-    return agent.newest(len(rows))
+    return agent.rollout(len(rows)).rows
 
 
 ROWS = (row(0, first=True), row(1, action=2, reward=1.0), row(2, action=0, reward=-1.0))
@@ -65,7 +65,8 @@ def test_termination_silences_truncation_bootstraps_and_first_rows_carry_nothing
 
 def test_loss_is_half_the_squared_error_of_the_action_taken() -> None:
     agent = make(q_lambda=0.0)
-    metrics = agent.learn(play(agent, *ROWS))
+    play(agent, *ROWS)
+    metrics = agent.learn(agent.rollout(3))
     # Q(0,2) = 3 -> 4;  Q(1,0) = 4 -> -.625
     assert metrics["loss"].item() == pytest.approx((0.5 * 1.0 + 0.5 * 4.625**2) / 2)
     assert metrics["q_mean"].item() == pytest.approx(3.5)
@@ -95,7 +96,7 @@ def test_every_transition_is_learned_from_once_in_each_pass() -> None:
     first = [row([0, 1, 2], first=True)]
     rest = [row([t % STATES] * 3, reward=float(t), first=[False, t == 3, False]) for t in range(1, 6)]
     rows = play(agent, *first, *rest)
-    batches = list(agent.batches(rows))
+    batches = list(agent.batches(agent.rollout(6)))
     assert len(batches) == 8 and sorted({len(b.action) for b in batches}) == [3, 4]
     for half in (batches[:4], batches[4:]):
         seen = torch.cat([b.target for b in half]).sort().values
@@ -138,7 +139,7 @@ def test_memory_starts_every_episode_at_zero_and_learns_from_the_stored_state(co
         agent.observe(ts)
         agent.act(ts)
         said.append(agent._stream.output.q_values.clone())
-    rows = agent.newest(4)  # rows 3 .. 6, of which the newest only bootstraps
+    rows = agent.rollout(4).rows  # rows 3 .. 6, of which the newest only bootstraps
     out = agent.network(rows.obs, rows.state, rows.first)
     assert torch.allclose(out.q_values, torch.stack(said[3:6]), atol=1e-6)
     fresh = agent.network({"obs": torch.tensor([[[0]]])}, torch.zeros(1, agent.state_size)).q_values[0, 0]
@@ -148,7 +149,7 @@ def test_memory_starts_every_episode_at_zero_and_learns_from_the_stored_state(co
 def test_recurrent_minibatches_are_whole_environments() -> None:
     agent = make(num_envs=4, net=NetConfig(hidden=(8,), core="gru", core_size=5), rollout=3, minibatches=4)
     rows = play(agent, *(row([0, 1, 2, 3], reward=[1.0, 2.0, 3.0, 4.0], first=t == 0) for t in range(4)))
-    batches = list(agent.batches(rows))
+    batches = list(agent.batches(agent.rollout(4)))
     assert [b.action.shape for b in batches] == [(3, 1)] * 4
     assert sorted(b.target[-1, 0].item() for b in batches) == sorted(rows.target[-1].tolist())
 
@@ -169,10 +170,10 @@ def test_dueling_changes_the_head() -> None:
 
 def test_a_nan_reward_stops_the_update_and_names_where() -> None:
     agent = make()
-    rows = play(agent, row(0, first=True), row(1, reward=float("nan")), row(2))
+    play(agent, row(0, first=True), row(1, reward=float("nan")), row(2))
     before = agent.optimizer.flat.detach().clone()
     with pytest.raises(NonFiniteError, match="pqn, update 1, step 2: the loss is nan"):
-        agent.learn(rows)
+        agent.learn(agent.rollout(3))
     assert torch.equal(agent.optimizer.flat, before)
 
 
