@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import time
 from dataclasses import dataclass, fields, replace
 
 import gymnasium
@@ -15,7 +17,7 @@ from envs.partial import NO_VELOCITY
 from envs.spaces import action_cast, mask_of, observation_casts
 from envs.stream import Stream, first_seeds
 from envs.target import Builder, Target, built, target_of
-from envs.trial import faster
+from envs.trial import faster, repeats
 from envs.vector.base import Vector
 from envs.vector.native import Native
 from envs.vector.serial import Serial
@@ -23,6 +25,8 @@ from envs.vector.single import Single
 from envs.vector.workers import Workers
 from rl.errors import InputError, RunError
 from rl.interface import EnvSpec
+
+log = logging.getLogger(__name__)
 
 
 def make(
@@ -74,10 +78,29 @@ def make(
         raise
 
 
-def spec(id: str, config: EnvConfig | None = None) -> EnvSpec:
-    """What an agent must know of environment `id`; builds one briefly."""
-    with make(id, config=config) as env:
+def spec(id: str, config: EnvConfig | None = None, *, tried: bool = False) -> EnvSpec:
+    """What an agent must know of environment `id`; builds one briefly, in this process.
+
+    tried: play a few steps, and log one line if a seed gives another episode after other games were played.
+    """
+    config = config or EnvConfig()
+    if config.vector == "async" and not atari.is_atari(id):
+        config = replace(config, vector="sync")
+    begun = time.perf_counter()
+    with make(id, config=config, stream="spec") as env:
+        quick = time.perf_counter() - begun < QUICK and env.spec.options["vector"] == "sync"
+        if tried and quick and not repeats(env):
+            log.warning(UNREPEATABLE, id)
         return env.spec
+
+
+QUICK = 1.0
+"""Seconds within which an environment must be built to be tried."""
+
+UNREPEATABLE = (
+    "%s: the same seed gives another episode after other games: a wrapper or the environment keeps a state of its own "
+    "or draws without the seed. Scores depend on the games before, and no checkpoint holds that state"
+)
 
 
 @dataclass(frozen=True)

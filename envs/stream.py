@@ -90,14 +90,14 @@ class Stream:
         """Infos of the reset that the next step reports, if the vector environment could only be reset as a whole."""
         self._row = self._begin(info)
 
-    def reset(self) -> TimeStep:
-        """Row 0 of a new episode in every environment (of the first games of an evaluation's list)."""
-        if self._fresh:
+    def reset(self, episode: int | None = None) -> TimeStep:
+        """Row 0 of the next episode, or of `episode`, in every environment (of the first games of an evaluation)."""
+        if self._fresh and not episode:
             self._fresh = False
             return self._row
         n = self.num_envs
         if self._games is None:
-            self._episode = [k + 1 for k in self._episode]
+            self._episode = [k + 1 if episode is None else episode for k in self._episode]
         else:
             self._episode, self._next_game = first_games(n, self._games), n
         seeds = [episode_seed(self._seed, self._stream, i, max(k, 0), self._games) for i, k in enumerate(self._episode)]

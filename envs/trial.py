@@ -1,4 +1,4 @@
-"""Tries one environment out before a training: does it step faster in worker processes?"""
+"""Tries one environment out before a training: do seeds determine its episodes, do worker processes make it faster?"""
 
 from __future__ import annotations
 
@@ -9,11 +9,45 @@ import gymnasium
 import numpy as np
 
 from envs.spaces import action_cast, mask_of, observation_casts, random_actions
+from envs.stream import Stream
 from envs.vector.single import Single
-from rl.errors import InputError, RunError
+from rl.errors import InputError, NonFiniteError, RunError
+from rl.interface import TimeStep
 
 ASYNC_COST = 100e-6, 50e-6
 """Seconds a slot costs in worker processes: in all, and for each environment. Measured on two cores."""
+
+
+TRIAL = 50, 0.2
+"""Steps and seconds that an environment is played for, to see whether other games change an episode."""
+
+
+def repeats(env: Stream) -> bool:
+    """Whether a seed gives the same first observation, and the same first step, after other games were played."""
+    rng = np.random.default_rng(0)
+
+    def step(row: TimeStep) -> TimeStep:
+        return env.step(random_actions(env.spec.action, env.num_envs, row.mask, rng))
+
+    try:
+        first = row = env.reset()
+        state = rng.bit_generator.state
+        second = row = step(first)
+        end = time.perf_counter() + TRIAL[1]
+        for _ in range(TRIAL[0]):
+            row = step(row)
+            if time.perf_counter() > end:
+                break
+        rng.bit_generator.state = state
+        again = env.reset(episode=0)
+        return _same(first, again) and _same(second, step(again))
+    except (RunError, NonFiniteError, InputError):  # the training names the environment's own fault
+        return True
+
+
+def _same(row: TimeStep, other: TimeStep) -> bool:
+    equal = all(np.array_equal(leaf, other.obs[name]) for name, leaf in row.obs.items())
+    return equal and np.array_equal(row.exact_reward, other.exact_reward)
 
 
 def faster(env: gymnasium.Env, num_envs: int) -> str:

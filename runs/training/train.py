@@ -59,7 +59,7 @@ def train(
         require_display("leave --watch out, and film the training afterwards with `rl watch RUN --video FILE`")
     run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings, trust=trust)
     where = pick_device(device)
-    spec = envs.spec(run.env, run.env_config)
+    spec = envs.spec(run.env, run.env_config, tried=True)
     learner = build(run, spec, where)
     preflight(learner)
     if spec.options.get("vector") == "native":  # whether its games can be started from seeds, asked before the training
