@@ -170,6 +170,38 @@ def test_the_first_rollout_is_divided_by_its_own_deviation() -> None:
     assert agent.returns.count == 0
 
 
+@pytest.mark.parametrize("deviation", ["shared", "state", "gsde"])
+@pytest.mark.parametrize("kind", [PPOConfig, A2CConfig, ReinforceConfig])
+def test_box_actions_are_stored_as_drawn_with_the_log_probability_of_the_draw(kind: Any, deviation: Any) -> None:
+    world = envs.make("Pendulum-v1", num_envs=200, seed=0)
+    config = kind(net=NET, policy=PolicyConfig(deviation=deviation, log_std=1.0))
+    agent = agents.build(config, world.spec, num_envs=200, seed=0)
+    ts = world.reset()
+    action, extra = agent.act(ts), agent._stream.extra
+    world.close()
+    dist = agent.network({"obs": torch.from_numpy(ts.obs["obs"])}).dist
+    normal = torch.distributions.Normal(dist.mean.detach(), dist.log_std.detach().exp().expand_as(dist.mean))
+    share = 2 * (1 - normal.cdf(torch.tensor(2.0))).mean().item()  # beyond the bounds, -2 and 2
+    assert np.mean(np.abs(extra["raw"]) > 2) == pytest.approx(share, abs=0.15) and share > 0.2
+    assert np.array_equal(action, extra["raw"])
+    expected = normal.log_prob(torch.from_numpy(extra["raw"])).sum(-1).numpy()
+    assert extra["log_prob"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", [PPOConfig, A2CConfig])
+def test_a_recurrent_loss_is_the_mean_over_rows_that_start_a_transition(kind: Any) -> None:
+    config = kind(net=MEMORIES["gru"].net, rollout=64)  # longer than what is played: no update between
+    agent = train(config, "Probe/Counting-v0", 60, num_envs=3, length=5, random=True)
+    rows = agent.select(agent.rollout(15))
+    assert 0 < int((~rows.valid).sum()) < rows.valid.numel()
+    out = agent.gradient(rows)
+    expected = agent.loss(rows).loss[rows.valid].mean()
+    assert out.loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    right = agent.optimizer.grad.clone()
+    agent.optimizer.backward(expected)
+    assert torch.allclose(agent.optimizer.grad, right, atol=1e-6)
+
+
 def test_observation_moments_are_those_of_the_rows_that_start_transitions() -> None:
     seen: list[np.ndarray] = []
 

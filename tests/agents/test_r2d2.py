@@ -173,6 +173,49 @@ def test_munchausen_adds_its_bonus_and_bootstraps_softly() -> None:
     assert torch.allclose(agent._target(batch, after, after), batch.reward[1:] + bonus + 0.5 * soft, atol=1e-6)
 
 
+def test_munchausen_reads_the_mask_of_each_row() -> None:
+    tau = 0.5
+    agent = make(MASKED_TABLE, munchausen=True, munchausen_tau=tau, munchausen_low=-9.0, rescale=False)
+    for t in range(12):  # row t allows action t % 3, which is taken, and forbids the next one
+        agent.observe(row(t % STATES, action=(t - 1) % 3, first=t == 0, mask=[np.arange(3) != (t + 1) % 3]))
+    batch = batch_at(agent, 3)
+    after = torch.tensor([[[0.0, 0.4, 1.0]]] * 7)
+    allowed = batch.mask[:, 0].numpy()
+    assert not allowed.all(1).any()
+    soft = tau * np.log((np.exp(after[:, 0].numpy() / tau) * allowed).sum(1))
+    bonus = 0.9 * (take(after[:-1], batch.action[1:])[:, 0].numpy() - soft[:-1])
+    assert agent._target(batch, after, after)[:, 0].tolist() == pytest.approx(
+        (bonus + 0.5 * soft[1:]).tolist(), abs=1e-5
+    )
+
+
+def test_a_nan_value_behind_an_end_does_no_harm() -> None:  # T23
+    value = column(1, math.nan, 2, 3)
+    returns = n_step_rows(column(0, 1, 0, 4), column(1, 0, 0, 1), column(0, 0, 1, 0).bool(), value, 0.5, 3)
+    assert returns[0].item() == 1.0 and returns[2].item() == 4 + 0.5 * 3
+
+
+def test_burn_in_restarts_the_state_at_the_start_of_an_episode() -> None:
+    agent = make(burn_in=3)
+    play(agent, 14, starts=(0, 4))
+    batch = batch_at(agent, 3)  # row 4 is the second row of the burn-in
+    wild = batch._replace(state=batch.state + 5.0)  # what was remembered before the episode
+    assert torch.equal(agent._warm(agent.network, batch), agent._warm(agent.network, wild))
+    assert agent.loss(batch).loss.item() == agent.loss(wild).loss.item()
+
+
+def test_rows_that_start_no_transition_have_no_weight_in_loss_and_priority() -> None:
+    agent = make(gamma=0.0, huber=False, rescale=False, priority_mix=0.0)
+    play(agent, 14, starts=(0, 7))
+    batch = batch_at(agent, 3)  # learns from rows 5 .. 8, and row 6 is an episode's last
+    q = take(agent.network(batch.obs, batch.state, batch.first).q_values[2:-1], batch.action[3:])
+    error = (q - batch.reward[3:])[~batch.first[3:]]
+    assert len(error) == 3
+    out = agent.loss(batch)
+    assert out.loss.item() == pytest.approx(0.5 * error.square().mean().item(), rel=1e-5)
+    assert out.priority.item() == pytest.approx(error.abs().mean().item(), rel=1e-5)
+
+
 def test_rewards_are_clipped_for_the_learner_only() -> None:  # T15
     agent = make(reward_clip=1.0)
     play(agent, 12)

@@ -207,6 +207,15 @@ def test_priorities_for_overwritten_rows_are_ignored_and_counted() -> None:  # T
     assert replay.stale_updates == 8 and np.array_equal(replay._tree.values, before)  # type: ignore[union-attr]
 
 
+def test_each_row_gets_its_own_priority_if_one_of_the_sample_is_stale() -> None:  # T9
+    replay, _ = filled(5, 70, 1, 20, 1, prioritized=True)
+    index = np.arange(replay.oldest, replay.count)
+    live = index[replay.eligible(index)][:3]
+    stale = np.array([replay.oldest - 1])
+    replay.set_priorities(np.concatenate([live[:1], stale, live[1:]]), np.array([5.0, 777.0, 6.0, 7.0]))
+    assert replay._tree.get(replay._leaf(live)).tolist() == [5.0, 6.0, 7.0]  # type: ignore[union-attr]
+
+
 def test_all_zero_priorities_sample_uniformly() -> None:  # T11
     replay, _ = filled(5, 70, 1, 20, 1, prioritized=True)
     index = np.arange(replay.oldest, replay.count)
