@@ -157,12 +157,13 @@ def test_recurrent_minibatches_are_whole_environments() -> None:
 def test_a_recurrent_loss_is_the_mean_over_rows_that_start_a_transition() -> None:
     net = NetConfig(hidden=(8,), core="gru", core_size=5)
     agent = make(num_envs=2, net=net, rollout=5)
-    rows = play(agent, *(row([t % STATES, 1], reward=float(t), first=[t in (0, 3), t == 0]) for t in range(6)))
+    play(agent, *(row([t % STATES, 1], reward=float(t), first=[t in (0, 3), t == 0]) for t in range(6)))
+    rows = agent.select(agent.rollout(6))
     q = agent.network(rows.obs, rows.state, rows.first).q_values.gather(-1, rows.action.unsqueeze(-1)).squeeze(-1)
     error = (q - rows.target)[rows.valid]
     assert len(error) == 9
     rows = rows._replace(target=torch.where(rows.valid, rows.target, 1e3))  # of the other rows it has no meaning
-    assert agent.learn(rows)["loss"].item() == pytest.approx(0.5 * error.square().mean().item(), rel=1e-5)
+    assert agent.gradient(rows).loss.item() == pytest.approx(0.5 * error.square().mean().item(), rel=1e-5)
 
 
 def test_more_minibatches_than_there_are_parts_are_refused() -> None:
