@@ -102,20 +102,24 @@ def counting(num_envs: int, mode: str = "NextStep", length: int = 3, **options: 
 
 
 class ExtraLife(gymnasium.Env):
-    """`info["lives"]` is 3, 2, 3, 1, 2 and 0, where the game ends; steps count in the observation."""
+    """Loses lives and gains some; the seed chooses one of two courses. None: this step's info does not name them."""
 
-    observation_space = gymnasium.spaces.Box(0.0, 5.0, (1,), np.float32)
+    observation_space = gymnasium.spaces.Box(0.0, 5.0, (2,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
-    lives = (3, 2, 3, 1, 2, 0)
+    courses = ((3, 2, 3, 1, 2, 0), (3, None, 3, 1, 0))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        self.t = 0
-        return np.zeros(1, np.float32), {"lives": 3}
+        self.course, self.t = (seed or 0) % 2, 0
+        return self._show()
 
     def step(self, action):
         self.t += 1
-        lives = self.lives[self.t]
-        return np.full(1, self.t, np.float32), 1.0, lives == 0, False, {"lives": lives}
+        observation, info = self._show()
+        return observation, 1.0, self.t == len(self.courses[self.course]) - 1, False, info
+
+    def _show(self) -> tuple[np.ndarray, dict[str, Any]]:
+        lives = self.courses[self.course][self.t]
+        return np.array([self.course, self.t], np.float32), {} if lives is None else {"lives": lives}
 
 
 def extra_life(num_envs: int, mode: str = "NextStep") -> SyncVectorEnv:

@@ -8,6 +8,7 @@ import pytest
 import envs
 from envs.config import EnvConfig
 from rl.interface import TimeStep
+from rl.seeding import derive_seed
 from tests.envs.test_resume import assert_equal_rows
 
 MODES = ("NextStep", "SameStep", "Disabled")
@@ -86,11 +87,39 @@ def test_each_autoreset_mode_of_an_arcade_game_gives_the_rows_of_single_games(mo
 
 
 @pytest.mark.parametrize("vector", ["sync", *MODES])
-def test_a_gained_life_ends_no_return_and_a_lost_one_does(vector: str) -> None:
-    id, choice = (
-        ("ExtraLife", {"vector": "sync"}) if vector == "sync" else ("extra_life", {"options": {"mode": vector}})
-    )
-    rows = rows_of(f"{HERE}:{id}", 2, 11, life_loss=True, **choice)
-    for i in range(2):  # lives 3, 2, 3, 1, 2, 0
-        assert [row.discount[i] for row in rows] == [0, 0, 1, 0, 1, 0] * 2
-        assert [row.last[i] for row in rows] == [False] * 5 + [True] + [False] * 5 + [True]
+def test_a_lost_life_ends_the_return_and_a_gained_or_unnamed_one_does_not(vector: str) -> None:
+    kind = {"id": f"{HERE}:ExtraLife", "vector": vector}
+    if vector != "sync":
+        kind = {"id": f"{HERE}:extra_life", "options": {"mode": vector}}
+    rows = rows_of(**kind, num_envs=3, steps=60, life_loss=True)
+    discounts = [[1, 0, 1, 0, 1, 0], [1, 1, 1, 0, 0]]  # lives 3, 2, 3, 1, 2, 0, and 3, unnamed, 3, 1, 0
+    seen = set()
+    for row in rows:
+        for i, (course, t) in enumerate(row.obs["obs"].astype(int).tolist()):
+            assert row.discount[i] == (0 if row.first[i] else discounts[course][t])
+            seen.add((course, t, bool(row.last[i])))
+    assert seen == {(k, t, t == len(d) - 1) for k, d in enumerate(discounts) for t in range(len(d))}
+
+
+def test_starting_ended_environments_at_once_gives_the_episodes_of_the_stream() -> None:
+    """What Stable-Baselines3 sees: no `first` row of its own, and the other environments wait."""
+    options = {"length": 4, "random": True}
+    for id, config in (
+        ("Probe/Counting-v0", {"vector": "sync"}),
+        (f"{HERE}:counting", {}),
+        ("Probe/Counting-v0", {"vector": "async"}),
+    ):
+        with envs.make(id, num_envs=3, seed=3, config=EnvConfig(**config, options=options, max_steps=3)) as env:
+            row, clock, episodes = env.reset(), np.zeros(3, int), np.zeros(3, int)
+            for _ in range(40):
+                row, before = env.step(np.zeros(3, np.int64)), row
+                clock += 1
+                assert (row.obs["obs"][:, 1] == clock).all() and not row.first.any()
+                assert (row.obs["obs"][:, 0] == before.obs["obs"][:, 0]).all() and (row.reward == clock).all()
+                ended = row.last
+                assert (clock[~ended] < 3).all(), "max_steps counts from the episode's own first observation"
+                row = env.start_ended()
+                clock[ended] = 0
+                episodes[ended] += 1
+                assert (row.obs["obs"][:, 1] == clock).all() and (row.first == ended).all() and not row.last.any()
+                assert row.info["seed"].tolist() == [derive_seed(3, "train", i, int(k)) for i, k in enumerate(episodes)]

@@ -157,6 +157,16 @@ def test_pairing_removes_what_the_pairs_share_and_needs_equal_seeds() -> None:
         st.difference(x, y[:5], rng(), paired=True)
 
 
+def test_unpaired_sides_of_equal_length_are_resampled_independently() -> None:
+    x = np.arange(10.0)
+    y = x + 2.5
+    apart = [st.estimate_improvement(x, order, rng(), resamples=4_000) for order in (y, y[::-1])]
+    paired = st.estimate_improvement(x, y, rng(), paired=True, resamples=4_000)
+    widths = [(found.high or 0) - (found.low or 0) for found in (*apart, paired)]
+    assert [(found.low, found.high) for found in apart] == [pytest.approx((apart[0].low, apart[0].high), abs=0.03)] * 2
+    assert min(widths[:2]) > 1.5 * widths[2], "the order of the seeds changes nothing; pairing does"
+
+
 def test_intervals_of_the_difference_and_p_value_agree() -> None:
     d = st.Difference(point=3.0, error=1.2, df=11, runs=7)
     low, _ = d.interval(1 - d.p_value) or (None, None)
