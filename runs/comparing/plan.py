@@ -160,7 +160,8 @@ def make_side(c: Contender, task: Task, own: Run | None, parameters: int | None 
             raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")
         note = f"values from {peers.zoo_source()}" if c.source == "zoo" else "the algorithm's defaults"
         note += _FLAT if peers.reads_flat(task.spec) else ""
-        note += _NO_MASKS if task.spec.masked else ""
+        if task.spec.masked:
+            note += _MASKS if peer.algorithm == peers.MASKABLE else _NO_MASKS
         if c.source == "zoo" and task.spec.protocol:
             note += f"; Atari by protocol {task.spec.protocol!r}, not by the Zoo's own wrappers"
         _refuse_idle(c, ours_like(peer, task.steps)[0], peer.n_envs, task.steps)
@@ -196,6 +197,7 @@ def _refuse_idle(c: Contender, fields: Mapping[str, Any], num_envs: int, steps: 
         )
 
 
+_MASKS = "; sb3-contrib's MaskablePPO, which gets the same action masks as our agents"
 _NO_MASKS = "; SB3's algorithm gets no action masks: the environment has some, and our agents use them"
 _FLAT = "; SB3's policy reads the board as one flat vector"
 

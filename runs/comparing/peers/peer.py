@@ -7,7 +7,7 @@ here, and only when used.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,11 +25,13 @@ ALGORITHMS = {
     "a2c": "stable_baselines3:A2C",
     "qrdqn": "sb3_contrib:QRDQN",
     "recurrent_ppo": "sb3_contrib:RecurrentPPO",
+    "maskable_ppo": "sb3_contrib:MaskablePPO",
 }
 
+MASKABLE = "maskable_ppo"
+"""The only algorithm that reads action masks. It takes the place of `ppo` if the environment has masks."""
 
 OFF_POLICY = ("dqn", "qrdqn")
-
 
 OURS = ("n_envs", "frame_stack", "normalize", "reward_clip", "policy")
 """Settings of a peer that are no argument of the algorithm."""
@@ -75,18 +77,21 @@ def zoo_source() -> str:
 def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, settings: Sequence[str] = ()) -> Peer:
     """The peer for an environment. `settings` are `field=value` of the algorithm or of `Peer`.
 
-    Raises `InputError` for an unknown algorithm or field, one that does not fit the action space, and an environment
-    that the Zoo has no values for.
+    `ppo` becomes sb3-contrib's MaskablePPO, with PPO's values, if the environment has action masks and sb3-contrib is
+    installed. Raises `InputError` for an unknown algorithm or field, one that does not fit the action space or needs
+    masks, and an environment that the Zoo has no values for.
     """
     if algorithm not in ALGORITHMS:
         raise unknown("SB3 algorithm", algorithm, ALGORITHMS)
+    if algorithm == MASKABLE and not spec.masked:
+        raise InputError(f"{source}:{algorithm} needs action masks, {spec.id} has none: use {source}:ppo")
     kind = spec.action.kind
     if algorithm in OFF_POLICY and kind != "discrete":
         raise InputError(f"{source}:{algorithm} needs one discrete action, {spec.id} has {kind}: use {source}:ppo")
     atari = is_atari(spec)
     values: dict[str, Any] = {}
     if source == "zoo":
-        table = zoo()[algorithm]
+        table = zoo()["ppo" if algorithm == MASKABLE else algorithm]
         key = zoo_key(spec)
         if key not in table:
             raise InputError(
@@ -95,6 +100,8 @@ def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, set
         values = {k: v for k, v in table[key].items() if k not in ("n_timesteps", "atari_wrapper")}
     elif atari:
         values = {"frame_stack": 4, "n_envs": 1 if algorithm in OFF_POLICY else 8}
+    if algorithm == "ppo" and spec.masked and importlib.util.find_spec("sb3_contrib"):
+        algorithm = MASKABLE
     peer = {
         "policy": policy_name(algorithm, spec),
         "reward_clip": 1.0 if atari else None,

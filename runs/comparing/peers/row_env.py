@@ -98,6 +98,8 @@ def row_env_class() -> Any:
             self._shape = (stream.num_envs, *stream.spec.action.shape)
             self.row: TimeStep | None = None
             """The newest row before ended environments were started again."""
+            self.masks: np.ndarray | None = None
+            """Allowed actions for the newest observation, bool [N, A]; None if the environment has no masks."""
             super().__init__(stream.num_envs, self.reader.space, action_space(stream.spec))
 
         def reset(self) -> Any:
@@ -106,6 +108,7 @@ def row_env_class() -> Any:
             return self._see(ts)
 
         def _see(self, ts: TimeStep, only: np.ndarray | None = None) -> Any:
+            self.masks = ts.mask
             if self.frames.stack == 1:
                 return self.reader.single_frames(ts.obs)
             self.frames.push(ts.obs, ts.first, only)
@@ -133,7 +136,8 @@ def row_env_class() -> Any:
             self.stream.close()
 
         def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-            if attr_name == "render_mode":
+            # MaskablePPO only asks whether there is an `action_masks`
+            if attr_name == "render_mode" or (attr_name == "action_masks" and self.masks is not None):
                 return [None] * len(list(self._get_indices(indices)))
             raise AttributeError(f"RowEnv has no {attr_name!r} in its environments")
 
@@ -141,6 +145,8 @@ def row_env_class() -> Any:
             raise AttributeError(f"RowEnv has no {attr_name!r} in its environments")
 
         def env_method(self, method_name: str, *args: Any, indices: Any = None, **kwargs: Any) -> list[Any]:
+            if method_name == "action_masks" and self.masks is not None:
+                return [self.masks[i] for i in self._get_indices(indices)]
             raise AttributeError(f"RowEnv has no {method_name!r} in its environments")
 
         def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:

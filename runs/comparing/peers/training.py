@@ -17,7 +17,7 @@ from rl.interface import EnvSpec, TimeStep
 from rl.memory import available_memory
 from rl.schedules import crossed
 from rl.seeding import derive_seed, generator
-from runs.comparing.peers.peer import OFF_POLICY, FrameStack, Peer, algorithm_class, arguments
+from runs.comparing.peers.peer import MASKABLE, OFF_POLICY, FrameStack, Peer, algorithm_class, arguments
 from runs.comparing.peers.row_env import Reader, row_env_class
 
 
@@ -78,8 +78,9 @@ class PeerActor:
         normaliser = self.agent.model.get_vec_normalize_env()
         if normaliser is not None:
             obs = normaliser.normalize_obs(obs)
+        masks = {"action_masks": ts.mask} if self.agent.peer.algorithm == MASKABLE else {}
         action, self.state = self.agent.model.predict(
-            obs, state=self.state, episode_start=ts.first, deterministic=not self.draws
+            obs, state=self.state, episode_start=ts.first, deterministic=not self.draws, **masks
         )
         a = self.agent.spec.action
         action = np.asarray(action).reshape(len(ts.first), *a.shape).astype(a.dtype)

@@ -9,7 +9,7 @@ import pytest
 import agents
 import envs
 from envs import EnvConfig
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from rl.frame_stack import FrameStack as OurStack
 from rl.loop import interact, keep
 from runs.comparing.peers import peer as peers
@@ -487,6 +487,43 @@ def test_every_algorithm_trains_and_plays(algorithm: str, env: str, settings: di
     done = train_peer(peer, env, EnvConfig(), 128, 0)
     score = play_games(done.agent, Run(env=env, agent=None, steps=1), episodes=2, seed=0)  # type: ignore[arg-type]
     assert np.isfinite(score.mean) and score.episodes == 2 and done.steps == 128
+
+
+@pytest.mark.parametrize("env", ["Probe/MaskInfo-v0", "Probe/MaskDict-v0"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_sb3s_ppo_never_plays_a_forbidden_action(env: str, normalize: bool) -> None:
+    """The probes raise an error at a forbidden action."""
+    peer = build_peer("sb3", "ppo", spec_of(env), ["n_steps=64", "n_envs=2", f"normalize={normalize}"])
+    assert peer.algorithm == "maskable_ppo"
+    done = train_peer(peer, env, EnvConfig(), 256, 0)
+    for sample in (False, True):
+        run = Run(env=env, agent=None, steps=1)
+        score = play_games(done.agent, run, episodes=20, seed=0, sample=sample)  # type: ignore[arg-type]
+        assert score.episodes == 20
+    with pytest.raises(RunError, match="is forbidden"):
+        train_peer(dataclasses.replace(peer, algorithm="ppo"), env, EnvConfig(), 256, 0)
+
+
+def test_only_environments_with_masks_offer_them_to_sb3() -> None:
+    vec = row_env_class()(envs.make("CartPole-v1", num_envs=2, seed=0))
+    vec.reset()
+    assert not vec.has_attr("action_masks")
+    with pytest.raises(AttributeError, match="no 'action_masks'"):
+        vec.env_method("action_masks")
+    vec.close()
+
+
+def test_masked_ppo_takes_ppos_place_only_if_there_are_masks_and_sb3_contrib(monkeypatch: pytest.MonkeyPatch) -> None:
+    masked, plain = spec_of("Probe/MaskInfo-v0"), spec_of("CartPole-v1")
+    assert build_peer("sb3", "ppo", plain).algorithm == build_peer("zoo", "ppo", plain).algorithm == "ppo"
+    ours = translate.ours_like(build_peer("sb3", "ppo", masked), 10_000)
+    monkeypatch.setattr(peers.importlib.util, "find_spec", lambda name: None)
+    without = build_peer("sb3", "ppo", masked)
+    assert without.algorithm == "ppo" and translate.ours_like(without, 10_000) == ours, "both have the same defaults"
+    with pytest.raises(InputError, match="sb3:maskable_ppo needs action masks, CartPole-v1 has none: use sb3:ppo"):
+        build_peer("sb3", "maskable_ppo", plain)
+    with pytest.raises(InputError, match="the RL Zoo has no ppo for Probe/MaskInfo-v0"):
+        build_peer("zoo", "ppo", masked)
 
 
 def test_atari_learns_from_stacked_pixels() -> None:

@@ -464,7 +464,11 @@ def test_results_recorded_before_a_field_was_added_still_count() -> None:
     assert other.fingerprint != side(plan, "dqn@zoo").fingerprint
 
 
-def test_the_page_says_that_sb3_gets_no_action_masks() -> None:
-    masked = make_plan("Probe/MaskInfo-v0", "ppo,sb3:ppo", steps=4096)
-    assert ["no action masks" in side.note for side in masked.sides] == [False, True]
-    assert "no action masks" not in make_plan("CartPole-v1", "sb3:ppo", steps=4096).sides[0].note
+def test_the_page_says_whether_sb3_gets_the_action_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    masked = make_plan("Probe/MaskInfo-v0", "ppo,sb3:ppo,sb3:a2c", steps=4096)
+    assert ["no action masks" in side.note for side in masked.sides] == [False, False, True]
+    assert ["gets the same action masks" in side.note for side in masked.sides] == [False, True, False]
+    assert "action masks" not in make_plan("CartPole-v1", "sb3:ppo", steps=4096).sides[0].note
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    without = make_plan("Probe/MaskInfo-v0", "sb3:ppo", steps=4096).sides[0]
+    assert "no action masks" in without.note and without.fingerprint != masked.sides[1].fingerprint
