@@ -66,7 +66,7 @@ def compare(
         try:
             comparison.fill(jobs, send, quiet)
         except KeyboardInterrupt as stop:
-            stop.args = ("interrupted; the same command goes on where it was",)
+            stop.args = ("interrupted; the same command continues it",)
             raise
         finally:
             comparison.write()

@@ -8,8 +8,8 @@ A comparison's folder:
     videos/                               the first seed's games, named by contender, task and fingerprint
     report.html, report.md
 
-Started again in the same folder it trains what has no result yet. A result counts for its fingerprint only: with other
-settings comparison.json and the report are of the new ones alone, and the older results lie beside them, unused.
+The same command continues: it trains what has no result yet. A result counts only for its fingerprint. With other
+settings, comparison.json and the report hold the new results alone; the older ones stay in the folder, unused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from runs.reporting.comparison_file import SCHEMA, short_commit
 from runs.settings.plain import to_json
 
 REFERENCE = "reference"
-"""Under this name lie the random policy's games, the zero of a task's scale; it is no contender."""
+"""The name of the random policy's games, the zero of a task's scale. It is not a contender."""
 
 
 class Comparison:
@@ -99,8 +99,8 @@ class Comparison:
             names.setdefault(self._why_unused(result, sides.get((name, env)), fingerprint), []).append(name)
         if not names:
             return ""
-        said = [f"{len(of)} {why} ({', '.join(dict.fromkeys(of))})" for why, of in names.items()]
-        kept = f"{self.folder} holds results that are not used now, and keeps them: {'; '.join(said)}"
+        reasons = [f"{len(of)} {why} ({', '.join(dict.fromkeys(of))})" for why, of in names.items()]
+        kept = f"{self.folder} holds results that are not used now, and keeps them: {'; '.join(reasons)}"
         return f"{kept}; what made them uses them again, and --out keeps the two apart"
 
     def _why_unused(self, result: Mapping[str, Any], side: Side | None, fingerprint: str) -> str:
@@ -117,7 +117,7 @@ class Comparison:
         return "with other settings"
 
     def _task_before(self, side: Side, fingerprint: str) -> Mapping[str, Any]:
-        """The task as the folder's comparison had it, where a result of this fingerprint was of that comparison."""
+        """The task in the folder's earlier comparison, or {} if that one has no result of this fingerprint."""
         for c in self.before.get("contenders", ()):
             on = c.get("tasks", {}).get(side.task.env, {})
             if c["name"] == side.contender.text and on.get("fingerprint") == fingerprint:
@@ -125,9 +125,9 @@ class Comparison:
         return {}
 
     def film(self, side: Side) -> str:
-        """Where the film of a side lies in the folder; another training's lies elsewhere."""
+        """The path of a side's film in the folder; its name holds the fingerprint of the training."""
         name = f"videos/{slug(side.contender.text)}_{slug(side.task.env)}"
-        older = f"{name}.webm"  # as it was named before it bore the fingerprint
+        older = f"{name}.webm"  # the name in earlier versions, without a fingerprint
         known = any(v.get("file") == older for v in self.before.get("videos") or ())
         if known and self._task_before(side, side.fingerprint) and (self.folder / older).is_file():
             return older
@@ -191,7 +191,7 @@ class Comparison:
             board.finished(side, seed, result)
 
     def write(self) -> None:
-        """comparison.json as things stand."""
+        """Writes comparison.json with the results so far."""
         write_json(self.folder / "comparison.json", self.to_json())
 
     def to_json(self) -> dict[str, Any]:
@@ -242,7 +242,7 @@ class Comparison:
         }
 
     def note(self, side: Side) -> str:
-        """What the page says of a side: where its hyperparameters are from, and which seeds were trained before."""
+        """The page's note on a side: the source of its hyperparameters, and which seeds were recorded earlier."""
         seeds: dict[str, list[int]] = {}
         for (name, env, seed), r in sorted(self.results.items()):
             if (name, env) == (side.contender.text, side.task.env) and r.get("recorded"):
@@ -256,7 +256,7 @@ class Comparison:
 
     @property
     def command(self) -> str:
-        """The command line that makes it again."""
+        """The command line that repeats the comparison."""
         if (typed := command())[:2] == ["rl", "compare"]:
             return quoted(typed)
         words = ["rl", "compare", "--tasks", ",".join(f"{t.env}@{t.steps}" for t in self.plan.tasks)]

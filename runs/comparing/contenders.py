@@ -25,7 +25,7 @@ class Contender:
     settings: tuple[str, ...] = ()
     """`field=value` as for `--set`."""
     written: str = ""
-    """The whole contender, its label included; empty where that is `text`."""
+    """The whole contender with its label; empty if that equals `text`."""
 
     def __str__(self) -> str:
         return self.written or self.text
@@ -53,7 +53,7 @@ def _contender(text: str) -> Contender:
             raise InputError(f"contender {text!r}: a label has letters, digits, spaces and .+-_, got {label!r}")
         unlabelled = _contender(":".join([first, *parts[1:]]))
         if "random" in (label, unlabelled.text):
-            raise InputError(f"contender {text!r}: random is the random policy's name, its own and nobody else's")
+            raise InputError(f"contender {text!r}: random is the name of the random policy: choose another label")
         return dataclasses.replace(unlabelled, text=label, written=text)
     if parts[0] in ("sb3", "zoo", "run"):
         source, parts = parts[0], parts[1:]

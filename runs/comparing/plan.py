@@ -55,10 +55,10 @@ def make_plan(
     evaluations: int | None = None,
     trust: Trust = False,
 ) -> Plan:
-    """Everything that is to be trained. Raises `InputError` for whatever cannot be, before anything starts.
+    """Everything that is to be trained. Raises `InputError` for what cannot be trained, before anything starts.
 
     A task is an environment, a recipe (its environment, and what a contender of that agent trains with) or a suite,
-    each with a budget of its own where it ends in `@STEPS`. A curve has `evaluations` points. `match_parameters` gives
+    each with its own budget if it ends in `@STEPS`. A curve has `evaluations` points. `match_parameters` gives
     the networks of all our contenders but the first the widths at which they have as many parameters as that one's.
     """
     parsed = parse_contenders(contenders if isinstance(contenders, str) else ",".join(contenders))
@@ -113,7 +113,7 @@ class Side:
 
     @property
     def place(self) -> str:
-        """Where its run folders lie below `runs` in the comparison's folder."""
+        """The path of its run folders below `runs` in the comparison's folder."""
         return f"{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
 
 
@@ -128,7 +128,7 @@ def _without_later(value: Any) -> Any:
 
 
 def slug(text: str) -> str:
-    """`text` as a file name: characters outside [A-Za-z0-9.-] replaced, 48 kept, a hash added where that changes it.
+    """`text` as a file name: characters outside [A-Za-z0-9.-] replaced, 48 kept, a hash added if that changes it.
 
     Windows takes paths of 260 characters in all.
     """
@@ -137,7 +137,7 @@ def slug(text: str) -> str:
 
 
 def make_side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:
-    """What `c` does on `task`; a network of ours gets as many `parameters` where that is given."""
+    """What `c` does on `task`. If `parameters` is given, a network of ours is scaled to that many."""
     shared = {
         "steps": task.steps,
         "env": task.env,
@@ -182,7 +182,7 @@ def make_side(c: Contender, task: Task, own: Run | None, parameters: int | None 
 
 
 def _refuse_idle(c: Contender, fields: Mapping[str, Any], num_envs: int, steps: int) -> None:
-    """Raises InputError where the budget ends before the first update. `fields` are an agent's, by our names."""
+    """Raises InputError if the budget ends before the first update. `fields` are an agent's, under our names."""
     rows = fields.get("rollout", 0) * num_envs
     if rows > steps and "episodes" not in fields:  # an update after whole episodes need not wait for the rollout
         raise InputError(
@@ -282,7 +282,7 @@ _OF_THE_TASK = ("env", "seed", "eval_every", "eval_episodes", "eval_sample", "ev
 
 
 def _refuse_other_task(c: Contender, changed: Run, run: Run, steps: int) -> None:
-    """Raises InputError where a contender's own settings change what is the same for everybody."""
+    """Raises InputError if a contender's own settings change what is the same for all contenders."""
     config, own = to_json(run.env_config), to_json(changed.env_config)
     pairs = {"steps": (changed.steps, steps)}
     pairs |= {name: (getattr(changed, name), getattr(run, name)) for name in _OF_THE_TASK}
@@ -298,7 +298,7 @@ def _refuse_other_task(c: Contender, changed: Run, run: Run, steps: int) -> None
 
 
 def _algorithm(c: Contender, spec: EnvSpec) -> str:
-    """SB3's algorithm whose values our agent takes; PPO's with a memory where the Zoo has only that."""
+    """SB3's algorithm whose values our agent takes; recurrent PPO's if the Zoo has only that."""
     if c.name not in peers.ALGORITHMS:
         raise InputError(f"{c.text}: SB3 has no {c.name}; its values are for {', '.join(peers.ALGORITHMS)}")
     key, zoo = peers.zoo_key(spec), peers.zoo()
@@ -308,7 +308,7 @@ def _algorithm(c: Contender, spec: EnvSpec) -> str:
 
 
 def parameter_count(c: Contender, run: Run, spec: EnvSpec) -> int:
-    """How many the agent's network has. It is built, so that what does not fit is said before hours of training."""
+    """The number of the network's parameters. Builds the agent: a misfit is found before any training."""
     try:
         agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=0)
     except InputError as error:
@@ -324,7 +324,7 @@ def matched(c: Contender, run: Run, spec: EnvSpec, count: int, target: int) -> t
     """The run whose layers and core are all wider or narrower by one factor, such that it has about `target`."""
     net = getattr(run.agent, "net", None)
     if net is None or net.hidden is None:
-        raise InputError(f"contender {c.text!r}: to match its parameters its widths must be said: net.hidden=64x64")
+        raise InputError(f"contender {c.text!r}: give its widths to match its parameters, such as net.hidden=64x64")
     found, low, high = {1.0: count}, 0.0, 0.0  # factors known to be too small, and too large
     factor = 1.0
     for _ in range(20):

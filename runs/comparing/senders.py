@@ -1,4 +1,4 @@
-"""Trainings on a Ray cluster: each a task of its own, sent again where a node is lost. Ray is imported only here."""
+"""Trainings on a Ray cluster: each is one task, sent again if its node is lost. Ray is imported only here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ray_sender(threads: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """A function that runs a job on the cluster of RAY_ADDRESS, or on Ray's own local one, and waits for its result.
 
     The suite must be installed on the nodes. Run folders and videos stay on the node that made them, unless the
-    comparison's folder lies on a shared disk; scores, curves and times come back. Raises `InputError` where Ray is not
+    comparison's folder lies on a shared disk; scores, curves and times come back. Raises `InputError` if Ray is not
     installed or the cluster does not answer.
     """
     try:

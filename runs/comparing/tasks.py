@@ -37,12 +37,12 @@ SUITES: dict[str, tuple[str, ...]] = {
 
 
 EVALUATIONS, ATARI_EVALUATIONS = 20, 10
-"""Evaluations in a curve, unless the command says."""
+"""Evaluations in a curve, unless the command names a number."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One environment with what is the same for every contender."""
+    """One environment and everything that is the same for every contender."""
 
     env: str
     steps: int
@@ -81,7 +81,7 @@ def manner(eval_sample: bool, eval_epsilon: float) -> str:
 
 
 def parse_tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int | None]]:
-    """(environment, recipe, budget) of each task, the latter two where they are given; each environment once."""
+    """(environment, recipe, budget) of each task, the latter two if given; each environment once."""
     words = [t.strip() for t in tasks.split(",")] if isinstance(tasks, str) else list(tasks)
     found: dict[str, tuple[str, Run | None, int | None]] = {}
     for word in words:
@@ -129,8 +129,9 @@ def make_task(
 def _evaluation(spec: EnvSpec, runs: Sequence[Run]) -> tuple[bool, float]:
     """Whether policies are evaluated sampled, and value learners' share of random actions.
 
-    Each kind goes by its own first recipe, since only policies can be sampled and only value learners have an epsilon.
-    Without one Atari's policies are sampled, as the Zoo does it, and its protocol names the epsilon; others are greedy.
+    Each kind takes the values of its own first recipe: only policies can be sampled, only value learners have an
+    epsilon. Without a recipe, Atari samples policies, as the Zoo does, and takes the protocol's epsilon; all other play
+    is greedy.
     """
     atari = envs.PROTOCOLS.get(spec.protocol)
     sample, epsilon = atari is not None, atari.eval_epsilon if atari is not None else 0.0
@@ -164,7 +165,7 @@ def _zoo_budget(contenders: Sequence[Contender], spec: EnvSpec) -> int:
 
 
 def trained_run(c: Contender) -> tuple[Path, int, dict[str, Any], bytes]:
-    """Where a trained run lies, the step it came to, its recipe, and what its checkpoint says of its files."""
+    """A trained run's folder, its last step, its recipe, and the manifest of its checkpoint."""
     from runs.folder.run_folder import resolve as locate
 
     found = locate(c.name)

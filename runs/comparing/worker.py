@@ -102,21 +102,21 @@ def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     begun = _begun(folder, run)
     saved = begun is not None
     if saved:
-        said = _continue(job, folder, run, resume)
+        answer = _continue(job, folder, run, resume)
     else:
         shutil.rmtree(folder, ignore_errors=True)
         settings = [f"save_every={max(run.steps // 4, 1)}"]
-        said = train(run, settings=settings, out=folder, track="off", device=job["device"], quiet=True)
+        answer = train(run, settings=settings, out=folder, track="off", device=job["device"], quiet=True)
     lines = read_jsonl(folder / "evaluations.jsonl")
     if job.get("video"):
         film(load(folder, trust=_trusts(job)), job, Path(job["video"]))
     shutil.rmtree(folder / "replay", ignore_errors=True)  # needed only to go on training
     return {
-        "score": said["mean"],
-        "returns": said["returns"],
+        "score": answer["mean"],
+        "returns": answer["returns"],
         "curve": [[line["step"], line["seconds"], line["mean"]] for line in lines],
         "steps": run.steps,
-        "seconds": said["seconds"],
+        "seconds": answer["seconds"],
         "run": str(folder),
         "resumed": saved,
         "commits": begun or [git_commit()],
@@ -130,7 +130,7 @@ def _trusts(job: dict[str, Any]) -> Trust:
 
 
 def _begun(folder: Path, run: Run) -> list[str | None] | None:
-    """The commits that a training saved in `folder` would be by, once it is done here; None where there is none.
+    """The commits of the training saved in `folder`, with the present one; None if nothing is saved there.
 
     A finished training of another commit that left no result was withdrawn, or cut: it is moved aside, not scored.
     """
@@ -139,8 +139,8 @@ def _begun(folder: Path, run: Run) -> list[str | None] | None:
     from runs.folder.provenance import git_commit
     from runs.folder.run_folder import resolve as locate
 
-    said, now = read_json(folder / "run.json"), git_commit()
-    commits = [said.get("commit"), *(again.get("commit") for again in said.get("resumed", ()))]
+    info, now = read_json(folder / "run.json"), git_commit()
+    commits = [info.get("commit"), *(again.get("commit") for again in info.get("resumed", ()))]
     if int(locate(folder).manifest["step"]) < run.steps or set(commits) == {now}:
         return list(dict.fromkeys([*commits, now]))
     aside = folder.with_name(f".{folder.name}-{str(commits[-1])[:12]}")
@@ -150,7 +150,7 @@ def _begun(folder: Path, run: Run) -> list[str | None] | None:
 
 
 def _continue(job: dict[str, Any], folder: Path, run: Run, resume: Any) -> dict[str, Any]:
-    """Continues an interrupted training, or evaluates one that lacks only its evaluation."""
+    """Continues an interrupted training, or evaluates a finished one that has no evaluation."""
     from runs.folder.jsonl import read_jsonl
     from runs.folder.run_folder import resolve as locate
     from runs.training.evaluation import evaluate
@@ -159,9 +159,9 @@ def _continue(job: dict[str, Any], folder: Path, run: Run, resume: Any) -> dict[
     step = int(locate(folder).manifest["step"])
     if step < run.steps or not evaluated(folder, step):
         return dict(resume(folder, track="off", device=job["device"], quiet=True, trust=_trusts(job)))
-    said = evaluate(folder, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample, trust=_trusts(job))
+    answer = evaluate(folder, episodes=run.eval_episodes, seed=run.seed, sample=run.eval_sample, trust=_trusts(job))
     last = (read_jsonl(folder / "metrics.jsonl") or [{}])[-1]
-    return {**said, "seconds": last.get("seconds")}
+    return {**answer, "seconds": last.get("seconds")}
 
 
 def _peer(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     )
     if job.get("video"):
         film(agent, job, Path(job["video"]))
-    # its scores during training count only if it was evaluated as the task evaluates
+    # its scores during training count only if they were evaluated as the task asks
     lines = read_jsonl(folder / "evaluations.jsonl") if own == task else []
     curve = [[line["step"], line["seconds"], line["mean"]] for line in lines if line["step"] < score.step]
     return {

@@ -210,7 +210,7 @@ def test_matched_networks_have_as_many_parameters_as_the_first() -> None:
 @pytest.mark.parametrize(
     ("agents", "words"),
     [
-        ("ppo:net.hidden=8,ppo", "contender 'ppo': to match its parameters its widths must be said"),
+        ("ppo:net.hidden=8,ppo", "contender 'ppo': give its widths to match its parameters"),
         ("ppo:net.hidden=1,ppo:stack=99:net.hidden=2", "no width has about"),
     ],
 )

@@ -35,7 +35,7 @@ COMPARE = ["compare", "CartPole-v1", "--agents", "dqn,ppo", "--seeds", "2", "--s
     [
         (signal.SIGTERM, 143, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` continues it"),
         (signal.SIGINT, 130, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` continues it"),
-        (signal.SIGTERM, 143, ["-m", "runs", *COMPARE], "rl: interrupted; the same command goes on where it was"),
+        (signal.SIGTERM, 143, ["-m", "runs", *COMPARE], "rl: interrupted; the same command continues it"),
     ],
 )
 def test_a_signal_to_the_command_ends_its_trainings(
