@@ -29,6 +29,10 @@ class EnvConfig:
     """Hide the velocities: the `...-NoVelocity` variant of CartPole, LunarLander, Pendulum or MountainCarContinuous."""
     options: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment itself, as for `gymnasium.make` (or of ALE's vector class)."""
+    reset_options: dict[str, Any] = field(default_factory=dict)
+    """Passed to every `reset(options=...)`."""
+    drop: tuple[str, ...] = ()
+    """Entries of a Dict observation that are left out, such as MiniGrid's text `mission`."""
 
     def __post_init__(self) -> None:
         if self.vector not in get_args(Vector):

@@ -18,7 +18,7 @@ from envs.spaces import action_cast, mask_of, observation_casts
 from envs.stream import Stream, first_seeds
 from envs.target import Builder, Target, built, target_of
 from envs.trial import faster, repeats
-from envs.vector.base import Vector
+from envs.vector.base import MakeEnv, Vector
 from envs.vector.native import Native
 from envs.vector.serial import Serial
 from envs.vector.single import Single
@@ -164,6 +164,9 @@ def _stream(
 
 
 def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vector, _Facts]:
+    for name in ("reset_options", "drop"):
+        if getattr(config, name):
+            raise InputError(f"{name} is not for Atari games: leave it empty")
     if config.vector in ("sync", "async"):
         raise InputError(f"vector={config.vector!r}: Atari games run in ALE's own vector environment; use 'auto'")
     protocol = atari.protocol_for(config)
@@ -177,8 +180,11 @@ def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vec
 
 def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: int | None) -> tuple[Vector, _Facts]:
     target = target_of(id)
-    builder = Builder(id, target, config.options, config.max_steps, render)
+    builder = Builder(id, target, config, render)
     native = _native(target, id, num_envs, config, render)
+    if native is not None and config.drop:
+        native.close()
+        raise InputError(f"{id}: drop is for single environments, set vector='sync'")
     if native is not None and (native.seeded or games is None or not getattr(target, "entry_point", None)):
         return native, _facts(target, None)
     if native is not None:  # it starts no game from a seed; single environments do
@@ -187,14 +193,20 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
     first = builder()
     facts = _facts(target, first)
     if config.vector == "sync" or (config.vector == "auto" and num_envs == 1):
-        return Serial([lambda: first, *[builder] * (num_envs - 1)], bool(config.life_loss)), facts
-    how = faster(first, num_envs) if config.vector == "auto" else config.vector
-    Single(first, 0).close()
-    return (Workers if how == "async" else Serial)([builder] * num_envs, bool(config.life_loss)), facts
+        makes: list[MakeEnv] = [lambda: first, *[builder] * (num_envs - 1)]
+        return Serial(makes, bool(config.life_loss), config.reset_options), facts
+    single = Single(first, 0, reset_options=config.reset_options)
+    how = faster(single, num_envs) if config.vector == "auto" else config.vector
+    single.close()
+    vector = Workers if how == "async" else Serial
+    return vector([builder] * num_envs, bool(config.life_loss), config.reset_options), facts
 
 
 def _native(target: Target, id: str, num_envs: int, config: EnvConfig, render: bool) -> Native | None:
-    """The environment's own vector class, where it is to be used: asked for, a factory of one, or the arcade's."""
+    """The environment's own vector class if it is asked for, made by a factory, or of the arcade or board games.
+
+    Raises `InputError` if it is needed and `drop` is set, which single environments know.
+    """
     pictures = {"render_mode": "rgb_array"} if render else {}
     if not isinstance(target, GymSpec):
         if "num_envs" not in inspect.signature(target).parameters:
@@ -204,7 +216,7 @@ def _native(target: Target, id: str, num_envs: int, config: EnvConfig, render: b
         vec = built(id, lambda: target(num_envs=num_envs, **pictures, **config.options))
         if not isinstance(vec, VectorEnv):
             raise InputError(f"{id} takes num_envs but gives {type(vec).__name__}, not a gymnasium VectorEnv")
-        return Native(vec, num_envs, id)
+        return Native(vec, num_envs, id, config.reset_options)
     if config.vector != "native" and not (config.vector == "auto" and target.namespace in ("Arcade", "Boards")):
         return None
     if target.vector_entry_point is None:
@@ -213,7 +225,7 @@ def _native(target: Target, id: str, num_envs: int, config: EnvConfig, render: b
         id,
         lambda: gymnasium.make_vec(id, num_envs, vectorization_mode="vector_entry_point", **pictures, **config.options),
     )
-    return Native(vec, num_envs, id)
+    return Native(vec, num_envs, id, config.reset_options)
 
 
 def _facts(target: Target, env: gymnasium.Env | None) -> _Facts:

@@ -155,7 +155,8 @@ def _leaves(space: spaces.Space, path: tuple[str | int, ...]) -> list[LeafCast]:
         if len(space.shape) == 3:
             return [LeafCast(name, path, space.shape, _board(space.shape))]
         return [LeafCast(name, path, space.shape, ObsLeaf((math.prod(space.shape),), "float32", "vector"))]
-    raise InputError(f"the observation space {type(space).__name__} of leaf {name!r} {UNSUPPORTED}")
+    mend = f"; --set env.drop={path[0]} leaves it out" if path and isinstance(path[0], str) else ""
+    raise InputError(f"the observation space {type(space).__name__} of leaf {name!r} {UNSUPPORTED}{mend}")
 
 
 SMALLEST_PICTURE = 8

@@ -8,7 +8,7 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -18,8 +18,9 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import VectorEnv
 
 from envs import atari
+from envs.config import EnvConfig
 from envs.vector.single import user_line
-from rl.errors import InputError
+from rl.errors import InputError, unknown
 from rl.imports import import_named
 
 Target: TypeAlias = GymSpec | Callable[..., Any]
@@ -97,8 +98,7 @@ class Builder:
     id: str
     target: Target
     """Resolved already, because a worker process knows no id that the user's script registered."""
-    options: dict[str, Any]
-    max_steps: int | None
+    config: EnvConfig
     render: bool
 
     def __call__(self) -> gymnasium.Env:
@@ -110,21 +110,22 @@ class Builder:
             if not isinstance(getattr(env, name, None), gymnasium.Space):
                 raise InputError(f"{self.id} has no {name} of gymnasium.spaces: it must say what it shows and takes")
         _refuse_statistics(env, self.id)
-        if self.max_steps is not None and (limit is None or self.max_steps < limit):
-            env = gymnasium.wrappers.TimeLimit(env, self.max_steps)
-        return env
+        max_steps = self.config.max_steps
+        if max_steps is not None and (limit is None or max_steps < limit):
+            env = gymnasium.wrappers.TimeLimit(env, max_steps)
+        return _without(env, self.id, self.config.drop) if self.config.drop else env
 
     def _made(self) -> Any:
-        target = self.target
+        target, options = self.target, self.config.options
         if isinstance(target, GymSpec):
             target = functools.partial(gymnasium.make, target, disable_env_checker=True)
         if self.render and _takes_render_mode(self.target):
             try:
-                return target(**self.options, render_mode="rgb_array")
+                return target(**options, render_mode="rgb_array")
             except TypeError as error:  # it passes its arguments on to something that does not take this one
                 if "'render_mode'" not in str(error):
                     raise
-        return target(**self.options)  # it may still draw itself without the argument
+        return target(**options)  # it may still draw itself without the argument
 
 
 def built(id: str, build: Callable[[], Any]) -> Any:
@@ -137,6 +138,20 @@ def built(id: str, build: Callable[[], Any]) -> Any:
         line = str(error).strip().splitlines()
         words = f"{line[0] if line else ''}{user_line(error)}"
         raise InputError(f"{id} cannot be made: {type(error).__name__}: {words}") from None
+
+
+def _without(env: gymnasium.Env, id: str, names: Sequence[str]) -> gymnasium.Env:
+    """`env` without some entries of its Dict observation. Raises `InputError` for a name that is no entry."""
+    space = env.observation_space
+    if not isinstance(space, gymnasium.spaces.Dict):
+        raise InputError(f"{id}: drop leaves out entries of a Dict observation, this one is a {type(space).__name__}")
+    for name in names:
+        if name not in space.spaces:
+            raise unknown(f"entry of the observation of {id}", name, list(space.spaces))
+    kept = [name for name in space.spaces if name not in names]
+    if not kept:
+        raise InputError(f"{id}: drop leaves nothing of the observation, its entries are {', '.join(space.spaces)}")
+    return gymnasium.wrappers.FilterObservation(env, kept)
 
 
 def _refuse_statistics(env: gymnasium.Env, id: str) -> None:

@@ -28,10 +28,11 @@ class Native(Vector):
     name = "native"
     capped = False
 
-    def __init__(self, vec: VectorEnv, num_envs: int, id: str) -> None:
+    def __init__(self, vec: VectorEnv, num_envs: int, id: str, reset_options: Mapping[str, Any] | None = None) -> None:
         if vec.num_envs != num_envs:
             raise InputError(f"{id} gave {vec.num_envs} environments where {num_envs} were asked for")
         self._vec = vec
+        self._options = dict(reset_options or {})
         self.num_envs = num_envs
         self.observation_space = vec.single_observation_space
         self.action_space = vec.single_action_space
@@ -57,7 +58,7 @@ class Native(Vector):
         seeds = list(range(self.num_envs))
         mask = [True] + [False] * (self.num_envs - 1)
         try:
-            begun = _flat(_copy(self._vec.reset(seed=seeds)[0]))
+            begun = _flat(_copy(self._vec.reset(seed=seeds, options=self._options or None)[0]))
             stepped = self._moved(begun, seeds)
             if stepped is None:
                 return False
@@ -75,7 +76,7 @@ class Native(Vector):
 
         None if that does not happen within `PROBES` steps from the reset with `seeds`.
         """
-        info = self._vec.reset(seed=seeds)[1]
+        info = self._vec.reset(seed=seeds, options=self._options or None)[1]
         spec, to_env = action_cast(self.action_space)
         rng = np.random.default_rng(0)
         for _ in range(PROBES):
@@ -91,12 +92,13 @@ class Native(Vector):
         return None
 
     def _reset(self, mask: Any, seeds: Sequence[int | None]) -> tuple[Any, dict[str, Any]]:
-        return self._vec.reset(seed=list(seeds), options={"reset_mask": np.array(mask, dtype=bool)})
+        return self._vec.reset(seed=list(seeds), options={**self._options, "reset_mask": np.array(mask, dtype=bool)})
 
     def reset(self, seeds: Sequence[int]) -> Info:
         self._ended[:] = False
         self._final.clear()
-        self._observations, info = self._vec.reset(seed=list(seeds) if self.seeded else int(seeds[0]))
+        seed = list(seeds) if self.seeded else int(seeds[0])
+        self._observations, info = self._vec.reset(seed=seed, options=self._options or None)
         return present(info, self.num_envs)
 
     def step(self, actions: np.ndarray, starts: Starts) -> Outcome:

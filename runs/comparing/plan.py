@@ -117,7 +117,7 @@ class Side:
         return f"{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
 
 
-LATER = {"cuda_graph": "auto"}
+LATER = {"cuda_graph": "auto", "reset_options": {}, "drop": []}
 """Fields added after comparisons were recorded, and their defaults, which fingerprints leave out."""
 
 

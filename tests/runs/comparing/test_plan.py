@@ -454,7 +454,7 @@ def test_one_checkpoint_of_a_run_is_no_contender(tmp_path: Path) -> None:
 
 
 def test_results_recorded_before_a_field_was_added_still_count() -> None:
-    """Else going on with a comparison would train it anew. A new field's default belongs into `sides.LATER`."""
+    """Else going on with a comparison would train it anew. A new field's default belongs into `plan.LATER`."""
     recorded = RESULTS / "compare" / "cartpole-dqn"
     plan = make_plan("cartpole_dqn", "dqn@zoo,zoo:dqn,sb3:dqn")
     for found in plan.sides:
