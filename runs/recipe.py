@@ -22,7 +22,8 @@ from runs.folder.places import ROOT, STUDIES
 from runs.folder.trust import Trust, check
 from runs.recipes import shipped
 from runs.settings.apply import apply_settings
-from runs.settings.plain import from_json, to_json, written
+from runs.settings.plain import from_json, to_json
+from runs.settings.text import written
 
 
 def recipe_names() -> list[str]:

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 import agents
 from rl.errors import InputError
 from rl.schedules import Ramp
-from runs.settings.plain import _written
-from runs.settings.text import _entry_type, _example, _has_plain_choice, _parse, describe
+from runs.settings.plain import describe, scalar
+from runs.settings.text import entry_type, has_plain_choice, parse, shown
 
 T = TypeVar("T")
 
@@ -48,12 +48,12 @@ def apply_settings(config: T, settings: Iterable[str]) -> T:
         if key:  # one entry of a dict-valued field
             if not isinstance(changes.get(path, value), Mapping):
                 raise InputError(f"--set {setting}: {path} is {value!r}, which has no entries")
-            changes[path] = {**changes.get(path, value), key: _parse(text, _entry_type(annotation), f"{path}.{key}")}
-        elif _group(value) and not _has_plain_choice(annotation):
+            changes[path] = {**changes.get(path, value), key: parse(text, entry_type(annotation), f"{path}.{key}")}
+        elif _group(value) and not has_plain_choice(annotation):
             inner, held = next((p, v) for p, (_, v) in fields.items() if p.startswith(path + ".") and not _group(v))
-            raise InputError(f"{path} is a group of fields: set one of them, such as {inner}={_example(held)}")
+            raise InputError(f"{path} is a group of fields: set one of them, such as {inner}={scalar(held)}")
         else:
-            changes[path] = _parse(text, annotation, path)
+            changes[path] = parse(text, annotation, path)
     new = _rebuild(config, changes, "")
     _refuse_idle(new, changes)
     return new
@@ -72,12 +72,12 @@ def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
         default = next(f.default for f in dataclasses.fields(owner) if f.name == name)
         if getattr(owner, name) != default:
             beside = ".".join([*groups, switch])
-            raise InputError(f"{path} has no effect while {beside} is {_example(getattr(owner, switch))}: set both")
+            raise InputError(f"{path} has no effect while {beside} is {scalar(getattr(owner, switch))}: set both")
 
 
 def differences(config: Any, other: Any) -> dict[str, tuple[str, str]]:
     """Dotted name -> both values in words, of each field in which two configs differ; "-" where one lacks the field."""
-    both = [{path: _written(v) for path, (_, v) in _fields(c).items() if not _group(v)} for c in (config, other)]
+    both = [{path: shown(v) for path, (_, v) in _fields(c).items() if not _group(v)} for c in (config, other)]
     pairs = {path: (both[0].get(path, "-"), both[1].get(path, "-")) for path in {**both[0], **both[1]}}
     return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -100,7 +100,7 @@ def explain(config: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
             said |= explain(value, f"{prefix}{f.name}.")
         elif f.init:
             meaning = " ".join(texts.get(f.name, "").split())
-            said[prefix + f.name] = {"value": _written(value), "accepts": describe(hints[f.name]), "meaning": meaning}
+            said[prefix + f.name] = {"value": shown(value), "accepts": describe(hints[f.name]), "meaning": meaning}
     return said
 
 

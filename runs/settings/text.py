@@ -1,79 +1,64 @@
-"""Typed values from the words of `--set`."""
+"""Typed values from the words of `--set`, and values as words."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import math
-import pathlib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from rl.errors import InputError
 from rl.schedules import Ramp
+from runs.settings.plain import PLAIN, Mismatch, describe, read, scalar, to_json
 
 
-def _parse(text: str, annotation: Any, field: str) -> Any:
-    """`text` as a value of `annotation`. Raises `InputError`: field, value, expected."""
-    try:
-        return _value(text.strip(), annotation)
-    except _NoFit:
-        pass
-    choices = _choices(annotation)
+def parse(text: str, annotation: Any, field: str) -> Any:
+    """`text` as a value of `annotation`. Raises `InputError` that names the field, the value and what was expected."""
+    for meaning in _meanings(text.strip(), annotation in (Any, object)):
+        with contextlib.suppress(Mismatch):
+            return read(meaning, annotation, field)
+    choices = [choice for m in _members(annotation) if get_origin(m) is Literal for choice in get_args(m)]
     near = difflib.get_close_matches(text, map(str, choices), n=1, cutoff=0.5)
     mend = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(f"{field}={text}: expected {describe(annotation)}{mend}")
 
 
-class _NoFit(Exception):
-    """The text is no value of the annotation."""
+def _meanings(text: str, untyped: bool) -> Iterator[Any]:
+    """The plain JSON values that a text may stand for, the most special one first.
+
+    untyped: an entry of an untyped dict, which takes the first meaning: a number, true, false, none, JSON, else text.
+    """
+    for reader in (_none, _bool, _number):
+        yield from _readable(reader, text)
+    value = next(_readable(json.loads, text), None)
+    if untyped:
+        yield text if value is None else value
+        return
+    if text.count(":") == 2:
+        yield from _readable(_ramp, text)
+    if isinstance(value, (dict, list)):
+        yield value
+    yield from _readable(_numbers, text)
+    yield text
+    yield text.strip("()").replace(" ", "").split("+")
 
 
-def _value(text: str, annotation: Any) -> Any:
-    origin, args = get_origin(annotation), get_args(annotation)
-    if origin in (Union, types.UnionType):
-        # None before numbers, numbers before text: "none" is None for `str | None`, "3" a number for `int | str`.
-        for member in sorted(args, key=_rank):
-            try:
-                return _value(text, member)
-            except _NoFit:
-                continue
-        raise _NoFit
-    if origin is Literal:
-        for choice in args:
-            if text == str(choice) or (isinstance(choice, bool) and text.lower() == str(choice).lower()):
-                return choice
-        if None in args and text.lower() in ("none", "null"):
-            return None
-        raise _NoFit
-    if origin is tuple:
-        return _tuple(text, args)
-    if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
-        return _json(text, dict)
-    if origin is list:
-        return _json(text, list)
-    reader = _READERS.get(annotation)
-    if reader is None:
-        raise _NoFit
-    return reader(text)
-
-
-def _rank(annotation: Any) -> int:
-    order = [type(None), bool, int, float, Ramp]
-    if annotation in order:
-        return order.index(annotation)
-    return 9 if annotation in (str, Any) else 6
+def _readable(reader: Callable[[str], Any], text: str) -> Iterator[Any]:
+    with contextlib.suppress(ValueError, RecursionError):
+        yield reader(text)
 
 
 def _none(text: str) -> None:
     if text.lower() not in ("none", "null"):
-        raise _NoFit
+        raise ValueError
 
 
 def _bool(text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise _NoFit
+        raise ValueError
     return text.lower() == "true"
 
 
@@ -84,133 +69,62 @@ def _int(text: str) -> int:
     except ValueError:
         number = _float(text)
         if not number.is_integer():
-            raise _NoFit from None
+            raise
         return int(number)
 
 
 def _float(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise _NoFit from None
-    if not math.isfinite(number):
-        raise _NoFit
+    if not math.isfinite(number := float(text)):
+        raise ValueError
     return number
 
 
-def _ramp(text: str) -> Ramp:
-    parts = text.split(":")
-    if len(parts) != 3:
-        raise _NoFit
-    return Ramp(_float(parts[0]), _float(parts[1]), _int(parts[2]))
-
-
-def _tuple(text: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`256x256`, or as JSON `[[32, 8, 4], [64, 4, 2]]`; `()` is the empty one."""
-    if text in ("", "()", "[]"):
-        items: list[str] = []
-    elif text.startswith("["):
-        items = [item if isinstance(item, str) else json.dumps(item) for item in _json(text, list)]
-    else:
-        items = text.strip("()").replace(" ", "").split("+" if args[:1] == (str,) else "x")
-    if len(args) == 2 and args[1] is Ellipsis:
-        return tuple(_value(item, args[0]) for item in items)
-    if len(items) != len(args):
-        raise _NoFit
-    return tuple(_value(item, kind) for item, kind in zip(items, args))
-
-
-def _json(text: str, kind: type) -> Any:
+def _number(text: str) -> int | float:
     try:
-        value = json.loads(text)
+        return _int(text)
     except ValueError:
-        raise _NoFit from None
-    if not isinstance(value, kind):
-        raise _NoFit
-    return value
+        return _float(text)
 
 
-def _anything(text: str) -> Any:
-    """An entry of an untyped dict: a number, true, false, none, JSON, else the text itself."""
-    for reader in (_none, _bool, _int, _float):
-        try:
-            return reader(text)
-        except _NoFit:
-            continue
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _ramp(text: str) -> dict[str, float]:
+    start, end, steps = text.split(":")
+    return {"start": _float(start), "end": _float(end), "steps": _int(steps)}
 
 
-_READERS: dict[Any, Callable[[str], Any]] = {
-    type(None): _none,
-    None: _none,
-    bool: _bool,
-    int: _int,
-    float: _float,
-    str: str,
-    Ramp: _ramp,
-    Any: _anything,
-    object: _anything,
-    dict: lambda text: _json(text, dict),
-    pathlib.Path: pathlib.Path,
-}
-
-
-def _entry_type(annotation: Any) -> Any:
-    """The value type of a `dict[str, V]` annotation, alone or in a union."""
-    for member in get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,):
-        origin, args = get_origin(member), get_args(member)
-        if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
-            return args[1]
-    return Any
+def _numbers(text: str) -> list[int | float]:
+    """`256x256`; `()` is the empty one."""
+    text = text.strip("()").replace(" ", "")
+    return [_number(item) for item in text.split("x")] if text else []
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
 
 
-def _choices(annotation: Any) -> list[Any]:
-    return [choice for member in _members(annotation) if get_origin(member) is Literal for choice in get_args(member)]
+def entry_type(annotation: Any) -> Any:
+    """The value type of a `dict[str, V]` annotation, alone or in a union."""
+    for member in _members(annotation):
+        origin, args = get_origin(member), get_args(member)
+        if isinstance(origin, type) and issubclass(origin, Mapping) and len(args) == 2:
+            return args[1]
+    return Any
 
 
-def _has_plain_choice(annotation: Any) -> bool:
+def has_plain_choice(annotation: Any) -> bool:
     """Whether a field that holds a group can also be one plain value, such as None or a name."""
-    return any(m in _READERS or get_origin(m) is Literal for m in _members(annotation) if m is not Any)
+    return any(m in PLAIN or m is Ramp or get_origin(m) is Literal for m in _members(annotation))
 
 
-def describe(annotation: Any) -> str:
-    """What an annotation accepts, in words."""
-    names = {
-        type(None): "none",
-        bool: "true or false",
-        int: "a whole number",
-        float: "a finite number",
-        str: "text",
-        Ramp: "a schedule start:end:steps such as 1.0:0.05:20000",
-        dict: "a JSON object",
-        pathlib.Path: "a path",
-    }
-    origin, args = get_origin(annotation), get_args(annotation)
-    if annotation in names:
-        return names[annotation]
-    if origin in (Union, types.UnionType):
-        return " or ".join(describe(member) for member in args)
-    if origin is Literal:
-        return f"one of {', '.join(_example(choice) for choice in args)}"
-    if origin is tuple:
-        if len(args) == 2 and args[1] is Ellipsis:
-            return (
-                "numbers joined by x, such as 256x256"
-                if args[0] in (int, float)
-                else f"a list, each {describe(args[0])}"
-            )
-        return f"{len(args)} values joined by x"
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return "a JSON object"
-    return getattr(annotation, "__name__", str(annotation))
+def written(value: Any) -> str:
+    """A value as one would type it after `FIELD=`, with lists as JSON."""
+    if isinstance(value, Ramp):
+        return f"{value.start}:{value.end}:{value.steps}"
+    value = value.tolist() if hasattr(value, "tolist") else value
+    return json.dumps(to_json(value)) if isinstance(value, (Mapping, list, tuple)) else scalar(value)
 
 
-def _example(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+def shown(value: Any) -> str:
+    """A value as `written`, with numbers joined by x."""
+    if isinstance(value, tuple) and all(isinstance(item, (int, float)) for item in value):
+        return "x".join(map(str, value)) or "()"
+    return written(value)

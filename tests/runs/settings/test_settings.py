@@ -104,6 +104,8 @@ def changed(*settings: str) -> Match:
         ("options.desc=[1, 2]", lambda m: m.env_config.options == {"desc": [1, 2]}),
         ('options={"a": 1}', lambda m: m.env_config.options == {"a": 1}),
         ("weights.a=1", lambda m: m.env_config.weights == {"a": 1.0}),
+        ('options={"rival": {"name": "x"}}', lambda m: m.env_config.options == {"rival": {"name": "x"}}),
+        ('weights={"a": 1}', lambda m: type(m.env_config.weights["a"]) is float),
         ("window=84x80", lambda m: m.window == (84, 80)),
         ("tags=a+b", lambda m: m.tags == ("a", "b")),
     ],
@@ -233,6 +235,11 @@ def test_a_setting_written_from_a_value_reads_back_as_that_value(player):
     )
 
 
+def test_an_option_that_is_an_object_with_a_name_is_no_agent():
+    match = Match(env_config=World(options={"rival": {"name": "x"}}))
+    assert from_json(Match, to_json(match)) == match
+
+
 def test_every_registered_agent_config_survives_json_and_names_itself():
     @dataclass(frozen=True)
     class Holder:
@@ -254,6 +261,7 @@ def test_every_registered_agent_config_survives_json_and_names_itself():
         ({"steps": True}, "steps=True: expected a whole number"),
         ({"agent": {"lr": [1]}}, r"agent.lr=\[1\]: expected a finite number"),
         ({"agent": {"net": {"core": "rnn"}}}, "agent.net.core='rnn': expected one of none, lstm, gru"),
+        ({"agent": {"precision": 1}}, "agent.precision=1: expected one of auto, fp32, true"),
         ({"agent": 3}, "agent=3: expected an object"),
         ({"window": [1]}, r"window=\[1\]: expected 2 values"),
         ({"agent": {"epsilon": {"start": 1.0, "steps": 3}}}, "agent.epsilon.end is missing"),
