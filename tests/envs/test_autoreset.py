@@ -51,6 +51,7 @@ def test_a_reset_of_all_in_the_middle_of_episodes_and_after_an_end_gives_the_sam
     after_an_end = next(t for t, row in enumerate(single) if t > 20 and row.last.any())
     for at in (after_an_end, after_an_end + 1):
         single = rows_of("Probe/Counting-v0", 3, 60, at, vector="sync", options=options)
+        assert (single[at + 1].info["episode"] == single[at].info["episode"] + 1).all() and single[at + 1].first.all()
         assert_equal_streams(single, rows_of(f"{HERE}:counting", 3, 60, at, options={"mode": mode, **options}))
 
 

@@ -87,6 +87,21 @@ def test_async_environments_resume_to_the_bit(id):
     cut_and_compare(id, 4, EnvConfig(vector="async"), cuts=[1, 111])
 
 
+def test_a_long_episode_resumes_to_the_bit_beside_short_ones():
+    """Every 1,024 slots the stream forgets actions that no episode needs any more."""
+    config = EnvConfig(vector="sync", options={"length": 2000, "random": True})
+    with envs.make("Probe/Counting-v0", num_envs=4, config=config) as env:
+        env.reset()
+        for _ in range(2060):
+            row = env.step(np.zeros(4, np.int64))
+        clocks = row.obs["obs"][:, 1]
+        assert clocks.max() > 1024 > 500 > clocks.min()
+        with envs.make("Probe/Counting-v0", num_envs=4, config=config) as other:
+            assert_equal_rows(row, other.load_state_dict(env.state_dict()))
+            assert other.resume_level == "exact"
+            assert len(other.state_dict()["actions"][0]) == clocks[0]
+
+
 @pytest.mark.parametrize("num_envs", [1, 4])
 def test_pong_with_sticky_actions_resumes_to_the_bit(num_envs):
     cut_and_compare("ALE/Pong-v5", num_envs, EnvConfig(options=STICKY), cuts=[57], after=20)

@@ -206,6 +206,11 @@ def test_resetting_an_evaluation_begins_its_list_again():
         env.step(np.zeros(2, np.int64))
     again = env.reset()
     assert (again.obs["obs"] == first).all() and again.info["game"].tolist() == [0, 1]
+    games = set()
+    while (again.info["game"] >= 0).any():
+        games |= set(again.info["game"].tolist())
+        again = env.step(np.zeros(2, np.int64))
+    assert games - {-1} == {0, 1, 2, 3, 4}
 
 
 @pytest.mark.parametrize("vector", ["sync", "async"])

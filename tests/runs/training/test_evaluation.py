@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import logging
+import time
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import agents
 import envs
 from agents.base import Agent
 from envs.config import EnvConfig
+from runs.folder.jsonl import read_jsonl
 from runs.recipe import Run
+from runs.training.train import train
 from runs.watching.player import Player
 
 evaluate = importlib.import_module("runs.training.evaluation")  # the package's `evaluate` is the function
@@ -67,3 +73,39 @@ def test_the_games_of_an_evaluation_end_alike_when_watched() -> None:
     agent = agents.build(run.agent, envs.spec(run.env), num_envs=1, seed=0, device="cpu")
     with Player(agent, run, games=2) as counted, Player(agent, run) as watched:
         assert counted.env.spec.max_episode_steps == 27_000 and watched.env.spec.max_episode_steps is None
+
+
+@pytest.mark.parametrize(("name", "settings"), [("ppo", {}), ("dqn", {"epsilon": 0.5})])
+def test_a_sampled_game_depends_on_its_own_seed_alone(name: str, settings: dict[str, Any]) -> None:
+    """Not on the games before it, nor on how many games are played side by side."""
+    run = Run(env="CartPole-v1", agent=dataclasses.replace(agents.config(name), **settings), steps=2_000)
+    agent = agents.build(run.agent, envs.spec(run.env), num_envs=1, seed=0, device="cpu")
+    played = evaluate.play_games(agent, run, episodes=4, seed=5, sample=True)
+    assert len(set(played.returns)) > 1
+    with envs.make(run.env, seed=5, stream="evaluate", games=4) as env:
+        ts, actor, returns = env.reset(), agent.actor(1, 5, stream="evaluate", sample=True), np.zeros(4)
+        while ts.info["game"][0] >= 0:
+            first_game = ts.info["game"][0] == 0  # another policy plays it
+            ts = env.step(np.zeros(1, np.int64) if first_game and not ts.last[0] else actor.act(ts))
+            returns[ts.info["game"][0]] += ts.reward[0]
+    assert returns[1:].tolist() == played.returns[1:]
+
+
+def test_the_seconds_of_a_training_leave_evaluations_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole, slow = evaluate.play_games, 0.4
+
+    def slowly(*words: Any, **options: Any) -> Any:
+        time.sleep(slow)
+        return whole(*words, **options)
+
+    monkeypatch.setattr("runs.training.session.play_games", slowly)
+    settings = ["learning_starts=290", "buffer_size=1000", "eval_episodes=1", "save_every=0"]
+    settings += ["eval_every=100", "log_every=150"]
+    begun = time.perf_counter()
+    told = train("CartPole-v1", agent="dqn", steps=300, settings=settings, out=tmp_path / "run")
+    wall = time.perf_counter() - begun
+    lines = read_jsonl(tmp_path / "run" / "evaluations.jsonl")
+    assert [line["step"] for line in lines] == [100, 200, 300]
+    logged = {line["step"]: line["seconds"] for line in read_jsonl(tmp_path / "run" / "metrics.jsonl")}
+    assert 0 < logged[150] < logged[300] <= wall - 3 * slow and told["seconds"] == logged[300] == lines[-1]["seconds"]
+    assert logged[150] <= wall - 3 * slow
