@@ -20,6 +20,8 @@ REGISTRY: dict[str, str] = {
     "qrdqn": "agents.qrdqn:QRDQN",
     "r2d2": "agents.r2d2:R2D2",
     "reinforce": "agents.reinforce:Reinforce",
+    "sac": "agents.sac:SAC",
+    "td3": "agents.td3:TD3",
 }
 """Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
 

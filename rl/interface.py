@@ -44,8 +44,8 @@ class ObsLeaf:
     shape: tuple[int, ...]
     dtype: str
     """As stored: uint8 or float32 (images), bool (boards), float32 (vectors), int64 (categories)."""
-    kind: Literal["vector", "image", "board", "index"]
-    """`image`: in [0, 1] after division by `scale`, [-1, 1] if signed;
+    kind: Literal["vector", "image", "board", "index", "action"]
+    """`action`: a critic's input, in [-1, 1]; `image`: in [0, 1] after division by `scale`, [-1, 1] if signed;
     `board`: small grid of 0/1 planes; `index`: one-hot by `nvec`."""
     layout: Literal["", "CHW", "HWC"] = ""
     """Axis order of an image or board."""

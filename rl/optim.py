@@ -67,6 +67,8 @@ class FlatOptimizer:
     weight_decay: float = 0.0
     max_grad_norm: float | None = None
     """Global norm the gradient is clipped to; None leaves it."""
+    beta1: float = BETA1
+    """Decay of the mean gradient; RMSprop has none."""
 
     def __post_init__(self) -> None:
         frozen = [name for name, p in self.module.named_parameters() if not p.requires_grad]
@@ -86,7 +88,7 @@ class FlatOptimizer:
     def __deepcopy__(self, memo: dict[int, Any]) -> FlatOptimizer:
         """An optimizer of the module's copy, whose parameters are other tensors."""
         module = copy.deepcopy(self.module, memo)
-        other = FlatOptimizer(module, self.name, self.eps, self.weight_decay, self.max_grad_norm)
+        other = FlatOptimizer(module, self.name, self.eps, self.weight_decay, self.max_grad_norm, self.beta1)
         other.state = copy.deepcopy(self.state, memo)
         return other
 
@@ -147,9 +149,9 @@ class FlatOptimizer:
             self._adam(lr * math.sqrt(known), self.eps / math.sqrt(1 - decayed))
         else:  # too short an average to divide by
             self.state["step"] += 1
-            self.state["exp_avg"].lerp_(self.grad, 1 - BETA1)
+            self.state["exp_avg"].lerp_(self.grad, 1 - self.beta1)
             self.state["exp_avg_sq"].mul_(BETA2).addcmul_(self.grad, self.grad, value=1 - BETA2)
-            self.flat.add_(self.state["exp_avg"], alpha=-lr / (1 - BETA1**t))
+            self.flat.add_(self.state["exp_avg"], alpha=-lr / (1 - self.beta1**t))
 
     def _adam(self, lr: float, eps: float) -> None:
         state = self.state
@@ -164,7 +166,7 @@ class FlatOptimizer:
             [state["step"]],
             amsgrad=False,
             lr=lr,
-            beta1=BETA1,
+            beta1=self.beta1,
             beta2=BETA2,
             weight_decay=self.weight_decay,
             eps=eps,

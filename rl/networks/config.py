@@ -70,6 +70,16 @@ class NetConfig:
         _at_least("max_pool", self.max_pool, 0)
 
 
+@dataclass(frozen=True)
+class MovingNetConfig(NetConfig):
+    """A `NetConfig` whose MLP has layers from `rl.networks.moving`; for critics and the policies trained with them."""
+
+    dropout: float = 0.0
+    """Dropout after each linear layer; 0 is off."""
+    renorm: int | None = None
+    """Batch renormalisation of the input and after each layer, plain for so many batches; None is off."""
+
+
 def _at_least(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")

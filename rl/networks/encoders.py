@@ -16,7 +16,8 @@ from torch.nn.utils import parametrize
 
 from rl.errors import InputError
 from rl.interface import ObsLeaf
-from rl.networks.config import NetConfig
+from rl.networks.config import MovingNetConfig, NetConfig
+from rl.networks.moving import BatchRenorm, Dropout
 
 # In place where the gradient needs the output only.
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -51,14 +52,23 @@ class MLP(nn.Sequential):
         self.activation = config.activation
         self.layers: list[tuple[nn.Linear, nn.LayerNorm | None]] = []
         self._act = _IN_PLACE[config.activation]
+        self.moving = isinstance(config, MovingNetConfig) and (config.dropout > 0 or config.renorm is not None)
+        """Whether layers learn in another way than they act."""
+        dropout, renorm = (config.dropout, config.renorm) if isinstance(config, MovingNetConfig) else (0.0, None)
+        if renorm is not None:
+            self.append(BatchRenorm(features, renorm))
         for size in hidden:
             linear = nn.Linear(features, size)
             norm = nn.LayerNorm(size) if config.layer_norm else None
             self.layers.append((linear, norm))
-            self.extend(filter(None, (linear, norm, activation(config))))
+            drop = Dropout(dropout) if dropout else None
+            after = None if renorm is None else BatchRenorm(size, renorm)
+            self.extend(filter(None, (linear, drop, norm, activation(config), after)))
             features = size
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.moving:
+            return super().forward(x)
         for linear, norm in self.layers:
             x = call_linear(linear, x)
             if norm is not None:
@@ -309,7 +319,7 @@ def stem_kind(leaf: ObsLeaf, encoder: str) -> str:
     """What reads a leaf: `flat`, `onehot`, or a CNN's name; `auto` goes by the picture's smaller side."""
     if leaf.kind == "index":
         return "onehot"
-    if leaf.kind == "vector" or encoder == "mlp":
+    if leaf.kind in ("vector", "action") or encoder == "mlp":
         return "flat"
     if encoder != "auto":
         return encoder

@@ -19,6 +19,8 @@ from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
 from agents.r2d2 import R2D2Config
 from agents.reinforce import ReinforceConfig
+from agents.sac import SACConfig
+from agents.td3 import TD3Config
 from rl.distributions import PolicyConfig
 from rl.loop import interact
 from rl.networks import NetConfig
@@ -39,6 +41,8 @@ EVERY: dict[str, Any] = {
 }
 SEQUENCES: dict[str, Any] = {"burn_in": 3, "length": 6, "period": 4}
 SHORT: dict[str, Any] = {"net": NET, "rollout": 10}
+OFF_POLICY: dict[str, Any] = {"net": NET, "learning_starts": 20, "batch_size": 8, "buffer_size": 90}
+CRITICS: dict[str, Any] = {"dropout": 0.1, "stack": 3, "n_step": 3, "prioritized": True, "policy_delay": 3}
 
 AGENTS: dict[str, Any] = {
     "dqn": DQNConfig(**VALUE),
@@ -78,6 +82,8 @@ AGENTS: dict[str, Any] = {
     "a2c lstm": A2CConfig(net=LSTM),
     "reinforce": ReinforceConfig(net=NET, episodes=2),
     "reinforce plain": ReinforceConfig(net=NET, episodes=1, baseline=False),
+    "sac": SACConfig(**OFF_POLICY),
+    "sac all fields": SACConfig(**OFF_POLICY, **CRITICS, batch_renorm=True, renorm_warmup=20),
 }
 
 
@@ -91,12 +97,18 @@ CONTINUOUS = {
     "state deviation, squashed": PPOConfig(**SHORT, epochs=2, policy=PolicyConfig(deviation="state", squash=True)),
     "gsde": PPOConfig(**SHORT, epochs=2, policy=PolicyConfig(deviation="gsde", log_std=-2.0)),
     "a2c": A2CConfig(net=NET),
+    "sac": SACConfig(**OFF_POLICY),
+    "sac gsde": SACConfig(**OFF_POLICY, gsde=True, log_std=-2.0, temperature=0.1),
+    "sac all fields": SACConfig(**OFF_POLICY, **CRITICS, quantiles=5, critics=3, critic_net=NetConfig(hidden=(9, 7))),
+    "sac batch renorm": SACConfig(**OFF_POLICY, batch_renorm=True, renorm_warmup=20, beta1=0.5, policy_delay=3),
+    "td3": TD3Config(**OFF_POLICY),
+    "td3 all fields": TD3Config(**OFF_POLICY, **CRITICS, quantiles=5, batch_renorm=True, renorm_warmup=20),
     "gsde lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, policy=PolicyConfig(deviation="gsde", log_std=-2.0)),
 }
 
 
 @pytest.mark.parametrize("name", CONTINUOUS)
-def test_policy_agents_keep_the_contract_on_pendulum(name: str) -> None:
+def test_agents_keep_the_contract_on_pendulum(name: str) -> None:
     check_agent(CONTINUOUS[name], "Pendulum-v1")
 
 

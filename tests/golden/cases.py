@@ -9,6 +9,7 @@ VALUE = (
     "lr=5e-3 learning_starts=100 buffer_size=400 replay_ratio=0.25 update_every=4 target_every=10 epsilon=1.0:0.1:400"
 )
 PIXELS = "learning_starts=64 buffer_size=120 batch_size=8 update_every=8 replay_ratio=0.125 target_every=2 stack=2"
+CRITICS = "learning_starts=100 buffer_size=400 batch_size=16 replay_ratio=0.5 update_every=2"
 BOARD = "net.hidden=32 learning_starts=100 buffer_size=300 batch_size=16 update_every=8 replay_ratio=0.125"
 
 
@@ -98,6 +99,16 @@ CASES: dict[str, Case] = {
     "ppo_gsde": Case("Pendulum-v1", "ppo", 256, "net.hidden=16 rollout=32 epochs=2 deviation=gsde", num_envs=2),
     "a2c_continuous": Case("Pendulum-v1", "a2c", 300, "net.hidden=16 eval_sample=true", num_envs=4),
     "reinforce_continuous": Case("Pendulum-v1", "reinforce", 900, "net.hidden=16 episodes=2", num_envs=2),
+    "sac_continuous": Case("Pendulum-v1", "sac", 300, f"net.hidden=16 {CRITICS}", num_envs=2),
+    "sac_gsde": Case("Pendulum-v1", "sac", 300, f"net.hidden=16 {CRITICS} gsde=true log_std=-2 temperature=0.1"),
+    "sac_quantiles": Case(
+        "Pendulum-v1", "sac", 300, f"net.hidden=16 {CRITICS} quantiles=5 n_step=3 prioritized=true dropout=0.01 stack=2"
+    ),
+    "sac_batch_renorm": Case(
+        "Pendulum-v1", "sac", 300, f"net.hidden=16 {CRITICS} batch_renorm=true renorm_warmup=50 policy_delay=3"
+    ),
+    "sac_discrete": Case("CartPole-v1", "sac", 300, f"net.hidden=16 {CRITICS}"),
+    "td3_continuous": Case("Pendulum-v1", "td3", 300, f"net.hidden=16 {CRITICS}"),
     # a board
     "dqn_board": Case("Arcade/Breakout-v1", "dqn", 300, BOARD),
     "dqn_board_bf16": Case("Arcade/Breakout-v1", "dqn", 300, f"{BOARD} precision=bf16"),

@@ -1,0 +1,352 @@
+"""The base of the learners that train a policy against an ensemble of critics: SAC, TD3 and their successors.
+
+Critics and policies work on actions in [-1, 1]; `ActionBounds` maps them to the environment's bounds and back.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.base import Actor, Choice, Metrics
+from agents.replay_agent import Batch, ReplayAgent
+from agents.value_config import ReplayConfig
+from agents.value_player import epsilon_greedy
+from rl.device import restore_torch_generator
+from rl.errors import InputError, NonFiniteError
+from rl.fields import at_least, not_negative, positive, within
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
+from rl.losses import bootstrap, midpoints, quantile_huber, squared, take
+from rl.networks import NetConfig, build_torso, seeded
+from rl.networks.config import MovingNetConfig
+from rl.networks.moving import learning, seed_dropout
+from rl.optim import FlatOptimizer, FlatParameters
+from rl.replay import Windows
+from rl.schedules import Ramp, value_at
+from rl.seeding import derive_seed
+
+ACTION = "(action)"
+"""The leaf that a critic's encoder reads the action from, besides the observation's leaves."""
+
+
+@dataclass(frozen=True)
+class CriticConfig(ReplayConfig):
+    """Fields that every learner with critics uses, or refuses at construction."""
+
+    SWITCHES: ClassVar[dict[str, str]] = {**ReplayConfig.SWITCHES, "renorm_warmup": "batch_renorm"}
+
+    net: NetConfig = field(default_factory=lambda: NetConfig(hidden=(256, 256)))
+    critic_net: NetConfig | None = None
+    """The network of each critic; none is as `net`."""
+    lr: float | Ramp = positive(3e-4)
+    max_grad_norm: float | None = None
+    batch_size: int = 256
+    buffer_size: int = 1_000_000
+    replay_ratio: float = 1.0
+    update_every: int = 1
+    target_tau: float = 0.005
+    beta1: float = within(0.9, lambda x: 0 <= x < 1, "lie in [0, 1)")
+    """Adam's decay of the mean gradient."""
+    critics: int = at_least(1, 2)
+    """Critics in the ensemble; the target is their minimum."""
+    quantiles: int = at_least(1, 1)
+    """Quantiles of each critic's return (TQC, Kuznetsov et al. 2020: 25); 1 is a plain value."""
+    dropped: int = not_negative(2)
+    """Largest quantiles, for each critic, that the target leaves out if there are several."""
+    dropout: float = within(0.0, lambda x: 0 <= x < 1, "lie in [0, 1)")
+    """Dropout in the critics' hidden layers while they learn (DroQ, Hiraoka et al. 2022: 0.01)."""
+    batch_renorm: bool = False
+    """CrossQ (Bhatt et al. 2024): batch renormalisation, one joint forward pass, no target network."""
+    renorm_warmup: int = not_negative(100_000)
+    """Updates during which batch renormalisation is plain batch normalisation."""
+    policy_delay: int = at_least(1, 1)
+    """Critic updates between updates of the policy."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 1 < self.quantiles <= self.dropped:
+            raise InputError(f"dropped {self.dropped} leaves none of {self.quantiles} quantiles: set it lower")
+
+
+def moving_net(net: NetConfig, config: CriticConfig, dropout: float = 0.0) -> MovingNetConfig:
+    """`net` with the layers of CrossQ and DroQ that `config` asks for."""
+    renorm = config.renorm_warmup if config.batch_renorm else None
+    if (dropout or renorm is not None) and (net.encoder == "simba" or ":" in net.encoder):
+        raise InputError(
+            f"batch_renorm and dropout are layers of an MLP, and encoder {net.encoder!r} has its own layers"
+        )
+    return MovingNetConfig(**vars(net), dropout=dropout, renorm=renorm)
+
+
+class ActionBounds:
+    """Maps actions in [-1, 1] to a box's bounds and back."""
+
+    def __init__(self, action: ActionSpec, env: str, device: torch.device) -> None:
+        low, high = np.array(action.low), np.array(action.high)
+        if not np.isfinite(low - high).all():
+            raise InputError(
+                f"{env}: the actions have no bounds, {low.min()} to {high.max()}: wrap it in RescaleAction"
+            )
+        if (low >= high).any():
+            worst = int(np.argmax(low - high))
+            raise InputError(f"{env}: action {worst} has bounds {low[worst]} to {high[worst]}: the lower must be less")
+        self.centre = torch.tensor((low + high) / 2, dtype=torch.float32, device=device)
+        self.half = torch.tensor((high - low) / 2, dtype=torch.float32, device=device)
+
+    def outside(self, unit: Tensor) -> Tensor:
+        """Actions [..., K] in [-1, 1] in the environment's units."""
+        return self.centre + self.half * unit
+
+    def inside(self, action: Tensor) -> Tensor:
+        """The environment's actions [..., K] in [-1, 1]."""
+        return ((action - self.centre) / self.half).clamp(-1.0, 1.0)
+
+
+class Critics(nn.Module):
+    """An ensemble of E critics: observations and actions [B, K] to [B, E, Z]; discrete actions: to [B, E, A]."""
+
+    def __init__(self, spec: EnvSpec, config: CriticConfig) -> None:
+        super().__init__()
+        self.box, self.stack = spec.action.kind == "box", config.stack
+        if self.box:
+            spec = replace(spec, obs={**spec.obs, ACTION: ObsLeaf((spec.action.size,), "float32", "action")})
+        net = moving_net(config.critic_net or config.net, config, config.dropout)
+        torsos = [build_torso(spec, net, config.stack) for _ in range(config.critics)]
+        outputs = config.quantiles if self.box else spec.action.logits
+        self.torsos = nn.ModuleList(torsos)
+        self.heads = nn.ModuleList(nn.Linear(torso.out_features, outputs) for torso in torsos)
+
+    def forward(self, obs: dict[str, Tensor], action: Tensor | None = None) -> Tensor:
+        if self.box:
+            assert action is not None
+            frames = action if self.stack == 1 else action.unsqueeze(1).expand(-1, self.stack, -1)
+            obs = {**obs, ACTION: frames}
+        values = [head(torso(obs)[0]) for torso, head in zip(self.torsos, self.heads, strict=True)]
+        return torch.stack(values, 1)
+
+
+class CriticAgent(ReplayAgent):
+    """Learns a policy against critics, from sampled windows of the shared replay.
+
+    A subclass defines the policy (`build_policy`, `decide`), the value of the next observation (`next_value`) and the
+    policy's update (`learn_policy`).
+    """
+
+    config: CriticConfig
+    network: nn.ModuleDict  # "policy", "critics" and what a subclass adds
+
+    def __init__(self, spec: EnvSpec, config: CriticConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
+        super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
+        c = config
+        self.box = spec.action.kind == "box"
+        self._check()
+        self.bounds = ActionBounds(spec.action, spec.id, self.device) if self.box else None
+        self.taus = midpoints(c.quantiles).to(self.device)
+        """The quantiles' fractions, [Z]."""
+        with seeded(derive_seed(seed, "weights")):
+            self.network = self.build_network().to(self.device)
+        self.optimizers = {
+            name: FlatOptimizer(self.network[name], c.optimizer, c.adam_eps, c.weight_decay, c.max_grad_norm, c.beta1)
+            for name in ("policy", "critics")
+        }
+        self.targets = {} if c.batch_renorm else {k: self._copy(self.network[k]) for k in self.target_names}
+        """Target networks by name; they follow the online ones."""
+        self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
+        for module in (self.network, *(target.module for target in self.targets.values())):
+            seed_dropout(module, self._noise)
+        self._stream = Actor(self, num_envs, seed, "train", mode="explore")
+
+    target_names: ClassVar[tuple[str, ...]] = ("critics",)
+    """The parts of the network that have a target network."""
+
+    def _check(self) -> None:
+        c, kind = self.config, self.spec.action.kind
+        if kind not in ("box", "discrete"):
+            raise InputError(
+                f"{self.name} needs continuous or plain discrete actions, {self.spec.id} has {kind}: try ppo"
+            )
+        if c.net.core != "none" or (c.critic_net or c.net).core != "none":
+            raise InputError(f"{self.name} has no memory: set net.core=none, or use ppo or r2d2")
+        if not self.box and c.quantiles > 1:
+            raise InputError(
+                f"quantiles={c.quantiles} is for continuous actions, {self.spec.id} has {kind}: leave it out"
+            )
+
+    @staticmethod
+    def _copy(module: nn.Module) -> FlatParameters:
+        return FlatParameters(copy.deepcopy(module).requires_grad_(False))
+
+    # defined by subclasses
+
+    def build_network(self) -> nn.ModuleDict:
+        return nn.ModuleDict({"policy": self.build_policy(), "critics": Critics(self.spec, self.config)})
+
+    @abstractmethod
+    def build_policy(self) -> nn.Module: ...
+
+    @abstractmethod
+    def decide(self, actor: Actor, obs: dict[str, Tensor], mask: Tensor | None) -> tuple[Tensor, Any]:
+        """The actor's action, [N, K] in [-1, 1] or int64 [N], and the policy's output for viewers."""
+
+    @abstractmethod
+    def next_policy(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What the policy does at `batch.next_obs`, and what that adds to the value there, [B].
+
+        An action [B, K] in [-1, 1], or the probabilities [B, A] of discrete actions.
+        """
+
+    @abstractmethod
+    def learn_policy(self, batch: Batch) -> Metrics:
+        """One update of the policy, after that of the critics."""
+
+    # learning
+
+    def learn(self, windows: Windows) -> Metrics:
+        """One update of the critics, then of the policy if it is due, then of the target networks.
+
+        Raises NonFiniteError if a loss or its gradient is not finite; the part of the network that it belongs to keeps
+        its weights.
+        """
+        c = self.config
+        batch = self._batch(windows)
+        loss, priority, metrics = self.critic_loss(batch)
+        if c.prioritized:
+            loss = loss * torch.from_numpy(windows.weight).to(self.device)
+        mean = loss.mean()
+        norm = self.step_optimizer("critics", mean, c.lr)
+        self.set_priorities(windows.rows, priority)
+        metrics = {"loss": mean.detach(), "grad_norm": norm, **metrics}
+        if (self.updates + 1) % c.policy_delay == 0:
+            metrics |= self.learn_policy(batch)
+        self.updates += 1
+        self.move_targets()
+        return metrics
+
+    def critic_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Metrics]:
+        """Loss [B], priority [B] and metrics of the critics, summed or averaged over the ensemble.
+
+        Several quantiles are fitted to the pooled target quantiles without the largest ones (Kuznetsov et al. 2020,
+        equation 9). Discrete actions bootstrap from the ensemble's mean (Zhou et al. 2022): its minimum would be taken
+        of every action, and underestimates.
+        """
+        with torch.no_grad():
+            policy, bonus = self.next_policy(batch)
+        q, after = self.values(batch, policy)
+        with torch.no_grad():
+            following = self.lowest(after) if self.box else (policy * after.mean(1)).sum(-1, keepdim=True)
+            target = bootstrap(batch.reward[:, None], batch.discount[:, None], following + bonus[:, None])  # [B, M]
+        if not self.box:
+            q = take(q, batch.action[:, None].expand(q.shape[:2])).unsqueeze(-1)  # [B, E, 1]
+        if self.config.quantiles > 1:
+            loss = quantile_huber(q, self.taus, target.unsqueeze(1)).mean(1) / self.config.quantiles
+            priority = loss
+        else:
+            error = (q - target.unsqueeze(1)).squeeze(-1)  # [B, E]
+            loss, priority = squared(error).sum(1), error.abs().mean(1)
+        mean = q.detach().mean(-1)
+        return loss, priority, {"q_mean": mean.mean(), "q_spread": (mean.amax(1) - mean.amin(1)).mean()}
+
+    def values(self, batch: Batch, policy: Tensor) -> tuple[Tensor, Tensor]:
+        """The critics' outputs at the batch's actions, and the target critics' at the policy's next ones."""
+        critics = self.network["critics"]
+        if not self.config.batch_renorm:
+            with torch.no_grad(), learning(self.targets["critics"].module):
+                after = self.targets["critics"].module(batch.next_obs, policy)
+            with learning(critics):
+                return critics(batch.obs, batch.action), after
+        obs = {k: torch.cat([v, batch.next_obs[k]]) for k, v in batch.obs.items()}  # both time steps share statistics
+        with learning(critics):
+            q, after = critics(obs, torch.cat([batch.action, policy]) if self.box else None).chunk(2)
+        return q, after.detach()
+
+    def lowest(self, values: Tensor) -> Tensor:
+        """The ensemble's pessimistic value, [B, E, Z] to [B, M]: the minimum, or all but the largest quantiles."""
+        c = self.config
+        if c.quantiles == 1:
+            return values.amin(1)
+        return values.flatten(1).sort(-1).values[:, : c.critics * (c.quantiles - c.dropped)]
+
+    def step_optimizer(self, part: str, loss: Tensor, lr: float | Ramp) -> Tensor:
+        """One optimizer step of a part of the network. Returns the gradient's norm."""
+        self.optimizers[part].backward(loss)
+        try:
+            return self.optimizers[part].apply(loss, value_at(lr, self.step))
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{self.name}, update {self.updates + 1}, step {self.step}, {part}: {error}") from None
+
+    def move_targets(self) -> None:
+        """Moves every target network towards the online one by `target_tau`; copies the buffers."""
+        with torch.no_grad():
+            for name, target in self.targets.items():
+                target.flat.lerp_(self.optimizers[name].flat, self.config.target_tau)
+                for theirs, ours in zip(target.module.buffers(), self.network[name].buffers(), strict=True):
+                    theirs.copy_(ours)
+
+    def _batch(self, w: Windows) -> Batch:
+        batch = super()._batch(w)
+        return batch if self.bounds is None else batch._replace(action=self.bounds.inside(batch.action))
+
+    # acting
+
+    def act(self, ts: TimeStep) -> np.ndarray:
+        return self._stream.act(ts)
+
+    def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        if actor.mode == "explore" and self.step < self.learning_starts:
+            return Choice(self._random(actor, ts), {}, None)
+        mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
+        action, output = self.decide(actor, obs, mask)
+        outside = action if self.bounds is None else self.bounds.outside(action)
+        return Choice(outside.detach().cpu().numpy(), {}, output)
+
+    def _random(self, actor: Actor, ts: TimeStep) -> np.ndarray:
+        spec, count = self.spec.action, actor.num_envs
+        if not self.box:
+            return epsilon_greedy(np.zeros(count, np.int64), 1.0, spec.nvec[0], ts.mask, actor.rng)
+        return actor.rng.uniform(spec.low, spec.high, (count, spec.size)).astype(np.float32)
+
+    def schedule(self) -> dict[str, float]:
+        return {"lr": value_at(self.config.lr, self.step)}
+
+    def choices(self) -> dict[str, Any]:
+        return {"precision": "fp32"}
+
+    # saving
+
+    def learner_state(self) -> dict[str, Any]:
+        return {
+            "before": self._before,
+            "targets": {name: dict(target.module.state_dict()) for name, target in self.targets.items()},
+            "optimizer": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "noise": self._noise.get_state(),
+            "stream": self._stream.state_dict(),
+            "replay": self.replay.state_dict(),
+        }
+
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        self._before = state["before"]
+        for name, target in self.targets.items():
+            target.module.load_state_dict(state["targets"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizer"][name])
+        restore_torch_generator(self._noise, state["noise"])
+        self._stream.load_state_dict(state["stream"])
+        self.replay.load_state_dict(state["replay"])
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """No gradient reaches the module's parameters inside; it still flows through them to the module's inputs."""
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)
