@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.traps import claims, switches
+from tests.traps import claims, critics, switches
 
 TRAPS: dict[str, tuple[Callable[[], None], Callable[[pytest.MonkeyPatch], None]]] = {
     "T1": (claims.time_limits_bootstrap, switches.death_at_time_limits),
@@ -41,6 +41,8 @@ TRAPS: dict[str, tuple[Callable[[], None], Callable[[pytest.MonkeyPatch], None]]
         switches.log_probability_after_the_clip,
     ),
     "T27": (claims.a_single_row_has_no_spread_to_divide_by, switches.divided_by_the_spread_of_one),
+    "T1 with critics": (critics.a_time_limit_bootstraps, switches.death_at_time_limits),
+    **critics.TRAPS,
 }
 
 
