@@ -355,6 +355,17 @@ def test_flicker_blanks_whole_observations_at_its_rate_and_by_its_own_seed():
     assert all((a.obs["obs"] == b.obs["obs"]).all() for a, b in zip(*rows, strict=True))
 
 
+def test_flicker_blanks_all_leaves_of_an_observation_together():
+    shown = rows_of(probe("Nested", 2), 60)
+    blank = set()
+    for whole, row in zip(shown, rows_of(probe("Nested", 2, config={"flicker": 0.5}), 60), strict=True):
+        for i in range(2):
+            dark = not row.obs["pair.1"][i].any()  # never 0 in the environment
+            assert all((row.obs[k][i] == (0 if dark else leaf[i])).all() for k, leaf in whole.obs.items())
+            blank.add(dark)
+    assert blank == {False, True}
+
+
 def test_rows_satisfy_the_protocol_and_hold_fresh_arrays():
     env = envs.make("CartPole-v1", num_envs=2)
     rows = rows_of(env, 3)
@@ -449,3 +460,14 @@ def test_an_observation_that_is_no_number_is_named():
     said = "Lies: the environments gave leaf 'obs' something that is no number"
     with pytest.raises(RunError, match=said), lying(NUMBERS, None, 1, "sync") as env:
         rows_of(env, 3)
+
+
+@pytest.mark.parametrize("in_info", [False, True])
+def test_an_environment_that_allows_no_action_is_named(in_info):
+    mask = np.array([True, False, True])
+    config = EnvConfig(options={"mask": mask, "in_info": in_info})
+    with envs.make(f"{__name__}:Masked", num_envs=2, config=config) as env:
+        rows_of(env, 2)
+        mask[:] = False
+        with pytest.raises(RunError, match="environment 0 allows no action at all"):
+            env.step(np.zeros(2, np.int64))

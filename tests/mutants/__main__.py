@@ -37,9 +37,8 @@ def read_mutants(name: str = "*") -> list[Mutant]:
 
 def run_tests(tree: Path, tests: list[str], limit: float | None = None) -> int:
     """pytest's exit status in `tree`, negative if it was killed after `limit` seconds; its output is in `tree`.out."""
-    env = {"OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(tree.parent / "numba"), **os.environ}
-    # No compiled files: two versions of a source from one second would share one.
-    env |= {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {"OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(tree.parent / "numba"), **os.environ, "PYTHONPATH": str(tree)}
+    env["PYTHONDONTWRITEBYTECODE"] = "1"  # two versions of a source from one second would share a compiled file
     words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     with open(f"{tree}.out", "w") as out:
         child = subprocess.Popen(words, cwd=tree, env=env, stdout=out, stderr=out, start_new_session=True)
