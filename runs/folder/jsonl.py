@@ -11,6 +11,7 @@ from typing import Any
 
 from rl.errors import InputError
 from rl.storage import failed_write, parse_json, plain, write_atomic
+from runs.folder.lock import FileLock
 
 
 class JsonlWriter:
@@ -97,17 +98,19 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 def write_line(path: Path, line: Mapping[str, Any], key: Sequence[str]) -> None:
     """Puts `line` in the place of the one with the same values at `key`, or at the end. Creates the folder.
 
-    Atomic: readers see the old or the new file. Several processes may write at once; each waits for the others.
+    Atomic: readers see the old or the new file. Several processes may write at once; each waits for the others, a
+    minute at most.
     """
-    from filelock import FileLock
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    lock = FileLock(path.with_name(f".{path.name}.lock"), wait=60)
+    try:
         lines = read_jsonl(path)
         same = [i for i, old in enumerate(lines) if all(old.get(k) == line.get(k) for k in key)]
         at = same[0] if same else len(lines)
         lines[at : at + 1] = [dict(line)]
         write_atomic(path, "".join(json.dumps(each, allow_nan=False) + "\n" for each in lines).encode())
+    finally:
+        lock.release()
 
 
 def _bytes_up_to(path: Path, start: int, step: int) -> int:
