@@ -17,7 +17,7 @@ from envs.partial import NO_VELOCITY
 from envs.spaces import action_cast, mask_of, observation_casts
 from envs.stream import Stream, first_seeds
 from envs.target import Builder, Target, built, target_of
-from envs.trial import faster, repeats
+from envs.trial import WORKER_COST, faster, repeats, require_affordable
 from envs.vector.base import MakeEnv, Vector
 from envs.vector.native import Native
 from envs.vector.serial import Serial
@@ -170,6 +170,7 @@ def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vec
     if config.vector in ("sync", "async"):
         raise InputError(f"vector={config.vector!r}: Atari games run in ALE's own vector environment; use 'auto'")
     protocol = atari.protocol_for(config)
+    require_affordable(id, lambda: atari.Ale(id, 1, protocol, render), num_envs)
     try:
         vector = atari.Ale(id, num_envs, protocol, render)
     except InputError as error:
@@ -192,14 +193,23 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
         config = replace(config, vector="auto")
     first = builder()
     facts = _facts(target, first)
-    if config.vector == "sync" or (config.vector == "auto" and num_envs == 1):
-        makes: list[MakeEnv] = [lambda: first, *[builder] * (num_envs - 1)]
-        return Serial(makes, bool(config.life_loss), config.reset_options), facts
+    kept = config.vector == "sync" or (config.vector == "auto" and num_envs == 1)
     single = Single(first, 0, reset_options=config.reset_options)
-    how = faster(single, num_envs) if config.vector == "auto" else config.vector
-    single.close()
+    how = "sync" if kept else faster(single, num_envs) if config.vector == "auto" else config.vector
+    makes: list[MakeEnv] = [builder] * num_envs
+    if kept:
+        makes[0] = lambda: first
+    else:
+        single.close()
+    require_affordable(id, lambda: _started(builder, config), num_envs, WORKER_COST if how == "async" else (0.0, 0.0))
     vector = Workers if how == "async" else Serial
-    return vector([builder] * num_envs, bool(config.life_loss), config.reset_options), facts
+    return vector(makes, bool(config.life_loss), config.reset_options), facts
+
+
+def _started(builder: Builder, config: EnvConfig) -> Single:
+    single = Single(builder(), 0, reset_options=config.reset_options)
+    single.reset(0)
+    return single
 
 
 def _native(target: Target, id: str, num_envs: int, config: EnvConfig, render: bool) -> Native | None:

@@ -1,17 +1,24 @@
-"""Tries one environment out before a training: do seeds determine its episodes, do worker processes make it faster?"""
+"""Tries an environment out before a training.
+
+Do seeds determine its episodes? Are worker processes faster? Are time and memory enough for as many as are asked for?
+"""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import psutil
 
 from envs.spaces import action_cast, mask_of, observation_casts, random_actions
 from envs.stream import Stream
 from envs.vector.single import Single
 from rl.errors import InputError, NonFiniteError, RunError
 from rl.interface import TimeStep
+from rl.memory import available_memory
 
 ASYNC_COST = 100e-6, 50e-6
 """Seconds a slot costs in worker processes: in all, and for each environment. Measured on two cores."""
@@ -75,3 +82,42 @@ def faster(single: Single, num_envs: int) -> str:
         return "sync"
     rounds = -(-num_envs // cores)
     return "async" if 1.3 * (ASYNC_COST[0] + ASYNC_COST[1] * num_envs + rounds * step) < num_envs * step else "sync"
+
+
+MANY = 256
+"""Environments from which on their cost is predicted before they are made."""
+SAMPLE = 64, 0.5
+"""Environments, and seconds, that the prediction is measured on."""
+PATIENCE = 120.0
+"""Seconds that making all environments may take."""
+WORKER_COST = 30e-3, 8e6
+"""Seconds and bytes that a worker process takes beside its environment. Measured on two cores."""
+
+
+def require_affordable(
+    id: str, start: Callable[[], Any], num_envs: int, beside: tuple[float, float] = (0.0, 0.0)
+) -> None:
+    """Raises `InputError` if `num_envs` environments would take too long to make, or more memory than is free.
+
+    start: makes and resets one of them, something with a `close`. beside: seconds and bytes that each takes on top.
+    """
+    if num_envs < MANY:
+        return
+    started: list[Any] = []
+    process, times = psutil.Process(), [time.perf_counter()]
+    before = process.memory_info().rss
+    while len(started) < SAMPLE[0] and times[-1] - times[0] < SAMPLE[1]:
+        started.append(start())
+        times.append(time.perf_counter())
+    seconds = float(np.diff(times).min()) + beside[0]  # the shortest, which a busy machine does not lengthen
+    size = max(0, process.memory_info().rss - before) / len(started) + beside[1]
+    for one in started:
+        one.close()
+    free = available_memory()
+    if num_envs * seconds > PATIENCE or num_envs * size > free:
+        most = int(min(PATIENCE / seconds, free / size if size else num_envs))
+        raise InputError(
+            f"{num_envs:,} environments of {id} would take about {num_envs * seconds:,.0f} s and "
+            f"{num_envs * size / 1e9:.1f} GB to make ({1000 * seconds:,.2f} ms and {size / 1000:.0f} kB each, "
+            f"measured; {free / 1e9:.1f} GB are free): num_envs may be about {most:,}"
+        )

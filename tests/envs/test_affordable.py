@@ -1,0 +1,76 @@
+"""How many environments this machine can make, predicted before any is made."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pytest
+
+import envs
+from envs import trial
+from envs.config import EnvConfig
+from rl.errors import InputError
+from runs.cli import main
+from tests.envs.faulty import Game
+
+HERE = __name__
+FIGURES = (
+    r"would take about [\d,]+ s and [\d,.]+ GB to make \([\d,.]+ ms and \d+ kB each, measured; [\d.]+ GB are free\)"
+)
+
+
+class Large(Game):
+    """Holds a megabyte."""
+
+    def __init__(self) -> None:
+        self.level = np.ones(2**17)
+
+
+class Slow(Game):
+    """Takes a tenth of a second to make."""
+
+    def __init__(self) -> None:
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("vector", ["auto", "sync", "async"])
+@pytest.mark.parametrize("id", ["CartPole-v1", f"{HERE}:Large", f"{HERE}:Slow"])
+def test_a_million_environments_are_refused_with_the_figures_measured(id, vector):
+    begun = time.monotonic()
+    said = f"1,000,000 environments of {id} {FIGURES}: num_envs may be about ([\\d,]+)$"
+    with pytest.raises(InputError) as caught:
+        envs.make(id, num_envs=1_000_000, config=EnvConfig(vector=vector))
+    found = re.match(said, str(caught.value))
+    assert found and 0 < int(found[1].replace(",", "")) < 1_000_000
+    assert time.monotonic() - begun < 60
+
+
+def test_a_million_atari_games_are_refused_too():
+    pytest.importorskip("ale_py")
+    with pytest.raises(InputError, match=f"1,000,000 environments of ALE/Pong-v5 {FIGURES}"):
+        envs.make("ALE/Pong-v5", num_envs=1_000_000)
+
+
+def test_the_figures_are_those_of_one_environment(monkeypatch):
+    monkeypatch.setattr(trial, "available_memory", lambda: 100 * 2**20)
+    with pytest.raises(InputError, match=r"measured; 0\.1 GB are free") as caught:
+        envs.make(f"{HERE}:Large", num_envs=300)
+    size = re.search(r" ms and (\d+) kB each", str(caught.value))
+    assert size and float(size[1]) == pytest.approx(2**20 / 1000, rel=0.3)
+    monkeypatch.setattr(trial, "available_memory", lambda: 2**40)
+    with pytest.raises(InputError, match=r"2\d\d s and .* \(1\d\d\.\d\d ms .*: num_envs may be about [19][\d,]+$"):
+        envs.make(f"{HERE}:Slow", num_envs=2_000)
+
+
+def test_as_many_as_the_machine_can_take_are_made():
+    with envs.make("CartPole-v1", num_envs=trial.MANY, config=EnvConfig(vector="sync")) as env:
+        assert env.reset().obs["obs"].shape == (trial.MANY, 4)
+
+
+@pytest.mark.parametrize("agent", ["dqn", "ppo"])
+def test_a_training_with_a_million_environments_is_bad_input_and_leaves_no_folder(agent, tmp_path, capsys):
+    words = ["train", "CartPole-v1", "--agent", agent, "--num-envs", "1000000", "--out", str(tmp_path / "run")]
+    assert main([*words, "--steps", "2000000"]) == 2
+    assert "num_envs" in capsys.readouterr().err and not (tmp_path / "run").exists()
