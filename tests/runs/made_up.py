@@ -28,9 +28,8 @@ def comparison(
             for seed in range(seeds):
                 level = float(np.clip(1 - gap * k - abs(rng.normal(0, spread)), 0, 1))
                 steps = np.linspace(0, 50_000, points + 1)[1:]
-                curve = [
-                    [int(s), s / (2500 - 400 * k), low + (high - low) * level * (1 - np.exp(-s / 8000))] for s in steps
-                ]
+                pace = max(2500.0 - 400 * k, 100.0)
+                curve = [[int(s), s / pace, low + (high - low) * level * (1 - np.exp(-s / 8000))] for s in steps]
                 score = low + (high - low) * level
                 results.append(
                     {
@@ -45,7 +44,7 @@ def comparison(
                         "steps": 50_000,
                         "seconds": 20.0 + 5 * k if alone else None,
                         "cpu_seconds": 20.0 + 5 * k if alone else None,
-                        "steps_per_second": 2500.0 - 400 * k if alone else None,
+                        "steps_per_second": pace if alone else None,
                         "peak_memory": 300 * 2**20 if alone else None,
                         "alone": alone,
                         "others": 0.0 if alone else 0.5,

@@ -279,6 +279,20 @@ def test_it_opens_without_a_console_error_or_a_request(
     browser.media()
 
 
+def test_the_tables_of_eight_contenders_take_the_windows_width_and_do_not_scroll(
+    browser: chromium.Chromium, tmp_path: Path
+) -> None:
+    eight = tuple((f"variant number {k}", "ours") for k in range(8))
+    rp.report(write(tmp_path, comparison(eight, tasks=("CartPole-v1", "Acrobot-v1"), seeds=6)))
+    browser.resize(1600, 900)
+    browser.open(tmp_path / "report.html")
+    widths = browser.js("[...document.querySelectorAll('.scroll')].map(e => [e.scrollWidth, e.clientWidth])")
+    assert max(need for need, _ in widths) > 1080, "one table is wider than the text"
+    assert [(need, shown) for need, shown in widths if need > shown] == []
+    assert browser.js("document.documentElement.scrollWidth") == 1600
+    browser.resize(1100, 900)
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_its_colours_can_be_read(browser: chromium.Chromium, page: Path, dark: bool) -> None:
     browser.media(dark=dark)
