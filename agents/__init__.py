@@ -31,8 +31,11 @@ GROUP = "ludo_rl.agents"
 
 PRESETS: dict[str, str] = {
     "btr_lite": "agents.presets:btr_lite",
+    "crossq": "agents.presets:crossq",
+    "droq": "agents.presets:droq",
     "drqn": "agents.presets:drqn",
     "rainbow": "agents.presets:rainbow",
+    "tqc": "agents.presets:tqc",
 }
 """Functions that return a config under a name of its own."""
 
@@ -91,7 +94,8 @@ def name_of(config: Any) -> str:
 def title(settings: Any) -> str:
     """A config's usual name: the preset that has the same switches, such as rainbow, else its agent's name.
 
-    Switches are the bool fields, n_step above 1 or not, and the encoder if the preset chooses one.
+    Switches are the bool fields, whether n_step and quantiles are above 1 and dropout above 0, and the encoder if the
+    preset chooses one.
     """
     for preset in PRESETS:
         known = config(preset)
@@ -104,7 +108,9 @@ def title(settings: Any) -> str:
 def _switches(config: Any) -> dict[str, bool]:
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
     return {name: value for name, value in values.items() if isinstance(value, bool)} | {
-        "steps": values.get("n_step", 1) > 1
+        "n_step": values.get("n_step", 1) > 1,
+        "quantiles": values.get("quantiles", 1) > 1,
+        "dropout": values.get("dropout", 0.0) > 0,
     }
 
 

@@ -15,6 +15,7 @@ from agents.scale import RewardScale, large_return_warning
 from rl.device import repeatable_gpu, restore_torch_generator
 from rl.frame_stack import FrameStack
 from rl.interface import EnvSpec, Obs, TimeStep
+from rl.normalise import ObservationNormaliser
 from rl.optim import FlatOptimizer
 from rl.replay import Replay, replay_bytes
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
@@ -100,6 +101,15 @@ class Agent(Predicts, ABC):
     def predicted_bytes(self) -> int:
         """Memory of the full replay, in bytes."""
         return replay_bytes(self.spec, self.num_envs, **self.replay_fields())
+
+    def networks(self) -> list[nn.Module]:
+        """The network and its target networks."""
+        return [self.network]
+
+    @cached_property
+    def normalisers(self) -> list[ObservationNormaliser]:
+        """The running observation statistics in the networks, which the rows of the training stream update."""
+        return [m for net in self.networks() for m in net.modules() if isinstance(m, ObservationNormaliser)]
 
     # other streams
 

@@ -209,6 +209,9 @@ class CriticAgent(ReplayAgent):
 
     # learning
 
+    def networks(self) -> list[nn.Module]:
+        return [self.network, *(target.module for target in self.targets.values())]
+
     def learn(self, windows: Windows) -> Metrics:
         """One update of the critics, then of the policy if it is due, then of the target networks.
 

@@ -114,11 +114,8 @@ class PolicyAgent(RolloutAgent):
         return returns.gae(reward, discount, first, value, self.config.gamma, self.config.gae_lambda)
 
     def learned(self, rollout: Rollout) -> None:
-        """Updates the normalisers, after the update so that it used the same statistics as acting did."""
+        super().learned(rollout)
         self.ended = 0
-        if self.network.normaliser is not None:
-            frames = {k: v[:, :, -1] if self.stack > 1 else v for k, v in rollout.rows.obs.items()}
-            self.network.normaliser.update({k: v[rollout.rows.valid] for k, v in frames.items()})
         if self.config.normalize_return:
             every, self._running = self._discounted(rollout.reward, rollout.discount, rollout.ended)
             self.returns.update(every[~rollout.ended])

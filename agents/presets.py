@@ -5,6 +5,7 @@ from __future__ import annotations
 from agents.c51 import C51Config
 from agents.iqn import IQNConfig
 from agents.r2d2 import R2D2Config
+from agents.sac import SACConfig
 from rl.networks import NetConfig
 from rl.schedules import Ramp
 
@@ -74,3 +75,23 @@ def btr_lite() -> IQNConfig:
 def drqn() -> R2D2Config:
     """DRQN (Hausknecht and Stone 2015): recurrent Q-learning from zero states, one step, uniform replay."""
     return R2D2Config(burn_in=0, length=10, period=1, stored_state=False, rescale=False)
+
+
+def tqc() -> SACConfig:
+    """TQC (Kuznetsov et al. 2020): SAC with 25 quantiles a critic, whose two largest the target leaves out."""
+    return SACConfig(quantiles=25, dropped=2)
+
+
+def crossq() -> SACConfig:
+    """CrossQ (Bhatt et al. 2024): SAC with batch renormalisation, wide critics and no target network."""
+    return SACConfig(critic_net=NetConfig(hidden=(1024, 1024)), batch_renorm=True, lr=1e-3, beta1=0.5, policy_delay=3)
+
+
+def droq() -> SACConfig:
+    """DroQ (Hiraoka et al. 2022): SAC with dropout and LayerNorm in the critics and 20 updates a step.
+
+    The policy is updated once a step, against the critics without dropout.
+    """
+    return SACConfig(
+        critic_net=NetConfig(hidden=(256, 256), layer_norm=True), dropout=0.01, replay_ratio=20.0, policy_delay=20
+    )

@@ -50,6 +50,8 @@ class ReplayAgent(Agent):
     def observe(self, ts: TimeStep) -> None:
         self.reward_scale.observe(self, ts)
         self.replay.append(ts, self.stored())
+        for normaliser in self.normalisers:
+            normaliser.update(as_tensors(ts.obs, self.device))
         self._before = self.step
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 

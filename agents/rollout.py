@@ -111,7 +111,10 @@ class RolloutAgent(Agent):
         return self.replay.count - 1
 
     def learned(self, rollout: Rollout) -> None:
-        """Called after the update on a rollout, or instead of it if no row is valid."""
+        """Updates the normalisers, after the update so that it used the same statistics as acting did."""
+        frames = {k: v[:, :, -1] if self.stack > 1 else v for k, v in rollout.rows.obs.items()}
+        for normaliser in self.normalisers:
+            normaliser.update({k: v[rollout.rows.valid] for k, v in frames.items()})
 
     # the training stream
 

@@ -145,6 +145,9 @@ class ValueAgent(ReplayAgent, ValuePlayer):
 
     # the training stream
 
+    def networks(self) -> list[nn.Module]:
+        return [self.network, self.target]
+
     @property
     def noisy(self) -> bool:  # type: ignore[override]
         return self.config.noisy

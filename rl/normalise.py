@@ -57,7 +57,7 @@ class ObservationNormaliser(nn.Module):
         return {**obs, **{name: moments(obs[name]) for name, moments in self._leaves()}}
 
     def update(self, obs: dict[str, Tensor]) -> None:
-        """Adds rows [B, *shape] of each leaf, one frame each."""
+        """Adds rows [B, *shape] of each leaf, one frame each; leaves without statistics are ignored."""
         for name, moments in self._leaves():
             moments.update(obs[name])
 

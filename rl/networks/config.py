@@ -10,7 +10,7 @@ from rl.errors import InputError, unknown
 Activation = Literal["relu", "tanh", "elu", "silu"]
 CoreKind = Literal["none", "lstm", "gru"]
 
-ENCODERS = ("auto", "mlp", "nature", "nips", "impala", "board")
+ENCODERS = ("auto", "mlp", "nature", "nips", "impala", "board", "simba")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class NetConfig:
     """Fields that mean something only while another one is on."""
 
     encoder: str = "auto"
-    """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, or your own `module:Class`."""
+    """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, `simba`, or your own `module:Class`."""
     hidden: tuple[int, ...] | None = None
     """Widths of the MLP on the flat encoding; () is none; None is 64x64, after a CNN 512, `nips` 256, `board` 128."""
     activation: Activation = "relu"

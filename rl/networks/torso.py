@@ -17,6 +17,7 @@ from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
 from rl.networks.init import chrono_, orthogonal_
+from rl.networks.simba import Simba
 
 
 class Encoder(nn.Module):
@@ -108,7 +109,8 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     Your own encoder (`encoder="module:Class"`) is called as Class(spec, config, stack), has `out_features`, and maps
     a dict of leaves [B, (S,) *shape], as stored, to [B, out_features]. It may hold no batch normalisation or dropout.
     """
-    encoder: nn.Module = _own(spec, config, stack) if ":" in config.encoder else Encoder(spec, config, stack)
+    make = _own if ":" in config.encoder else Simba if config.encoder == "simba" else Encoder
+    encoder: nn.Module = make(spec, config, stack)
     core = None
     if config.core != "none":
         features: Any = encoder.out_features

@@ -27,6 +27,7 @@ from rl.networks import NetConfig
 from runs.testing import check_agent
 
 NET = NetConfig(hidden=(8,))
+SIMBA = NetConfig(encoder="simba", hidden=(8,))
 LSTM = NetConfig(hidden=(8,), core="lstm", core_size=6)
 GRU = NetConfig(hidden=(8,), core="gru", core_size=6)
 VALUE: dict[str, Any] = {"net": NET, "learning_starts": 20, "batch_size": 8, "buffer_size": 90, "target_every": 5}
@@ -82,6 +83,9 @@ AGENTS: dict[str, Any] = {
     "a2c lstm": A2CConfig(net=LSTM),
     "reinforce": ReinforceConfig(net=NET, episodes=2),
     "reinforce plain": ReinforceConfig(net=NET, episodes=1, baseline=False),
+    "dqn simba": DQNConfig(**{**VALUE, "net": SIMBA}, stack=2),
+    "ppo simba": PPOConfig(**{**SHORT, "net": SIMBA}, epochs=2),
+    "pqn simba": PQNConfig(**{**SHORT, "net": SIMBA}, minibatches=3, stack=2),
     "sac": SACConfig(**OFF_POLICY),
     "sac all fields": SACConfig(**OFF_POLICY, **CRITICS, batch_renorm=True, renorm_warmup=20),
 }
@@ -98,6 +102,7 @@ CONTINUOUS = {
     "gsde": PPOConfig(**SHORT, epochs=2, policy=PolicyConfig(deviation="gsde", log_std=-2.0)),
     "a2c": A2CConfig(net=NET),
     "sac": SACConfig(**OFF_POLICY),
+    "sac simba": SACConfig(**{**OFF_POLICY, "net": SIMBA}, optimizer="adamw", weight_decay=0.01),
     "sac gsde": SACConfig(**OFF_POLICY, gsde=True, log_std=-2.0, temperature=0.1),
     "sac all fields": SACConfig(**OFF_POLICY, **CRITICS, quantiles=5, critics=3, critic_net=NetConfig(hidden=(9, 7))),
     "sac batch renorm": SACConfig(**OFF_POLICY, batch_renorm=True, renorm_warmup=20, beta1=0.5, policy_delay=3),
@@ -154,3 +159,17 @@ def test_acting_says_what_the_network_says(name: str) -> None:  # also where a s
             assert [x is None for x in said] == [x is None for x in out]
             if out.taus is None:  # IQN draws its fractions anew
                 assert torch.allclose(said.q_values, out.q_values, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dqn simba", "ppo simba", "pqn simba", "sac"])
+def test_only_training_rows_move_the_running_observation_statistics(name: str) -> None:
+    config = AGENTS[name] if name != "sac" else SACConfig(**{**OFF_POLICY, "net": SIMBA})
+    world = envs.make("CartPole-v1", num_envs=2, seed=4)
+    agent = agents.build(config, world.spec, num_envs=2, seed=0)
+    for slot in interact(world, agent, 60):
+        before = [n.moments[0].count.item() for n in agent.normalisers]
+        agent.actor(2, 0).act(slot.ts)
+        assert [n.moments[0].count.item() for n in agent.normalisers] == before
+    world.close()
+    counts = {n.moments[0].count.item() for n in agent.normalisers}
+    assert len(counts) == 1 and 40 <= counts.pop() <= 64  # in the policy, the critics and the targets alike

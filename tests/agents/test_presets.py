@@ -23,7 +23,8 @@ PIXELS = EnvSpec(
 
 def test_every_preset_builds_and_names_its_agent() -> None:
     built = {name: agents.name_of(agents.config(name)) for name in agents.PRESETS}
-    assert built == {"btr_lite": "iqn", "drqn": "r2d2", "rainbow": "c51"}
+    critics = {"crossq": "sac", "droq": "sac", "tqc": "sac"}
+    assert built == {"btr_lite": "iqn", "drqn": "r2d2", "rainbow": "c51", **critics}
 
 
 def test_a_config_is_called_by_the_preset_whose_switches_it_has() -> None:
@@ -77,3 +78,17 @@ def test_btr_lite_learns_in_either_precision(precision: str) -> None:
 def test_drqn_starts_from_zeros(name: str) -> None:
     agent = agents.build(agents.config(name), TABLE, num_envs=1, seed=0)
     assert isinstance(agent, R2D2) and not agent.config.stored_state and agent.config.burn_in == 0
+
+
+@pytest.mark.parametrize("name", ["crossq", "droq", "tqc"])
+def test_successors_of_sac_build_and_learn(name: str) -> None:
+    spec = EnvSpec("T-v0", TABLE.obs, ActionSpec("box", low=(-1.0,), high=(1.0,)))
+    config = agents.config(name)
+    agent = agents.build(replace(config, batch_size=2, buffer_size=8), spec, num_envs=2, seed=0)
+    assert bool(agent.targets) == (name != "crossq")
+    zeros = np.zeros((2, 1), np.float32)
+    for ts in (row([0, 1], first=True), row([1, 2], reward=1.0)):
+        agent.observe(ts._replace(action=zeros))
+    values, _ = agent.values(agent._batch(agent.replay.windows(np.array([0, 1]))), torch.zeros(2, 1))
+    assert values.shape == (2, 2, 25 if name == "tqc" else 1)
+    assert agent.learn(agent.replay.windows(np.array([0, 1])))["loss"].isfinite()

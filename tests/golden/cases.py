@@ -108,6 +108,10 @@ CASES: dict[str, Case] = {
         "Pendulum-v1", "sac", 300, f"net.hidden=16 {CRITICS} batch_renorm=true renorm_warmup=50 policy_delay=3"
     ),
     "sac_discrete": Case("CartPole-v1", "sac", 300, f"net.hidden=16 {CRITICS}"),
+    "sac_simba": Case(
+        "Pendulum-v1", "sac", 300, f"net.encoder=simba net.hidden=16 {CRITICS} optimizer=adamw weight_decay=0.01"
+    ),
+    "dqn_simba": _vector("dqn", "net.encoder=simba"),
     "td3_continuous": Case("Pendulum-v1", "td3", 300, f"net.hidden=16 {CRITICS}"),
     # a board
     "dqn_board": Case("Arcade/Breakout-v1", "dqn", 300, BOARD),

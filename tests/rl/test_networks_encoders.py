@@ -434,3 +434,22 @@ def test_equal_ones_in_a_window_share_the_gradient() -> None:
     x = torch.ones(1, 1, 4, 4, requires_grad=True)
     largest_in_windows(x, 2).sum().backward()
     assert x.grad is not None and torch.equal(x.grad, torch.full((1, 1, 4, 4), 0.25))
+
+
+def test_simba_standardises_and_adds_blocks_to_the_embedding() -> None:
+    encoder: Any = build_torso(
+        spec(obs=ObsLeaf((3,), "float32", "vector")), NetConfig(encoder="simba", hidden=(4, 4))
+    ).encoder
+    assert len(encoder.blocks) == 2 and encoder.out_features == 4
+    rows = torch.tensor([[100.0, 0.0, -5.0], [102.0, 4.0, -5.0]])
+    encoder.normaliser.update({"obs": rows})
+    with torch.no_grad():
+        for block in encoder.blocks:
+            block.layers[3].weight.zero_()  # leaves the embedding
+        embedded = encoder.embed(torch.tensor([[-1.0, -1.0, 0.0], [1.0, 1.0, 0.0]]))
+        assert torch.allclose(encoder({"obs": rows}), nn.functional.layer_norm(embedded, (4,)), atol=1e-4)
+
+
+def test_simba_wants_blocks_of_one_width() -> None:
+    with pytest.raises(InputError, match="equal widths"):
+        build_torso(spec(obs=VECTOR), NetConfig(encoder="simba", hidden=(4, 8)))
