@@ -78,6 +78,21 @@ def test_the_target_network_draws_its_own_noise_for_each_update(name: str) -> No
     assert len(seen) == 6 and all(any(x) for x in seen)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_target_network_starts_as_a_copy_and_gets_buffers_whole(name: str) -> None:
+    agent = make(name, noisy=True, target_tau=0.5)
+    online, target = agent.network.state_dict(), agent.target.state_dict()
+    assert all(torch.equal(target[key], value) for key, value in online.items())
+    agent.act(row(0, first=True))  # draws noise, which is kept in buffers
+    with torch.no_grad():
+        agent.optimizer.flat.add_(1.0)
+    agent.sync_target()
+    for (key, ours), theirs in zip(agent.target.named_buffers(), agent.network.buffers(), strict=True):
+        assert torch.equal(ours, theirs), key
+    for ours, theirs in zip(agent.target.parameters(), agent.network.parameters(), strict=True):
+        assert torch.allclose(theirs - ours, torch.tensor(0.5), atol=1e-6)
+
+
 def test_a_row_without_error_keeps_a_small_priority() -> None:
     agent = make("dqn", prioritized=True, gamma=0.0)
     with torch.no_grad():

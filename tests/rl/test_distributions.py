@@ -76,6 +76,12 @@ def test_masked_choices_have_probability_zero_and_finite_gradients() -> None:
     assert (logits.grad[:, [1, 3]] == 0).all() and (logits.grad[:, [0, 2]] != 0).any()
 
 
+def test_a_forbidden_choice_is_not_drawn_at_the_border_of_its_empty_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rl.distributions._uniform", lambda like, generator: torch.zeros_like(like))
+    mask = torch.tensor([[False, True, True], [False, False, True], [True, False, True]])
+    assert Categorical(torch.zeros(3, 3), mask).sample(rng()).tolist() == [1, 2, 0]
+
+
 def test_one_allowed_choice_is_certain() -> None:
     dist = Categorical(torch.randn(3, 5, generator=rng()), torch.eye(5, dtype=torch.bool)[:3])
     assert dist.sample(rng()).tolist() == [0, 1, 2]
