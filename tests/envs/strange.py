@@ -126,6 +126,14 @@ def extra_life(num_envs: int, mode: str = "NextStep") -> SyncVectorEnv:
     return SyncVectorEnv([ExtraLife] * num_envs, autoreset_mode=AutoresetMode(mode))
 
 
+class Strict(Counting):
+    """Raises if it is stepped after its end."""
+
+    def step(self, action):
+        assert self.t < self.ends_at, "stepped after its end"
+        return super().step(action)
+
+
 class _Deaf(SyncVectorEnv):
     """Ignores `reset_mask`, as Gymnasium's CartPoleVectorEnv does."""
 

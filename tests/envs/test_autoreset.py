@@ -124,3 +124,16 @@ def test_starting_ended_environments_at_once_gives_the_episodes_of_the_stream() 
                 episodes[ended] += 1
                 assert (row.obs["obs"][:, 1] == clock).all() and (row.first == ended).all() and not row.last.any()
                 assert row.info["seed"].tolist() == [derive_seed(3, "train", i, int(k)) for i, k in enumerate(episodes)]
+
+
+def test_starting_ended_environments_at_once_leaves_the_others_as_they_were() -> None:
+    config = EnvConfig(vector="sync", flicker=0.5, options={"length": 4, "random": True})
+    waited = 0
+    with envs.make("Probe/Counting-v0", num_envs=3, seed=3, config=config) as env:
+        env.reset()
+        for _ in range(60):
+            before = env.step(np.zeros(3, np.int64))
+            row = env.start_ended()
+            assert (row.obs["obs"][~before.last] == before.obs["obs"][~before.last]).all()
+            waited += int(before.last.any() and not before.last.all())
+    assert waited > 20

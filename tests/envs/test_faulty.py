@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 
+import gymnasium
 import numpy as np
 import pytest
 
 import envs
 from envs.config import EnvConfig
 from envs.vector import workers
+from envs.vector.single import Single
 from rl.errors import NonFiniteError, RunError
-from tests.envs.faulty import EPISODE, INFOS, FailsOnce
+from tests.envs.faulty import EPISODE, INFOS, FailsOnce, Game
 
 HERE = "tests.envs.faulty"
 WAYS = pytest.mark.parametrize("vector", ["sync", "async"])
@@ -47,6 +49,33 @@ def test_step_results_that_convert_safely_are_converted(kind, vector):
         rows = play(env, EPISODE)
     assert [row.last[0] for row in rows] == [False] * EPISODE + [True]
     assert all(row.reward[0] == 1 for row in rows[1:]) and rows[-1].discount[0] == 0
+
+
+@pytest.mark.parametrize("end", [(True, False), (False, True)])
+@pytest.mark.parametrize("kind", [np.bool_, int, np.array])
+def test_ends_of_another_type_are_not_mixed_up(end, kind):
+    class Ends(Game):
+        def step(self, action):
+            return np.zeros(2, np.float32), 1.0, *map(kind, end), {}
+
+    single = Single(Ends(), 0)
+    single.reset(0)
+    assert single.step(0)[2:4] == end
+
+
+def test_the_mask_of_an_info_comes_before_that_of_the_method():
+    class Both(Game):
+        action_space = gymnasium.spaces.Discrete(2)
+
+        def action_masks(self):
+            return [True, False]
+
+        def step(self, action):
+            return np.zeros(2, np.float32), 1.0, False, False, {"action_mask": [False, True]}
+
+    single = Single(Both(), 0)
+    assert single.reset(0)[1]["action_mask"].tolist() == [True, False]
+    assert single.step(0)[4]["action_mask"].tolist() == [False, True]
 
 
 @WAYS

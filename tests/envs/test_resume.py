@@ -182,6 +182,21 @@ def test_what_cannot_be_replayed_starts_a_new_episode_and_says_so(caplog):
         assert not other.step(np.zeros(3, np.int64)).first.any()
 
 
+def test_a_game_that_cannot_be_replayed_is_played_again():
+    config = EnvConfig(vector="sync", max_steps=5)
+    with envs.make("tests.envs.strange:Unseeded", num_envs=2, games=4, config=config) as env:
+        env.reset()
+        for _ in range(8):
+            row = env.step(np.zeros(2, np.int64))
+        state = env.state_dict()
+    with envs.make("tests.envs.strange:Unseeded", num_envs=2, games=4, config=config) as other:
+        other.load_state_dict(state)
+        assert other.resume_level == "episode" and row.info["game"].tolist() == [2, 3]
+        rows = [other.step(np.zeros(2, np.int64)) for _ in range(7)]
+    assert rows[0].first.all() and all((row.info["game"] == [2, 3]).all() for row in rows[:6])
+    assert rows[5].last.all() and (rows[6].info["game"] < 0).all()
+
+
 def test_only_the_environment_that_differs_is_restarted(caplog):
     config = EnvConfig(vector="sync")
     with envs.make("CartPole-v1", num_envs=3, config=config) as env:

@@ -199,6 +199,15 @@ def test_every_game_of_the_list_is_played_once_from_its_own_seed(num_envs, vecto
         assert games[game] == row.obs["obs"][0].tolist()
 
 
+@pytest.mark.parametrize("vector", ["sync", "async"])
+def test_an_environment_is_never_stepped_after_its_end(vector):
+    """Not where it starts again, and not where no game is left for it."""
+    config = EnvConfig(vector=vector, options={"length": 6, "random": True})
+    with envs.make("tests.envs.strange:Strict", num_envs=3, games=7, config=config) as env:
+        rows = rows_of(env, 40)
+    assert (rows[-1].info["game"] < 0).all() and (rows[-1].obs["obs"] == rows[-9].obs["obs"]).all()
+
+
 def test_resetting_an_evaluation_begins_its_list_again():
     env = envs.make("CartPole-v1", num_envs=2, games=5)
     first = env.reset().obs["obs"]
@@ -206,11 +215,13 @@ def test_resetting_an_evaluation_begins_its_list_again():
         env.step(np.zeros(2, np.int64))
     again = env.reset()
     assert (again.obs["obs"] == first).all() and again.info["game"].tolist() == [0, 1]
-    games = set()
-    while (again.info["game"] >= 0).any():
-        games |= set(again.info["game"].tolist())
-        again = env.step(np.zeros(2, np.int64))
-    assert games - {-1} == {0, 1, 2, 3, 4}
+    for _ in range(2):  # the second time when no environment has a game left
+        games = set()
+        while (again.info["game"] >= 0).any():
+            games |= set(zip(again.info["game"].tolist(), again.last.tolist(), strict=True))
+            again = env.step(np.zeros(2, np.int64))
+        assert {game for game, last in games if last} == {0, 1, 2, 3, 4}
+        again = env.reset()
 
 
 @pytest.mark.parametrize("vector", ["sync", "async"])

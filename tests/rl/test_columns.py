@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rl import memory
-from rl.columns import BLOCK, CompressedColumn, RawColumn, make_column, predict_bytes
+from rl.columns import BLOCK, CompressedColumn, RawColumn, _Arena, make_column, predict_bytes
 from rl.errors import InputError
 from rl.memory import available_memory
 from runs.bench.updates import benchmark
@@ -125,6 +125,17 @@ def test_a_ring_that_turns_for_ever_holds_no_more_memory_than_one_lap():
             held.append(column.nbytes)
     assert held[-1] <= held[0] + 2 * column._blobs.chunk
     assert held[-1] < 1.25 * 1024 * 2 * 144  # noise: raw size and the blocks' headers
+
+
+def test_blobs_that_are_replaced_in_any_order_stay_whole_and_reuse_memory():
+    rng, held = np.random.default_rng(0), {}
+    arena = _Arena(entries=20, chunk=100)
+    for _ in range(5_000):
+        entry, blob = int(rng.integers(20)), rng.bytes(rng.integers(1, 60))
+        arena.put(entry, blob)
+        held[entry] = blob
+        assert all(bytes(arena.get(k)) == known for k, known in held.items())
+    assert arena.nbytes < 30 * 100 + 20 * 12, "20 blobs of 30 bytes on average, in chunks of 100"
 
 
 def test_noise_takes_memory_and_nothing_else():

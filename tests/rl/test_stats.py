@@ -167,6 +167,19 @@ def test_unpaired_sides_of_equal_length_are_resampled_independently() -> None:
     assert min(widths[:2]) > 1.5 * widths[2], "the order of the seeds changes nothing; pairing does"
 
 
+def test_the_error_of_a_paired_difference_is_that_of_the_mean_difference() -> None:
+    x, y = rng(3).normal(5, 1, 8), rng(4).normal(4, 1, 8)
+    d = st.difference(x, y, rng(), st.mean, paired=True, resamples=200_000)
+    assert d.error == pytest.approx((x - y).std(ddof=1) / 8**0.5, rel=0.01) and d.df == 7
+
+
+def test_the_noise_of_few_games_is_the_least_error_of_a_difference() -> None:
+    pair = (np.array([10.0, 10.1, 9.9]), np.array([9.0, 9.1, 8.9]), False)
+    bare, noisy, quiet = (st.compare_all([pair], rng(), 0.05, noise=noise)[0] for noise in (None, [5.0], [0.001]))
+    assert bare.word == quiet.word == "better" and noisy.word == st.UNDECIDED
+    assert (quiet.low, quiet.high) == (bare.low, bare.high)
+
+
 def test_intervals_of_the_difference_and_p_value_agree() -> None:
     d = st.Difference(point=3.0, error=1.2, df=11, runs=7)
     low, _ = d.interval(1 - d.p_value) or (None, None)
@@ -297,12 +310,15 @@ def test_a_band_of_several_runs_holds_its_middle_and_one_run_has_none() -> None:
     assert found.grid.tolist() == [100, 200, 300, 400, 500]
     assert found.middle == pytest.approx(2.5 * np.arange(1, 6))  # of 1, 2, 3, 10 the middle two
     assert (found.low <= found.middle).all() and (found.middle <= found.high).all() and (found.high > found.low).all()
+    late = st.band([*curves, (np.array([200, 500]), np.array([2.0, 5.0]))], rng(), points=4)
+    assert late.grid.tolist() == [200, 300, 400, 500], "from the point at which every run has a value"
     alone = st.band(curves[:1], rng(), points=5)
     assert np.isnan(alone.low).all() and alone.middle == pytest.approx(np.arange(1, 6))
 
 
 def test_first_reach_is_the_first_evaluation_at_the_threshold() -> None:
     assert st.first_reach([10, 20, 30], [1, 5, 4], 4) == 20.0
+    assert st.first_reach([10, 20, 30], [1, 4, 5], 4) == 20.0
     assert st.first_reach([10, 20, 30], [1, 5, 4], 6) is None
 
 

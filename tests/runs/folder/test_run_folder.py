@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -87,6 +88,18 @@ def test_a_place_that_cannot_be_made_is_one_line_and_leaves_nothing(tmp_path: Pa
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_folder_that_cannot_be_locked_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("runs.folder.run_folder.FileLock", full)
+    with pytest.raises(InputError, match="No space left on device; name another folder"):
+        RunFolder.create(tmp_path / "a/b/run")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.skipif(sys.platform == "win32" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
 def test_an_unwritable_parent_is_one_line(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
@@ -160,6 +173,10 @@ def test_a_torn_last_line_is_left_out_and_written_over(tmp_path: Path) -> None:
     writer.write({"step": 1})
     writer.close()
     assert read_jsonl(path) == [{"step": 1}]
+    path.write_bytes(b'{"step": 1}\n' + b"x" * 200_000)  # the last whole line lies far before the end
+    writer.write({"step": 2})
+    writer.close()
+    assert read_jsonl(path) == [{"step": 1}, {"step": 2}]
     path.write_bytes(b'{"step": 1}\nnonsense\n{"step": 2}\n')
     with pytest.raises(InputError, match="line 2 is no JSON"):
         read_jsonl(path)

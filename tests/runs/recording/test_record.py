@@ -15,7 +15,7 @@ from runs.folder import provenance
 from runs.folder.places import ROOT
 from runs.recipe import resolve as resolve_recipe
 from runs.recording import record, table, tree
-from runs.recording.results import newest, read_results, write_result
+from runs.recording.results import newest, read_results, thin, write_result
 
 SCORE = dict.fromkeys(("episodes", "mean", "std", "iqm", "returns", "lengths", "protocol", "sample"), 0)
 
@@ -231,3 +231,10 @@ def test_a_failed_seed_is_named_beside_the_mean_of_the_others(tmp_path: Path) ->
     write_result({**result, "seed": 1, "status": "failed", "score": None}, tmp_path)
     mean = f"{result['score']['mean']:.1f}"
     assert f"| {mean} (of 1 of 2) | {mean}, failed |" in table.write_table(tmp_path).read_text()
+
+
+def test_a_thinned_curve_keeps_its_ends() -> None:
+    points = list(range(1_000))
+    kept = thin(points)
+    assert len(kept) == 60 and (kept[0], kept[-1]) == (0, 999) and kept == sorted(set(kept))
+    assert thin(points[:60]) == points[:60]
