@@ -52,6 +52,8 @@ def test_automatic_evaluations_take_at_most_a_tenth_of_the_time() -> None:
     budget.evaluated(cost=0.5, steps=100)
     assert budget.allows(11.0, 1100, 20.0, 6)  # 0.5 spent + 6 games of 20 steps at 5 ms = 1.1
     assert not budget.allows(10.9, 1100, 20.0, 6)
+    budget.evaluated(cost=0.6, steps=120)
+    assert budget.allows(17.0, 1700, 20.0, 6) and not budget.allows(16.9, 1700, 20.0, 6)  # 1.1 spent and 0.6
 
 
 def test_a_run_without_settings_evaluates_about_ten_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
