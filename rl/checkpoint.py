@@ -9,9 +9,9 @@ Under the run folder `root`:
     checkpoints/step-000050000/   <tree>.json + <tree>.safetensors for each tree, manifest.json
     replay/segment-<first row>-<last row>.safetensors   immutable rows, named by the manifests that need them
 
-A checkpoint is a folder written beside its place, its manifest (size and SHA-256 of every file) last, re-read, then
-renamed; only then are older ones removed. So at every instruction the disk holds a whole checkpoint, and whatever
-begins with a dot is a leftover that `sweep` may remove.
+A checkpoint is written into a folder beside its final place: first the trees, then the manifest (size and SHA-256 of
+every file). It is re-read and renamed, and only then are older ones removed. So the disk holds a whole checkpoint at
+every moment. Files whose names begin with a dot are leftovers, which `sweep` removes.
 """
 
 from __future__ import annotations
@@ -30,47 +30,17 @@ from typing import Any, Literal
 from rl import storage
 from rl.errors import InputError, RunError
 from rl.redact import redact
-from rl.segments import SegmentStore
-from rl.storage import (
-    SCHEMA,
-    CheckpointError,
-    Tree,
-    _check,
-    failed_write,
-    plain,
-    read_json,
-    rename,
-    save_tree,
-    write_atomic,
-    write_json,
-)
-
-__all__ = [
-    "CheckpointError",
-    "SegmentStore",
-    "checkpoint_path",
-    "checkpoints",
-    "discard_after",
-    "load_tree",
-    "newest_good",
-    "putting_back",
-    "save_tree",
-    "sweep",
-    "verify",
-    "write_atomic",
-    "write_checkpoint",
-]
-
+from rl.segments import SegmentStore as SegmentStore
+from rl.storage import SCHEMA, Tree, check_file, failed_write, plain, read_json, rename, save_tree, write_json
+from rl.storage import CheckpointError as CheckpointError
 
 _NAME = re.compile(r"step-(\d+)|\.step-(\d+)\.old")
-
-
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 """A file name without folder, drive or control character, which is never `..`."""
 
 
 def checkpoint_path(root: Path, step: int) -> Path:
-    """Where the checkpoint of `step` of the run folder `root` lives."""
+    """The folder of the checkpoint of `step`, in the run folder `root`."""
     return Path(root) / "checkpoints" / f"step-{step:09d}"
 
 
@@ -95,12 +65,17 @@ def write_checkpoint(
     keep: int = 2,
     kept: Callable[[int], bool] | Iterable[int] = (),
 ) -> Path:
-    """Saves `trees` as the checkpoint of `step`, re-reads it, and only then removes older ones; returns its folder.
+    """Saves `trees` as the checkpoint of `step`, re-reads it, then removes older ones. Returns its folder.
 
-    `lengths`: bytes of each jsonl file at this step. `extra`: into the manifest as JSON, without secrets. `segments`:
-    the replay rows that this checkpoint needs. The newest `keep` stay, and those whose step `kept` names. Segments that
-    no checkpoint needs any longer are removed. Raises `RunError` where the disk is full; nothing half-written stays,
-    the older checkpoints do.
+    Args:
+        lengths: bytes of each jsonl file at this step.
+        extra: JSON for the manifest; secrets are taken out.
+        segments: the replay rows that this checkpoint needs. Segments that no checkpoint needs are removed.
+        keep: how many of the newest checkpoints stay.
+        kept: steps whose checkpoints stay too.
+
+    Raises:
+        RunError: the write failed; the older checkpoints stay, and nothing half-written.
     """
     if keep < 1:
         raise InputError(f"keep must be at least 1, got {keep}")
@@ -132,7 +107,7 @@ def write_checkpoint(
     except OSError as error:
         raise failed_write(final, error) from error
     except CheckpointError as error:
-        raise RunError(f"the disk does not give back what was written: {error}") from error
+        raise RunError(f"reading back the new checkpoint failed: {error}") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
@@ -152,15 +127,15 @@ def load_tree(folder: Path, name: str) -> Tree:
         raise CheckpointError(f"{folder} has no {name!r}: it holds {', '.join(sorted({Path(f).stem for f in files}))}")
     for file in (f"{name}.json", f"{name}.safetensors"):
         if file in files:
-            _check(folder / file, files[file])
+            check_file(folder / file, files[file])
     return storage.load_tree(folder, name)
 
 
 @contextlib.contextmanager
 def putting_back(folder: Path) -> Iterator[None]:
-    """Around the loading of a checkpoint's trees: where they do not fit, a `CheckpointError` of one line.
+    """Raises `CheckpointError` if loading a checkpoint's trees inside fails because they do not fit.
 
-    The files are whole, so it was written by another version of this code, or by code of the user's that changed.
+    The files are whole, so another version of this code wrote them, or the user's own code has changed.
     """
     try:
         yield
@@ -174,9 +149,9 @@ def putting_back(folder: Path) -> Iterator[None]:
 
 
 def verify(folder: Path, replay: Literal["skip", "size", "hash"] = "hash") -> dict[str, Any]:
-    """The manifest of a checkpoint whose every file has the recorded size and SHA-256; else a `CheckpointError`.
+    """The manifest of a checkpoint. Raises `CheckpointError` unless every file has the recorded size and SHA-256.
 
-    `replay` says how the segments it needs are looked at: only `rl resume` needs them, and a million rows take seconds.
+    `replay`: how its segments are checked. Only `rl resume` needs them, and hashing a million rows takes seconds.
     """
     folder = Path(folder)
     manifest = _read_manifest(folder)
@@ -184,16 +159,16 @@ def verify(folder: Path, replay: Literal["skip", "size", "hash"] = "hash") -> di
     if match and int(match[1]) != manifest["step"]:
         raise CheckpointError(f"{folder} is foreign: it holds step {manifest['step']}")
     for name, record in manifest["files"].items():
-        _check(folder / name, record)
+        check_file(folder / name, record)
     for record in manifest["segments"] if replay != "skip" else ():
-        _check(folder.parent.parent / "replay" / record["file"], record, replay == "hash")
+        check_file(folder.parent.parent / "replay" / record["file"], record, replay == "hash")
     return manifest
 
 
 def newest_good(root: Path, replay: Literal["skip", "size", "hash"] = "hash") -> tuple[Path, list[str]]:
     """(the newest checkpoint folder that verifies, one line for each newer one that does not).
 
-    Raises `CheckpointError` where there is none.
+    Raises `CheckpointError` if there is none.
     """
     skipped: list[str] = []
     for path in reversed(checkpoints(root).values()):
@@ -209,10 +184,10 @@ def newest_good(root: Path, replay: Literal["skip", "size", "hash"] = "hash") ->
 
 
 def discard_after(root: Path, step: int) -> None:
-    """Removes the checkpoints beyond `step`: damaged, or a future that resuming at `step` gives up.
+    """Removes the checkpoints beyond `step`, which are damaged or will be trained again from `step`.
 
-    Call before the jsonl files are cut to this step's lengths: a kill in between must not leave a newer checkpoint
-    without its lines.
+    Call this before cutting the jsonl files to this step's lengths: after a kill in between, no newer checkpoint may be
+    left without its lines.
     """
     for other, path in checkpoints(root).items():
         if other > step:
@@ -221,7 +196,7 @@ def discard_after(root: Path, step: int) -> None:
 
 
 def sweep(root: Path) -> None:
-    """Removes what an earlier process left half-written. Only the holder of the run's lock may call it."""
+    """Removes half-written files of an earlier process. Only the holder of the run's lock may call it."""
     root = Path(root)
     for folder in (root, root / "checkpoints", root / "replay"):
         for path in [*folder.glob(".*.tmp"), *folder.glob(".*.new"), *folder.glob(".*.dead"), *folder.glob(".*.old")]:
@@ -236,7 +211,7 @@ def sweep(root: Path) -> None:
 
 
 def _prune(root: Path, step: int, keep: int, kept: Callable[[int], bool]) -> None:
-    """Keeps the newest `keep` whole checkpoints up to `step`; those beyond it are `discard_after`'s."""
+    """Removes checkpoints before `step`, except the newest `keep` whole ones and those of the steps in `kept`."""
     whole = 0
     for other, path in reversed(checkpoints(root).items()):
         if other > step:
@@ -251,7 +226,7 @@ def _prune(root: Path, step: int, keep: int, kept: Callable[[int], bool]) -> Non
 
 
 def _delete(path: Path) -> None:
-    """Renamed first: a half-removed folder must not look like a damaged checkpoint."""
+    """Renames the folder first, because a half-removed one would be reported as a damaged checkpoint."""
     dead = path.with_name(f".{path.name.strip('.')}.dead")
     with contextlib.suppress(OSError):
         shutil.rmtree(dead, ignore_errors=True)
@@ -276,7 +251,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _check_manifest(manifest: Mapping[str, Any]) -> None:
-    """Raises `ValueError` for a file name that is more than a name, and others for a field of another type."""
+    """Raises `ValueError` for a file name with a folder in it, and other errors for a field of another type."""
     records = {**manifest["files"]}
     for segment in manifest["segments"]:
         records[segment["file"]] = segment
@@ -304,7 +279,7 @@ def _sweep_segments(root: Path) -> None:
     """Removes the segments that no checkpoint's manifest names."""
     needed: set[str] = set()
     for path in checkpoints(root).values():
-        with contextlib.suppress(CheckpointError, KeyError, TypeError):  # what a foreign manifest names stays
+        with contextlib.suppress(CheckpointError, KeyError, TypeError):  # another tool's manifest
             needed |= {record["file"] for record in read_json(path / "manifest.json")["segments"]}
     for path in (Path(root) / "replay").glob("segment-*.safetensors"):
         if path.name not in needed:

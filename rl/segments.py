@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 
 from rl.errors import RunError
-from rl.storage import CheckpointError, _check, failed_write, read_arrays, write_arrays
+from rl.storage import CheckpointError, check_file, failed_write, read_arrays, write_arrays
 
 
 class SegmentStore:
-    """The replay's rows on disk: each save adds the rows since the last one as immutable files.
+    """The replay's rows on disk: each save adds the rows since the previous one as immutable files.
 
         store.extend(replay.export, replay.oldest, replay.count)
         write_checkpoint(root, step, trees, lengths, segments=store)
 
-    Rows [start, stop) are in `segment-<start>-<stop - 1>.safetensors`. A segment stays on disk as long as a checkpoint
-    needs it, so the previous checkpoint remains resumable; the manifests are the only list of what is alive.
+    Rows [start, stop) are in `segment-<start>-<stop - 1>.safetensors`. A segment stays on disk while a manifest lists
+    it, so the previous checkpoint remains resumable.
     """
 
     PIECE = 64 << 20
-    """Bytes that one file holds, about."""
+    """Approximate bytes of one file."""
 
     def __init__(self, root: Path, records: Sequence[Mapping[str, Any]] = ()) -> None:
         """`records`: `verify(folder)["segments"]` of the checkpoint that is resumed."""
@@ -36,7 +36,7 @@ class SegmentStore:
         return self.records[-1]["stop"] if self.records else 0
 
     def append(self, start: int, stop: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Saves rows [start, stop), durable and re-read on return. After a gap the rows before it are given up."""
+        """Saves rows [start, stop), durable and re-read on return. If rows are missing before them, earlier ones go."""
         if start < self.stop or stop < start:
             raise ValueError(f"rows {start} to {stop} do not continue the segments, which end at {self.stop}")
         if start == stop:
@@ -48,18 +48,17 @@ class SegmentStore:
             raise failed_write(path, error) from error
         record = {"file": path.name, "start": start, "stop": stop, **write_arrays(path, arrays)}
         try:
-            _check(path, record)
+            check_file(path, record)
         except CheckpointError as error:
-            raise RunError(f"the disk does not give back what was written: {error}") from error
+            raise RunError(f"reading back the replay's rows failed: {error}") from error
         if start > self.stop:
             self.records.clear()
         self.records.append(record)
 
     def extend(self, export: Callable[[int, int], Mapping[str, np.ndarray]], oldest: int, count: int) -> None:
-        """Saves the rows up to `count` that are not saved yet, and gives up those before `oldest`.
+        """Saves the rows up to `count` that are not saved yet, and drops those before `oldest`.
 
-        `export(start, stop)` gives rows as arrays; it is asked for pieces, so that a save needs no second replay in
-        memory.
+        `export(start, stop)` returns rows as arrays. It is called piece by piece, so that a save needs little memory.
         """
         start = max(self.stop, oldest)
         if start < count:
@@ -70,7 +69,7 @@ class SegmentStore:
         self.drop_before(oldest)
 
     def drop_before(self, row: int) -> None:
-        """Gives up the segments whose rows all lie before `row`; `write_checkpoint` removes files that are dead."""
+        """Drops the segments whose rows all lie before `row`; `write_checkpoint` removes their files."""
         self.records = [record for record in self.records if record["stop"] > row]
 
     def __iter__(self) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:

@@ -31,12 +31,12 @@ from rl.checkpoint import (
     save_tree,
     sweep,
     verify,
-    write_atomic,
     write_checkpoint,
 )
 from rl.errors import RunError
 from rl.seeding import generator, generator_state, restore_generator
 from rl.segments import SegmentStore
+from rl.storage import write_atomic
 from tests.rl import savers
 
 TORCH_DTYPES = (
