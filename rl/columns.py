@@ -1,11 +1,10 @@
 """Column stores of the shared replay: a ring of T slots, each holding one row of N environments.
 
-`RawColumn` is one array. `CompressedColumn` keeps eight consecutive rows of one environment as one zstd frame: each
-frame is coded against those just before it, which on Atari takes a third to a fifth of what single frames take, needs
-no dictionary to be trained, and costs little to sample, since a stack or an n-step window wants the neighbours anyway.
-A ring is overwritten in age order, so the blocks lie in age order in a few hundred chunks that are reused whole: no
-million small objects, no fragmentation. A million rows of random play at 84x84 (7.06 GB raw) take 0.07 GB in Pong and
-Breakout, 0.16 to 0.30 GB in Seaquest, Montezuma, Qbert, SpaceInvaders and MsPacman, 0.40 GB in Enduro.
+`RawColumn` is one array. `CompressedColumn` keeps eight consecutive rows of one environment as one zstd frame, so that
+each picture is coded against those before it. On Atari that takes a third to a fifth of the memory of single frames,
+and sampling costs little more, because a stack or an n-step window reads neighbouring rows. A million rows of random
+play at 84x84 (7.06 GB raw) take 0.07 GB in Pong and Breakout, 0.16 to 0.30 GB in Seaquest, Montezuma, Qbert,
+SpaceInvaders and MsPacman, and 0.40 GB in Enduro.
 
 Columns are not thread-safe. Reading a slot that was never written raises IndexError.
 """
@@ -23,46 +22,37 @@ import zstandard
 from rl.errors import InputError
 
 Store = Literal["auto", "raw", "compressed"]
-
-
 BLOCK = 8
-"""Rows of one environment in one zstd frame. 16 would save another quarter and decode nearly twice as much a sample."""
-
-
+"""Rows of one environment in one zstd frame. 16 would save another quarter of the memory, and nearly double the time
+to decode a sample."""
 LEVEL = -1
-"""zstd's level. 1 takes a tenth less memory and a quarter more time to decode; 3 to 9 save next to nothing more."""
-
-
+"""zstd's level. 1 takes a tenth less memory and a quarter more time to decode; 3 to 9 save hardly more than 1."""
 CHUNK = 4 << 20
-"""Bytes taken from the system at a time for compressed blocks."""
-
-
+"""Bytes that are allocated at a time for compressed blocks."""
 AUTO_BYTES = 256 << 20
 """A uint8 column larger than this is compressed under store="auto"."""
-
-
 RATIO = 12
-"""By how much `predict_bytes` assumes that rows shrink: to 588 bytes for 84x84, where Enduro, the worst, needs 400."""
+"""The compression that `predict_bytes` assumes: 588 bytes for 84x84. Enduro, the largest measured, needs 400."""
 
 
 class Column(Protocol):
-    """One named column of the replay: slots x environments, each entry an array of `shape` and `dtype`."""
+    """One column of the replay: slots x environments, each entry an array of `shape` and `dtype`."""
 
     def write(self, slot: int, rows: np.ndarray) -> None:
-        """Stores rows [N, *shape], overwriting what the slot held."""
+        """Stores rows [N, *shape] in a slot."""
 
     def read(self, slots: np.ndarray, envs: np.ndarray) -> np.ndarray:
         """Entries (slots[i], envs[i]) as a fresh array [..., *shape]; `slots` and `envs` have one shape [...]."""
 
     @property
     def nbytes(self) -> int:
-        """Memory really held, in bytes."""
+        """Memory in use, in bytes."""
 
     def export(self, first: int, count: int) -> dict[str, np.ndarray]:
-        """`count` slots from `first` on, past the ring's end to its beginning, as arrays for a file."""
+        """`count` slots from `first` on, as arrays for a file; after the ring's last slot comes its first."""
 
     def restore(self, data: Mapping[str, np.ndarray]) -> None:
-        """Writes what `export` of a column of the same geometry returned into the same slots."""
+        """Writes the result of `export` into the same slots, of a column of the same geometry."""
 
 
 def make_column(
@@ -77,7 +67,7 @@ def make_column(
 def predict_bytes(
     shape: tuple[int, ...], dtype: npt.DTypeLike, slots: int, num_envs: int, store: Store = "auto"
 ) -> int:
-    """Memory of a full column, for the preflight. Raw is exact; compressed assumes that rows shrink to 1 / RATIO."""
+    """Memory of a full column in bytes: exact if raw; if compressed, `RATIO` is assumed."""
     raw = _raw_bytes(shape, dtype, slots, num_envs)
     return raw if _resolve(shape, dtype, slots, num_envs, store) == "raw" else raw // RATIO + CHUNK
 
@@ -96,14 +86,14 @@ def _resolve(shape: tuple[int, ...], dtype: npt.DTypeLike, slots: int, num_envs:
 
 
 class _Ring:
-    """What both stores share: the geometry, which slots were written, and the checks."""
+    """The part that both stores share: the geometry, the slots that were written, and the checks."""
 
     def __init__(self, slots: int, num_envs: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         if slots < 1 or num_envs < 1:
             raise InputError(f"a column needs at least one slot and one environment, got {slots} and {num_envs}")
         self.slots, self.num_envs, self.shape, self.dtype = slots, num_envs, tuple(shape), np.dtype(dtype)
         self.written = np.zeros(slots, bool)
-        self._missing = slots  # slots never written: 0 in a full ring, where reading checks nothing
+        self._missing = slots  # slots never written; if there are none, reading checks nothing
 
     def _accept(self, slot: int, rows: np.ndarray) -> None:
         if rows.shape != (self.num_envs, *self.shape) or rows.dtype != self.dtype:
@@ -134,7 +124,7 @@ class _Ring:
 
 
 class RawColumn(_Ring):
-    """One preallocated array [T, N, *shape]; its pages are taken from the system when they are first written."""
+    """One preallocated array [T, N, *shape]; the system provides its pages when they are first written."""
 
     def __init__(self, slots: int, num_envs: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         super().__init__(slots, num_envs, shape, dtype)
@@ -146,9 +136,7 @@ class RawColumn(_Ring):
 
     def read(self, slots: np.ndarray, envs: np.ndarray) -> np.ndarray:
         self._check_written(slots)
-        flat = self._rows.reshape(
-            -1, *self.shape
-        )  # `take` by one index is faster than by two; a view kept would not be the copy's
+        flat = self._rows.reshape(-1, *self.shape)  # `take` by one index is faster than by two
         return flat.take(slots * self.num_envs + envs, axis=0)
 
     @property
@@ -167,10 +155,9 @@ class RawColumn(_Ring):
 class CompressedColumn(_Ring):
     """Bit-equal to `RawColumn`, in a small part of the memory.
 
-    The slots are cut into groups of `block`. The group being written is held open as an array; when a write goes to
-    another group it is sealed, one zstd frame for each environment. Entering a group that was sealed before decodes it
-    first, so rows not yet overwritten stay readable, whatever the order of the writes. What does not compress is
-    stored all the same, and takes 0.1% more than raw.
+    The slots are divided into groups of `block`. The group being written is an array, open; a write to another group
+    compresses it, one zstd frame for each environment. Opening a compressed group decodes it first, so that rows not
+    yet overwritten stay readable. Rows that do not compress take 0.1% more memory than raw.
     """
 
     def __init__(
@@ -180,7 +167,7 @@ class CompressedColumn(_Ring):
         self.block = block
         self._open = 0
         self._rows = np.zeros((num_envs, block, *self.shape), self.dtype)  # of the open group
-        largest = self._rows[0].nbytes + self._rows[0].nbytes // 128 + 512  # more than zstd makes of noise
+        largest = self._rows[0].nbytes + self._rows[0].nbytes // 128 + 512  # more than zstd makes of random bytes
         chunk = min(CHUNK, _raw_bytes(shape, dtype, slots, num_envs) // 64)
         self._blobs = _Arena(-(-slots // block) * num_envs, max(chunk, 16 * largest))
         self._encoder = zstandard.ZstdCompressor(level=LEVEL)
@@ -197,7 +184,7 @@ class CompressedColumn(_Ring):
         self._check_written(slots)
         group, row = np.divmod(slots, self.block)
         entry = (group * self.num_envs + envs).ravel()
-        order = np.argsort(entry, kind="stable")  # the rows of a block side by side: each block is decoded once
+        order = np.argsort(entry, kind="stable")  # by block, so that each block is decoded once
         out = np.empty((entry.size, *self.shape), self.dtype)
         held = -1
         for where, one, r in zip(order.tolist(), entry[order].tolist(), row.ravel()[order].tolist(), strict=True):
@@ -212,15 +199,14 @@ class CompressedColumn(_Ring):
 
     def export(self, first: int, count: int) -> dict[str, np.ndarray]:
         """{"span": int64 [2] (first, count), "size": int64 [G, N], "blob": uint8 [size.sum()]}: the zstd frames of the
-        G groups that the span passes through, as they lie in memory; only the open group is compressed for it. The
-        groups at both ends may hold rows outside the span too, which `restore` leaves alone."""
+        span's G groups. The groups at both ends may have rows outside the span too, which `restore` ignores."""
         groups = [group for group, _ in self._passes(self._span(first, count))]
         blobs = [self._blob(entry) for group in groups for entry in self._entries(group)]
         size = np.array([len(blob) for blob in blobs], np.int64).reshape(-1, self.num_envs)
         return {"span": np.array([first, count]), "size": size, "blob": np.frombuffer(b"".join(blobs), np.uint8)}
 
     def restore(self, data: Mapping[str, np.ndarray]) -> None:
-        """Takes over whole groups as they are; decodes those that the span fills in part, and writes their rows."""
+        """Stores the frames of whole groups; decodes groups that the span covers in part, and writes their rows."""
         blobs = np.split(data["blob"], np.cumsum(data["size"]))
         for i, (group, rows) in enumerate(self._passes(self._slots(*data["span"]))):
             mine = blobs[i * self.num_envs : (i + 1) * self.num_envs]
@@ -247,7 +233,7 @@ class CompressedColumn(_Ring):
         return range(group * self.num_envs, (group + 1) * self.num_envs)
 
     def _enter(self, group: int) -> None:
-        """Seals the open group and opens another."""
+        """Compresses the open group and opens another."""
         if self._open >= 0:
             for entry in self._entries(self._open):
                 self._blobs.put(entry, self._blob(entry))
@@ -257,7 +243,7 @@ class CompressedColumn(_Ring):
         self._open = group
 
     def _block(self, entry: int) -> np.ndarray:
-        """The rows of one group and environment, [block, *shape], not to be written to."""
+        """The rows of one group and environment, [block, *shape], read-only."""
         group, env = divmod(entry, self.num_envs)
         return self._rows[env] if group == self._open else self._decode(self._blobs.get(entry))
 
@@ -270,14 +256,14 @@ class CompressedColumn(_Ring):
 
 
 class _Arena:
-    """Blobs by entry number, appended to chunks of memory; a chunk is reused when every blob in it is dead.
+    """Blobs by entry number, appended to chunks of memory; a chunk is reused when all its blobs were replaced.
 
-    Replaced in age order, as a ring replaces them, they waste one chunk at most.
+    A ring replaces blobs in order of age, so at most one chunk is wasted, and there are no small objects.
     """
 
     def __init__(self, entries: int, chunk: int) -> None:
         self.chunk = chunk
-        self._place = np.zeros((entries, 3), np.uint32)  # chunk, offset and size; size 0 where there is no blob
+        self._place = np.zeros((entries, 3), np.uint32)  # chunk, offset and size; size 0: no blob
         self._chunks: list[memoryview] = []
         self._live: list[int] = []  # blobs in use, by chunk
         self._spare: list[int] = []  # chunks without any

@@ -25,17 +25,17 @@ from rl.sumtree import SumTree
 
 @dataclass(frozen=True)
 class ColumnSpec:
-    """A column an agent declares beside the fixed ones."""
+    """A column that an agent adds to the fixed ones."""
 
     name: str
     shape: tuple[int, ...] = ()
     dtype: str = "float32"
     every: int = 1
-    """Stored in rows whose time is a multiple of this; recurrent states need not be kept for every row."""
+    """Stored in rows whose time is a multiple of this, for example recurrent states."""
 
 
 class Windows(NamedTuple):
-    """B sampled n-step windows, rewards raw. Window k of row t covers the rows t+1 .. t+length."""
+    """B sampled n-step windows, rewards raw. The window of row t covers the rows t+1 .. t+length."""
 
     rows: np.ndarray  # int64 [B]: the start rows
     obs: Obs  # [B, (S,) ...]
@@ -82,11 +82,11 @@ class Replay:
     """A ring of `slots` rows for `num_envs` environments.
 
     Args:
-        spec: what the environment shows.
+        spec: the environment's observations and actions.
         slots: rows kept for each environment, at least stack + 1.
-        columns: what the agent stores besides the fixed columns.
+        columns: the columns that the agent adds.
         stack: how many frames an observation is made of when it is read.
-        prioritized: keep a priority for every row; new rows enter at the largest one alive.
+        prioritized: keep a priority for every row; a new row gets the largest present one.
         rng: draws the samples; its state is part of `state_dict`.
         store: "raw", "compressed" or "auto" (by size) for observation columns.
         sequence: a sample is a sequence of this many rows after its start row; 0 samples transitions.
@@ -166,11 +166,11 @@ class Replay:
             self._enter(t)
 
     def _enter(self, t: int) -> None:
-        """Row t has arrived: it completes what a row before it starts, and the oldest rows start nothing any more."""
+        """Updates the priorities after row t: the row before it becomes eligible, the oldest rows no longer are."""
         assert self._tree is not None
         envs = np.arange(self.num_envs)
-        self._tree.set((t % self.slots) * self.num_envs + envs, 0.0)  # before the maximum: the old row is gone
-        if self.oldest > 0:  # so are rows whose stack reached into it
+        self._tree.set((t % self.slots) * self.num_envs + envs, 0.0)  # the overwritten row; before taking the maximum
+        if self.oldest > 0:  # rows whose stack reached into it
             for late in range(self.oldest, min(self.oldest + self.stack - 1, t)):
                 row = late * self.num_envs + envs
                 lost = row[~self.eligible(row)]
@@ -184,7 +184,7 @@ class Replay:
     # reading
 
     def eligible(self, index: np.ndarray) -> np.ndarray:
-        """Which rows start a sample: held with all that follows in it, and with their whole history.
+        """Whether each row starts a sample: the replay holds the sample's rows and the row's whole stack.
 
         A transition's next row is not `first`; a sequence starts at a multiple of the period.
         """
@@ -203,13 +203,13 @@ class Replay:
     def sample(self, batch: int, n: int = 1, beta: float = 0.0) -> Windows | None:
         """`batch` windows of up to `n` steps, uniform or by priority with importance exponent `beta`.
 
-        Windows end at the episode's last row and at the newest row. None where no row starts a transition.
+        Windows end at the episode's last row and at the newest row. Returns None if no row starts a transition.
         """
         drawn = self._draw(batch, beta)
         return None if drawn is None else self.windows(drawn[0], n)._replace(weight=drawn[1])
 
     def sample_sequences(self, batch: int, beta: float = 0.0) -> Sequences | None:
-        """`batch` sequences of sequence + 1 rows, drawn as `sample` draws. None where none is complete."""
+        """`batch` sequences of sequence + 1 rows, drawn as in `sample`. Returns None if none is complete."""
         drawn = self._draw(batch, beta)
         if drawn is None:
             return None
@@ -249,8 +249,8 @@ class Replay:
     def rows(self, start: np.ndarray, env: np.ndarray, length: int) -> tuple[TimeStep, dict[str, np.ndarray]]:
         """Sequences: `length` consecutive rows from each (start, env), time first: leaves are [length, B, ...].
 
-        A sequence may run across episodes; `first` says where. Also the declared columns: those of every row as
-        [length, B, ...], the sparser ones as they stand at the start row, [B, ...].
+        A sequence may run across episodes, which start at `first`. Returns the added columns too: those of every row as
+        [length, B, ...], the sparser ones at the start row, [B, ...].
         """
         times = start + np.arange(length)[:, None]  # [length, B]
         envs = np.broadcast_to(env, times.shape)
@@ -280,7 +280,7 @@ class Replay:
         return self.rows(np.full(self.num_envs, self.count - length), np.arange(self.num_envs), length)
 
     def set_priorities(self, index: np.ndarray, priority: np.ndarray) -> None:
-        """New priorities for sampled rows. Rows overwritten or ineligible since are left out, and counted."""
+        """New priorities for sampled rows. Rows that are no longer eligible are left out, and counted."""
         assert self._tree is not None
         good = self.eligible(index)
         self.stale_updates += int((~good).sum())
@@ -290,7 +290,7 @@ class Replay:
         return index % (self.slots * self.num_envs)
 
     def _index(self, leaf: np.ndarray) -> np.ndarray:
-        """The row that now lies at a leaf."""
+        """The newest row of each leaf."""
         size = self.slots * self.num_envs
         newest = self.count * self.num_envs
         return leaf + (newest - 1 - leaf) // size * size
@@ -322,12 +322,12 @@ class Replay:
                 return index
             index[bad] = self._start(self.rng.integers(low, high, len(bad)))
             bad = bad[~self.eligible(index[bad])]
-        every = self._start(np.arange(low, high))  # eligible rows are rare: name them all
+        every = self._start(np.arange(low, high))  # eligible rows are rare: list them all
         every = every[self.eligible(every)]
         return self.rng.choice(every, batch) if len(every) else None
 
     def _start(self, number: np.ndarray) -> np.ndarray:
-        """The rows at which a sample may start, counted through."""
+        """The rows of these numbers among all rows at which a sample may start."""
         if self.period == 1:
             return number
         return number + number // self.num_envs * (self.period - 1) * self.num_envs
@@ -343,7 +343,7 @@ class Replay:
     # saving
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the rows, which `export` gives."""
+        """Everything but the rows, which `export` returns."""
         return {
             "count": self.count,
             "stale_updates": self.stale_updates,
@@ -352,9 +352,9 @@ class Replay:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """The rows themselves must have been put back before, by `restore`."""
+        """Call `restore` for the rows first."""
         if state["count"] != self.count:
-            raise InputError(f"the saved replay holds {state['count']} rows, {self.count} were put back")
+            raise InputError(f"the saved replay holds {state['count']} rows, {self.count} were restored")
         self.stale_updates = state["stale_updates"]
         restore_generator(self.rng, state["rng"])
         if self._tree is not None:
@@ -381,7 +381,7 @@ class Replay:
         return out
 
     def restore(self, start: int, stop: int, rows: Mapping[str, np.ndarray]) -> None:
-        """Puts back rows [start, stop) in order of time; the first call says where the ring begins."""
+        """Restores rows [start, stop), in order of time; the first call sets the oldest row."""
         if self.count not in (0, start):
             raise InputError(f"the saved replay continues at row {start}, row {self.count} was expected")
         slots = np.arange(start, stop) % self.slots

@@ -1,9 +1,9 @@
 """Sampling in proportion to a priority, for a fixed number of items.
 
-Two levels instead of log2(n): the leaves are a square matrix, and beside it stands each row's sum and maximum. A set
-recomputes the rows it touches, a sample searches the row sums and then one row. For a million leaves both are a
-handful of NumPy calls on 1,000 numbers, where a binary tree needs twenty rounds of them. Sums are recomputed, never
-adjusted, so that they do not drift and depend on the leaves alone.
+Two levels instead of log2(n): the leaves are a square matrix with the sum and the maximum of each row. `set`
+recomputes the rows that it changes; `find` searches the row sums and then one row. For a million leaves both take a
+few NumPy calls on 1,000 numbers; a binary tree needs twenty rounds of them. Sums are recomputed, never adjusted, so
+that they depend on the leaves alone and do not drift.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SumTree:
 
     @property
     def _flat(self) -> np.ndarray:
-        return self._leaves.reshape(-1)  # no attribute: a copy's would be of other numbers than its leaves
+        return self._leaves.reshape(-1)  # not an attribute: a copy's would be a view of the original's leaves
 
     @property
     def nbytes(self) -> int:
@@ -45,7 +45,7 @@ class SumTree:
 
     @property
     def values(self) -> np.ndarray:
-        """All priorities, float64 [size]; a view, not to be written."""
+        """All priorities, float64 [size]; a read-only view."""
         return self._flat[: self.size]
 
     def get(self, items: np.ndarray) -> np.ndarray:
@@ -65,7 +65,7 @@ class SumTree:
         self._refresh(items // self._width)
 
     def load(self, values: np.ndarray) -> None:
-        """Puts back priorities read from `values`."""
+        """Sets all priorities."""
         self._flat[: self.size] = values
         self._refresh(np.arange(len(self._sums)))
 

@@ -1,13 +1,13 @@
-"""Weights & Biases as a reader of the run: it is told what happens and can neither stop, slow nor change training.
+"""Weights & Biases as a reader of the run: it receives the run's numbers and can neither stop, slow nor change it.
 
     tracker = track("auto", folder=path, env="CartPole-v1", agent="dqn", seed=0, config=info, command=sys.argv)
     tracker.log(step, {"train/loss": 0.1})           # one call for each line of metrics.jsonl
     tracker.finish("done")
 
-Every call to W&B is made by one background thread: the caller pays a queue's `put`. Whatever goes wrong there (package
-missing, no network, full disk, an exception in any call) becomes one line of warning, and tracking is off from then on;
-the files of the run folder are the truth. `wandb` is imported in that thread, here and nowhere else, when it is used.
-Start environment workers before, or by spawn: a process with threads must not be forked.
+One background thread makes every call to W&B; the caller only puts it into a queue. Any failure there (package missing,
+no network, full disk, an exception in a call) becomes one line of warning and ends the tracking; the run folder has
+everything. `wandb` is imported in that thread, when it is used. Start environment workers before, or by spawn: a
+process with threads must not be forked.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ from rl.errors import unknown
 from rl.redact import redact, redact_command
 from rl.storage import plain
 
-__all__ = ["Tracker", "WandbTracker", "redact", "redact_command", "track"]
-
 Mode = Literal["auto", "online", "offline", "off"]
 
 PROJECT = "ludo-rl"
-"""The W&B project, unless WANDB_PROJECT says otherwise."""
+"""The W&B project, unless WANDB_PROJECT is set."""
+_MODES: dict[str, Mode] = {"offline": "offline", "dryrun": "offline", "online": "online", "disabled": "off"}
+"""The values of WANDB_MODE."""
 
 
 class Tracker:
-    """Tracking that is off; the interface of what listens to a run."""
+    """Tracking that is off, and the interface of trackers."""
 
     mode = "off"
     state: dict[str, Any] | None = None
-    """What a resumed run needs to continue the same one: into run.json."""
+    """The part of run.json from which a resumed training continues the same W&B run."""
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Numbers by name at `step`: once a line of metrics.jsonl, not once a number."""
+        """Numbers by name at `step`: one call for each line of metrics.jsonl."""
 
     def log_evaluation(self, step: int, score: Any) -> None:
-        """A Score, or a mapping of `returns, lengths, seeds` (one number a game) and single numbers such as `mean`."""
+        """A Score, or a mapping of `returns, lengths, seeds` (one number a game) and of single numbers."""
 
     def log_video(self, path: Path, step: int, name: str = "video") -> None:
-        """A video file that is whole."""
+        """A finished video file."""
 
     def log_checkpoint(self, path: Path, step: int, aliases: Sequence[str] = ("latest",)) -> None:
         """A checkpoint folder, without the replay: as an artifact of type `model`."""
 
     def log_report(self, tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]], page: Path) -> None:
-        """What a comparison found: tables by name (columns, rows), and its page of HTML."""
+        """The tables of a comparison by name (columns, rows), and its HTML page."""
 
     def finish(self, status: str = "done", patience: float = 60.0) -> None:
-        """`status`: done, failed, stopped, ... Waits at most `patience` seconds for what is still to be sent."""
+        """Sends the rest, for at most `patience` seconds. `status`: done, failed, stopped, ..."""
 
 
 def track(
@@ -77,59 +77,63 @@ def track(
     state: Mapping[str, Any] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Tracker:
-    """The tracker for `mode`. `auto` is WANDB_MODE where set, else online where a key exists, else off, with a hint
-    where no other run lies beside `folder`.
+    """The tracker for `mode`. Returns at once. Raises `InputError` for an unknown mode, and nothing else.
 
-    `folder` takes W&B's own files (WANDB_DIR overrides). `config`: the resolved run with versions and commit; secrets
-    are taken out of it and of `command`. `state`: that of the run that is resumed, which is then continued. `say` takes
-    the hint and the warnings, a line each; standard error unless given. Returns at once; never fails but for an
-    `InputError` on an unknown mode. After a resume W&B keeps the rows beyond the checkpoint beside those that replace
-    them, as it cannot take rows back.
+    `auto` is WANDB_MODE if that is set, else online if a key exists, else off; then a first training gets a hint. After
+    a resume W&B keeps the rows beyond the checkpoint beside those that replace them, because it cannot delete rows.
+
+    Args:
+        folder: for W&B's own files, unless WANDB_DIR is set.
+        config: the resolved run with versions and commit; secrets are taken out of it and of `command`.
+        state: the `state` of the run that is resumed.
+        say: prints a hint or a warning; to standard error by default.
     """
     if mode not in get_args(Mode):
         raise unknown("tracking mode", mode, get_args(Mode))
     say = say or (lambda line: print(line, file=sys.stderr, flush=True))
-    wanted: str = mode
-    if mode == "auto":
-        wanted = {"offline": "offline", "dryrun": "offline", "online": "online", "disabled": "off"}.get(
-            os.environ.get("WANDB_MODE", "").lower(), "auto"
-        )
-        if wanted == "auto" and state:
-            wanted = state["mode"]
+    wanted = _resolve(mode, state, Path(folder), say)
     if wanted == "off":
         return Tracker()
-    if importlib.util.find_spec("wandb") is None:
-        if mode != "auto":
-            say(f"W&B is off: --track {mode} needs `pip install wandb`")
-        return Tracker()
-    if wanted == "auto":
-        if not may_have_key():
-            if _first_run(folder):
-                say(_HINT)
-            return Tracker()
-        wanted = "online"
-    own_tags = os.environ.get("WANDB_TAGS", "").split(",")
-    stamp = time.strftime("%Y%m%d-%H%M%S")
+    ask, before = os.environ.get, state or {}
     group = f"{_clean(env)}__{_clean(agent)}"
+    usual = f"{group}__{seed}__{time.strftime('%Y%m%d-%H%M%S')}"
+    every_tag = (env, agent, f"seed {seed}", *tags, *ask("WANDB_TAGS", "").split(","))
     return WandbTracker(
-        "offline" if wanted == "offline" else "online",
+        wanted,
         folder=Path(folder),
         say=say,
         demanded=mode != "auto" or "WANDB_MODE" in os.environ,
-        id=os.environ.get("WANDB_RUN_ID") or (state or {}).get("id") or secrets.token_hex(4),
-        project=os.environ.get("WANDB_PROJECT") or (state or {}).get("project") or PROJECT,
-        entity=os.environ.get("WANDB_ENTITY") or (state or {}).get("entity"),
-        name=os.environ.get("WANDB_NAME") or (state or {}).get("name") or f"{group}__{seed}__{stamp}",
-        group=os.environ.get("WANDB_RUN_GROUP") or group,
-        job_type=os.environ.get("WANDB_JOB_TYPE") or job_type,
-        tags=list(dict.fromkeys(t[:64] for t in (env, agent, f"seed {seed}", *tags, *own_tags) if t)),
+        id=ask("WANDB_RUN_ID") or before.get("id") or secrets.token_hex(4),
+        project=ask("WANDB_PROJECT") or before.get("project") or PROJECT,
+        entity=ask("WANDB_ENTITY") or before.get("entity"),
+        name=ask("WANDB_NAME") or before.get("name") or usual,
+        group=ask("WANDB_RUN_GROUP") or group,
+        job_type=ask("WANDB_JOB_TYPE") or job_type,
+        tags=list(dict.fromkeys(tag[:64] for tag in every_tag if tag)),
         config=redact(plain({**config, "command": redact_command(command)})),
     )
 
 
-Call = Callable[[Any, Any, dict[str, Any]], None]
-"""What the thread does with the package `wandb`, the run, and the step and time of the call."""
+def _resolve(mode: Mode, state: Mapping[str, Any] | None, folder: Path, say: Callable[[str], None]) -> Mode:
+    """`mode` as online, offline or off; says why tracking is off if that needs a word."""
+    wanted: Mode = mode
+    if mode == "auto":
+        wanted = _MODES.get(os.environ.get("WANDB_MODE", "").lower(), "auto")
+        if wanted == "auto" and state:
+            wanted = state["mode"]
+    if wanted != "off" and importlib.util.find_spec("wandb") is None:
+        if mode != "auto":
+            say(f"W&B is off: --track {mode} needs `pip install wandb`")
+        return "off"
+    if wanted == "auto" and not may_have_key():
+        if _first_run(folder):
+            say(_HINT)
+        return "off"
+    return "online" if wanted == "auto" else wanted
 
+
+Call = Callable[[Any, Any, dict[str, Any]], None]
+"""A call in the thread, with the package `wandb`, the run, and the step and time of the call."""
 _NO_KEY = "W&B is off: no key found; `wandb login` or WANDB_API_KEY gives one, --track offline needs none"
 _HINT = "W&B is off: no key found; `wandb login` or WANDB_API_KEY turns it on, --track off silences this line"
 
@@ -138,13 +142,13 @@ class WandbTracker(Tracker):
     """One W&B run, made by `track`."""
 
     CAPACITY = 2000
-    """Calls that wait while W&B starts or is slow; what comes beyond is left out, the files have it all."""
+    """Calls that wait while W&B starts or is slow; further ones are left out, and are only in the files."""
     CHECKPOINT_SECONDS = 600.0
-    """Between two uploads of what is only the latest checkpoint: W&B keeps a copy of each. The last is always sent."""
+    """Between two uploads of a latest checkpoint, because W&B keeps a copy of each. The last one is always sent."""
 
     def __init__(
         self,
-        mode: Literal["online", "offline"],
+        mode: Mode,
         *,
         folder: Path,
         say: Callable[[str], None],
@@ -153,7 +157,7 @@ class WandbTracker(Tracker):
         **run: Any,
     ) -> None:
         self.mode: str = mode
-        self._kind = mode
+        self._kind: Any = mode
         self.state = {"mode": mode, **{k: run[k] for k in ("id", "project", "entity", "name")}}
         self._folder, self._say, self._demanded = folder, say, demanded
         self._run_options = {"config": config, "resume": os.environ.get("WANDB_RESUME") or "allow", **run}
@@ -205,7 +209,7 @@ class WandbTracker(Tracker):
             try:
                 for file in sorted(path.iterdir()):
                     artifact.add_file(str(file), name=file.name)
-            except FileNotFoundError:  # training was faster than W&B's start: a newer one has taken its place
+            except FileNotFoundError:  # a newer checkpoint replaced it while W&B was starting
                 return
             run.log_artifact(artifact, aliases=aliases)
 
@@ -233,13 +237,13 @@ class WandbTracker(Tracker):
         self._thread.join(min(5.0, max(0.0, end - time.monotonic())))
         if self._thread.is_alive() and (left := end - time.monotonic()) > 0:
             if self._started:
-                self._say(f"waiting for W&B to take what is left, at most {left:.0f} s")
+                self._say(f"waiting for W&B to send the rest, at most {left:.0f} s")
             self._thread.join(left)
         if self._thread.is_alive():
             self._off(f"it did not answer for {patience:.0f} s")
 
     def _put(self, call: Call, step: int | None = None) -> None:
-        """Hands `call` to the thread. Never `step=`: after a resume W&B would drop the rows at lower steps."""
+        """Queues `call`. Never with W&B's `step=`: after a resume it would drop the rows at lower steps."""
         if self.mode == "off":
             return
         try:
@@ -250,14 +254,14 @@ class WandbTracker(Tracker):
                 self._say("W&B is slow: some of its rows are left out; metrics.jsonl has them all")
 
     def _off(self, reason: str) -> None:
-        """The one warning."""
+        """Ends the tracking with one warning."""
         if self.mode != "off":
             self.mode = "off"
             reason = redact(" ".join(reason.split())[:300])
             self._say(f"W&B is off from here on ({reason}); the run's own files have it all")
 
     def _work(self) -> None:
-        """The thread: starts W&B, makes the calls in order, ends with None."""
+        """The thread: starts W&B and makes the calls in order, until None."""
         run = None
         try:
             run, wandb = self._start()
@@ -267,11 +271,11 @@ class WandbTracker(Tracker):
                 call(wandb, run, now)
             if run is not None:
                 run.finish(exit_code=self._exit_code)
-        except BaseException as error:  # nothing of W&B's may reach the training
+        except BaseException as error:  # no failure of W&B may reach the training
             self._off(f"{type(error).__name__}: {error}")
             if run is not None:
                 with contextlib.suppress(BaseException):
-                    run.finish(exit_code=1)  # or a resumption in this process would find the run in use
+                    run.finish(exit_code=1)  # else a resume in this process would find the run in use
 
     def _start(self) -> tuple[Any, Any]:
         import wandb
@@ -285,7 +289,7 @@ class WandbTracker(Tracker):
         settings = wandb.Settings(
             silent=True,
             console="off",  # standard output is the caller's
-            x_disable_meta=True,  # it would record the command line with its secrets; ours is in the config
+            x_disable_meta=True,  # it would record the command line with its secrets; the config has it without
             disable_git=True,  # a remote's URL may hold a token; the commit is in the config
             disable_code=True,
             x_save_requirements=False,
@@ -309,7 +313,7 @@ class WandbTracker(Tracker):
 
 
 def may_have_key() -> bool:
-    """Whether asking W&B for a key is worth its import (1.5 s): something that could hold one is there."""
+    """Whether a W&B key may exist, so that importing `wandb` (1.5 s) is worth it."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     try:
@@ -317,12 +321,12 @@ def may_have_key() -> bool:
         config = Path(os.environ.get("WANDB_CONFIG_DIR") or home / ".config" / "wandb") / "settings"
         places = [Path(os.environ.get("NETRC") or home / ".netrc"), home / "_netrc", config, Path("wandb/settings")]
         return any(place.exists() for place in places)
-    except (OSError, RuntimeError):  # no home, or one that may not be looked into
+    except (OSError, RuntimeError):  # no home folder, or no permission to read it
         return True
 
 
 def _first_run(folder: Path) -> bool:
-    """Whether no other run lies beside `folder`: a user who has trained before knows the hint."""
+    """Whether no other run lies beside `folder`: the hint is for a first training."""
     return all(info.parent == Path(folder) for info in Path(folder).parent.glob("*/run.json"))
 
 
