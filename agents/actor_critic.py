@@ -12,7 +12,8 @@ from rl.device import has_convolutions
 from rl.distributions import Distribution, policy_head
 from rl.errors import InputError
 from rl.interface import EnvSpec
-from rl.networks import build_torso, orthogonal_
+from rl.networks.init import orthogonal_
+from rl.networks.torso import build_torso
 from rl.normalise import ObservationNormaliser
 
 

@@ -25,9 +25,11 @@ from rl.errors import InputError, NonFiniteError
 from rl.fields import at_least, not_negative, positive, within
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 from rl.losses import bootstrap, midpoints, quantile_huber, squared, take
-from rl.networks import NetConfig, build_torso, seeded
+from rl.networks import NetConfig
 from rl.networks.config import MovingNetConfig
+from rl.networks.init import seeded
 from rl.networks.moving import learning, seed_dropout
+from rl.networks.torso import build_torso
 from rl.optim import FlatOptimizer, FlatParameters
 from rl.replay import Windows
 from rl.schedules import Ramp, value_at

@@ -13,7 +13,8 @@ from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork, in_float32
 from rl.fields import at_least, positive
 from rl.losses import bootstrap, midpoints, quantile_huber, take
-from rl.networks import CosineEmbedding, Torso, build_torso
+from rl.networks.heads import CosineEmbedding
+from rl.networks.torso import Torso, build_torso
 from rl.seeding import derive_seed
 
 

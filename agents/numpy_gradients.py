@@ -35,8 +35,7 @@ from agents.actor_critic import ActorCritic, Policy
 from agents.base import Agent, Choice
 from agents.value_player import LOWEST
 from rl.distributions import DiscreteHead
-from rl.networks import Dense
-from rl.networks.dense import log_softmax
+from rl.networks.dense import Dense, log_softmax
 from rl.schedules import value_at
 
 METHODS = {

@@ -21,7 +21,9 @@ from rl.errors import InputError
 from rl.fields import at_least, fraction
 from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, squared, take
-from rl.networks import NetConfig, ValueHead, build_torso
+from rl.networks import NetConfig
+from rl.networks.heads import ValueHead
+from rl.networks.torso import build_torso
 from rl.optim import OptimizerName
 from rl.replay import ColumnSpec
 from rl.returns import lambda_returns

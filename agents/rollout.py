@@ -20,7 +20,7 @@ from agents.base import Actor, Agent, Metrics, as_tensors
 from agents.policy_config import RolloutConfig
 from rl.errors import NonFiniteError
 from rl.interface import EnvSpec, TimeStep
-from rl.networks import seeded
+from rl.networks.init import seeded
 from rl.optim import FlatOptimizer
 from rl.replay import ColumnSpec
 from rl.schedules import value_at

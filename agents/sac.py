@@ -21,8 +21,8 @@ from rl.distributions import Distribution, PolicyConfig, Squashed, policy_head
 from rl.errors import InputError
 from rl.fields import at_least, fraction, positive, positive_or_none
 from rl.interface import ActionSpec, EnvSpec
-from rl.networks import build_torso
 from rl.networks.moving import learning
+from rl.networks.torso import build_torso
 from rl.optim import FlatOptimizer
 from rl.schedules import Ramp
 

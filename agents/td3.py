@@ -16,8 +16,8 @@ from rl.distributions import DiagGaussian
 from rl.errors import InputError
 from rl.fields import not_negative
 from rl.interface import EnvSpec
-from rl.networks import build_torso
 from rl.networks.moving import learning
+from rl.networks.torso import build_torso
 from rl.schedules import Ramp, value_at
 
 

@@ -27,7 +27,9 @@ from rl.device import uses_bf16
 from rl.errors import InputError, NonFiniteError
 from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, munchausen_bonus, soft_value, take
-from rl.networks import Dense, ValueHead, build_torso, resample_noise
+from rl.networks.dense import Dense
+from rl.networks.heads import ValueHead, resample_noise
+from rl.networks.torso import build_torso
 from rl.optim import FlatOptimizer, FlatParameters
 from rl.schedules import value_at
 from rl.seeding import derive_seed

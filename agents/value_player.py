@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Agent, Choice
 from rl.interface import Obs, TimeStep
-from rl.networks import Dense, Torso, ValueHead, set_noise
+from rl.networks.dense import Dense
+from rl.networks.heads import ValueHead, set_noise
+from rl.networks.torso import Torso
 from rl.schedules import Ramp, value_at
 
 LOWEST = np.finfo(np.float32).min

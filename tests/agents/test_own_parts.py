@@ -17,7 +17,8 @@ from agents.base import Agent
 from agents.dqn import DQN, DQNConfig
 from agents.ppo import PPO, PPOConfig
 from rl.errors import InputError
-from rl.networks import NetConfig, ValueHead
+from rl.networks import NetConfig
+from rl.networks.heads import ValueHead
 from rl.networks.torso import Encoder
 from rl.optim import FlatOptimizer
 

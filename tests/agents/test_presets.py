@@ -13,7 +13,7 @@ from agents.c51 import C51
 from agents.iqn import IQN
 from agents.r2d2 import R2D2
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
-from rl.networks import NoisyLinear
+from rl.networks.heads import NoisyLinear
 from tests.agents.worlds import TABLE, row
 
 PIXELS = EnvSpec(

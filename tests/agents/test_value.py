@@ -15,7 +15,8 @@ from agents.iqn import IQNConfig
 from agents.qrdqn import QRDQNConfig
 from agents.r2d2 import R2D2Config
 from rl.interface import EnvSpec
-from rl.networks import NetConfig, NoisyLinear
+from rl.networks import NetConfig
+from rl.networks.heads import NoisyLinear
 from tests.agents.worlds import ACTIONS, MASKED_TABLE, STATES, TABLE, TABLE_NET, row
 
 BASE: dict[str, Any] = {"net": TABLE_NET, "gamma": 0.5, "learning_starts": 0, "batch_size": 2, "buffer_size": 64}

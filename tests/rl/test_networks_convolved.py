@@ -5,7 +5,8 @@ import torch
 
 from rl.errors import InputError
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
-from rl.networks import NetConfig, build_torso
+from rl.networks import NetConfig
+from rl.networks.torso import build_torso
 
 NAME = "rl.networks.convolved:Convolved"
 

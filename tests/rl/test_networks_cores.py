@@ -9,7 +9,9 @@ from torch import Tensor
 
 from rl.errors import InputError
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
-from rl.networks import Core, NetConfig, build_torso
+from rl.networks import NetConfig
+from rl.networks.cores import Core
+from rl.networks.torso import build_torso
 
 KINDS: Any = pytest.mark.parametrize("kind", ["lstm", "gru"])
 SPEC = EnvSpec("Test-v0", {"obs": ObsLeaf((4,), "float32", "vector")}, ActionSpec("discrete", (2,)))

@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
-from rl.networks import Dense, NetConfig, build_torso
-from rl.networks.dense import LARGEST, log_softmax
+from rl.networks import NetConfig
+from rl.networks.dense import LARGEST, Dense, log_softmax
+from rl.networks.torso import build_torso
 from rl.optim import FlatOptimizer
 
 VECTOR = EnvSpec("Vector-v0", {"obs": ObsLeaf((5,), "float32", "vector")}, ActionSpec("discrete", (3,)))

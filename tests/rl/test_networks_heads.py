@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from rl.networks import CosineEmbedding, NoisyLinear, ValueHead, linear, orthogonal_, resample_noise, set_noise
+from rl.networks.heads import CosineEmbedding, NoisyLinear, ValueHead, linear, resample_noise, set_noise
+from rl.networks.init import orthogonal_
 
 pytestmark = pytest.mark.usefixtures("seeded_weights")
 

@@ -5,7 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
-from rl.networks import LayerRow, NetConfig, ValueHead, build_torso, describe, render_table
+from rl.networks import NetConfig
+from rl.networks.heads import ValueHead
+from rl.networks.summary import LayerRow, describe, render_table
+from rl.networks.torso import build_torso
 
 ACTION = ActionSpec("discrete", (6,))
 ATARI = EnvSpec("Atari", {"obs": ObsLeaf((84, 84), "uint8", "image", scale=255.0)}, ACTION)

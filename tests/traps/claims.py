@@ -16,7 +16,8 @@ from rl import returns
 from rl.errors import NonFiniteError
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
 from rl.loop import interact
-from rl.networks import NetConfig, build_torso
+from rl.networks import NetConfig
+from rl.networks.torso import build_torso
 from rl.replay import Replay
 from rl.schedules import Ramp
 from rl.sumtree import SumTree
