@@ -19,8 +19,8 @@ autograd if it returns None. It returns None unless all of the following hold:
 - The settings are those that are written here: DQN without Munchausen, PPO without `value_clip`, policies without
   action masks, no bfloat16.
 
-Each case has a test that compares loss, metrics and gradient with autograd's
-(tests/agents/test_dqn.py, tests/agents/test_policy.py). Notation: `x_grad` is the derivative of a row's loss by x.
+One test compares loss, metrics and gradient of every case with autograd's (tests/agents/test_numpy_gradients.py).
+Notation: `x_grad` is the derivative of a row's loss by x.
 """
 
 from __future__ import annotations

@@ -326,47 +326,6 @@ def test_heads_keep_float32_where_the_rest_is_bf16(name: str) -> None:
     assert torch.equal(mixed, exact)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"huber": False, "gamma": 0.9},
-        {"double": True, "n_step": 3, "net": NetConfig(hidden=(16,), layer_norm=True, activation="tanh")},
-        {"prioritized": True},
-    ],
-)
-@pytest.mark.parametrize("masked", [False, True])
-def test_numpys_gradient_is_autograds(fields: dict[str, Any], masked: bool) -> None:
-    spec = EnvSpec(
-        "Vector-v0", {"obs": ObsLeaf((4,), "float32", "vector")}, ActionSpec("discrete", (3,)), masked=masked
-    )
-    agent = make(spec, net=NetConfig(hidden=(16, 16)), **fields) if "net" not in fields else make(spec, **fields)
-    rng = np.random.default_rng(0)
-    count = 20
-    batch = Batch(
-        obs={"obs": torch.from_numpy(rng.standard_normal((count, 4), np.float32))},
-        mask=None,
-        action=torch.from_numpy(rng.integers(3, size=count)),
-        reward=torch.from_numpy(3 * rng.standard_normal(count, np.float32)),
-        discount=torch.from_numpy(np.where(rng.random(count) < 0.3, 0, 0.9).astype(np.float32)),
-        next_obs={"obs": torch.from_numpy(rng.standard_normal((count, 4), np.float32))},
-        next_mask=torch.from_numpy(rng.random((count, 3)) < 0.6) if masked else None,
-    )
-    weight = rng.random(count, np.float32) if "prioritized" in fields else None
-    for p in agent.target.parameters():  # online and target disagree
-        p.data.normal_(0, 0.5)
-    by_hand = agent.gradient(batch, weight)
-    ours = agent.optimizer.grad.clone()
-    assert agent.dense is not None
-    agent.dense = None
-    expected = agent.gradient(batch, weight)
-    assert float(ours.abs().max()) > 1e-3
-    assert torch.allclose(ours, agent.optimizer.grad, atol=1e-6)
-    assert by_hand.loss.item() == pytest.approx(expected.loss.item(), rel=1e-5)
-    assert torch.allclose(by_hand.priority, expected.priority, atol=1e-5)
-    assert by_hand.metrics["q_mean"].item() == pytest.approx(expected.metrics["q_mean"].item(), abs=1e-6)
-
-
 def test_a_subclass_with_a_loss_of_its_own_learns_by_it() -> None:  # and not by what is written by hand for DQN's
     class Halved(DQN):
         name = "halved"

@@ -391,35 +391,6 @@ def test_updates_come_every_rollout_rows() -> None:
     assert at == list(range(7, agent.replay.count, 7))
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        PPOConfig(entropy_cost=0.02),
-        PPOConfig(normalize_obs=True, net=NetConfig(hidden=(8,), layer_norm=True, orthogonal=True)),
-        A2CConfig(entropy_cost=0.02, gae_lambda=0.9),
-    ],
-)
-def test_numpys_gradient_is_autograds(config: Any) -> None:
-    env = envs.make("CartPole-v1", num_envs=4, seed=0, stream="train")
-    agent = agents.build(config, env.spec, num_envs=4, seed=0)
-    *_, slot = interact(env, agent, 600)
-    assert agent.updates > 0 and agent.dense is not None
-    for _ in interact(env, agent, 636, step=slot.step, ts=slot.ts):
-        pass
-    rows = next(iter(agent.batches(agent.rollout(6))))
-    rows = rows._replace(log_prob=rows.log_prob + 0.3 * torch.randn(len(rows.log_prob)))  # some ratios are clipped
-    by_hand = agent.gradient(rows)
-    ours = agent.optimizer.grad.clone()
-    agent.dense = None
-    expected = agent.gradient(rows)
-    assert float(ours.abs().max()) > 1e-3
-    assert torch.allclose(ours, agent.optimizer.grad, atol=1e-5, rtol=1e-4)
-    assert by_hand.loss.item() == pytest.approx(expected.loss.item(), rel=1e-4)
-    assert by_hand.metrics.keys() == expected.metrics.keys()
-    for name, value in expected.metrics.items():
-        assert torch.allclose(by_hand.metrics[name], value, atol=1e-4), name
-
-
 @pytest.mark.parametrize("normalize_obs", [False, True])
 def test_numpy_draws_the_actions_that_the_distribution_draws(normalize_obs: bool) -> None:
     env = envs.make("Acrobot-v1", num_envs=4, seed=0, stream="train")
