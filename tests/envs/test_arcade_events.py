@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.arcade import ArcadeEnv
+from envs.arcade import ArcadeEnv, ArcadeVectorEnv
 from envs.arcade.breakout import FULL_ROW
 from envs.arcade.rules import DOWN, FIRE, LEFT, NOOP, RIGHT, UP
 from envs.arcade.space_invaders import SWARM_ROW
@@ -424,3 +424,17 @@ def test_without_ramping_no_level_is_faster(game: str, words: str) -> None:
 def test_the_top_of_freeway_draws_new_speeds_for_cars_that_stay_where_they_are() -> None:
     env, _, _ = step("Freeway", {"y": 1, "move_timer": 0, "car_speed": [5] * 8, "car_x": [2] * 8}, UP)
     assert (env.state["car_x"] == 2).all() and len(set(env.state["car_speed"].tolist())) > 2
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_a_restart_forgets_the_action_that_a_sticky_step_would_repeat(mode: str) -> None:
+    env = ArcadeVectorEnv("Freeway", 1, sticky_action_prob=1.0, autoreset_mode=mode)
+    env.reset(seed=0)
+    env.state["last_action"] = UP
+    env.reset(seed=0)
+    assert env.state["last_action"] == NOOP
+    env.state["last_action"], env.state["time_left"] = UP, 0
+    assert env.step([0])[2].all()
+    if mode == "NextStep":
+        env.step([0])
+    assert env.state["last_action"] == NOOP

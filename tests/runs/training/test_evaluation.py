@@ -75,6 +75,15 @@ def test_the_games_of_an_evaluation_end_alike_when_watched() -> None:
         assert counted.env.spec.max_episode_steps == 27_000 and watched.env.spec.max_episode_steps is None
 
 
+def test_games_end_each_by_itself_however_many_are_played_side_by_side() -> None:
+    config = EnvConfig(vector="sync", options={"length": 20, "random": True})
+    run = Run(env="Probe/Counting-v0", agent=agents.config("dqn"), steps=2_000, env_config=config)
+    agent = agents.build(run.agent, envs.spec(run.env, config), num_envs=1, seed=0, device="cpu")
+    alone, three = (evaluate.play_games(agent, run, episodes=7, seed=0, num_envs=n) for n in (1, 3))
+    assert alone.lengths == three.lengths and len(set(alone.lengths)) > 3
+    assert alone.returns == three.returns == [n * (n + 1) / 2 for n in alone.lengths]
+
+
 @pytest.mark.parametrize(("name", "settings"), [("ppo", {}), ("dqn", {"epsilon": 0.5})])
 def test_a_sampled_game_depends_on_its_own_seed_alone(name: str, settings: dict[str, Any]) -> None:
     """Not on the games before it, nor on how many games are played side by side."""

@@ -21,6 +21,7 @@ from rl.networks import NetConfig
 from rl.schedules import Ramp
 from runs import evaluate, load, resume, train
 from runs.folder.jsonl import read_jsonl
+from runs.folder.run_folder import resolve as locate
 from runs.recipe import Run
 from runs.training.session import Session, Stopped
 
@@ -193,6 +194,24 @@ def test_a_run_stopped_in_its_final_evaluation_gets_it_when_it_is_resumed(tmp_pa
     assert resume(tmp_path / "cut")["steps"] == 300, "finished: nothing is done"
     with pytest.raises(InputError, match="has already made 300 steps"):  # fewer than its first update needs
         resume(tmp_path / "cut", steps=10)
+
+
+def test_a_resume_from_an_earlier_checkpoint_takes_up_its_seconds_and_gives_up_the_later(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    train(run_of("CartPole-v1", 1, steps=100, save_every=40), out=tmp_path)
+    newest = max((tmp_path / "replay").iterdir())
+    data = newest.read_bytes()
+    newest.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert locate(tmp_path).checkpoint.name == "step-000000100"
+    assert locate(tmp_path, replay=True).checkpoint.name == "step-000000080", "it needs no damaged rows"
+    begun = []
+    monkeypatch.setattr(Session, "go", lambda self: begun.append(self) or interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        resume(tmp_path, steps=120)
+    (saved,) = (tmp_path / "checkpoints").iterdir()
+    assert (saved.name, begun[0].step) == ("step-000000080", 80)
+    assert begun[0].seconds == checkpoint.load_tree(saved, "session")["seconds"] > 0
 
 
 def interrupted(*_: Any) -> None:
