@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
 import gymnasium
@@ -70,12 +72,22 @@ def make(
             raise InputError(f"protocol {config.protocol!r} is for Atari games, {id!r} is none: leave it empty")
         vector, facts = _gymnasium(id, num_envs, config, render, games)
     try:
-        return _stream(id, vector, facts, config, seed, stream, games, render)
-    except BaseException as error:
+        with _naming(id):
+            return _stream(id, vector, facts, config, seed, stream, games, render)
+    except BaseException:
         vector.close()
-        if isinstance(error, InputError | RunError) and not str(error).startswith(id):
-            raise type(error)(f"{id}: {error}") from error.__cause__
         raise
+
+
+@contextmanager
+def _naming(id: str) -> Iterator[None]:
+    """Puts the id in front of an error's line."""
+    try:
+        yield
+    except (InputError, RunError) as error:
+        if str(error).startswith(id):
+            raise
+        raise type(error)(f"{id}: {error}") from error.__cause__
 
 
 def spec(id: str, config: EnvConfig | None = None, *, tried: bool = False) -> EnvSpec:
@@ -171,10 +183,8 @@ def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vec
         raise InputError(f"vector={config.vector!r}: Atari games run in ALE's own vector environment; use 'auto'")
     protocol = atari.protocol_for(config)
     require_affordable(id, lambda: atari.Ale(id, 1, protocol, render), num_envs)
-    try:
+    with _naming(id):
         vector = atari.Ale(id, num_envs, protocol, render)
-    except InputError as error:
-        raise InputError(f"{id}: {error}") from None
     cap = protocol.frame_cap // protocol.frame_skip
     return vector, _Facts(protocol.name, None, cap, vector.action_meanings, protocol.life_loss)
 
@@ -203,7 +213,8 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
         single.close()
     require_affordable(id, lambda: _started(builder, config), num_envs, WORKER_COST if how == "async" else (0.0, 0.0))
     vector = Workers if how == "async" else Serial
-    return vector(makes, bool(config.life_loss), config.reset_options), facts
+    with _naming(id):
+        return vector(makes, bool(config.life_loss), config.reset_options), facts
 
 
 def _started(builder: Builder, config: EnvConfig) -> Single:

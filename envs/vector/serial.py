@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from envs.spaces import LeafCast
@@ -26,7 +27,8 @@ class Serial(Vector):
         try:
             for i, make in enumerate(makes):
                 self._envs.append(Single(make(), i, life_loss, reset_options))
-                require_equal_spaces(self._envs[0].env, self._envs[i].env, i)
+                env = self._envs[i].env
+                require_spaces(i, env.observation_space, env.action_space, self._envs[0].env)
         except BaseException:
             self.close()
             raise
@@ -74,11 +76,11 @@ class Serial(Vector):
             env.close()
 
 
-def require_equal_spaces(first: Any, other: Any, index: int) -> None:
-    """Raises `InputError` unless environment `index` has the spaces and bounds of environment 0."""
-    for name in ("observation_space", "action_space"):
-        ours, theirs = getattr(first, name), getattr(other, name)
+def require_spaces(index: int, observation: gymnasium.Space, action: gymnasium.Space, first: Any) -> None:
+    """Raises `InputError` unless environment `index` has the spaces, and so the bounds, of the first that was made."""
+    for name, theirs in (("observation_space", observation), ("action_space", action)):
+        ours = getattr(first, name)
         if ours != theirs:
             raise InputError(
-                f"environment {index} has the {name} {theirs}, environment 0 has {ours}: make all of them equal"
+                f"environment {index} has the {name} {theirs}, the first one made has {ours}: make all of them equal"
             )

@@ -92,14 +92,10 @@ class Single:
                 cast(value[None], self.index)
 
     def render(self) -> Any:
-        """What the environment draws. Raises `NotImplementedError` if it draws nothing, `RunError` if drawing fails."""
-        try:
-            with naming(self.index):
-                return self.env.render()
-        except RunError as error:
-            if isinstance(error.__cause__, NotImplementedError):
-                raise error.__cause__ from None
-            raise
+        """What the environment draws, None if it has no `render`. Raises `RunError` if drawing fails."""
+        with naming(self.index), suppress(NotImplementedError):
+            return self.env.render()
+        return None
 
     def close(self) -> None:
         """Closes the environment. An error is logged in one line: nothing is lost by it."""

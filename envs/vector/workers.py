@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -18,7 +19,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from envs.spaces import LeafCast
 from envs.vector.base import Info, MakeEnv, Outcome, Starts, Vector, picture
 from envs.vector.infos import present
-from envs.vector.serial import require_equal_spaces
+from envs.vector.serial import require_spaces
 from envs.vector.single import Single
 from rl.errors import InputError, RunError
 
@@ -190,13 +191,10 @@ class _LimitedAsync(AsyncVectorEnv):
         return True
 
     def _check_spaces(self) -> None:
-        first = None
+        first = SimpleNamespace(observation_space=self.single_observation_space, action_space=self.single_action_space)
         try:
-            for i, (observation_space, action_space) in enumerate(self.call("spaces")):
-                other = gymnasium.Env()
-                other.observation_space, other.action_space = observation_space, action_space
-                first = first or other
-                require_equal_spaces(first, other, i)
+            for i, (observation, action) in enumerate(self.call("spaces")):
+                require_spaces(i, observation, action, first)
         except BaseException:
             self.close()
             raise

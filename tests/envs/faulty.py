@@ -198,3 +198,27 @@ class FailsOnce(gymnasium.Env):
             raise ValueError("the simulator broke")
         observation = np.array([self.tag, self.t], np.float32)
         return observation, float("nan") if fails else 1.0, self.t == self.length, False, {}
+
+
+class DrawsNothing(Game):
+    """Its `render` gives None."""
+
+    def render(self) -> None:
+        return None
+
+
+class Differs(Game):
+    """The third and later copies have a larger action space or wider bounds; `file` counts copies in all processes."""
+
+    def __init__(self, kind: str, file: str) -> None:
+        with open(file, "ab") as counter:
+            counter.write(b".")
+            count = counter.tell()
+        size = 1.0 if count <= 2 else 2.0
+        wide = gymnasium.spaces.Box(-size, size, (2,), np.float32)
+        if kind == "actions":
+            self.action_space = gymnasium.spaces.Discrete(int(size) + 1)
+        elif kind == "action_bounds":
+            self.action_space = wide
+        else:
+            self.observation_space = wide

@@ -195,6 +195,7 @@ def test_arcade_games_run_in_their_own_vector_class_and_resume_from_their_state(
 
 def test_the_automatic_choice_takes_processes_only_for_slow_environments():
     from envs.trial import faster
+    from envs.vector.single import Single
 
     class Slow(gymnasium.Wrapper):
         def step(self, action):
@@ -202,7 +203,7 @@ def test_the_automatic_choice_takes_processes_only_for_slow_environments():
             return self.env.step(action)
 
     expected = "async" if (os.cpu_count() or 1) > 1 else "sync"
-    assert faster(Slow(gymnasium.make("CartPole-v1")), 8) == expected
+    assert faster(Single(Slow(gymnasium.make("CartPole-v1")), 0), 8) == expected
     assert envs.make("CartPole-v1", num_envs=8).spec.options["vector"] == "sync"
 
 

@@ -13,7 +13,7 @@ import envs
 from envs.config import EnvConfig
 from envs.vector import workers
 from envs.vector.single import Single
-from rl.errors import NonFiniteError, RunError
+from rl.errors import InputError, NonFiniteError, RunError
 from tests.envs.faulty import EPISODE, INFOS, FailsOnce, Game
 
 HERE = "tests.envs.faulty"
@@ -226,3 +226,24 @@ def test_a_native_vector_environment_resumes_exactly_at_an_end_in_every_mode(mod
         action = rng.integers(0, 3, 4)
         a, b = env.step(action), other.step(action)
         assert (a.obs["obs"] == b.obs["obs"]).all() and (a.first == b.first).all() and (a.reward == b.reward).all()
+
+
+@WAYS
+@pytest.mark.parametrize("name", ["Game", "DrawsNothing"])
+def test_an_environment_without_a_picture_is_worded_alike_in_workers_and_here(name, vector):
+    config = EnvConfig(vector=vector)
+    with envs.make(f"{HERE}:{name}", num_envs=2, config=config, render=True) as env:
+        env.reset()
+        with pytest.raises(InputError, match="^this environment gives no picture: it has no render_mode 'rgb_array'$"):
+            env.render()
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("actions", "action_space"), ("action_bounds", "action_space"), ("observation_bounds", "observation_space")],
+)
+def test_copies_with_other_spaces_or_bounds_are_refused_before_anything_starts(kind, name, vector, tmp_path):
+    said = rf"Differs.*environment \d has the {name} .*, the first one made has .*: make all of them equal"
+    with pytest.raises(InputError, match=said):
+        make("Differs", vector, num_envs=3, kind=kind, file=str(tmp_path / "made"))
