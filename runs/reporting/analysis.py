@@ -1,4 +1,4 @@
-"""From the results of a comparison to what may be said of them.
+"""The estimates, intervals and verdicts of a comparison.
 
 A comparison is a folder with `comparison.json`, one JSON object that depends on no trainer:
 
@@ -8,22 +8,22 @@ A comparison is a folder with `comparison.json`, one JSON object that depends on
     command       the command line that makes it again
     created       ISO time          commit    git commit or null
     machine       {"processor", "cores", "memory", "system", ...}         versions  {"torch": "2.13.0", ...}
-    tasks         [{"env", "steps",            budget in environment steps, the same for everybody
+    tasks         [{"env", "steps",            budget in environment steps, the same for all contenders
                     "random": score or null,   mean return of the uniformly random policy
                     "protocol": "", "evaluation": "one line: games, greedy or sampled, whose seeds",
-                    "threshold": score or null  "solved", where the environment says so}]
+                    "threshold": score or null  "solved", if the environment has such a score}]
     contenders    [{"name", "source": "ours" | "sb3" | "zoo" | "run" | "random",
                     "tasks": {env: {"config": {...}, "unmapped": ["one line", ...], "note": ""}}}]
     paired        [[name, name], ...]          variants of one agent, whose seed k starts from the same weights
     results       [{"contender", "task", "seed", "status": "ok" | "failed", "error": one line or null,
                     "score": mean return of the final evaluation or null, "returns": [...],
                     "curve": [[step, seconds, score], ...],    evaluations; seconds of training alone
-                    "steps": trained for, which of a run may be another number than the task's,
+                    "steps": trained for; a run that was trained before may have another number,
                     "seconds", "cpu_seconds", "steps_per_second", "peak_memory" (bytes),
-                    "alone": whether the machine did nothing else; where not, the line above may be null,
+                    "alone": whether the machine did nothing else; if not, the line above may be null,
                     "others": cores that other work kept busy, "jobs": trainings side by side,
                     "fingerprint", "commit", "versions", "machine", "run": folder or null,
-                    "commits": [...], of a training that several commits had a part in}]
+                    "commits": [...], if several commits trained it}]
     videos        [{"contender", "task", "seed", "file": path in the folder}]
 
 Fields after `results` and everything that is null may be missing. `analyse` turns it into plain JSON with the
@@ -39,10 +39,11 @@ import numpy as np
 
 from rl import stats as st
 from rl.seeding import generator
+from runs.reporting.bounds import interval
 from runs.reporting.comparison_file import SCHEMA, check_comparison
-from runs.reporting.curves import _alike, _at_floor, _band, _curve, _measured, _reach
-from runs.reporting.pairs import _aggregate, _only_ours, _pairs, _suits
-from runs.reporting.wording import _headline, _warnings
+from runs.reporting.curves import at_floor, band, learning_curve, measured, step_names, time_to_goal
+from runs.reporting.pairs import aggregate, leader, only_ours, task_pairs
+from runs.reporting.wording import headline, warnings
 
 POINTS, FEW_POINTS = 101, 41
 """Grid points of a curve's band, on up to six tasks and on more."""
@@ -51,18 +52,17 @@ POINTS, FEW_POINTS = 101, 41
 def analyse(comparison: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
     """Estimates, intervals and verdicts of a comparison, as plain JSON. `seed` draws the bootstrap's resamples.
 
-    `tasks` (each with `contenders` and `pairs`) and, over several tasks, `aggregate`; among three or more of ours alone
-    `suits`, who leads on which task; `headline` is one sentence, `warnings` what the reader must know before believing
-    it.
+    `tasks`, each with `contenders` and `pairs`; `aggregate` over several tasks; `suits`, the leader on each task, if
+    three or more agents of ours are compared with each other; `headline`, one sentence; `warnings` for its readers.
     """
     check_comparison(comparison)
     points = POINTS if len(comparison["tasks"]) <= 6 else FEW_POINTS
     tasks = [_task(comparison, task, seed, points) for task in comparison["tasks"]]
-    aggregate = _aggregate(comparison, tasks, seed) if len(tasks) > 1 else None
-    found: dict[str, Any] = {"schema": SCHEMA, "tasks": tasks, "aggregate": aggregate}
-    found["suits"] = [_suits(task) for task in tasks] if _only_ours(comparison) else []
-    found["headline"] = _headline(found)
-    found["warnings"] = _warnings(comparison, found)
+    overall = aggregate(comparison, tasks, seed) if len(tasks) > 1 else None
+    found: dict[str, Any] = {"schema": SCHEMA, "tasks": tasks, "aggregate": overall}
+    found["suits"] = [leader(task) for task in tasks] if only_ours(comparison) else []
+    found["headline"] = headline(found)
+    found["warnings"] = warnings(comparison, found)
     return found
 
 
@@ -101,10 +101,10 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
         c["human"] = float(st.human_normalised(env, c["iqm"])) if c["iqm"] is not None and st.atari_game(env) else None
     goal = _goal(task, low, best)
     for c in contenders:
-        c["reach"] = _reach(c["runs"], goal, len(c["failed"]))
-    alike = _alike([run["steps"] for c in contenders for run in c["runs"]])
+        c["reach"] = time_to_goal(c["runs"], goal, len(c["failed"]))
+    names = step_names([run["steps"] for c in contenders for run in c["runs"]])
     for c in contenders:
-        c["measured"] = _measured(c["runs"], len(c["failed"]), floor, alike)
+        c["measured"] = measured(c["runs"], len(c["failed"]), floor, names)
     return {
         "env": env,
         "steps": task["steps"],
@@ -116,21 +116,21 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
         "margin": margin,
         "goal": goal,
         "contenders": contenders,
-        "pairs": _pairs(comparison, env, scores, results, margin, generator(seed, env, "pairs")),
+        "pairs": task_pairs(comparison, env, scores, results, margin, generator(seed, env, "pairs")),
     }
 
 
 def _floor(task: Mapping[str, Any], results: Mapping[str, Sequence[Mapping[str, Any]]]) -> float | None:
-    """What a failed seed counts as: the random policy's score, else the lowest score on the task."""
+    """The score of a failed seed: the random policy's, else the lowest on the task."""
     if task.get("random") is not None:
         return float(task["random"])
     return min((float(r["score"]) for rs in results.values() for r in rs if r["status"] == "ok"), default=None)
 
 
 def _goal(task: Mapping[str, Any], low: float | None, best: float | None) -> float | None:
-    """The score that times are taken to: "solved" where somebody got there, else nine tenths of random-to-best.
+    """The score whose time is measured: the threshold if it was reached, else nine tenths of the way to the best.
 
-    None where nobody is better than random.
+    The way begins at the random policy's score. None if no contender is better.
     """
     if best is None or low is None:
         return None
@@ -152,11 +152,11 @@ def _contender(
     e = st.estimate(known, rng) if known else None
     m = st.estimate(known, rng, st.mean) if known else None
     ok = [r for r in results if r["status"] == "ok"]
-    curves = [_curve(r) for r in ok if r.get("curve")]
+    curves = [learning_curve(r) for r in ok if r.get("curve")]
     timed = [r for r in ok if r.get("alone", False)]
-    told = [*curves, *_at_floor(curves, len(results) - len(ok), floor)]
-    courses = [curve for curve in curves if len(curve["steps"]) > 1]
-    clocked = len(timed) == len(ok) and all(curve["seconds"] for curve in courses or curves)
+    drawn = [*curves, *at_floor(curves, len(results) - len(ok), floor)]
+    longer = [curve for curve in curves if len(curve["steps"]) > 1]
+    clocked = len(timed) == len(ok) and all(curve["seconds"] for curve in longer or curves)
     return {
         "name": c["name"],
         "source": c.get("source", "ours"),
@@ -165,28 +165,26 @@ def _contender(
         "failed": [{"seed": r["seed"], "error": r.get("error") or ""} for r in results if r["status"] != "ok"],
         "steps": _own_steps(c, ok),
         "iqm": e.point if e else None,
-        "interval": [e.low, e.high] if e and e.low is not None else None,
+        "interval": interval(e) if e else None,
         "mean": m.point if m else None,
-        "mean_interval": [m.low, m.high] if m and m.low is not None else None,
+        "mean_interval": interval(m) if m else None,
         "median": float(st.median(known)) if known else None,
         "std": float(np.std(known, ddof=1)) if len(known) > 1 else None,
         "timed": len(timed),
-        "steps_per_second": _middle(timed, "steps_per_second"),
-        "seconds": _middle(timed, "seconds"),
-        "cpu_seconds": _middle(timed, "cpu_seconds"),
+        **{field: _median(timed, field) for field in ("steps_per_second", "seconds", "cpu_seconds")},
         "peak_memory": max((r["peak_memory"] for r in timed if r.get("peak_memory")), default=None),
         "runs": curves,
-        "curve": _band(told, "steps", rng, points),
-        "clock": _band(told, "seconds", rng, points) if clocked else None,
+        "curve": band(drawn, "steps", rng, points),
+        "clock": band(drawn, "seconds", rng, points) if clocked else None,
     }
 
 
 def _own_steps(c: Mapping[str, Any], ok: Sequence[Mapping[str, Any]]) -> int | None:
-    """What all its trainings took, which for a run trained before need not be the task's budget."""
+    """The steps of its trainings, None if they differ. A run that was trained before may have its own budget."""
     steps = {r.get("steps") for r in ok}
     return steps.pop() if len(steps) == 1 and c["name"] != "random" else None
 
 
-def _middle(results: Sequence[Mapping[str, Any]], field: str) -> float | None:
+def _median(results: Sequence[Mapping[str, Any]], field: str) -> float | None:
     values = [r[field] for r in results if r.get(field) is not None]
     return float(np.median(values)) if values else None

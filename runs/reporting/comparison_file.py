@@ -18,7 +18,7 @@ SHARED = 0.15
 
 
 def read_comparison(folder: Path | str) -> dict[str, Any]:
-    """The comparison in `folder`. Raises `InputError` where there is none or it is from another version."""
+    """The comparison in `folder`. Raises `InputError` if there is none, or it is damaged or from another version."""
     path = Path(folder) / "comparison.json"
     if not path.is_file():
         raise InputError(f"{folder} is no comparison: it has no comparison.json")
@@ -28,13 +28,12 @@ def read_comparison(folder: Path | str) -> dict[str, Any]:
 
 
 def check_comparison(data: Any, where: str = "comparison.json") -> None:
-    """Raises `InputError` naming the first thing that is not as the schema says."""
+    """Raises `InputError` naming the first thing that does not follow the schema."""
     if not isinstance(data, Mapping) or data.get("kind") != "comparison":
         raise InputError(f'{where} is no comparison: "kind" is not "comparison"')
     if data.get("schema") != SCHEMA:
-        raise InputError(
-            f"{where} has schema {data.get('schema')!r}, this version reads {SCHEMA}: use the one it is from"
-        )
+        found = data.get("schema")
+        raise InputError(f"{where} has schema {found!r}, this version reads {SCHEMA}: use the version that wrote it")
     for name in ("tasks", "contenders", "results"):
         if not isinstance(data.get(name), list):
             raise InputError(f"{where}: {name!r} must be a list")
@@ -43,26 +42,26 @@ def check_comparison(data: Any, where: str = "comparison.json") -> None:
     tasks, names = [t["env"] for t in data["tasks"]], [c["name"] for c in data["contenders"]]
     for kind, known in (("task", tasks), ("contender", names)):
         if len(set(known)) != len(known):
-            raise InputError(f"{where}: the same {kind} twice among {', '.join(known)}")
+            raise InputError(f"{where}: a {kind} is listed twice: {', '.join(known)}")
     seen = set()
     for r in data["results"]:
         who = (r.get("contender"), r.get("task"), r.get("seed"))
         if who in seen:
-            raise InputError(f"{where}: {who[0]} seed {who[2]} on {who[1]} stands there twice")
+            raise InputError(f"{where}: {who[0]} seed {who[2]} on {who[1]} is listed twice")
         seen.add(who)
         for kind, known in (("task", tasks), ("contender", names)):
             if r.get(kind) not in known:
                 raise InputError(f"{where}: a result is of {kind} {r.get(kind)!r}, which is not listed")
-        if r.get("status") == "ok" and not _finite(r.get("score")):
-            raise InputError(
-                f"{where}: {r['contender']} seed {r.get('seed')} on {r['task']} is ok, yet scored {r.get('score')!r}"
-            )
+        if r.get("status") == "ok" and not finite(r.get("score")):
+            run = f"{r['contender']} seed {r.get('seed')} on {r['task']}"
+            raise InputError(f"{where}: {run} is ok, but its score is {r.get('score')!r}")
 
 
-def _finite(x: Any) -> bool:
+def finite(x: Any) -> bool:
+    """Whether `x` is a finite number."""
     return isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
 
 
 def short_commit(commit: str) -> str:
-    """Seven digits, and the + of a tree that was changed since."""
+    """Seven digits, and the + that marks a tree with uncommitted changes."""
     return commit[:7] + "+" * commit.endswith("+")

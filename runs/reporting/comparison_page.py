@@ -12,7 +12,7 @@ from rl import stats as st
 from runs.folder.provenance import quoted
 from runs.reporting.charts import dashes, line_chart
 from runs.reporting.comparison_file import short_commit
-from runs.reporting.page import Cell, Chart, Film, Page, Row, Table, films
+from runs.reporting.page import Cell, Chart, Page, Row, Table, films
 from runs.reporting.task_tables import curve_table, point, task_values, thin, verdict_table
 from runs.reporting.wording import budget, flatten, say_suits, setting, share
 
@@ -133,7 +133,7 @@ def _settings_by_task(comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _films(comparison: Mapping[str, Any], folder: Path) -> list[Film]:
+def _films(comparison: Mapping[str, Any], folder: Path) -> list[dict[str, str]]:
     """The videos that lie in the folder; a path that leads out of it is left out."""
     named = [
         (f"{v['contender']}, {v['task']}, seed {v['seed']}", path)

@@ -12,8 +12,8 @@ import numpy as np
 from rl import stats as st
 
 
-def _at_floor(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None) -> list[dict[str, Any]]:
-    """The curves of so many failed seeds, which count as `floor` all along, as far as the others' reach."""
+def at_floor(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None) -> list[dict[str, Any]]:
+    """One flat curve at `floor` for each failed seed, over the range of the other curves."""
     if not curves or floor is None:
         return []
     flat: dict[str, Any] = {}
@@ -24,9 +24,11 @@ def _at_floor(curves: Sequence[Mapping[str, Any]], failed: int, floor: float | N
     return [flat] * failed
 
 
-def _alike(steps: Sequence[Sequence[int]]) -> dict[int, int]:
-    """The step that each evaluation is named by: several environments overshoot by a few, another number of them by
-    others. At most a thousandth of the longest run earlier; evaluations of one run keep names of their own.
+def step_names(steps: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Step of an evaluation -> the first step of the evaluations that are shown in the same column.
+
+    Parallel environments overshoot an evaluation's step by a few, depending on their number. A column spans at most a
+    thousandth of the longest run, and never two evaluations of one run.
     """
     gaps = [b - a for run in steps for a, b in itertools.pairwise(run)]
     most = min([0.001 * max((run[-1] for run in steps if run), default=0), *(gap / 2 for gap in gaps)])
@@ -38,19 +40,19 @@ def _alike(steps: Sequence[Sequence[int]]) -> dict[int, int]:
     return names
 
 
-def _measured(
-    curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None, alike: Mapping[int, int]
+def measured(
+    curves: Sequence[Mapping[str, Any]], failed: int, floor: float | None, names: Mapping[int, int]
 ) -> list[list[float]]:
-    """[step, IQM over seeds] wherever every run was evaluated; failed ones count as `floor`. Nothing interpolated."""
+    """[step, IQM over seeds] at each step at which every run was evaluated. Failed seeds count as `floor`."""
     if not curves:
         return []
-    scores = [{alike[step]: score for step, score in zip(c["steps"], c["scores"], strict=True)} for c in curves]
+    scores = [{names[step]: score for step, score in zip(c["steps"], c["scores"], strict=True)} for c in curves]
     shared = sorted(set.intersection(*map(set, scores)))
-    fallen = [] if floor is None else [floor] * failed
-    return [[step, float(st.iqm([s[step] for s in scores] + fallen))] for step in shared]
+    failures = [] if floor is None else [floor] * failed
+    return [[step, float(st.iqm([s[step] for s in scores] + failures))] for step in shared]
 
 
-def _curve(result: Mapping[str, Any]) -> dict[str, Any]:
+def learning_curve(result: Mapping[str, Any]) -> dict[str, Any]:
     points = [p for p in result["curve"] if p[2] is not None]
     clock = [p[1] for p in points]
     return {
@@ -62,32 +64,36 @@ def _curve(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _band(
+def band(
     curves: Sequence[Mapping[str, Any]], axis: str, rng: np.random.Generator, points: int
 ) -> dict[str, Any] | None:
-    curves = [c for c in curves if len(c[axis]) > 1] or [c for c in curves if c[axis]]  # an end is no course
+    """The IQM over seeds with its interval at `points` places along `axis`; None without a curve.
+
+    Runs that were evaluated at their end only are left out, unless all were.
+    """
+    curves = [c for c in curves if len(c[axis]) > 1] or [c for c in curves if c[axis]]
     if not curves:
         return None
     if max(c[axis][0] for c in curves) == max(c[axis][-1] for c in curves):
         points = 1
     b = st.band([(c[axis], c["scores"]) for c in curves], rng, points, between="linear" if axis == "steps" else "hold")
     return {
-        "x": _rounded(b.grid),
-        "middle": _rounded(b.middle),
-        "low": _rounded(b.low) if len(curves) > 1 else None,
-        "high": _rounded(b.high) if len(curves) > 1 else None,
+        "x": rounded(b.grid),
+        "middle": rounded(b.middle),
+        "low": rounded(b.low) if len(curves) > 1 else None,
+        "high": rounded(b.high) if len(curves) > 1 else None,
     }
 
 
-def _rounded(values: np.ndarray) -> list[float]:
+def rounded(values: np.ndarray) -> list[float]:
     return [float(f"{v:.5g}") for v in values]
 
 
-def _reach(runs: Sequence[Mapping[str, Any]], goal: float | None, failed: int = 0) -> dict[str, Any] | None:
-    """How many runs came to `goal`, and the median run's steps and seconds; `failed` others never came.
+def time_to_goal(runs: Sequence[Mapping[str, Any]], goal: float | None, failed: int = 0) -> dict[str, Any] | None:
+    """How many runs reached `goal`, and the median run's steps and seconds. `failed` further runs never reached it.
 
-    These are None where that one never did, the seconds also where one run's are not known; all is where a run was
-    evaluated at its end only.
+    The steps and seconds are None if the median run did not reach it, the seconds also if those of one run are unknown.
+    None if a run was evaluated at its end only.
     """
     if goal is None or not runs or any(len(r["steps"]) < 2 for r in runs):
         return None

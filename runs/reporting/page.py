@@ -58,17 +58,11 @@ class Chart:
     table: Table
 
 
-@dataclass(frozen=True)
-class Film:
-    """A video beside the page; `source` is its relative path, or a data URI that holds the whole file."""
+def films(named: Sequence[tuple[str, Path]], folder: Path) -> list[dict[str, str]]:
+    """Films from (caption, path) pairs: `name`, relative `file` and `source`.
 
-    name: str
-    file: str
-    source: str
-
-
-def films(named: Sequence[tuple[str, Path]], folder: Path) -> list[Film]:
-    """Films from (caption, path) pairs. Together they go into the page if they are below `VIDEO_LIMIT`."""
+    The source is the file itself as a data URI if all together are below `VIDEO_LIMIT`, else the relative path.
+    """
     inside = sum(path.stat().st_size for _, path in named) <= VIDEO_LIMIT
     kinds = {".mp4": "video/mp4", ".gif": "image/gif"}
     shown = []
@@ -77,7 +71,7 @@ def films(named: Sequence[tuple[str, Path]], folder: Path) -> list[Film]:
         if inside:
             data = base64.b64encode(path.read_bytes()).decode()
             source = f"data:{kinds.get(path.suffix, 'video/webm')};base64,{data}"
-        shown.append(Film(name, file, source))
+        shown.append({"name": name, "file": file, "source": source})
     return shown
 
 

@@ -11,15 +11,15 @@ import numpy as np
 
 from rl import stats as st
 from rl.seeding import generator
-from runs.reporting.bounds import bounded
-from runs.reporting.curves import _rounded
+from runs.reporting.bounds import bounded, interval
+from runs.reporting.curves import rounded
 
 
 def pairs_of(contenders: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Which contenders are held against each other: every pair with an agent of ours in it, ours first, peers before
-    variants.
+    """The pairs that are compared: each of our agents with every peer, then with our other agents.
 
-    Without one of ours, every pair. The random policy is the scale's zero, and a side only where nobody else is left.
+    Without an agent of ours, every pair of peers. The random policy is part of a pair only if there is one other
+    contender at most.
     """
     ours = [c["name"] for c in contenders if c.get("source", "ours") in ("ours", "run") and c["name"] != "random"]
     others = [c["name"] for c in contenders if c.get("source") in ("sb3", "zoo")]
@@ -32,7 +32,7 @@ def pairs_of(contenders: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [pair for k, a in enumerate(ours) for pair in itertools.product([a], others + ours[k + 1 :])]
 
 
-def _pairs(
+def task_pairs(
     comparison: Mapping[str, Any],
     env: str,
     scores: Mapping[str, Sequence[Any]],
@@ -40,6 +40,7 @@ def _pairs(
     margin: float,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
+    """The verdicts on all pairs of a task of which both sides have a score."""
     together = {frozenset(pair) for pair in comparison.get("paired", [])}
     sides, names, noise = [], [], []
     for a, b in pairs_of(comparison["contenders"]):
@@ -50,11 +51,7 @@ def _pairs(
         sides.append((x, y, same and frozenset((a, b)) in together))
         names.append((a, b))
         noise.append(math.hypot(_noise(results[a]), _noise(results[b])))
-    verdicts = st.compare_all(sides, rng, margin, noise=noise)
-    found = [
-        _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), [len(x), len(y)])
-        for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
-    ]
+    found = _compared(names, sides, rng, margin, noise)
     for pair in found:
         pair["interval"] = bounded(env, pair["interval"])
         pair["lost"] = [name for name in (pair["a"], pair["b"]) if all(r["status"] != "ok" for r in results[name])]
@@ -62,7 +59,7 @@ def _pairs(
 
 
 def _noise(results: Sequence[Mapping[str, Any]]) -> float:
-    """Standard error of the mean score that playing so few games alone would give, were all seeds equally good."""
+    """The standard error of the mean score that the finite number of games causes, if all seeds were equally good."""
     games = [r["returns"] for r in results if len(r.get("returns") or ()) > 1]
     return math.sqrt(sum(np.var(g, ddof=1) / len(g) for g in games)) / len(games) if games else 0.0
 
@@ -71,33 +68,45 @@ def _known(scores: Sequence[Any]) -> list[float]:
     return [s for s in scores if s is not None]
 
 
-def _pair(a: str, b: str, v: st.Verdict, paired: bool, p: st.Estimate, seeds: list[int]) -> dict[str, Any]:
-    return {
-        "a": a,
-        "b": b,
-        "paired": paired,
-        "runs": min(seeds),
-        "seeds": seeds,
-        "difference": v.difference,
-        "interval": [v.low, v.high] if v.low is not None else None,
-        "level": v.level,
-        "p_value": v.p_value,
-        "margin": v.margin,
-        "verdict": v.word,
-        "more_seeds": v.more_seeds,
-        "improvement": [p.point, p.low, p.high],
-    }
+def _compared(
+    names: Sequence[tuple[str, str]],
+    sides: Sequence[tuple[Any, Any, bool]],
+    rng: np.random.Generator,
+    margin: float,
+    noise: Sequence[float] | None = None,
+) -> list[dict[str, Any]]:
+    """The verdict on each pair of `names`, from the `sides` (scores of a, scores of b, paired)."""
+    found = []
+    for (a, b), (x, y, paired), v in zip(names, sides, st.compare_all(sides, rng, margin, noise=noise), strict=True):
+        better = st.estimate_improvement(x, y, rng, paired)
+        found.append(
+            {
+                "a": a,
+                "b": b,
+                "paired": paired,
+                "runs": min(len(x), len(y)),
+                "seeds": [len(x), len(y)],
+                "difference": v.difference,
+                "interval": interval(v),
+                "level": v.level,
+                "p_value": v.p_value,
+                "margin": v.margin,
+                "verdict": v.word,
+                "more_seeds": v.more_seeds,
+                "improvement": [better.point, better.low, better.high],
+            }
+        )
+    return found
 
 
-def _only_ours(comparison: Mapping[str, Any]) -> bool:
-    """Whether three or more of ours were held against each other, each against each, and no peer."""
+def only_ours(comparison: Mapping[str, Any]) -> bool:
+    """Whether all contenders are agents of ours, and at least three."""
     sources = [c.get("source", "ours") for c in comparison["contenders"] if c["name"] != "random"]
     return len(sources) > 2 and not {"sb3", "zoo"} & set(sources)
 
 
-def _suits(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Who leads on a task, and by the verdicts of the pairs who is worse, equivalent, not distinguishable, or has one
-    seed too few for a verdict."""
+def leader(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The contender with the highest IQM on a task, and how the verdicts rank the others beside it."""
     ranked = [c for c in task["contenders"] if c["iqm"] is not None and c["name"] != "random"]
     ranked.sort(key=lambda c: (-c["iqm"], -c["mean"]))
     out: dict[str, Any] = {"env": task["env"], "best": None, "worse": [], "equivalent": [], "open": [], "one": []}
@@ -108,15 +117,15 @@ def _suits(task: Mapping[str, Any]) -> dict[str, Any]:
     for pair in task["pairs"]:
         if best in (pair["a"], pair["b"]):
             other = pair["b"] if pair["a"] == best else pair["a"]
-            # the leader by IQM is worse than nobody, so a difference means that the other is worse
+            # no contender is better than the leader by IQM, so a difference means that the other is worse
             kind = {"better": "worse", "worse": "worse", "equivalent": "equivalent", "no": "one"}
             out[kind.get(pair["verdict"].split()[0], "open")].append(other)
     out["seeds"] = min((p["runs"] for p in task["pairs"] if best in (p["a"], p["b"]) and p["interval"]), default=1)
     return out
 
 
-def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any] | None:
-    """Normalised scores over all tasks. None where no two contenders have played them all."""
+def aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any] | None:
+    """Normalised scores over all tasks. None if fewer than two contenders have played them all."""
     human = all(st.atari_game(t["env"]) for t in tasks)
     scale = {}
     for t in tasks:
@@ -128,7 +137,7 @@ def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
         scale[t["env"]] = (low, high)
     matrices: dict[str, np.ndarray] = {}
     seeds: dict[str, list[list[int]]] = {}
-    """Of each contender and task, those of the matrix's rows."""
+    """The seeds of each contender and task that are the rows of its matrix."""
     for k, c in enumerate(comparison["contenders"]):
         columns = [st.normalise(_known(t["contenders"][k]["scores"]), *scale[t["env"]]) for t in tasks]
         runs = min(len(column) for column in columns)
@@ -151,9 +160,9 @@ def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
                 "name": name,
                 "runs": len(m),
                 "iqm": e.point,
-                "interval": [e.low, e.high] if e.low is not None else None,
+                "interval": interval(e),
                 "mean": mean.point,
-                "mean_interval": [mean.low, mean.high] if mean.low is not None else None,
+                "mean_interval": interval(mean),
                 "median": float(st.median(m)),
                 "optimality_gap": gap.point,
             }
@@ -161,22 +170,18 @@ def _aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]
     names = [(a, b) for a, b in pairs_of(comparison["contenders"]) if a in matrices and b in matrices]
     together = {frozenset(pair) for pair in comparison.get("paired", [])}
     sides = [(matrices[a], matrices[b], frozenset((a, b)) in together and seeds[a] == seeds[b]) for a, b in names]
-    rng = generator(seed, "aggregate", "pairs")
-    verdicts = st.compare_all(sides, rng, st.MARGIN)
     return {
         "scale": "human-normalised: 0 random, 1 human" if human else "0 the random policy, 1 the task's best contender",
         "human": human,
         "tasks": [t["env"] for t in tasks],
         "contenders": contenders,
-        "pairs": [
-            _pair(a, b, v, paired, st.estimate_improvement(x, y, rng, paired), [len(x), len(y)])
-            for (a, b), (x, y, paired), v in zip(names, sides, verdicts, strict=True)
-        ],
+        "pairs": _compared(names, sides, generator(seed, "aggregate", "pairs"), st.MARGIN),
         "profiles": [_profile(name, m, taus, generator(seed, "profile", name)) for name, m in matrices.items()],
     }
 
 
 def _profile(name: str, m: np.ndarray, taus: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """The share of runs above each of `taus`, with its 95% interval (Agarwal et al. 2021)."""
     middle = st.performance_profile(m, taus)
     low = high = None
     if len(m) > 1:
@@ -186,8 +191,8 @@ def _profile(name: str, m: np.ndarray, taus: np.ndarray, rng: np.random.Generato
         )
     return {
         "name": name,
-        "x": _rounded(taus),
-        "middle": _rounded(middle),
-        "low": _rounded(np.minimum(low, middle)) if low is not None else None,
-        "high": _rounded(np.maximum(high, middle)) if high is not None else None,
+        "x": rounded(taus),
+        "middle": rounded(middle),
+        "low": rounded(np.minimum(low, middle)) if low is not None else None,
+        "high": rounded(np.maximum(high, middle)) if high is not None else None,
     }

@@ -13,7 +13,7 @@ from typing import Any
 from rl.errors import InputError
 from rl.storage import write_atomic
 from runs.folder.provenance import quoted
-from runs.reporting.analysis import analyse
+from runs.reporting.analysis import analyse, flat
 from runs.reporting.comparison_file import read_comparison
 from runs.reporting.comparison_page import comparison_page
 from runs.reporting.run_page import run_page
@@ -25,7 +25,7 @@ def report(folder: str | Path, *, track: str = "off", quiet: bool = True) -> dic
     `track` sends a comparison's tables and page to W&B as well: auto, online or offline.
 
     Returns their paths and, of a comparison, the estimates and verdicts. Raises `InputError` for a folder that is
-    neither, `RunError` where the disk is full; what was there before stays whole.
+    neither, `RunError` if the disk is full. An earlier page then stays whole.
     """
     folder = Path(folder)
     found: dict[str, Any] = {}
@@ -74,21 +74,21 @@ def _send(comparison: Mapping[str, Any], found: Mapping[str, Any], page: Path, m
 
 def tables(analysis: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[Any]]]]:
     """Scores and verdicts as plain tables (columns, rows of numbers), for trackers and data frames."""
+    found = flat(analysis)
+    none = [None, None]
     scores = [
         [
-            *(t["env"], c["name"], len(c["seeds"]), len(c["failed"]), c["mean"], c["median"], c["iqm"]),
-            *(*(c["interval"] or [None, None]), c["steps_per_second"], c["seconds"], c["peak_memory"]),
+            *(c["task"], c["name"], len(c["seeds"]), len(c["failed"]), c["mean"], c["median"], c["iqm"]),
+            *(*(c["interval"] or none), c["steps_per_second"], c["seconds"], c["peak_memory"]),
         ]
-        for t in analysis["tasks"]
-        for c in t["contenders"]
+        for c in found["contenders"]
     ]
     pairs = [
         [
-            *(t["env"], p["a"], p["b"], p["difference"], *(p["interval"] or [None, None]), p["level"]),
+            *(p["task"], p["a"], p["b"], p["difference"], *(p["interval"] or none), p["level"]),
             *(p["improvement"][0], p["verdict"], p["more_seeds"]),
         ]
-        for t in analysis["tasks"]
-        for p in t["pairs"]
+        for p in found["pairs"]
     ]
     score_columns = "task contender seeds failed mean median iqm low high steps_per_second seconds peak_memory"
     pair_columns = "task a b difference low high level improvement verdict more_seeds"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from runs.folder.provenance import quoted
 from runs.folder.run_folder import RECENT
 from runs.recipe import from_run_json
 from runs.reporting.charts import line_chart
+from runs.reporting.comparison_file import finite
 from runs.reporting.page import Chart, Page, Table, films
 from runs.reporting.task_tables import curve_table, thin
 from runs.reporting.wording import flatten, number, setting
@@ -40,7 +40,7 @@ METRICS = {
     "train/value_loss": "value loss",
     "time/sps": "training speed, in steps per second",
 }
-"""Metric -> what it is called on the page. The others keep their names."""
+"""The names of metrics on the page. Other metrics keep their own."""
 
 
 def run_page(folder: Path) -> Page:
@@ -98,19 +98,26 @@ def _run_charts(
     """One chart each for the evaluations, the training episodes and every metric that has two values or more."""
     charts = []
     if evaluations:
-        charts.append(
-            _run_chart("evaluations", evaluations, lambda e: float(np.mean(e["returns"])), "evaluation score")
-        )
-    lengths = [e for e in episodes if _number(e.get("return"))]
-    if lengths:
-        label = f"training return, mean of {_window(lengths)} games"
-        charts.append(_run_chart("training", _moving(lengths), lambda e: e["return"], label))
-    keys = sorted({k for line in metrics for k, v in line.items() if _number(v) and k not in ("step", "seconds")})
-    for key in keys:
-        lines = [line for line in metrics if _number(line.get(key))]
-        if len(lines) > 1:
-            charts.append(_run_chart(key, thin(lines, 300), lambda line, key=key: line[key], METRICS.get(key, key)))
+        means = [(e["step"], float(np.mean(e["returns"]))) for e in evaluations]
+        charts.append(_run_chart("evaluations", "evaluation score", means))
+    finished = [(e["step"], e["return"]) for e in episodes if finite(e.get("return"))]
+    if finished:
+        window = max(1, len(finished) // 50)
+        moving = np.convolve([value for _, value in finished], np.ones(window) / window, mode="valid").tolist()
+        steps = [step for step, _ in finished[window - 1 :]]
+        label = f"training return, mean of {window} games"
+        charts.append(_run_chart("training", label, list(zip(steps, moving, strict=True))))
+    for key in sorted({key for line in metrics for key in line} - {"step", "seconds"}):
+        points = [(line["step"], line[key]) for line in metrics if finite(line.get(key))]
+        if len(points) > 1:
+            charts.append(_run_chart(key, METRICS.get(key, key), points))
     return charts
+
+
+def _run_chart(name: str, label: str, points: Sequence[tuple[int, float]]) -> Chart:
+    steps, values = zip(*thin(points, 300))
+    series = [{"name": label, "colour": 0, "x": steps, "middle": values}]
+    return Chart(label, line_chart(name, series, "steps", ""), curve_table(series, "steps", number))
 
 
 def _evaluation_table(evaluations: Sequence[Mapping[str, Any]]) -> Table | None:
@@ -125,7 +132,7 @@ def _evaluation_table(evaluations: Sequence[Mapping[str, Any]]) -> Table | None:
 
 
 def _agent_title(folder: Path, recipe: Mapping[str, Any]) -> str:
-    """What people call the agent of a run; one of another version goes by its plain name."""
+    """The title of a run's agent, or its plain name if this version or machine does not know it."""
     try:
         return str(agents.title(from_run_json(folder / "run.json").agent))
     except (InputError, ImportError):  # of another version, or of a module that is not here
@@ -134,28 +141,6 @@ def _agent_title(folder: Path, recipe: Mapping[str, Any]) -> str:
 
 
 def _commands(info: Mapping[str, Any]) -> list[str]:
-    """What made a run: its training, and each resume that gave it more steps. Others changed nothing."""
+    """The commands that made a run: its training, and each resume that gave it more steps."""
     longer = [entry for entry in info.get("resumed", []) if "steps" in entry]
     return [quoted(entry.get("command", "")) for entry in (info, *longer)]
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _window(episodes: Sequence[Any]) -> int:
-    """How many episodes a moving mean is of: about a fiftieth of all."""
-    return max(1, len(episodes) // 50)
-
-
-def _moving(episodes: Sequence[Mapping[str, Any]], count: int = 300) -> list[dict[str, Any]]:
-    width = _window(episodes)
-    returns = np.convolve([e["return"] for e in episodes], np.ones(width) / width, mode="valid")
-    points = [{"step": e["step"], "return": float(r)} for e, r in zip(episodes[width - 1 :], returns, strict=True)]
-    return thin(points, count)
-
-
-def _run_chart(name: str, lines: Iterable[Mapping[str, Any]], value: Any, label: str) -> Chart:
-    points = [(line["step"], float(value(line))) for line in lines]
-    series = [{"name": label, "colour": 0, "x": [p[0] for p in points], "middle": [p[1] for p in points]}]
-    return Chart(label, line_chart(name, series, "steps", ""), curve_table(series, "steps", number))

@@ -113,12 +113,12 @@ def _task_charts(task: Mapping[str, Any], colour: Mapping[str, int], draw_runs: 
     lines = [(task[line], line) for line in ("random", "goal") if task[line] is not None]
     if series := [_series(c, "curve", "steps", colour, draw_runs) for c in contenders if c["curve"]]:
         svg = line_chart(f"curve {task['env']}", series, "steps", "score", lines)
-        between = "Between two evaluations: on the straight line that joins them."
+        between = "Interpolated linearly between evaluations."
         table = _measured_table(contenders) or curve_table(series, "steps", number, caption=between)
         charts.append(Chart("Score by environment steps, IQM over seeds", svg, table))
     if series := [_series(c, "clock", "seconds", colour, draw_runs) for c in contenders if c["clock"]]:
         svg = line_chart(f"clock {task['env']}", series, "training time", "score", lines, clock=True)
-        table = curve_table(series, "training time", duration, caption="At each time the newest evaluation by then.")
+        table = curve_table(series, "training time", duration, caption="At each time, the newest evaluation so far.")
         charts.append(Chart("Score by training time, IQM over seeds", svg, table))
     return charts
 
@@ -198,6 +198,6 @@ def _cost_table(task: Mapping[str, Any], colour: Mapping[str, int]) -> Table | N
     goal = f"the goal of {number(task['goal'])}" if task["goal"] is not None else "the goal"
     caption = (
         f"Medians over seeds{memory}; CPU in all: of the whole process, evaluations and film too; reached: seeds "
-        f"that came to {goal} at any evaluation."
+        f"that reached {goal} at any evaluation."
     )
     return Table([columns[k] for k in filled], [[row[k] for k in filled] for row in rows], caption)

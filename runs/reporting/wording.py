@@ -1,4 +1,4 @@
-"""Sentences for the figures of a comparison: headlines, verdicts, warnings."""
+"""Sentences and figures for people: verdicts, headlines, warnings, settings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 from rl import stats as st
 from runs.reporting.comparison_file import SHARED, short_commit
 
+ENOUGH = 5
+"""Seeds on each side from which the interval of a difference is shown."""
+
 
 def budget(task: Mapping[str, Any], names: Sequence[str] | None = None) -> str:
-    """ "2,000 steps", and who of `names` (all, unless given) was trained for another number: "(run:a: 8,000)"."""
+    """ "2,000 steps", and which of `names` (all, unless given) have another budget: "(run:a: 8,000)"."""
     named = [c for c in task["contenders"] if (names is None or c["name"] in names) and c["name"] != "random"]
     own = {c["name"]: c["steps"] or task["steps"] for c in named}
     if len(set(own.values())) == 1:
@@ -23,7 +26,7 @@ def budget(task: Mapping[str, Any], names: Sequence[str] | None = None) -> str:
 
 
 def number(x: float | None) -> str:
-    """A score for people: three or four figures, thousands set apart."""
+    """A score with three or four digits and separated thousands."""
     if x is None:
         return "–"
     size = abs(x)
@@ -59,37 +62,28 @@ def setting(value: Any) -> str:
     return str(value) if value is None or isinstance(value, (bool, int, str)) else json.dumps(value)
 
 
-ENOUGH = 5
-"""Seeds on each side from which the interval of a difference is shown."""
-
-
 def shows_interval(pair: Mapping[str, Any]) -> bool:
-    """Whether the pair has an interval, from enough seeds to be read."""
+    """Whether the pair's interval is shown: it has one, from at least `ENOUGH` seeds on each side."""
     return pair["interval"] is not None and min(pair["seeds"]) >= ENOUGH
 
 
 def say(pair: Mapping[str, Any], scale: str = "", more: bool = True) -> str:
-    """One pair's verdict as a sentence, and a second one on what `more` seeds would do.
+    """One pair's verdict as a sentence, and with `more` a second one: how many more seeds would change it.
 
     From fewer than `ENOUGH` seeds no interval is shown: it would be wider than the scores that are possible.
     """
-    if lost := pair.get("lost"):
-        return f"{pair['a']} and {pair['b']} cannot be compared: every training of {' and of '.join(lost)} failed."
     a, b, word = pair["a"], pair["b"], pair["verdict"]
-    interval = pair["interval"]
+    if lost := pair.get("lost"):
+        return f"{a} and {b} cannot be compared: every training of {' and of '.join(lost)} failed."
     unit, shown = (f" {scale}", share) if scale else ("", number)
+    difference = f"{_signed(pair['difference'], shown)}{unit}"
     x, y = pair["seeds"]
-    seeds = f"{x} seed{'s' if x != 1 else ''} each" if x == y else f"{x} and {y} seeds"
-    if interval is None:
-        return (
-            f"{a} scored {_signed(pair['difference'], shown)}{unit} against {b}, with {seeds}: one seed allows no "
-            "interval and no verdict."
-        )
-    level = f"{100 * pair['level']:.3g}%"
-    bounds = f"{level} interval {shown(interval[0])} to {shown(interval[1])}, {seeds}"
-    if not shows_interval(pair):
-        bounds = f"{seeds}; an interval needs {ENOUGH}"
-    inside = f"{_signed(pair['difference'], shown)}{unit}, {bounds}"
+    seeds = f"{_seeds(x)} each" if x == y else f"{x} and {y} seeds"
+    if pair["interval"] is None:
+        return f"{a} scored {difference} against {b}, with {seeds}: one seed allows no interval and no verdict."
+    low, high = map(shown, pair["interval"])
+    bounds = f"{100 * pair['level']:.3g}% interval {low} to {high}, {seeds}"
+    inside = f"{difference}, {bounds if shows_interval(pair) else f'{seeds}; an interval needs {ENOUGH}'}"
     if word in ("better", "worse"):
         return f"{a} is {word} than {b} ({inside})."
     if word.startswith("equivalent"):
@@ -99,32 +93,36 @@ def say(pair: Mapping[str, Any], scale: str = "", more: bool = True) -> str:
 
 
 def say_suits(lead: Mapping[str, Any]) -> str:
-    """Who leads on a task, in words."""
+    """The leader on a task and the verdicts on the others, in words."""
     if lead["best"] is None:
         return f"{lead['env']}: no training has finished yet."
-    seeds = f"{lead['seeds']} seed{'s' if lead['seeds'] != 1 else ''}"
-    kinds = (
-        ("worse", "Worse"),
-        ("equivalent", "Equivalent within the margin"),
-        ("open", f"Not told apart with {seeds}"),
-        ("one", "No verdict, from one seed"),
-    )
-    others = "".join(f" {words}: {', '.join(lead[kind])}." for kind, words in kinds if lead[kind])
+    kinds = {
+        "worse": "Worse",
+        "equivalent": "Equivalent within the margin",
+        "open": f"Not distinguishable with {_seeds(lead['seeds'])}",
+        "one": "No verdict, from one seed",
+    }
+    others = "".join(f" {words}: {', '.join(lead[kind])}." for kind, words in kinds.items() if lead[kind])
     return f"{lead['env']}: {lead['best']} scored highest (IQM {number(lead['iqm'])}).{others}"
 
 
 def _lead(lead: Mapping[str, Any]) -> str:
-    """The contender with the highest score on a task, and which others it is shown to be better than."""
+    """The leader on a task and the verdicts on the others, as a part of the headline."""
     place = f"{lead['best']} on {lead['env']} ({number(lead['iqm'])})"
-    others = sum(len(lead[kind]) for kind in ("worse", "equivalent", "open", "one"))
-    if others and len(lead["one"]) == others:
+    kinds = {
+        "worse": "better than {}",
+        "equivalent": "equivalent to {} within the margin",
+        "open": f"not distinguishable from {{}} with {_seeds(lead['seeds'])}",
+        "one": "without a verdict against {} (one seed)",
+    }
+    shown = [kind for kind in kinds if lead[kind]]
+    if shown == ["one"]:
         return f"{place}, from one seed, which allows no verdict"
-    seeds = f"{lead['seeds']} seed{'s' if lead['seeds'] != 1 else ''}"
-    parts = [f"better than {', '.join(lead['worse'])}"] if lead["worse"] else []
-    parts += [f"equivalent to {', '.join(lead['equivalent'])} within the margin"] if lead["equivalent"] else []
-    parts += [f"not told apart from {', '.join(lead['open'])} with {seeds}"] if lead["open"] else []
-    parts += [f"without a verdict against {', '.join(lead['one'])} (one seed)"] if lead["one"] else []
-    return ", ".join([place, *parts])
+    return ", ".join([place, *(kinds[kind].format(", ".join(lead[kind])) for kind in shown)])
+
+
+def _seeds(count: int) -> str:
+    return f"{count:,} seed{'s' if count != 1 else ''}"
 
 
 def _signed(x: float, shown: Callable[[float], str] = number) -> str:
@@ -135,41 +133,40 @@ def _more(more: int | None) -> str:
     if more is None:
         return ""
     if more < 0:
-        return " More than 1,000 further seeds would be needed to settle it."
-    return (
-        f" About {more:,} more seed{'s' if more != 1 else ''} each would settle it, should difference and spread stay."
-    )
+        return " More than 1,000 further seeds would be needed for a verdict."
+    seeds = f"{more:,} more seed{'s' if more != 1 else ''}"
+    return f" About {seeds} each would give a verdict, if difference and spread stay the same."
 
 
-def _headline(found: Mapping[str, Any]) -> str:
-    """What came out, after the contenders of which every training failed."""
+def headline(found: Mapping[str, Any]) -> str:
+    """The outcome, after the contenders of which every training failed."""
     lost = [
         f"{c['name']} on {t['env']}"
         for t in found["tasks"]
         for c in t["contenders"]
         if c["failed"] and len(c["failed"]) == len(c["seeds"])
     ]
-    said = _outcome(found)
-    return f"Every training of {', '.join(lost)} failed and has no score of its own. {said}".strip() if lost else said
+    outcome = _outcome(found)
+    if not lost:
+        return outcome
+    return f"Every training of {', '.join(lost)} failed and has no score of its own. {outcome}".strip()
 
 
 def _outcome(found: Mapping[str, Any]) -> str:
-    """Who leads on which task, where only ours play; else the first pair with a peer in it, over all tasks."""
+    """The leader on each task if all contenders are ours, else the first pair over all tasks or on each task."""
     leads = [lead for lead in found["suits"] if lead["best"] is not None]
     if leads:
         return "Highest score: {}.".format("; ".join(map(_lead, leads)))
-    if found["aggregate"] and found["aggregate"]["pairs"]:
-        pair = found["aggregate"]["pairs"][0]
-        count = len(found["aggregate"]["tasks"])
-        scale = "human-normalised" if found["aggregate"]["human"] else "normalised"
-        return f"Over {count} tasks, {say(pair, scale, more=False)}"
-    sentences = [
-        f"On {t['env']} after {budget(t, _sides(t['pairs'][0]))}, {say(t['pairs'][0], more=False)}"
-        for t in found["tasks"]
-        if t["pairs"]
-    ]
-    if sentences:
-        return " ".join(sentences)
+    overall = found["aggregate"]
+    if overall and overall["pairs"]:
+        scale = "human-normalised" if overall["human"] else "normalised"
+        return f"Over {len(overall['tasks'])} tasks, {say(overall['pairs'][0], scale, more=False)}"
+    first = [(task, task["pairs"][0]) for task in found["tasks"] if task["pairs"]]
+    if first:
+        return " ".join(
+            f"On {task['env']} after {budget(task, [pair['a'], pair['b']])}, {say(pair, more=False)}"
+            for task, pair in first
+        )
     scores = [
         f"{c['name']} scored {number(c['iqm'])} on {t['env']}"
         + (f" after {budget(t, [c['name']])}" if c["name"] != "random" else "")
@@ -183,93 +180,98 @@ def _outcome(found: Mapping[str, Any]) -> str:
     return "" if begun else "No training has finished yet."
 
 
-def _sides(pair: Mapping[str, Any]) -> list[str]:
-    return [pair["a"], pair["b"]]
+def warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Reasons to be careful with the results, one sentence each."""
+    sides = [(c, t) for t in found["tasks"] for c in t["contenders"]]
+    return [*_warn_of_few(sides), *_warn_of_missing(sides), *_warn_of_machines(comparison)]
 
 
-def _few(seeds: int) -> str:
-    """What intervals from fewer than `FEW_RUNS` seeds are worth.
+Sides = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+"""Every contender with every task."""
 
-    Below five, nearly every resample that counts is the lowest or the highest score again, so that one contender's
-    interval is their span. That holds the median of what the seeds are drawn from with probability 1 - 2^(1-n).
+
+def _warn_of_few(sides: Sides) -> list[str]:
+    """Too few seeds.
+
+    Below five, nearly every resample has the lowest or the highest score as its extreme, so that one contender's
+    interval is the span of its scores. The span holds the median of their distribution with probability 1 - 2^(1-n).
     """
-    said = f"{seeds} seeds: with fewer than {st.FEW_RUNS}, intervals are too narrow to lean on. Read them as a hint."
-    if seeds > 4:
-        return said
-    return (
-        f"{seeds} seeds: with fewer than {st.FEW_RUNS}, intervals are a hint. One contender's is the span of its "
-        f"{seeds} scores, which holds the truth about {100 * (1 - 2 ** (1 - seeds)):.0f}% of the time at best. That of "
-        f"a difference is left out; it needs {ENOUGH} seeds."
-    )
-
-
-def _warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """What a reader must know before believing the page, one sentence each."""
-    return [*_warn_of_seeds(found), *_warn_of_machines(comparison)]
-
-
-def _warn_of_seeds(found: Mapping[str, Any]) -> list[str]:
-    """Too few, failed, missing or unequal seeds, other budgets, and runs without a curve."""
-    warnings = []
-    sides = [(c, t) for t in found["tasks"] for c in t["contenders"] if c["name"] != "random" and c["seeds"]]
-    every = [(c, t) for t in found["tasks"] for c in t["contenders"]]
-    counts = [len(c["seeds"]) for c, _ in sides]
-    single = list(dict.fromkeys(c["name"] for c, _ in sides if len(c["seeds"]) == 1))
-    fewest = min((count for count in counts if count > 1), default=0)
-    if single and not fewest:
-        warnings.append("One seed: no interval is claimed, and the difference may be luck.")
+    sides = [(c, t) for c, t in sides if c["name"] != "random" and c["seeds"]]
+    single = dict.fromkeys(c["name"] for c, _ in sides if len(c["seeds"]) == 1)
+    fewest = min((len(c["seeds"]) for c, _ in sides if len(c["seeds"]) > 1), default=0)
+    found = []
+    if single and fewest:
+        found.append(f"One seed of {', '.join(single)}: no interval and no verdict is claimed there.")
     elif single:
-        warnings.append(f"One seed of {', '.join(single)}: no interval and no verdict is claimed there.")
-    if 0 < fewest < st.FEW_RUNS:
-        warnings.append(_few(fewest))
+        found.append("One seed: no interval is claimed, and the difference may be luck.")
+    if not 0 < fewest < st.FEW_RUNS:
+        return found
+    few = f"{fewest} seeds: with fewer than {st.FEW_RUNS}, intervals are"
+    if fewest > 4:
+        return [*found, f"{few} too narrow. Read them as a hint."]
+    hold = 100 * (1 - 2 ** (1 - fewest))
+    return [
+        *found,
+        f"{few} a hint. One contender's is the span of its {fewest} scores, which holds the truth about {hold:.0f}% of "
+        f"the time at best. That of a difference is left out; it needs {ENOUGH} seeds.",
+    ]
+
+
+def _warn_of_missing(sides: Sides) -> list[str]:
+    """Other budgets, failed, missing or unequal numbers of seeds, and runs without a curve."""
+
+    def where(c: Mapping[str, Any], t: Mapping[str, Any]) -> str:
+        return f"{c['name']} on {t['env']}"
+
+    found = []
+    trained = [(c, t) for c, t in sides if c["name"] != "random" and c["seeds"]]
     if other := [
-        f"{c['name']} on {t['env']}, {c['steps']:,} instead of {t['steps']:,}"
-        for c, t in sides
+        f"{where(c, t)}, {c['steps']:,} instead of {t['steps']:,}"
+        for c, t in trained
         if c["steps"] not in (None, t["steps"])
     ]:
-        warnings.append(f"Not trained for the comparison's number of steps: {'; '.join(other)}.")
-    if failed := [
-        f"{c['name']} on {t['env']}: {len(c['failed'])} of {len(c['seeds'])}" for c, t in every if c["failed"]
-    ]:
-        known = all(t["random"] is not None for t in found["tasks"])
+        found.append(f"Not trained for the comparison's number of steps: {'; '.join(other)}.")
+    if failed := [f"{where(c, t)}: {len(c['failed'])} of {len(c['seeds'])}" for c, t in sides if c["failed"]]:
+        known = all(t["random"] is not None for _, t in sides)
         counted = "the random policy's score" if known else "the lowest score on the task"
-        warnings.append(f"Failed seeds, counted as {counted}: {'; '.join(failed)}.")
-    if missing := [f"{c['name']} on {t['env']}" for c, t in every if not c["seeds"]]:
-        warnings.append(f"No result yet: {', '.join(missing)}.")
-    if len(set(counts)) > 1:
-        warnings.append(f"The contenders have different numbers of seeds, {min(counts)} to {max(counts)}.")
+        found.append(f"Failed seeds, counted as {counted}: {'; '.join(failed)}.")
+    if missing := [where(c, t) for c, t in sides if not c["seeds"]]:
+        found.append(f"No result yet: {', '.join(missing)}.")
+    counts = {len(c["seeds"]) for c, _ in trained}
+    if len(counts) > 1:
+        found.append(f"The contenders have different numbers of seeds, {min(counts)} to {max(counts)}.")
     if ends := [
-        f"{c['name']} on {t['env']}: {short} of {len(c['runs'])}"
-        for c, t in every
+        f"{where(c, t)}: {short} of {len(c['runs'])}"
+        for c, t in sides
         if 0 < (short := sum(len(r["steps"]) < 2 for r in c["runs"])) < len(c["runs"])
     ]:
-        warnings.append(f"Evaluated at their end only, and so left out of the curves: {'; '.join(ends)}.")
-    return warnings
+        found.append(f"Evaluated at the end only, and therefore left out of the curves: {'; '.join(ends)}.")
+    return found
 
 
 def _warn_of_machines(comparison: Mapping[str, Any]) -> list[str]:
     """Trainings without times, of several commits, or with different libraries."""
-    warnings = []
+    found = []
     idle = {c["name"] for c in comparison["contenders"] if c.get("source") in ("run", "random")}
     trained = [r for r in comparison["results"] if r["contender"] not in idle and r["status"] == "ok"]
     untimed = [r for r in trained if not r.get("alone", False)]
     shared = sum((r.get("others") or 0) >= SHARED or (r.get("jobs") or 1) > 1 for r in untimed)
     if shared:
-        warnings.append(
+        found.append(
             f"{shared} of {len(trained)} trainings shared the machine with other work: their times, speed and memory "
             "are left blank."
         )
     if len(untimed) > shared:
-        warnings.append(
+        found.append(
             f"{len(untimed) - shared} of {len(trained)} trainings have no times: they were interrupted, recorded on "
-            "another machine, or nothing says how busy this one was."
+            "another machine, or the load of this one is unknown."
         )
     commits: dict[str, set[str]] = {}
     for r in trained:
         for commit in filter(None, r.get("commits") or [r.get("commit")]):
             commits.setdefault(r["contender"], set()).add(short_commit(commit))
     if mixed := [f"{name} by {', '.join(sorted(of))}" for name, of in commits.items() if len(of) > 1]:
-        warnings.append(f"Trained by more than one commit: {'; '.join(mixed)}.")
+        found.append(f"Trained by more than one commit: {'; '.join(mixed)}.")
     if len({str(r.get("versions")) for r in comparison["results"] if r.get("versions")}) > 1:
-        warnings.append("The trainings ran with different versions of the libraries; see the raw data.")
-    return warnings
+        found.append("The trainings ran with different versions of the libraries; see the raw data.")
+    return found

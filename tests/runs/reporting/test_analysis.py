@@ -60,7 +60,7 @@ def test_a_contender_that_always_crashed_is_worse_not_absent() -> None:
 
 def test_few_seeds_are_warned_of_and_one_seed_claims_nothing() -> None:
     assert analyse(comparison(seeds=9))["warnings"] == [
-        "9 seeds: with fewer than 10, intervals are too narrow to lean on. Read them as a hint."
+        "9 seeds: with fewer than 10, intervals are too narrow. Read them as a hint."
     ]
     found = analyse(comparison(seeds=1))
     (pair,) = found["tasks"][0]["pairs"]
@@ -171,8 +171,8 @@ def test_a_lead_that_the_seeds_do_not_support_is_no_lead() -> None:
     few = analyse(comparison(VARIANTS, gap=0.01, spread=0.3, seeds=3))
     (lead,) = few["suits"]
     assert lead["worse"] == [] and len(lead["open"]) == 2
-    assert "Not told apart with 3 seeds: " in say_suits(lead)
-    assert "not told apart from" in few["headline"] and "none of" not in few["headline"]
+    assert "Not distinguishable with 3 seeds: " in say_suits(lead)
+    assert "not distinguishable from" in few["headline"] and "none of" not in few["headline"]
     same = analyse(comparison(VARIANTS, gap=0.0, spread=0.001))["suits"][0]
     assert len(same["equivalent"]) == 2 and "Equivalent within the margin: " in say_suits(same)
     alone = analyse(comparison(VARIANTS, gap=0.5, seeds=1))
@@ -262,7 +262,7 @@ def test_the_flat_form_is_what_compare_prints() -> None:
         ({"results": [{"contender": "dqm", "task": "CartPole-v1", "seed": 0}]}, "contender 'dqm', which is not listed"),
         (
             {"results": [{"contender": "dqn", "task": "CartPole-v1", "seed": 0, "status": "ok", "score": None}]},
-            "dqn seed 0 on CartPole-v1 is ok, yet scored None",
+            "dqn seed 0 on CartPole-v1 is ok, but its score is None",
         ),
     ],
 )
@@ -275,7 +275,7 @@ def test_a_damaged_comparison_is_refused_in_one_line(change: dict, words: str) -
 def test_a_result_is_counted_once() -> None:
     data = comparison()
     data["results"].append(data["results"][0])
-    with pytest.raises(InputError, match="dqn seed 0 on CartPole-v1 stands there twice"):
+    with pytest.raises(InputError, match="dqn seed 0 on CartPole-v1 is listed twice"):
         analyse(data)
 
 
@@ -317,12 +317,12 @@ def test_sentences_say_what_is_needed() -> None:
     }
     assert say(pair) == (
         "dqn and sb3:dqn are not distinguishable with this many seeds (+3, 95% interval −4 to 10, 10 seeds each). "
-        "About 12 more seeds each would settle it, should difference and spread stay."
+        "About 12 more seeds each would give a verdict, if difference and spread stay the same."
     )
     assert "(+3, 10 and 3 seeds; an interval needs 5)." in say({**pair, "seeds": [10, 3]})
     lost = say({**pair, "lost": ["sb3:dqn"]})
     assert lost == "dqn and sb3:dqn cannot be compared: every training of sb3:dqn failed."
-    assert say({**pair, "more_seeds": -1}).endswith("More than 1,000 further seeds would be needed to settle it.")
+    assert say({**pair, "more_seeds": -1}).endswith("More than 1,000 further seeds would be needed for a verdict.")
     assert say({**pair, "verdict": "equivalent within the margin"}).startswith(
         "dqn and sb3:dqn are equivalent within the margin of 5"
     )
@@ -331,8 +331,8 @@ def test_sentences_say_what_is_needed() -> None:
 def test_a_run_evaluated_at_its_end_only_does_not_say_when_it_came_to_the_goal() -> None:
     whole = {"steps": [10, 20], "seconds": [], "scores": [500.0, 500.0], "alone": False}
     last = whole | {"steps": [20], "scores": [500.0]}
-    assert curves._reach([whole, whole], 475.0) == {"runs": 2, "of": 2, "steps": 10.0, "seconds": None}
-    assert curves._reach([whole, last], 475.0) is None, "it may have been there before, and not any more"
+    assert curves.time_to_goal([whole, whole], 475.0) == {"runs": 2, "of": 2, "steps": 10.0, "seconds": None}
+    assert curves.time_to_goal([whole, last], 475.0) is None, "it may have been there before, and not any more"
 
 
 def test_a_run_evaluated_at_its_end_only_is_left_out_of_the_curve_and_that_is_said() -> None:
@@ -345,7 +345,7 @@ def test_a_run_evaluated_at_its_end_only_is_left_out_of_the_curve_and_that_is_sa
     assert c["curve"]["x"] == whole["curve"]["x"], "from the first evaluation on, not the end alone"
     assert min(c["curve"]["low"]) > 20 and c["reach"] is None and c["iqm"] == whole["iqm"]
     (said,) = found["warnings"]
-    assert said == "Evaluated at their end only, and so left out of the curves: dqn on CartPole-v1: 4 of 10."
+    assert said == "Evaluated at the end only, and therefore left out of the curves: dqn on CartPole-v1: 4 of 10."
     for r in data["results"][:10]:
         r["curve"] = r["curve"][-1:]
     found = analyse(data)

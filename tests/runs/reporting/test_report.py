@@ -491,11 +491,11 @@ def test_the_table_below_a_curve_holds_what_was_measured(tmp_path: Path) -> None
     table = _tabled(page, "Score by environment steps, IQM over seeds")
     assert table["steps"] == ["1,000", "13,331", "20,777", "33,331", "50,000"]
     assert table["dqn"] == ["10", "20", "400", "40", "50"]
-    assert "straight line" not in page
+    assert "Interpolated" not in page
     clock = _tabled(page, "Score by training time, IQM over seeds")
     assert clock["training time"] == ["10 s", "20 s", "30 s", "40 s", "50 s"]
     assert clock["dqn"] == ["10", "20", "400", "40", "50"]
-    assert "At each time the newest evaluation by then." in page
+    assert "At each time, the newest evaluation so far." in page
 
 
 @pytest.mark.parametrize(
@@ -550,7 +550,7 @@ def test_a_table_between_evaluations_says_that_it_is(tmp_path: Path) -> None:
         result["curve"] = [[step + shift, None, step / 100] for step in (10_000, 20_000, 40_000)]
     rp.report(write(tmp_path, made))
     page = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "Between two evaluations: on the straight line that joins them." in page
+    assert "Interpolated linearly between evaluations." in page
 
 
 def test_a_report_is_one_json_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
