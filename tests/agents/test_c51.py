@@ -162,19 +162,6 @@ def test_values_are_means_and_dueling_centres_each_atom() -> None:
     assert torch.allclose(out.q_values[0], out.logits[0].softmax(-1) @ SUPPORT)
 
 
-def test_noise_is_heard_in_training_only() -> None:
-    agent = make(noisy=True, epsilon=0.0)
-    said = set()
-    for _ in range(4):
-        agent.act(row(0, first=True))
-        said.add(tuple(agent._stream.output.q_values[0].tolist()))
-    actor = agent.actor(1, 5)
-    for _ in range(4):
-        actor.act(row(0, first=True))
-        said.add(tuple(actor.output.q_values[0].tolist()))
-    assert len(said) == 5
-
-
 def test_priorities_follow_the_divergence() -> None:
     agent = make(prioritized=True, priority_exponent=0.5)
     batch = play(agent, row(0, first=True), row(1, action=2, reward=1.0))

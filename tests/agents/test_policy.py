@@ -202,13 +202,14 @@ def test_a_recurrent_loss_is_the_mean_over_rows_that_start_a_transition(kind: An
     assert torch.allclose(agent.optimizer.grad, right, atol=1e-6)
 
 
-def test_observation_moments_are_those_of_the_rows_that_start_transitions() -> None:
+@pytest.mark.parametrize("stack", [1, 3])
+def test_observation_moments_are_those_of_the_rows_that_start_transitions(stack: int) -> None:
     seen: list[np.ndarray] = []
 
     def watch(agent: Any, slot: Any) -> None:
         seen.append(np.concatenate([slot.ts.obs["obs"], slot.ts.first[:, None]], 1))
 
-    config = PPOConfig(net=NET, rollout=10, epochs=1, normalize_obs=True)
+    config = PPOConfig(net=NET, rollout=10, epochs=1, normalize_obs=True, stack=stack)
     agent = train(config, "CartPole-v1", 150, num_envs=2, watch=watch)
     rows = np.stack(seen)[: (len(seen) - 1) // 10 * 10 + 1]  # rows of finished rollouts
     good = rows[1:, :, 4] == 0

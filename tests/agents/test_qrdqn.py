@@ -81,6 +81,15 @@ def test_kappa_is_where_the_loss_becomes_linear() -> None:
     assert quantile_huber(one, taus, torch.tensor([[1.0]]), 2.0).item() == pytest.approx(0.5 * 0.5 / 2)
 
 
+@pytest.mark.parametrize("name", ["qrdqn", "iqn"])
+def test_kappa_reaches_the_loss(name: str) -> None:
+    losses = []
+    for kappa in (100.0, 50.0):  # both above every error, where the loss is quadratic and divided by kappa
+        agent = {"qrdqn": qrdqn, "iqn": iqn}[name](kappa=kappa)
+        losses.append(loss(agent, play(agent, row(0, first=True), row(1, action=2, reward=1.0))))
+    assert losses[1] == pytest.approx(2 * losses[0])
+
+
 def test_one_quantile_is_half_of_huber_regression_and_of_dqn() -> None:
     u = torch.linspace(-3, 3, 13).unsqueeze(1)
     zero = torch.zeros_like(u)

@@ -97,6 +97,13 @@ def test_random_actions_are_as_frequent_as_epsilon_of_the_present_step(config: A
         assert share == pytest.approx((1 - step / 100) * 2 / 3, abs=0.03)
 
 
+@pytest.mark.parametrize("kind", [DQNConfig, PQNConfig])
+def test_a_sampled_evaluation_explores_as_training_does_at_the_end_of_its_schedule(kind: Any) -> None:
+    for epsilon in (Ramp(1.0, 0.25, 100), 0.25):
+        agent = agents.build(kind(net=TABLE_NET, epsilon=epsilon), TABLE, num_envs=64, seed=0)
+        assert agent.epsilon("sample") == 0.25 and agent.epsilon("greedy") == 0.0
+
+
 COSTS = {"entropy_cost": (Ramp(0.5, 0.1, 100), 0.3)}
 CLIPS = {"clip": (Ramp(0.6, 0.2, 100), 0.4)}
 

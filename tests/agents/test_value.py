@@ -80,6 +80,19 @@ def test_the_target_network_draws_its_own_noise_for_each_update(name: str) -> No
 
 
 @pytest.mark.parametrize("name", CONFIGS)
+def test_training_acts_with_new_noise_and_an_evaluation_with_none(name: str) -> None:
+    agent = make(name, noisy=True, epsilon=0.0)
+    actor, start = agent.actor(1, 5), row(0, first=True)
+    trained, evaluated = set(), set()
+    for _ in range(3):
+        agent.act(start)
+        trained.add(tuple(agent._stream.output.q_values[0].tolist()))
+        actor.act(start)
+        evaluated.add(tuple(actor.output.q_values[0].tolist()))
+    assert len(trained) == 3 and len(evaluated) == 1 and not trained & evaluated
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 def test_the_target_network_starts_as_a_copy_and_gets_buffers_whole(name: str) -> None:
     agent = make(name, noisy=True, target_tau=0.5)
     online, target = agent.network.state_dict(), agent.target.state_dict()
@@ -103,6 +116,13 @@ def test_a_row_without_error_keeps_a_small_priority() -> None:
     agent.learn(agent.replay.windows(np.array([0, 1])))
     priorities = agent.replay._tree.get(np.array([0, 1]))
     assert priorities == pytest.approx([1e-6**0.6, 1.0], rel=1e-5)
+
+
+def test_sampled_windows_are_as_long_as_n_step() -> None:
+    agent = make("dqn", n_step=3)
+    for t in range(9):
+        agent.observe(row(t % STATES, first=t == 0))
+    assert agent.sample().length.max() == 3
 
 
 def test_rewards_are_clipped_one_by_one_before_they_are_summed() -> None:
