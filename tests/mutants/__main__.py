@@ -90,8 +90,7 @@ def main() -> int:
             sys.exit("tests fail without any bug:\n" + "".join(Path(f"{t}.out").read_text()[-3000:] for t in trees))
         shares = pool.map(lambda k: [(m, outcome(trees[k], m)) for m in mutants[k :: len(trees)]], range(len(trees)))
         outcomes = sorted(pair for share in shares for pair in share)
-    kinds = Counter(kind for _, kind in outcomes)
-    print(dict(kinds))
+    print(kinds := Counter(kind for _, kind in outcomes))
     if options.only == "*":
         (ROOT / "docs" / "mutants.md").write_text(report(outcomes))
     return int(kinds["does not apply"] > 0 or kinds["caught"] < SHARE * len(mutants))
