@@ -262,14 +262,15 @@ def from_document(document: Mapping[str, Any], source: Path, trust: Trust) -> Ru
 def recipe_for(agent: str, env: str, own: Run | None = None) -> Run | None:
     """The recipe that a bare contender stands for: `own` if it is of this agent, else the first of agent and task.
 
-    A preset's recipes are those that end in its name. A recipe whose options change the environment, such as the
-    continuous LunarLander, comes after the others.
+    A preset's recipes are those that end in its name. A recipe with other options of the environment than `own`, such
+    as the continuous LunarLander, comes after the others.
     """
     if own is not None and _is_for(agent, own):
         return own
     recipes = [(resolve(name), name) for name in recipe_names()]
     fitting = [run for run, name in recipes if run.env == env and _is_for(agent, run, name)]
-    return min(fitting, key=lambda run: bool(run.env_config.options), default=None)
+    options = own.env_config.options if own is not None else {}
+    return min(fitting, key=lambda run: run.env_config.options != options, default=None)
 
 
 def _is_for(agent: str, run: Run, recipe: str = "") -> bool:

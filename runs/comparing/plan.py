@@ -154,7 +154,7 @@ def make_side(c: Contender, task: Task, own: Run | None, parameters: int | None 
         return Side(c, task, {"kind": "random", **shared}, {"policy": "uniformly random"})
     if c.source in ("sb3", "zoo"):
         peer = peers.build_peer(c.source, c.name, task.spec, c.settings)  # type: ignore[arg-type]
-        acting = task.acting(c.name in peers.OFF_POLICY)
+        acting = task.acting(c.name in peers.VALUE_LEARNERS)
         job = {"kind": "peer", **shared, "peer": dataclasses.asdict(peer), **acting}
         if peer.n_envs > task.steps:
             raise InputError(f"{c.text}: {peer.n_envs} environments are more than the {task.steps} steps of the budget")

@@ -21,6 +21,8 @@ from runs.settings.plain import from_json
 SUITES: dict[str, tuple[str, ...]] = {
     "classic": ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3"),
     "arcade": tuple(f"Arcade/{g}-v1" for g in ("Breakout", "Asterix", "Freeway", "Seaquest", "SpaceInvaders")),
+    "box2d_continuous": ("lunarlander_continuous_ppo", "BipedalWalker-v3"),
+    "mujoco": tuple(f"{name}-v5" for name in ("HalfCheetah", "Walker2d", "Ant", "Hopper", "Humanoid")),
     # Aitchison et al. 2023: five games that predict the median of 57
     "atari5": tuple(f"ALE/{g}-v5" for g in ("BattleZone", "DoubleDunk", "NameThisGame", "Phoenix", "Qbert")),
     # Kaiser et al. 2020
@@ -89,10 +91,11 @@ def parse_tasks(tasks: str | Sequence[str]) -> list[tuple[str, Run | None, int |
         steps = int(number) if number.isdecimal() else 0
         if at and steps < 1:
             raise InputError(f"--tasks {word}: write the budget as a whole number of steps, such as {name}@50000")
-        own = resolve_recipe(name) if name in recipe_names() or recipe_file(name) else None
-        if own is None and name not in SUITES and "/" not in name and "-v" not in name and ":" not in name:
-            raise unknown("task or suite", name, [*SUITES, *recipe_names(), *envs.ids()])
-        for env in SUITES.get(name, (own.env if own else name,)):
+        for entry in SUITES.get(name, (name,)):
+            own = resolve_recipe(entry) if entry in recipe_names() or recipe_file(entry) else None
+            if own is None and "/" not in entry and "-v" not in entry and ":" not in entry:
+                raise unknown("task or suite", entry, [*SUITES, *recipe_names(), *envs.ids()])
+            env = own.env if own else entry
             task = (env, own, steps or None)
             if found.setdefault(env, task) != task:
                 raise InputError(

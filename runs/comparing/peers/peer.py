@@ -25,16 +25,29 @@ ALGORITHMS = {
     "a2c": "stable_baselines3:A2C",
     "qrdqn": "sb3_contrib:QRDQN",
     "recurrent_ppo": "sb3_contrib:RecurrentPPO",
+    "sac": "stable_baselines3:SAC",
+    "td3": "stable_baselines3:TD3",
+    "tqc": "sb3_contrib:TQC",
+    "crossq": "sb3_contrib:CrossQ",
     "maskable_ppo": "sb3_contrib:MaskablePPO",
 }
 
 MASKABLE = "maskable_ppo"
 """The only algorithm that reads action masks. It takes the place of `ppo` if the environment has masks."""
 
-OFF_POLICY = ("dqn", "qrdqn")
+VALUE_LEARNERS = ("dqn", "qrdqn")
+CRITICS = ("sac", "td3", "tqc", "crossq")
+"""Learners of a continuous policy from critics."""
+OFF_POLICY = (*VALUE_LEARNERS, *CRITICS)
+"""Learners from the replay."""
+
+MUJOCO = ("HalfCheetah", "Ant", "Hopper", "Walker2d", "Humanoid", "Swimmer")
 
 OURS = ("n_envs", "frame_stack", "normalize", "reward_clip", "policy")
 """Settings of a peer that are no argument of the algorithm."""
+
+NOISE = ("noise_type", "noise_std")
+"""Settings from which the Zoo makes the argument `action_noise`."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +99,10 @@ def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, set
     if algorithm == MASKABLE and not spec.masked:
         raise InputError(f"{source}:{algorithm} needs action masks, {spec.id} has none: use {source}:ppo")
     kind = spec.action.kind
-    if algorithm in OFF_POLICY and kind != "discrete":
+    if algorithm in VALUE_LEARNERS and kind != "discrete":
         raise InputError(f"{source}:{algorithm} needs one discrete action, {spec.id} has {kind}: use {source}:ppo")
+    if algorithm in CRITICS and kind != "box":
+        raise InputError(f"{source}:{algorithm} needs continuous actions, {spec.id} has {kind}: use {source}:ppo")
     atari = is_atari(spec)
     values: dict[str, Any] = {}
     if source == "zoo":
@@ -108,7 +123,7 @@ def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, set
         **{k: v for k, v in values.items() if k in OURS},
     }
     rest = {k: v for k, v in values.items() if k not in OURS}
-    known = arguments(algorithm)
+    known = [*arguments(algorithm), *(NOISE if algorithm in CRITICS else ())]
     for setting in settings:
         name, _, text = setting.partition("=")
         if name not in known and name not in OURS:
@@ -119,9 +134,11 @@ def build_peer(source: Literal["sb3", "zoo"], algorithm: str, spec: EnvSpec, set
 
 
 def zoo_key(spec: EnvSpec) -> str:
-    """The Zoo's name for an environment: all of Atari is one, the two LunarLanders are two."""
+    """The Zoo's name for an environment: all of Atari is one, the two LunarLanders are two, MuJoCo's are of v4."""
     if spec.id == "LunarLander-v3" and spec.action.kind == "box":
         return "LunarLanderContinuous-v3"
+    if spec.id in (f"{name}-v5" for name in MUJOCO):
+        return spec.id.replace("-v5", "-v4")
     return "atari" if is_atari(spec) else spec.id
 
 

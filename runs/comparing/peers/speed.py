@@ -46,7 +46,8 @@ def sb3_speed(
     if peer.normalize:
         vec = VecNormalize(vec, **(peer.normalize if isinstance(peer.normalize, Mapping) else {}))
     try:
-        model = algorithm_class(algorithm)(peer.policy, vec, seed=seed, device=device, **model_arguments(peer, steps))
+        given = model_arguments(peer, steps, spec.action.size)
+        model = algorithm_class(algorithm)(peer.policy, vec, seed=seed, device=device, **given)
         begun = time.perf_counter()
         model.learn(steps)
         seconds = time.perf_counter() - begun

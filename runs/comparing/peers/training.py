@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,16 @@ from rl.interface import EnvSpec, TimeStep
 from rl.memory import available_memory
 from rl.schedules import crossed
 from rl.seeding import derive_seed, generator
-from runs.comparing.peers.peer import MASKABLE, OFF_POLICY, FrameStack, Peer, algorithm_class, arguments
+from runs.comparing.peers.peer import (
+    MASKABLE,
+    NOISE,
+    OFF_POLICY,
+    VALUE_LEARNERS,
+    FrameStack,
+    Peer,
+    algorithm_class,
+    arguments,
+)
 from runs.comparing.peers.row_env import Reader, row_env_class
 
 
@@ -40,7 +50,7 @@ class PeerAgent:
 
     @property
     def learns_values(self) -> bool:
-        return self.peer.algorithm in OFF_POLICY
+        return self.peer.algorithm in VALUE_LEARNERS
 
     def epsilon(self, sample: bool) -> float:
         """Share of random actions by the rule of our `ValuePlayer`: sampled play takes training's final one."""
@@ -125,8 +135,6 @@ def train_peer(
     is left out and `Training.steps` says what was taken. A rollout that ends with the budget is learned from.
     """
     import torch
-    from stable_baselines3.common.callbacks import BaseCallback
-    from stable_baselines3.common.vec_env import VecNormalize
 
     if threads:
         torch.set_num_threads(threads)
@@ -136,67 +144,81 @@ def train_peer(
     vec: Any = row_env_class()(stream, peer.frame_stack, peer.reward_clip)
     try:
         if peer.normalize:
-            given = peer.normalize if isinstance(peer.normalize, Mapping) else {}
-            vec = VecNormalize(vec, gamma=peer.settings.get("gamma", 0.99), **given)
-        kwargs = model_arguments(peer, steps)
+            vec = normalized(peer, vec)
+        kwargs = model_arguments(peer, steps, stream.spec.action.size)
         _preflight(peer, kwargs, vec.observation_space)
         try:
             model = algorithm_class(peer.algorithm)(peer.policy, vec, seed=seed, device=device, **kwargs)
         except (TypeError, ValueError, AssertionError) as error:
             raise InputError(f"{peer.name} on {env}: {str(error).splitlines()[0]}") from error
-        agent = PeerAgent(peer, model, stream.spec, eval_epsilon)
-        whole = steps - steps % peer.n_envs
-        clock = Clock()
-
-        class Budget(BaseCallback):  # type: ignore[misc]
-            """Stops exactly at the budget, and evaluates on the way without touching the training's generators."""
-
-            curve: list[tuple[int, float, float]]
-            due: bool
-            """Whether to evaluate once the update that is due at this step, too, is made, as for ours."""
-
-            def _on_training_start(self) -> None:
-                self.curve, self.due = [], False
-                clock.start()
-
-            def _on_rollout_start(self) -> None:
-                if self.due:
-                    self._evaluate()
-
-            def _on_training_end(self) -> None:
-                self._on_rollout_start()
-
-            def _evaluate(self) -> None:
-                assert evaluate is not None
-                self.due = False
-                with clock.stopped(), generators_kept(model):
-                    self.curve.append((agent.step, clock.seconds, evaluate(agent)))
-
-            def _on_step(self) -> bool:
-                agent.step = self.num_timesteps
-                if (
-                    evaluate is not None
-                    and agent.step < steps
-                    and crossed(agent.step - peer.n_envs, agent.step, eval_every)
-                ):
-                    self.due = True
-                    if not rollout_ends(model, agent.step):
-                        self._evaluate()
-                if self.curve and enough(self.curve):
-                    return False
-                # SB3 ends by itself after the update; told to end at the rollout's last step it would leave that out
-                return bool(self.num_timesteps < whole or rollout_ends(model, whole))
-
-        budget = Budget()
+        training = Training(PeerAgent(peer, model, stream.spec, eval_epsilon), 0, 0.0, [])
+        budget = budget_class()(training, steps, evaluate, eval_every, enough)
         try:
-            model.learn(whole, callback=budget)
+            model.learn(steps - steps % peer.n_envs, callback=budget)
         except (ValueError, RuntimeError) as error:
             raise RunError(f"{peer.name} on {env}: {str(error).splitlines()[0]}") from error
-        clock.stop()
-        agent.step = model.num_timesteps
-        return Training(agent, agent.step, clock.seconds, budget.curve)
+        budget.clock.stop()
+        training.agent.step = training.steps = model.num_timesteps
+        training.seconds = budget.clock.seconds
+        return training
     finally:
         vec.close()
+
+
+def normalized(peer: Peer, vec: Any) -> Any:
+    """`vec` in SB3's VecNormalize, with the peer's arguments."""
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    given = peer.normalize if isinstance(peer.normalize, Mapping) else {}
+    return VecNormalize(vec, gamma=peer.settings.get("gamma", 0.99), **given)
+
+
+@functools.cache
+def budget_class() -> Any:
+    """`Budget`, whose base class needs SB3."""
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class Budget(BaseCallback):  # type: ignore[misc]
+        """Stops exactly at the budget, and evaluates on the way without touching the training's generators."""
+
+        def __init__(self, training: Training, steps: int, evaluate: Any, eval_every: int, enough: Any) -> None:
+            super().__init__()
+            self.training, self.steps, self.evaluate = training, steps, evaluate
+            self.eval_every, self.enough = eval_every, enough
+            self.clock = Clock()
+            self.due = False
+            """Whether to evaluate after the update that is due at this step, as ours does."""
+
+        def _on_training_start(self) -> None:
+            self.clock.start()
+
+        def _on_rollout_start(self) -> None:
+            if self.due:
+                self._evaluate()
+
+        def _on_training_end(self) -> None:
+            self._on_rollout_start()
+
+        def _evaluate(self) -> None:
+            self.due, agent = False, self.training.agent
+            with self.clock.stopped(), generators_kept(self.model):
+                self.training.curve.append((agent.step, self.clock.seconds, self.evaluate(agent)))
+
+        def _on_step(self) -> bool:
+            agent, curve, n_envs = self.training.agent, self.training.curve, self.training.agent.peer.n_envs
+            agent.step = self.num_timesteps
+            crosses = agent.step < self.steps and crossed(agent.step - n_envs, agent.step, self.eval_every)
+            if self.evaluate is not None and crosses:
+                self.due = True
+                if not rollout_ends(self.model, agent.step):
+                    self._evaluate()
+            if curve and self.enough(curve):
+                return False
+            # SB3 ends by itself after the update; told to end at the rollout's last step it would leave that out
+            whole = self.steps - self.steps % n_envs
+            return bool(self.num_timesteps < whole or rollout_ends(self.model, whole))
+
+    return Budget
 
 
 def rollout_ends(model: Any, steps: int) -> bool:
@@ -246,14 +268,21 @@ def generators_kept(model: Any) -> Any:
         space.state = kept[1]
 
 
-def model_arguments(peer: Peer, steps: int) -> dict[str, Any]:
-    """The algorithm's arguments as SB3 takes them: schedules and classes from their names.
+def model_arguments(peer: Peer, steps: int, actions: int) -> dict[str, Any]:
+    """The algorithm's arguments as SB3 takes them: schedules, classes and action noise from their names.
 
-    A buffer larger than the budget is cut to it, which changes nothing that SB3 samples.
+    A buffer larger than the budget is cut to it, which changes nothing that SB3 samples. `actions`: numbers of an
+    action.
     """
-    out = {k: _schedule(v) for k, v in peer.settings.items()}
+    out = {k: _schedule(v) for k, v in peer.settings.items() if k not in NOISE}
     if peer.algorithm in OFF_POLICY:
         out["buffer_size"] = min(out.get("buffer_size", arguments(peer.algorithm)["buffer_size"]), steps)
+    if peer.settings.get("noise_std"):
+        from stable_baselines3.common import noise
+
+        normal = peer.settings.get("noise_type", "normal") == "normal"
+        kind = noise.NormalActionNoise if normal else noise.OrnsteinUhlenbeckActionNoise
+        out["action_noise"] = kind(np.zeros(actions), np.full(actions, peer.settings["noise_std"]))
     if "policy_kwargs" in out:
         out["policy_kwargs"] = {k: _class(k, v) for k, v in out["policy_kwargs"].items()}
     return out

@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from runs.comparing.peers.peer import OFF_POLICY, OURS, Peer, arguments
-from runs.comparing.peers.training import model_arguments
+from runs.comparing.peers.peer import CRITICS, OFF_POLICY, OURS, Peer, arguments
 
 
 def full_config(peer: Peer, steps: int) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def full_config(peer: Peer, steps: int) -> dict[str, Any]:
     own = {k: v for k, v in dataclasses.asdict(peer).items() if k in OURS}
     used = {**own, **defaults, **peer.settings}
     if peer.algorithm in OFF_POLICY:
-        used["buffer_size"] = fields["buffer_size"] = model_arguments(peer, steps)["buffer_size"]
+        used["buffer_size"] = fields["buffer_size"] = min(used["buffer_size"], steps)
     theirs = {f"sb3.{k}": v for k, v in used.items()}
     return {**run, **{k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}, **theirs}
 
@@ -30,108 +29,173 @@ def full_config(peer: Peer, steps: int) -> dict[str, Any]:
 def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """The peer's hyperparameters for our agent of the same algorithm.
 
-    Returns the agent's fields (dotted), the run's fields and, in words, what could not be carried over. Rhythms are
+    Returns the agent's fields (dotted), the run's fields and, in words, what has no equal in ours. Rhythms are
     translated from SB3's environment steps to our gradient updates.
     """
     given = {**arguments(peer.algorithm), **peer.settings}
     kwargs = dict(given.get("policy_kwargs") or {})
+    off_policy, image = peer.algorithm in OFF_POLICY, peer.policy.startswith("Cnn")
     fields: dict[str, Any] = {"gamma": given["gamma"], "stack": peer.frame_stack, "reward_clip": peer.reward_clip}
-    run: dict[str, Any] = {"num_envs": peer.n_envs}
-    lost: list[str] = []
     fields["lr"] = _ramp(given["learning_rate"], steps)
-    fields["max_grad_norm"] = given["max_grad_norm"]
-    hidden = kwargs.pop("net_arch", None)
+    fields["max_grad_norm"] = given.get("max_grad_norm")
+    hidden, lost = kwargs.pop("net_arch", _ARCHITECTURES.get(peer.algorithm)), list[str]()
     if isinstance(hidden, dict):
-        if hidden.get("pi") != hidden.get("vf"):
+        if "vf" in hidden and hidden.get("pi") != hidden["vf"]:
             lost.append(f"net_arch={hidden}: policy and value have the same layers here")
-        hidden = hidden["pi"]
-    image = peer.policy.startswith("Cnn")
+        hidden, critic = hidden["pi"], hidden.get("qf")
+        if critic not in (None, hidden):
+            kwargs["critic_arch"] = critic
     fields["net.hidden"] = tuple(hidden) if hidden else (None if image else (64, 64))
     if not peer.policy.startswith("MultiInput"):  # auto would convolve boards, which SB3 reads flat
         fields["net.encoder"] = "nature" if image else "mlp"
-    off_policy = peer.algorithm in OFF_POLICY
     fields["net.activation"] = kwargs.pop("activation_fn", "relu" if off_policy or image else "tanh")
-    if off_policy:
-        every, updates = given["train_freq"], given["gradient_steps"]
-        every = every * peer.n_envs if isinstance(every, int) else every[0]
-        updates = every if updates < 0 else updates
-        target = max(updates, round(given["target_update_interval"] * updates / every))
+    family = _critics if peer.algorithm in CRITICS else _values if off_policy else _policy
+    more, lines = family(peer, given, kwargs, steps)
+    lost += [*lines, *(f"policy_kwargs.{name}={value}" for name, value in kwargs.items())]
+    return {**fields, **more}, {"num_envs": peer.n_envs}, lost
+
+
+_ARCHITECTURES = {
+    "sac": [256, 256],
+    "td3": [400, 300],
+    "tqc": [256, 256],
+    "crossq": {"pi": [256, 256], "qf": [1024, 1024]},
+}
+"""SB3's layers if `policy_kwargs` names none, where they differ from 64, 64."""
+
+Translated = tuple[dict[str, Any], list[str]]
+"""Our fields, and in words what has no equal in ours."""
+
+
+def _replay(peer: Peer, given: Mapping[str, Any], steps: int) -> Translated:
+    """Rhythm, replay and targets of a learner from the replay."""
+    every, updates = given["train_freq"], given["gradient_steps"]
+    every = every * peer.n_envs if isinstance(every, int) else every[0]
+    updates = every if updates < 0 else updates
+    fields = {
+        "optimizer": "adam",
+        "adam_eps": 0.01 / given["batch_size"] if peer.algorithm == "qrdqn" else 1e-8,
+        "batch_size": given["batch_size"],
+        # never full, as SB3's: every second row at most starts a game, which SB3 does not store
+        "buffer_size": min(given["buffer_size"], 2 * (steps + peer.n_envs)),
+        "learning_starts": given["learning_starts"],
+        "update_every": every,
+        "replay_ratio": updates / every,
+    }
+    lost = []
+    if given.get("optimize_memory_usage"):
+        lost.append("optimize_memory_usage: frames are never stored twice here")
+    return fields, lost
+
+
+def _values(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps: int) -> Translated:
+    """Fields of DQN and QR-DQN."""
+    fields, lost = _replay(peer, given, steps)
+    every, updates = fields["update_every"], round(fields["replay_ratio"] * fields["update_every"])
+    fields |= {
+        "target_every": max(updates, round(given["target_update_interval"] * updates / every)),
+        "target_tau": given["tau"],
+        "n_step": given.get("n_steps", 1),
+        "epsilon": {
+            "start": given["exploration_initial_eps"],
+            "end": given["exploration_final_eps"],
+            "steps": max(1, round(given["exploration_fraction"] * steps)),
+        },
+        "double": False,
+        "dueling": False,
+        "prioritized": False,
+        "noisy": False,
+        "huber": True,
+    }
+    if peer.algorithm == "qrdqn":
+        fields["quantiles"] = kwargs.pop("n_quantiles", 200)
+        del fields["huber"]
+    return fields, lost
+
+
+def _critics(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps: int) -> Translated:
+    """Fields of SAC, TD3, TQC and CrossQ."""
+    fields, lost = _replay(peer, given, steps)
+    fields |= {"n_step": given.get("n_steps", 1), "prioritized": False, "critics": kwargs.pop("n_critics", 2)}
+    if (critic := kwargs.pop("critic_arch", None)) is not None:
+        fields["critic_net"] = {"hidden": critic, "encoder": "mlp", "activation": "relu"}
+    if peer.algorithm != "crossq":
+        fields["target_tau"] = given["tau"]
+    if peer.algorithm in ("td3", "crossq"):
+        fields["policy_delay"] = given["policy_delay"]
+    if peer.algorithm == "tqc":
+        fields |= {"quantiles": kwargs.pop("n_quantiles", 25), "dropped": given["top_quantiles_to_drop_per_net"]}
+    if peer.algorithm == "td3":
+        fields |= {"target_noise": given["target_policy_noise"], "target_noise_clip": given["target_noise_clip"]}
+        fields["explore_noise"] = given.get("noise_std", 0.0)
+        if given.get("noise_type", "normal") != "normal":
+            lost.append(
+                f"noise_type={given['noise_type']}: the noise of one step does not depend on the last one's here"
+            )
+        return fields, lost
+    fixed = given["ent_coef"]
+    if isinstance(fixed, str):
+        fields["initial_temperature"] = float(fixed.removeprefix("auto").lstrip("_") or 1.0)
+        fixed = None
+    fields |= {
+        "temperature": fixed,
+        "target_entropy": None if given["target_entropy"] == "auto" else given["target_entropy"],
+    }
+    if given.get("use_sde"):
+        every = given["sde_sample_freq"]
+        fields |= {"gsde": True, "noise_every": every if every > 0 else max(1, fields["update_every"] // peer.n_envs)}
+        fields["log_std"] = kwargs.pop("log_std_init", -3)
+        lost.append("use_sde: the noise's deviation is not limited by expln, nor the mean to 2, here")
+        kwargs.pop("use_expln", None)
+    return fields, lost
+
+
+def _policy(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps: int) -> Translated:
+    """Fields of PPO and A2C."""
+    lost = [f"n_steps={given['n_steps']}: rows that start a game count in our rollouts, and are no steps"]
+    if peer.normalize:
+        lost.append(
+            "normalize: our moments of observations and returns move after each rollout, VecNormalize's at every "
+            "step; the first rollout's observations are raw here"
+        )
+    fields = {
+        "rollout": given["n_steps"],
+        "gae_lambda": given["gae_lambda"],
+        "entropy_cost": given["ent_coef"],
+        "value_cost": given["vf_coef"],
+        "normalize_advantage": given.get("normalize_advantage", True),
+        "normalize_obs": bool(peer.normalize),
+        "normalize_return": bool(peer.normalize),
+    }
+    if peer.algorithm == "a2c":
+        fields |= {"optimizer": "rmsprop", "adam_eps": given["rms_prop_eps"]}
+        if kwargs.pop("optimizer_class", None):
+            lost.append("optimizer_class=RMSpropTFLike: PyTorch's RMSprop with the same rate and epsilon")
+        kwargs.pop("optimizer_kwargs", None)
+    else:
         fields |= {
             "optimizer": "adam",
-            "adam_eps": 1e-8 if peer.algorithm == "dqn" else 0.01 / given["batch_size"],
-            "batch_size": given["batch_size"],
-            # never full, as SB3's: every second row at most starts a game, which SB3 does not store
-            "buffer_size": min(given["buffer_size"], 2 * (steps + peer.n_envs)),
-            "learning_starts": given["learning_starts"],
-            "update_every": every,
-            "replay_ratio": updates / every,
-            "target_every": target,
-            "target_tau": given["tau"],
-            "n_step": given.get("n_steps", 1),
-            "epsilon": {
-                "start": given["exploration_initial_eps"],
-                "end": given["exploration_final_eps"],
-                "steps": max(1, round(given["exploration_fraction"] * steps)),
-            },
-            "double": False,
-            "dueling": False,
-            "prioritized": False,
-            "noisy": False,
-            "huber": True,
+            "adam_eps": 1e-5,
+            "epochs": given["n_epochs"],
+            "minibatch_size": given["batch_size"],
+            "clip": _ramp(given["clip_range"], steps),
+            "value_clip": given["clip_range_vf"],
+            "target_kl": given["target_kl"],
         }
-        if peer.algorithm == "qrdqn":
-            fields["quantiles"] = kwargs.pop("n_quantiles", 200)
-            del fields["huber"]
-        if given.get("optimize_memory_usage"):
-            lost.append("optimize_memory_usage: frames are never stored twice here")
-    else:
-        lost.append(f"n_steps={given['n_steps']}: rows that start a game count in our rollouts, and are no steps")
-        if peer.normalize:
-            lost.append(
-                "normalize: our moments of observations and returns move after each rollout, VecNormalize's at every "
-                "step; the first rollout's observations are raw here"
-            )
-        fields |= {
-            "rollout": given["n_steps"],
-            "gae_lambda": given["gae_lambda"],
-            "entropy_cost": given["ent_coef"],
-            "value_cost": given["vf_coef"],
-            "normalize_advantage": given.get("normalize_advantage", True),
-            "normalize_obs": bool(peer.normalize),
-            "normalize_return": bool(peer.normalize),
-        }
-        if peer.algorithm == "a2c":
-            fields |= {"optimizer": "rmsprop", "adam_eps": given["rms_prop_eps"]}
-            if kwargs.pop("optimizer_class", None):
-                lost.append("optimizer_class=RMSpropTFLike: PyTorch's RMSprop with the same rate and epsilon")
-            kwargs.pop("optimizer_kwargs", None)
-        else:
-            fields |= {
-                "optimizer": "adam",
-                "adam_eps": 1e-5,
-                "epochs": given["n_epochs"],
-                "minibatch_size": given["batch_size"],
-                "clip": _ramp(given["clip_range"], steps),
-                "value_clip": given["clip_range_vf"],
-                "target_kl": given["target_kl"],
-            }
-        if peer.algorithm == "recurrent_ppo":
-            fields |= {"net.core": "lstm", "net.core_size": kwargs.pop("lstm_hidden_size", 256)}
-            lost.append(
-                "the order of memory and layers: observation, LSTM, net_arch, head in SB3; observation, layers, LSTM, "
-                "head here"
-            )
-            fields["critic"] = "separate" if kwargs.pop("enable_critic_lstm", True) else "shared"
-        fields["net.orthogonal"] = kwargs.pop("ortho_init", True)
-        fields["policy.gain"] = 0.01 if fields["net.orthogonal"] else 0.0
-        if given.get("use_sde"):
-            fields |= {"policy.deviation": "gsde", "noise_every": max(1, given["sde_sample_freq"])}
-            fields["policy.log_std"] = kwargs.pop("log_std_init", 0.0)
-            if given["sde_sample_freq"] < 0:
-                fields["noise_every"] = given["n_steps"]
-        fields["policy.log_std"] = kwargs.pop("log_std_init", fields.get("policy.log_std", 0.0))
-    lost += [f"policy_kwargs.{name}={value}" for name, value in kwargs.items()]
-    return fields, run, lost
+    if peer.algorithm == "recurrent_ppo":
+        fields |= {"net.core": "lstm", "net.core_size": kwargs.pop("lstm_hidden_size", 256)}
+        lost.append(
+            "the order of memory and layers: observation, LSTM, net_arch, head in SB3; observation, layers, LSTM, "
+            "head here"
+        )
+        fields["critic"] = "separate" if kwargs.pop("enable_critic_lstm", True) else "shared"
+    fields["net.orthogonal"] = kwargs.pop("ortho_init", True)
+    fields["policy.gain"] = 0.01 if fields["net.orthogonal"] else 0.0
+    if given.get("use_sde"):
+        every = given["sde_sample_freq"]
+        fields |= {"policy.deviation": "gsde", "noise_every": given["n_steps"] if every < 0 else max(1, every)}
+    fields["policy.log_std"] = kwargs.pop("log_std_init", 0.0)
+    return fields, lost
 
 
 def apply_fields(config: Any, fields: Mapping[str, Any]) -> tuple[Any, list[str]]:

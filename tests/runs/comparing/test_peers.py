@@ -5,9 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from stable_baselines3.common import logger as sb3_logger
+from stable_baselines3.common.type_aliases import ReplayBufferSamples
 
 import agents
 import envs
+from agents.replay_agent import Batch
 from envs import EnvConfig
 from rl.errors import InputError, RunError
 from rl.frame_stack import FrameStack as OurStack
@@ -157,7 +161,7 @@ def test_the_zoo_is_the_table_of_its_commit() -> None:
     assert table["dqn"]["atari"]["buffer_size"] == 100_000
     for algorithm, tasks in table.items():
         known = peers.arguments(algorithm)
-        extra = {"n_timesteps", "atari_wrapper", *peers.OURS}
+        extra = {"n_timesteps", "atari_wrapper", *peers.OURS, *(peers.NOISE if algorithm in peers.CRITICS else ())}
         for task, values in tasks.items():
             assert not set(values) - set(known) - extra, (algorithm, task)
 
@@ -183,6 +187,7 @@ def test_peers_are_built_from_defaults_or_the_zoo() -> None:
     ("source", "algorithm", "env", "settings", "words"),
     [
         ("sb3", "dqn", "Pendulum-v1", [], "sb3:dqn needs one discrete action, Pendulum-v1 has box: use sb3:ppo"),
+        ("sb3", "sac", "CartPole-v1", [], "sb3:sac needs continuous actions, CartPole-v1 has discrete: use sb3:ppo"),
         ("sb3", "dqm", "CartPole-v1", [], "did you mean 'dqn'"),
         ("sb3", "dqn", "CartPole-v1", ["bufer_size=3"], "did you mean 'buffer_size'"),
         ("zoo", "dqn", "Taxi-v4", [], "the RL Zoo has no dqn for Taxi-v4: use sb3:dqn"),
@@ -229,6 +234,73 @@ def test_with_sb3s_values_our_network_is_sb3s(algorithm: str, env: str) -> None:
         return sorted(tuple(p.shape) for p in module.parameters())
 
     assert shapes(ours) == shapes(theirs.q_net if algorithm == "dqn" else theirs)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "settings", "delay"),
+    [("sac", ["ent_coef=1e-9"], 1), ("td3", ["target_policy_noise=0.0", "policy_delay=1"], 1), ("td3", [], 2)],
+)
+def test_one_update_of_critics_and_policy_is_sb3s(algorithm: str, settings: list[str], delay: int) -> None:
+    """The same weights and batch. SAC's actions are drawn with almost no deviation; TD3's delay skips the policy.
+
+    Adam's epsilon is 1, so that rounding in tiny gradients stays tiny; TD3's loss of the critics is twice ours in SB3.
+    """
+    spec = spec_of("Pendulum-v1")
+    peer = build_peer("sb3", algorithm, spec, [*settings, "learning_rate=1"])
+    config, missing = translate.apply_fields(agents.config(algorithm), translate.ours_like(peer, 10_000)[0])
+    assert missing == [] and config.net.hidden == ((256, 256) if algorithm == "sac" else (400, 300))
+    ours = agents.build(dataclasses.replace(config, adam_eps=1.0), spec, num_envs=1, seed=0)
+    ours.optimizers["critics"].eps = 1.0 if algorithm == "sac" else 0.5
+    vec = row_env_class()(envs.make("Pendulum-v1", num_envs=1, seed=0))
+    kwargs = {"net_arch": list(config.net.hidden), "optimizer_kwargs": {"eps": 1.0}}
+    given = {**training.model_arguments(peer, 100, 1), "policy_kwargs": kwargs}
+    theirs = peers.algorithm_class(algorithm)("MlpPolicy", vec, device="cpu", **given)
+    vec.close()
+    theirs.set_logger(sb3_logger.configure(None, []))
+    if algorithm == "sac":
+        torch.nn.init.constant_(theirs.actor.log_std.weight, 0.0)
+        torch.nn.init.constant_(theirs.actor.log_std.bias, -25.0)  # clamped to -20 by both
+    _copy(theirs.actor, ours.network["policy"])
+    _copy(theirs.critic, ours.network["critics"])
+    for name, target in ours.targets.items():
+        target.flat.copy_(ours.optimizers[name].flat)
+    theirs.critic_target.load_state_dict(theirs.critic.state_dict())
+    if algorithm == "td3":
+        theirs.actor_target.load_state_dict(theirs.actor.state_dict())
+
+    draw = torch.Generator().manual_seed(3)
+    obs, after = torch.randn(2, 32, 3, generator=draw)
+    action, reward = torch.rand(32, 1, generator=draw) * 2 - 1, torch.randn(32, generator=draw)
+    ended = torch.rand(32, generator=draw) < 0.2
+    rows = (obs, action, after, ended[:, None].float(), reward[:, None], None)
+    theirs.replay_buffer.sample = lambda *args, **kwargs: ReplayBufferSamples(*rows)
+    theirs.train(1, 32)
+    batch = Batch({"obs": obs}, None, action, reward, 0.99 * (~ended).float(), {"obs": after}, None)
+    ours._batch = lambda windows: batch
+    before = _weights(ours.network["policy"])
+    ours.learn(SimpleNamespace(rows=None, weight=None))
+    if settings or algorithm == "sac":
+        assert torch.allclose(_weights(theirs.critic), _weights(ours.network["critics"]), rtol=0, atol=1e-5)
+    assert torch.allclose(_weights(theirs.actor), _weights(ours.network["policy"]), rtol=0, atol=1e-5)
+    assert torch.equal(before, _weights(ours.network["policy"])) == (delay == 2)
+
+
+def _parameters(module: Any) -> list[torch.Tensor]:
+    """In SB3's order: critic by critic."""
+    if hasattr(module, "torsos"):
+        return [
+            p.data for k, torso in enumerate(module.torsos) for m in (torso, module.heads[k]) for p in m.parameters()
+        ]
+    return [p.data for p in module.parameters()]
+
+
+def _weights(module: Any) -> torch.Tensor:
+    return torch.cat([p.flatten() for p in _parameters(module)])
+
+
+def _copy(theirs: Any, ours: Any) -> None:
+    for source, target in zip(_parameters(theirs), _parameters(ours), strict=True):
+        target.copy_(source)
 
 
 def test_our_bursts_and_copies_are_sb3s(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,15 +384,17 @@ def test_what_a_memory_does_otherwise_in_sb3_is_said() -> None:
     assert any("observation, LSTM, net_arch, head in SB3" in line for line in lost)
 
 
-@pytest.mark.parametrize("algorithm", ["dqn", "ppo", "a2c"])
+@pytest.mark.parametrize("algorithm", ["dqn", "ppo", "a2c", *peers.CRITICS])
 def test_ours_take_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
     for task in peers.zoo()[algorithm]:
+        if task.endswith("-v4"):
+            continue  # MuJoCo's, which is an extra
         env = "ALE/Pong-v5" if task == "atari" else task
         fields, _, lost = translate.ours_like(build_peer("zoo", algorithm, spec_of(env)), 1_000_000)
         config, missing = translate.apply_fields(agents.config(algorithm), fields)
         assert missing == [], task
         assert config.gamma == fields["gamma"] and config.net.hidden == fields["net.hidden"]
-        known = ("RMSpropTFLike", "optimize_memory", "rows that start a game", "normalize: ")
+        known = ("RMSpropTFLike", "optimize_memory", "rows that start a game", "normalize: ", "noise_type", "use_sde")
         assert all(any(words in line for words in known) for line in lost), (task, lost)
 
 
@@ -480,6 +554,10 @@ def test_the_final_policy_plays_our_evaluators_games() -> None:
         ("recurrent_ppo", "CartPole-NoVelocity-v1", {"n_steps": 64}),
         ("ppo", "Pendulum-v1", {"n_steps": 64, "use_sde": True}),
         ("dqn", "Taxi-v4", {"learning_starts": 50}),
+        ("sac", "Pendulum-v1", {"learning_starts": 100}),
+        ("td3", "Pendulum-v1", {"learning_starts": 100, "noise_type": "normal", "noise_std": 0.1}),
+        ("tqc", "Pendulum-v1", {"learning_starts": 100, "use_sde": True}),
+        ("crossq", "Pendulum-v1", {"learning_starts": 120, "policy_kwargs": {"net_arch": [8, 8]}}),
     ],
 )
 def test_every_algorithm_trains_and_plays(algorithm: str, env: str, settings: dict[str, Any]) -> None:

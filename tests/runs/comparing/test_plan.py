@@ -154,12 +154,20 @@ def test_the_budget_without_steps_is_the_recipes_then_the_zoos() -> None:
 
 
 def test_tasks_and_suites() -> None:
-    assert [len(SUITES[name]) for name in ("classic", "arcade", "atari5", "atari26")] == [4, 5, 5, 26]
+    assert [len(SUITES[name]) for name in ("classic", "arcade", "mujoco", "atari5", "atari26")] == [4, 5, 5, 5, 26]
     plan = make_plan(None, "sb3:ppo,random", tasks="classic,CartPole-v1", steps=3000)
     assert [t.env for t in plan.tasks] == list(SUITES["classic"])
     assert len(plan.sides) == 8
     with pytest.raises(InputError, match="did you mean 'classic'"):
         make_plan(None, "dqn", tasks="clasic")
+
+
+def test_a_suite_of_continuous_tasks_makes_the_continuous_lunarlander() -> None:
+    plan = make_plan(None, "ppo,zoo:sac,sac@zoo", tasks="box2d_continuous", steps=20_000)
+    assert [t.spec.action.kind for t in plan.tasks] == ["box", "box"]
+    assert plan.tasks[0].env_config.options == {"continuous": True}
+    ours = run_of(plan.sides[2]).agent
+    assert (ours.net.hidden, ours.target_tau, ours.learning_starts) == ((400, 300), 0.01, 10_000), "the Zoo's"
 
 
 def test_a_task_may_be_a_recipe_and_have_its_own_budget() -> None:
