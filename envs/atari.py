@@ -167,8 +167,8 @@ class Ale(Vector):
 
     def reset(self, seeds: Sequence[int]) -> Info:
         self._asleep = [False] * self.num_envs
-        coming = [self._coming(seed) for seed in seeds]
         self._idle += self._consoles
+        coming = [self._coming(seed) for seed in seeds]
         self._consoles = [console.result() for console in coming]
         return self._info()
 

@@ -148,6 +148,18 @@ def test_an_environment_worker_loads_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_person_who_plays_waits_for_no_torch():
+    done = run_python(
+        "import sys\n"
+        "from runs.watching.play import Person\n"
+        "with Person('Arcade/Breakout-v1', seed=0) as person:\n"
+        "    person.step(set())\n"
+        "    person.look()\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_import_circle_in_the_tree():
     """Imports inside functions and for type checkers count too: a circle must not hide there."""
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}

@@ -6,12 +6,13 @@ import time
 from typing import TYPE_CHECKING
 
 import agents
+from runs.watching.camera import GLIDE
 from runs.watching.high_scores import Scores
 from runs.watching.person import Person
-from runs.watching.player import GLIDE, Player
 
 if TYPE_CHECKING:
     from envs.drawing import Canvas, Window
+    from runs.watching.player import Player
 
 
 SPEEDS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)

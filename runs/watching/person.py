@@ -11,7 +11,7 @@ import envs
 from envs import EnvConfig
 from rl.errors import InputError
 from rl.interface import TimeStep
-from runs.watching.player import Camera
+from runs.watching.camera import Camera
 from runs.watching.recorded_games import RowWriter
 
 if TYPE_CHECKING:

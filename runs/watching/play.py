@@ -17,10 +17,9 @@ from runs.folder.trust import Trust
 from runs.watching.high_scores import Scores
 from runs.watching.match import Table
 from runs.watching.person import Person
-from runs.watching.player import Player
 
 if TYPE_CHECKING:
-    pass
+    from runs.watching.player import Player
 
 
 SIZE = (800, 600)
@@ -66,6 +65,7 @@ def play(
 
 def _rival(env: str, run: str | Path, seed: int, trust: Trust = False) -> Player:
     from runs.training.evaluation import load_run
+    from runs.watching.player import Player
 
     agent, recipe = load_run(run, device="cpu", trust=trust)
     if recipe.env != env:

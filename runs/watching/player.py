@@ -11,8 +11,9 @@ import numpy as np
 import agents
 import envs
 from rl.errors import InputError
-from rl.interface import Env, TimeStep
+from rl.interface import TimeStep
 from runs.training.evaluation import game_config
+from runs.watching.camera import Camera
 
 if TYPE_CHECKING:
     from agents.base import Agent
@@ -22,41 +23,6 @@ if TYPE_CHECKING:
     from runs.watching.follow import Follower
     from runs.watching.saliency import Saliency
     from runs.watching.views import Thought, View
-
-
-GLIDE = 0.6
-"""Part of a step for which things glide when a person plays, who sees for the rest where they are."""
-
-
-class Camera:
-    """The pictures of an environment that has just been reset, fetched again only where they have changed.
-
-    Closes the environment and raises `InputError` where it has none.
-    """
-
-    def __init__(self, env: Env, id: str) -> None:
-        self._env = env
-        self._row: TimeStep | None = None
-        self.gliding = False
-        """Whether the newest pictures show things on their way."""
-        try:
-            self.pictures = env.render()
-        except InputError as error:
-            env.close()
-            raise InputError(f"{id} cannot be shown: {error}") from None
-
-    def look(self, ts: TimeStep, part: float = 1.0) -> list[np.ndarray]:
-        """uint8 [H, W, 3] of each environment at its newest row, `ts`.
-
-        Below 1, things are that far on their way from the row before, in environments that can be shown so.
-        """
-        glide = self._env.glide(part) if part < 1 else None
-        self.gliding = glide is not None
-        if glide is not None:
-            self.pictures, self._row = glide, None
-        elif self._row is not ts:
-            self.pictures, self._row = self._env.render(), ts
-        return self.pictures
 
 
 class Player:
@@ -167,7 +133,7 @@ class Player:
         if self._saliency is not None and seen is not None and self.show_saliency:
             self.heat = self._saliency.map(seen, ts)
         self._action = self.actor.act(ts)
-        self.thoughts = read_thoughts(self.agent, self.actor.output, self._action)
+        self.thoughts = read_thoughts(self.agent, self.actor.output, self._action, ts.mask)
         for i, (episode, thought) in enumerate(zip(self.episodes, self.thoughts, strict=True)):
             if self.game(i) < 0:
                 continue

@@ -135,7 +135,8 @@ def _bars(canvas: Canvas, rows: list[_Row], title: str, each: float, unit: float
     _card(canvas, unit, title)
     letters = min(unit * 0.95, each * 0.8)
     name_wide = min(max(canvas.text_width(row.name, letters) for row in rows), canvas.width * 0.42)
-    span = max(row.value for row in rows) - min(row.value for row in rows)
+    finite = [row.value for row in rows if math.isfinite(row.value)] or [0.0]
+    span = max(finite) - min(finite)
     words = [_bar_words(row, span) for row in rows]
     value_wide = max(canvas.text_width(text, letters) for text in words)
     x = unit * 0.6 + name_wide + unit * 0.5
@@ -276,7 +277,9 @@ def _plot(
 
 
 def number(value: float, span: float) -> str:
-    """`value` with as many digits as tell apart what differs by a hundredth of `span`."""
+    """`value` with as many digits as tell apart what differs by a hundredth of `span`; NaN is "-"."""
+    if math.isnan(value):
+        return "-"
     if not math.isfinite(value) or abs(value) >= 1e6:
         return f"{value:.3g}"
     digits = 2 if not 0 < span < math.inf else max(0, min(4, 2 - math.floor(math.log10(span) + 1e-9)))

@@ -13,10 +13,11 @@ from rl.interface import ActionSpec
 from runs.watching.views import Thought
 
 
-def read_thoughts(agent: Any, output: Any, action: np.ndarray) -> list[Thought]:
+def read_thoughts(agent: Any, output: Any, action: np.ndarray, mask: np.ndarray | None = None) -> list[Thought]:
     """What `output` (a `Q` or a `Policy`) says about each of N environments, and the actions [N, ...] taken.
 
-    Fields that an output does not have stay None; an output of nothing gives thoughts with the action alone.
+    Q-values of actions that `mask` [N, A] forbids are NaN: the agent never learned them. Fields that an output does not
+    have stay None; an output of None gives thoughts with the action alone.
     """
     count, spec = len(action), agent.spec.action
     thoughts = [Thought(_taken(action[i]), chosen=_chosen(action[i], spec)) for i in range(count)]
@@ -38,7 +39,8 @@ def read_thoughts(agent: Any, output: Any, action: np.ndarray) -> list[Thought]:
     support = getattr(agent, "support", None)
     for i, thought in enumerate(thoughts):
         if q_values is not None:
-            thought.q_values, thought.value = q_values[i], float(q_values[i].max())
+            allowed = q_values[i] if mask is None else np.where(mask[i], q_values[i], np.nan)
+            thought.q_values, thought.value = allowed, float(np.nanmax(allowed)) if np.isfinite(allowed).any() else None
         if value is not None:
             thought.value = float(value[i].reshape(-1)[0])
         if logits is not None and logits.ndim == 3:

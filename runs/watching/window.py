@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from rl.errors import InputError, RunError
 from runs.folder.processes import trainer_has_ended
+from runs.watching.camera import GLIDE
 from runs.watching.film import _frames_per_second
-from runs.watching.player import GLIDE, Player
+from runs.watching.player import Player
 from runs.watching.video import VideoWriter
 
 if TYPE_CHECKING:

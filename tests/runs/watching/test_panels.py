@@ -1,13 +1,17 @@
 """Panels show what the network said, and what really followed."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+from agents.value_player import Q
 from envs.drawing import Canvas
 from runs.watching.frame import draw_grid, draw_view
 from runs.watching.plots import _bar_rows, _bar_words, histogram, number
+from runs.watching.thoughts import read_thoughts
 from runs.watching.views import Episode, Thought, Trace, View
 
 PICTURE = np.full((60, 80, 3), 90, np.uint8)
@@ -172,3 +176,16 @@ def test_an_episode_keeps_the_range_of_its_action_values() -> None:
     assert episode.trace.q_range == (-2.0, 3.0)
     episode.add(0.0, 0.0, 1.0, True, False)
     assert episode.trace.q_range == (np.inf, -np.inf), "the next episode starts anew"
+
+
+def test_a_forbidden_move_shows_a_dash_and_counts_for_nothing() -> None:
+    agent = SimpleNamespace(spec=SimpleNamespace(action=SimpleNamespace(kind="discrete")))
+    output = Q(torch.tensor([[0.5, 9.0, 0.2]]))
+    (thought,) = read_thoughts(agent, output, np.array([0]), np.array([[True, False, True]]))
+    assert thought.value == 0.5
+    rows = _bar_rows(view(thought=thought))
+    assert [_bar_words(row, 0.3) for row in rows] == ["0.500", "-", "0.200 (-0.3)"]
+    assert rows[1].part == 0 and rows[1].advantage is None
+    assert painted(view(thought=thought)).std() > 3
+    (terminal,) = read_thoughts(agent, output, np.array([0]), np.zeros((1, 3), bool))
+    assert terminal.value is None
