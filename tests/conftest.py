@@ -44,7 +44,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     ended = {name: terminalreporter.stats.get(name, []) for name in ("passed", "failed", "error", "skipped")}
     counts = Counter({name: len(reports) for name, reports in ended.items()})
-    full = [(r.nodeid, name, r.duration) for name, reports in ended.items() for r in reports if r.nodeid in _FULL]
+    full = [
+        (r.nodeid, name, r.duration, "; ".join(f"{what}: {value}" for what, value in r.user_properties))
+        for name, reports in ended.items()
+        for r in reports
+        if r.nodeid in _FULL
+    ]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     lines = [
         "# The full tests, as last run",
@@ -54,9 +59,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
         + ". The stated numbers are those of the tests below; the quick ones of `make test` are not listed.",
         "",
-        "| test | outcome | seconds |",
-        "|---|---|---|",
-        *(f"| {node} | {name} | {seconds:.0f} |" for node, name, seconds in sorted(full)),
+        "| test | outcome | seconds | measured |",
+        "|---|---|---|---|",
+        *(f"| {node} | {name} | {seconds:.0f} | {measured} |" for node, name, seconds, measured in sorted(full)),
     ]
     path.write_text("\n".join(lines) + "\n")
 
