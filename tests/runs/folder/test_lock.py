@@ -102,6 +102,17 @@ def test_a_file_system_without_locks_is_written_with_a_warning(
     assert "cannot be locked" in caplog.text
 
 
+def test_another_error_of_the_disk_is_no_missing_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def broken(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        FileLock(tmp_path / ".lock")
+
+
 def test_a_waiting_writer_gets_the_lock_when_it_is_released(tmp_path: Path) -> None:
     first = FileLock(tmp_path / ".lock")
     threading.Timer(0.3, first.release).start()
