@@ -1,4 +1,4 @@
-"""A conformance test for agents, ours and yours: `from runs.testing import check_agent`."""
+"""The conformance test for agents, this suite's and yours: `from runs.testing import check_agent`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from rl.loop import interact
 def check_agent(
     config: Any, env: str = "CartPole-v1", *, num_envs: int = 2, steps: int = 120, device: str = "cpu"
 ) -> None:
-    """Raises AssertionError, naming the broken promise, where the agent of `config` breaks one.
+    """Trains the agent of `config` on `env` for `steps` steps and checks what the suite requires of an agent.
 
-    Checked on `env`, with the networks on `device`: actions fit the space and are plain arrays; updates change the
-    weights and stay finite; acting in other streams, greedy or sampled, leaves the training bit-equal; the same seed
-    gives the same run; saving and loading continues bit for bit, through files; a loaded agent acts as the saved one
-    did; `predict` fits SB3's.
+    - Actions fit the action space and are NumPy arrays.
+    - Updates change the weights, which stay finite.
+    - Acting in other streams, greedy or sampled, does not change the training (bit for bit).
+    - The same seed gives the same run. A run that is saved to files and loaded continues bit for bit.
+    - `predict` takes and returns what SB3's does.
+
+    Raises AssertionError with the requirement that the agent does not meet.
     """
     spec = envs.spec(env)
     plain = _train(config, env, num_envs, steps, device)
-    assert plain.step == steps, f"the agent counted {plain.step} rows, {steps} were counted"
+    assert plain.step == steps, f"the agent counted {plain.step} steps, the loop {steps}"
     assert plain.updates > 0, f"no update in {steps} steps: lower learning_starts or rollout"
     for name, value in plain.network.state_dict().items():
         assert bool(torch.isfinite(value.double()).all()), f"{name} is not finite"
-    assert not _equal(plain.agent_state(), _build(config, spec, num_envs, device).agent_state()), (
-        "updates change nothing"
-    )
+    untrained = _build(config, spec, num_envs, device)
+    assert not _equal(plain.agent_state(), untrained.agent_state()), "updates change nothing"
     _same(_train(config, env, num_envs, steps, device), plain, "the same seed gave another run")
-    _same(_train(config, env, num_envs, steps, device, look=True), plain, "other streams changed the training")
+    _same(_train(config, env, num_envs, steps, device, others=True), plain, "other streams changed the training")
     with tempfile.TemporaryDirectory() as folder:
         _same(_interrupted(config, env, num_envs, steps, device, Path(folder)), plain, "a resumed run differs")
     _check_predict(plain, env)
@@ -51,36 +53,34 @@ def _build(config: Any, spec: EnvSpec, num_envs: int, device: str) -> Agent:
 
 def _check_action(agent: Agent, action: Any, count: int) -> None:
     spec = agent.spec.action
-    assert isinstance(action, np.ndarray), f"act returned {type(action).__name__}, not an array"
+    assert isinstance(action, np.ndarray), f"act returned {type(action).__name__}, not a NumPy array"
     assert action.shape == (count, *spec.shape), f"act returned shape {action.shape}, not {(count, *spec.shape)}"
     assert str(action.dtype) == spec.dtype, f"act returned {action.dtype}, not {spec.dtype}"
     if spec.kind != "box":
         assert (action >= 0).all() and (action < np.array(spec.nvec)).all(), f"actions {action} leave {spec.nvec}"
 
 
-def _train(config: Any, env: str, num_envs: int, steps: int, device: str, look: bool = False) -> Agent:
+def _train(config: Any, env: str, num_envs: int, steps: int, device: str, others: bool = False) -> Agent:
+    """The agent after its training. With `others`, two other acting streams play between its steps."""
     world = envs.make(env, num_envs=num_envs, seed=7)
     agent = _build(config, world.spec, num_envs, device)
-    others = [agent.actor(3, 1, sample=sample) for sample in (False, True)] if look else []
-    watched = envs.make(env, num_envs=3, seed=1, stream="evaluate") if look else None
-    row = watched.reset() if watched else None
+    actors = [agent.actor(3, 1, sample=sample) for sample in (False, True)] if others else []
+    played = envs.make(env, num_envs=3, seed=1, stream="evaluate")
+    row = played.reset()
     for slot in interact(world, agent, steps):
-        for actor in others:
-            assert watched is not None and row is not None
+        for actor in actors:
             action = actor.act(row)
             _check_action(agent, action, 3)
-            row = watched.step(action)
-        if slot.metrics:
-            assert all(not getattr(v, "requires_grad", False) for v in slot.metrics.values()), (
-                "metrics are not detached"
-            )
+            row = played.step(action)
+        attached = [name for name, v in (slot.metrics or {}).items() if getattr(v, "requires_grad", False)]
+        assert not attached, f"metrics are not detached: {', '.join(attached)}"
     world.close()
-    if watched:
-        watched.close()
+    played.close()
     return agent
 
 
 def _interrupted(config: Any, env: str, num_envs: int, steps: int, device: str, folder: Path) -> Agent:
+    """The agent after a training that is saved to `folder` half-way and continued by a new agent."""
     world = envs.make(env, num_envs=num_envs, seed=7)
     agent = _build(config, world.spec, num_envs, device)
     cut = next(s for s in interact(world, agent, steps) if s.step >= steps // 2)
@@ -112,7 +112,7 @@ def _check_predict(agent: Agent, env: str) -> None:
         agent.spec.action.shape if agent.spec.action.start else ()
     )
 
-    def shown() -> dict[str, np.ndarray]:  # as the environment itself counts, not as the rows do
+    def shown() -> dict[str, np.ndarray]:  # in the environment's own numbers: rows count from 0
         return {k: v + np.array(agent.spec.obs[k].start) if agent.spec.obs[k].start else v for k, v in ts.obs.items()}
 
     for _ in range(5):
@@ -128,9 +128,9 @@ def _check_predict(agent: Agent, env: str) -> None:
     world.close()
 
 
-def _same(agent: Agent, other: Agent, promise: str) -> None:
-    assert _equal(agent.agent_state(), other.agent_state()), f"{promise}: the weights differ"
-    assert _equal(agent.learner_state(), other.learner_state()), f"{promise}: the learner's state differs"
+def _same(agent: Agent, other: Agent, fault: str) -> None:
+    assert _equal(agent.agent_state(), other.agent_state()), f"{fault}: the weights differ"
+    assert _equal(agent.learner_state(), other.learner_state()), f"{fault}: the learner's state differs"
 
 
 def _equal(a: Any, b: Any) -> bool:
