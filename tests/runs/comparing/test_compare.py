@@ -28,7 +28,7 @@ QUICK = "dqn@default:learning_starts=50,sb3:dqn:learning_starts=50"
 
 
 def answer(job: dict[str, Any]) -> dict[str, Any]:
-    """A result without a training, for what is about order and files."""
+    """A result without a training, for tests of order and files."""
     score = 10.0 * len(job["contender"]) + job["seed"]
     return {
         **failed(job, "x"),
@@ -44,8 +44,8 @@ def plan(agents: str = QUICK, **options: Any) -> Any:
     return make_plan("CartPole-v1", agents, **{"steps": 200, **options})
 
 
-def test_two_libraries_are_trained_and_compared_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # the same work in this process: no start-up for each
+def test_both_libraries_are_trained_and_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # in this process, without the start-up of a worker for each job
     monkeypatch.setattr(sys.modules["runs.comparing.senders"], "run_job", worker.work)
     found = compare("CartPole-v1", QUICK + ",random", steps=200, seeds=1, out=tmp_path / "c")
     assert {c["name"]: len(c["scores"]) for c in found["contenders"]} == {
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_result(tmp_path: Path, kind: str) -> None:
     assert a == b and results[0]["curve"][0][2] == results[1]["curve"][0][2]
 
 
-def test_seeds_take_turns_and_so_do_the_contenders(tmp_path: Path) -> None:
+def test_trainings_run_seed_by_seed_and_the_first_contender_rotates(tmp_path: Path) -> None:
     comparison = Comparison(plan("dqn,sb3:dqn,sb3:ppo", steps=3000), tmp_path, 3, videos=False)
     order = [(s.contender.text, seed) for s, seed in comparison.missing()]
     assert order == [
@@ -91,7 +91,7 @@ def test_seeds_take_turns_and_so_do_the_contenders(tmp_path: Path) -> None:
     ]
 
 
-def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_an_interrupted_comparison_continues_where_it_stopped(tmp_path: Path) -> None:
     asked: list[tuple[str, int]] = []
 
     def send(job: dict[str, Any]) -> dict[str, Any]:
@@ -109,10 +109,10 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(tmp_path: Path) -> N
     assert sorted(asked[4:]) == sorted({(c, s) for c in QUICK.split(",") for s in range(3)} - set(first[:3]))
     asked.clear()
     Comparison(plan(), tmp_path, 4, videos=False).fill(1, send, quiet=True)
-    assert sorted(asked) == sorted((c, 3) for c in QUICK.split(",")), "more seeds add only what is new"
+    assert sorted(asked) == sorted((c, 3) for c in QUICK.split(",")), "more seeds train only the new ones"
 
 
-def test_weights_of_another_commit_are_not_scored_as_this_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_another_commit_are_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     side = plan("dqn@default:learning_starts=50", steps=100).sides[0]
     job = Comparison(plan("dqn@default:learning_starts=50", steps=100), tmp_path, 1, videos=False).job(side, 0, 1)
     first = worker.work(job)
@@ -123,12 +123,12 @@ def test_weights_of_another_commit_are_not_scored_as_this_ones(tmp_path: Path, m
     assert worker.work(job)["score"] == first["score"] and not trained, "cut before its result was written"
     monkeypatch.setattr(provenance, "git_commit", lambda: "f" * 40)
     found = worker.work(job)
-    assert trained and found["commits"] == ["f" * 40], "withdrawn, or of a tree that may be broken: trained anew"
+    assert trained and found["commits"] == ["f" * 40], "it may have been withdrawn or cut short: it is trained again"
     folder = Path(job["folder"])
-    assert len(list(folder.parent.iterdir())) == 2, "the older weights lie aside"
+    assert len(list(folder.parent.iterdir())) == 2, "the older weights are moved aside"
 
 
-def test_a_training_that_two_commits_had_a_part_in_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_by_two_commits_names_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan("dqn@default:learning_starts=50", steps=100)
     job = Comparison(made, tmp_path, 1, videos=False).job(made.sides[0], 0, 1)
     runs.train("CartPole-v1", agent="dqn", steps=60, settings=["learning_starts=50"], out=job["folder"])
@@ -138,60 +138,61 @@ def test_a_training_that_two_commits_had_a_part_in_names_both(tmp_path: Path, mo
     assert worker._begun(Path(job["folder"]), run) == [begun, "f" * 40]
 
 
-def test_another_setting_has_another_fingerprint_and_is_trained(tmp_path: Path) -> None:
+def test_a_changed_setting_changes_the_fingerprint_and_is_trained(tmp_path: Path) -> None:
     Comparison(plan(), tmp_path, 1, videos=False).fill(1, answer, quiet=True)
     changed = Comparison(plan(QUICK.replace("=50", "=60", 1)), tmp_path, 1, videos=False)
     assert [s.contender.text for s, _ in changed.missing()] == ["dqn@default:learning_starts=60"]
 
 
 def filmed(job: dict[str, Any]) -> dict[str, Any]:
-    """`answer` with a film that says whose it is."""
+    """`answer` with a video that names its contender and budget."""
     if job["video"]:
         Path(job["video"]).parent.mkdir(exist_ok=True)
         Path(job["video"]).write_text(f"{job['contender']} {job['steps']}")
     return answer(job)
 
 
-def test_what_other_settings_left_is_kept_and_said_not_to_be_used(tmp_path: Path) -> None:
+def test_results_of_other_settings_are_kept_and_reported_as_unused(tmp_path: Path) -> None:
     def run(agents: str = QUICK, seeds: int = 2, **options: Any) -> tuple[str, list[tuple[str, str, int]]]:
         comparison = Comparison(plan(agents, **options), tmp_path, seeds, videos=False)
-        said, todo = comparison.unused(), comparison.missing()
+        unused, todo = comparison.unused(), comparison.missing()
         comparison.fill(1, answer, quiet=True)
         comparison.write()
-        return said, [(s.contender.text, s.fingerprint, seed) for s, seed in todo]
+        return unused, [(s.contender.text, s.fingerprint, seed) for s, seed in todo]
 
-    said, first = run()
-    assert said == "" and run() == ("", [])
+    unused, first = run()
+    assert unused == "" and run() == ("", [])
     kept = Comparison(plan(), tmp_path, 2, videos=False).kept
     before = {key: kept[key] for key in kept if key[2] in {fingerprint for _, fingerprint, _ in first}}
     assert len(before) == len(first)
-    said, _ = run(steps=400)
+    unused, _ = run(steps=400)
     both = QUICK.replace(",", ", ")
-    assert said == (
+    assert unused == (
         f"{tmp_path} holds results that are not used now, and keeps them: 4 for 200 steps, not 400 ({both}); "
         "what made them uses them again, and --out keeps the two apart"
     )
     kept = Comparison(plan(), tmp_path, 2, videos=False).kept
     assert {key: kept[key] for key in before} == before
     assert run()[1] == [], "the older command finds all of its results"
-    said, _ = run(evaluations=4)
-    assert "4 for 400 steps, not 200" in said and "4 with other evaluations" in said
-    said, _ = run("dqn@default:learning_starts=50", seeds=1, evaluations=4)
+    unused, _ = run(evaluations=4)
+    assert "4 for 400 steps, not 200" in unused and "4 with other evaluations" in unused
+    unused, _ = run("dqn@default:learning_starts=50", seeds=1, evaluations=4)
     assert (
-        "1 of seeds beyond the 1 asked for" in said and "of contenders or tasks that are not named now (sb3:dqn" in said
+        "1 of seeds beyond the 1 asked for" in unused
+        and "of contenders or tasks that are not named now (sb3:dqn" in unused
     )
-    said, _ = run("dqn@default:learning_starts=50:double=true")
-    assert said.count(" of contenders or tasks that are not named now (") == 1
+    unused, _ = run("dqn@default:learning_starts=50:double=true")
+    assert unused.count(" of contenders or tasks that are not named now (") == 1
     labelled = "a=dqn@default:learning_starts={}"
     run(labelled.format(50))
     assert "2 with other settings (a)" in run(labelled.format(60))[0]
 
 
-def test_a_film_is_of_the_training_that_the_page_shows(tmp_path: Path) -> None:
+def test_videos_show_the_trainings_on_the_page(tmp_path: Path) -> None:
     films = {}
     for steps in (200, 400):
         comparison = Comparison(plan(steps=steps), tmp_path, 1, videos=True)
-        assert comparison.to_json()["videos"] == [], "none of the other training's"
+        assert comparison.to_json()["videos"] == [], "no video of the other training"
         comparison.fill(1, filmed, quiet=True)
         films[steps] = comparison.to_json()["videos"]
     comparison = Comparison(plan(steps=200), tmp_path, 1, videos=True)
@@ -200,7 +201,7 @@ def test_a_film_is_of_the_training_that_the_page_shows(tmp_path: Path) -> None:
         assert [(tmp_path / v["file"]).read_text() for v in shown] == [f"{v['contender']} {steps}" for v in shown]
 
 
-def test_a_film_from_before_its_name_bore_the_fingerprint_is_still_shown(tmp_path: Path) -> None:
+def test_a_video_named_without_a_fingerprint_is_still_shown(tmp_path: Path) -> None:
     comparison = Comparison(plan("sb3:a2c"), tmp_path, 1, videos=True)
     comparison.fill(1, filmed, quiet=True)
     data = comparison.to_json()
@@ -214,7 +215,7 @@ def test_a_film_from_before_its_name_bore_the_fingerprint_is_still_shown(tmp_pat
     assert changed.film(changed.plan.sides[0]) != older
 
 
-def test_compare_says_on_standard_error_what_it_does_not_use(
+def test_compare_reports_unused_results_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys.modules["runs.comparing.senders"], "run_job", answer)
@@ -252,7 +253,7 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     results.write_result({**kept, "machine": {"processor": "another", "jobs": 1}}, place)
     elsewhere = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
     assert elsewhere.results["dqn", "CartPole-v1", 1]["seconds"] is None, "times of another machine do not count"
-    for others in (None, 0.5):  # from before it was measured, and from a machine that did other things too
+    for others in (None, 0.5):  # not measured yet; measured on a machine with other load
         results.write_result({**kept, "others": others}, place)
         shared = Comparison(make_plan("cartpole_dqn", "dqn"), tmp_path / "c", 3, videos=False)
         found = shared.results["dqn", "CartPole-v1", 1]
@@ -261,11 +262,11 @@ def test_recorded_results_of_the_same_recipe_are_reused(tmp_path: Path, monkeypa
     assert changed.results == {}
 
 
-def test_seeds_are_named_by_spans() -> None:
+def test_seeds_are_listed_as_ranges() -> None:
     assert _spans([0, 1, 2, 5, 7, 8]) == "0-2, 5, 7-8"
 
 
-def test_a_failed_seed_is_kept_marked_and_not_tried_again(tmp_path: Path) -> None:
+def test_a_failed_seed_is_recorded_and_not_tried_again(tmp_path: Path) -> None:
     def send(job: dict[str, Any]) -> dict[str, Any]:
         return failed(job, "RuntimeError:\n boom") if job["seed"] == 1 else answer(job)
 
@@ -277,14 +278,14 @@ def test_a_failed_seed_is_kept_marked_and_not_tried_again(tmp_path: Path) -> Non
     assert Comparison(plan(), tmp_path, 3, videos=False).missing() == []
 
 
-def test_a_contender_that_crashes_fails_alone_with_its_last_line(tmp_path: Path) -> None:
+def test_a_crash_is_recorded_as_one_line_of_the_contender(tmp_path: Path) -> None:
     found = make_plan("Probe/Raises-v0", "sb3:ppo:n_steps=8:batch_size=8", steps=64)
     result = run_job(Comparison(found, tmp_path, 1, videos=False).job(found.sides[0], 0, jobs=1))
     assert result["status"] == "failed" and result["score"] is None
     assert "Probe/Raises-v0" in result["error"] and "\n" not in result["error"]
 
 
-def test_random_play_is_uniform_over_what_is_allowed() -> None:
+def test_random_actions_fit_the_space_and_the_mask() -> None:
     import envs
 
     for env in ("CartPole-v1", "Pendulum-v1", "Probe/MaskInfo-v0"):
@@ -298,7 +299,7 @@ def test_random_play_is_uniform_over_what_is_allowed() -> None:
         stream.close()
 
 
-def test_times_count_only_with_one_job_at_a_time(tmp_path: Path) -> None:
+def test_times_are_recorded_only_with_one_job_at_a_time(tmp_path: Path) -> None:
     found = plan("sb3:a2c", steps=100)
     result = worker.work(Comparison(found, tmp_path, 1, videos=False).job(found.sides[0], 0, jobs=2))
     assert result["alone"] is False
@@ -314,7 +315,7 @@ def test_times_count_only_with_one_job_at_a_time(tmp_path: Path) -> None:
         (lambda p: (p.mkdir(), (p / "comparison.json").write_text('{"kind": "comparison", "schema": 7}')), "schema 7"),
     ],
 )
-def test_a_folder_that_is_no_place_for_it_is_refused(tmp_path: Path, make: Any, words: str) -> None:
+def test_a_folder_with_other_content_is_refused_and_left_alone(tmp_path: Path, make: Any, words: str) -> None:
     make(tmp_path / "out")
     before = sorted(p.name for p in tmp_path.rglob("*"))
     with pytest.raises(InputError, match=words):
@@ -322,7 +323,7 @@ def test_a_folder_that_is_no_place_for_it_is_refused(tmp_path: Path, make: Any, 
     assert sorted(p.name for p in tmp_path.rglob("*")) == before
 
 
-def test_ray_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_missing_ray_is_reported_before_anything_starts(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['ray'] = None\n"
         "from runs import compare\n"
@@ -333,7 +334,7 @@ def test_ray_that_is_not_there_is_said_before_anything_starts(tmp_path: Path) ->
 
 
 @pytest.mark.full
-def test_a_cluster_takes_the_trainings(tmp_path: Path) -> None:
+def test_a_cluster_runs_the_trainings(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
     found = compare(
         "CartPole-v1", "sb3:a2c,random", steps=100, seeds=2, jobs=2, on="ray", out=tmp_path / "c", videos=False
@@ -342,7 +343,7 @@ def test_a_cluster_takes_the_trainings(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_a_lost_node_costs_its_training_only_which_is_sent_again(tmp_path: Path) -> None:
+def test_a_training_on_a_lost_node_is_sent_again(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
     from envs import EnvConfig
     from runs.recipe import Run
@@ -358,8 +359,8 @@ def test_a_lost_node_costs_its_training_only_which_is_sent_again(tmp_path: Path)
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
-def test_a_training_that_somebody_ended_is_no_failed_seed(name: str, monkeypatch: Any) -> None:
-    """SIGTERM before the worker's handler is there ends it as a signal does; SIGKILL is the memory killer's."""
+def test_sigterm_interrupts_and_sigkill_fails_the_seed(name: str, monkeypatch: Any) -> None:
+    """SIGTERM may arrive before the worker has a handler. SIGKILL is usually the out-of-memory killer's."""
 
     class Ended:
         returncode = -int(signal.Signals[name])

@@ -1,4 +1,4 @@
-"""How contenders are written for `rl compare`."""
+"""The notation of contenders on the command line of `rl compare`."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from runs.comparing.contenders import Contender, parse_contenders
         (r"run:C:\out\a=b@c", Contender(r"run:C:\out\a=b@c", "run", r"C:\out\a=b@c")),
     ],
 )
-def test_a_contender_is_read_as_written(text, read):
+def test_contenders_are_parsed(text, read):
     assert parse_contenders(text) == [read]
 
 
-def test_commas_separate_contenders_and_spaces_do_not_matter():
+def test_commas_separate_contenders_and_spaces_are_ignored():
     names = [c.text for c in parse_contenders("rainbow, rainbow:noisy=false,sb3:dqn")]
     assert names == ["rainbow", "rainbow:noisy=false", "sb3:dqn"]
 
@@ -59,7 +59,7 @@ def test_commas_separate_contenders_and_spaces_do_not_matter():
         ("a=sb3:", "a name is missing"),
     ],
 )
-def test_a_contender_that_does_not_read_is_one_line(text, message):
+def test_invalid_contenders_are_refused_in_one_line(text, message):
     with pytest.raises(InputError, match=message) as caught:
         parse_contenders(text)
     assert "\n" not in str(caught.value)

@@ -30,7 +30,7 @@ def run_of(found: Any) -> Run:
     return from_json(Run, {**found.job["run"], "seed": 0})
 
 
-def test_a_bare_contender_is_the_recipe_of_its_task_and_default_is_not() -> None:
+def test_a_plain_agent_name_takes_the_tasks_recipe_and_default_does_not() -> None:
     plan = make_plan("CartPole-v1", "dqn,dqn@default", steps=3000)
     recipe = resolve_recipe("cartpole_dqn")
     assert side(plan, "dqn").note == "recipe cartpole_dqn"
@@ -42,7 +42,7 @@ def test_a_bare_contender_is_the_recipe_of_its_task_and_default_is_not() -> None
     assert other.sides[0].note == "dqn's defaults: no recipe for dqn on Taxi-v4"
 
 
-def test_a_preset_is_called_by_its_own_name_and_takes_its_own_recipe() -> None:
+def test_a_preset_keeps_its_name_and_takes_its_own_recipe() -> None:
     plan = make_plan("CartPole-v1", "rainbow,c51,rainbow@default,drqn", steps=3000)
     assert [s.note for s in plan.sides] == [
         "recipe cartpole_rainbow",
@@ -57,7 +57,7 @@ def test_a_preset_is_called_by_its_own_name_and_takes_its_own_recipe() -> None:
     assert make_plan("cartpole_c51", "rainbow", steps=3000).sides[0].note == "recipe cartpole_rainbow"
 
 
-def test_every_contender_has_the_same_budget_threads_games_and_rhythm() -> None:
+def test_all_contenders_have_the_same_budget_threads_and_evaluations() -> None:
     plan = make_plan("CartPole-v1", "dqn,dqn@zoo,ppo@sb3,sb3:a2c,zoo:ppo", steps=4000)
     shared = [
         {k: s.job[k] for k in ("steps", "threads", "eval_every", "eval_episodes", "env_config")} for s in plan.sides
@@ -70,7 +70,7 @@ def test_every_contender_has_the_same_budget_threads_games_and_rhythm() -> None:
 
 
 def acting(found: Any) -> tuple[bool, float]:
-    """Whether a side samples in evaluation, and its share of random actions."""
+    """Whether a side samples its actions in evaluation, and its share of random actions."""
     if found.job["kind"] != "ours":
         return found.job["eval_sample"], found.job["eval_epsilon"]
     run = run_of(found)
@@ -101,25 +101,25 @@ def test_both_sides_are_evaluated_the_same_way(
     assert words in plan.tasks[0].evaluation
 
 
-def test_policies_and_value_learners_each_go_by_their_own_first_recipe() -> None:
+def test_policies_and_value_learners_are_each_evaluated_as_their_first_recipe_says() -> None:
     plan = make_plan("arcade_space_invaders_ppo", "dqn,ppo,sb3:dqn,sb3:ppo", steps=50_000)
     assert [acting(s) for s in plan.sides] == [(False, 0.0), (True, 0.0)] * 2
     plan = make_plan("pong_dqn", "dqn,ppo,sb3:ppo:n_steps=64", steps=50_000)
     assert [acting(s) for s in plan.sides] == [(False, 0.01), (True, 0.0), (True, 0.0)]
 
 
-def test_a_value_learner_whose_recipe_samples_lends_its_last_epsilon_to_all() -> None:
+def test_the_final_epsilon_of_a_sampled_value_recipe_is_used_for_all() -> None:
     own = Run(env="CartPole-v1", agent=DQNConfig(epsilon=Ramp(1.0, 0.07, 100)), steps=2000, eval_sample=True)
     assert [acting(s) for s in make_plan(own, "dqn,sb3:dqn").sides] == [(False, 0.07)] * 2
 
 
-def test_sb3_reads_boards_flat_and_that_is_said() -> None:
+def test_the_page_says_that_sb3_reads_boards_flat() -> None:
     plan = make_plan("arcade_space_invaders_ppo", "ppo,ppo@sb3,sb3:ppo", steps=50_000)
     assert ["flat vector" in s.note for s in plan.sides] == [False, True, True]
     assert not any("flat vector" in s.note for s in make_plan("CartPole-v1", "sb3:ppo,ppo@sb3", steps=5000).sides)
 
 
-def test_the_continuous_lunarlander_has_the_zoos_values_for_it() -> None:
+def test_continuous_lunarlander_takes_the_zoos_own_values() -> None:
     plan = make_plan("lunarlander_continuous_ppo", "zoo:a2c,a2c@zoo", steps=50_000)
     assert plan.sides[0].job["peer"]["settings"]["use_sde"] is True and plan.sides[0].job["peer"]["n_envs"] == 4
     assert run_of(plan.sides[1]).agent.policy.deviation == "gsde"
@@ -127,7 +127,7 @@ def test_the_continuous_lunarlander_has_the_zoos_values_for_it() -> None:
     assert discrete.job["peer"]["n_envs"] == 8 and "use_sde" not in discrete.job["peer"]["settings"]
 
 
-def test_a_bare_environment_is_not_a_recipes_variant_of_it() -> None:
+def test_an_environment_id_is_not_a_recipes_variant_of_it() -> None:
     plan = make_plan("LunarLander-v3", "ppo", steps=50_000)
     assert plan.sides[0].note == "recipe lunarlander_ppo" and plan.tasks[0].spec.action.kind == "discrete"
     assert make_plan("Memory/RememberCue-v0", "ppo", steps=50_000).sides[0].note.startswith("recipe remember_cue_ppo")
@@ -142,18 +142,18 @@ def test_ours_with_the_zoos_hyperparameters() -> None:
     assert found.config["evaluation"] == "greedy" and found.config["lr"] == 2.3e-3
 
 
-def test_variants_by_field_are_paired_with_their_agent_only() -> None:
+def test_variants_are_paired_only_with_their_own_agent() -> None:
     plan = make_plan("CartPole-v1", "dqn,dqn:double=true,ppo,sb3:dqn", steps=3000)
     assert plan.paired == [("dqn", "dqn:double=true")]
     assert run_of(side(plan, "dqn:double=true")).agent.double is True
 
 
-def test_the_budget_without_steps_is_the_recipes_then_the_zoos() -> None:
+def test_the_default_budget_is_the_recipes_else_the_zoos() -> None:
     assert make_plan("cartpole_dqn", "dqn").tasks[0].steps == resolve_recipe("cartpole_dqn").steps
     assert make_plan("MountainCarContinuous-v0", "zoo:ppo").tasks[0].steps == 20_000
 
 
-def test_tasks_and_suites() -> None:
+def test_suites_expand_to_their_tasks() -> None:
     assert [len(SUITES[name]) for name in ("classic", "arcade", "mujoco", "atari5", "atari26")] == [4, 5, 5, 5, 26]
     plan = make_plan(None, "sb3:ppo,random", tasks="classic,CartPole-v1", steps=3000)
     assert [t.env for t in plan.tasks] == list(SUITES["classic"])
@@ -179,12 +179,12 @@ def test_a_task_may_be_a_recipe_and_have_its_own_budget() -> None:
         ("Arcade/SpaceInvaders-v1", 100_000),
         ("Taxi-v4", 900),
     ]
-    assert [run_of(s).agent.stack for s in plan.sides] == [4, 1, 1], "the recipe that was named, not the first"
+    assert [run_of(s).agent.stack for s in plan.sides] == [4, 1, 1], "the recipe that is named, not the first one"
     assert plan.tasks[1].eval_every == 5_000
     assert make_plan("CartPole-v1", "ppo", evaluations=4, steps=1000).tasks[0].eval_every == 250
 
 
-def test_schedules_as_long_as_the_recipe_are_as_long_as_the_budget_here() -> None:
+def test_schedules_over_the_whole_recipe_are_stretched_to_the_budget() -> None:
     plan = make_plan("CartPole-v1", "ppo,ppo:lr=1e-3:0:90000,ppo@zoo", steps=20_000)
     assert [run_of(s).agent.lr.steps for s in plan.sides] == [20_000, 90_000, 20_000]
 
@@ -198,7 +198,7 @@ def count(found: Any) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def test_matched_networks_have_as_many_parameters_as_the_first() -> None:
+def test_matched_networks_have_the_first_ones_number_of_parameters() -> None:
     names = (
         "random,wide=ppo:net.hidden=64x64,narrow=ppo:net.hidden=4,lstm=ppo:net.hidden=8:net.core=lstm:net.core_size=16"
     )
@@ -222,12 +222,12 @@ def test_matched_networks_have_as_many_parameters_as_the_first() -> None:
         ("ppo:net.hidden=1,ppo:stack=99:net.hidden=2", "no width has about"),
     ],
 )
-def test_what_cannot_be_matched_is_refused(agents: str, words: str) -> None:
+def test_networks_that_cannot_be_matched_are_refused(agents: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         make_plan("CartPole-v1", agents, steps=1000, match_parameters=True)
 
 
-def test_the_study_of_networks_compares_five_on_four_problems_within_three_percent() -> None:
+def test_the_network_study_matches_five_networks_on_four_tasks_within_three_percent() -> None:
     args = parser._parse(["compare", "@runs/studies/networks.args"])
     plan = make_plan(None, args.agents, args.tasks, match_parameters=args.match_parameters)
     assert (len(plan.tasks), len(plan.contenders), args.seeds) == (4, 5, 3)
@@ -236,7 +236,7 @@ def test_the_study_of_networks_compares_five_on_four_problems_within_three_perce
         assert max(counts) < 1.03 * min(counts), task.env
 
 
-def test_the_study_of_rainbow_takes_one_piece_away_at_a_time() -> None:
+def test_the_rainbow_study_removes_one_component_at_a_time() -> None:
     args = parser._parse(["compare", "@runs/studies/rainbow.args"])
     whole, *rest = make_plan(None, args.agents, args.tasks).sides
     assert "rainbow" in whole.note
@@ -258,7 +258,7 @@ def test_the_study_of_rainbow_takes_one_piece_away_at_a_time() -> None:
         assert changed == pieces[side.contender.text]
 
 
-def test_the_fingerprint_is_of_what_the_training_depends_on() -> None:
+def test_the_fingerprint_depends_on_the_training_and_not_on_the_order_of_contenders() -> None:
     a = make_plan("CartPole-v1", "dqn,sb3:dqn", steps=3000).sides
     b = make_plan("CartPole-v1", "sb3:dqn,dqn", steps=3000).sides
     assert a[0].fingerprint == b[1].fingerprint and a[1].fingerprint == b[0].fingerprint
@@ -267,7 +267,7 @@ def test_the_fingerprint_is_of_what_the_training_depends_on() -> None:
     assert len({s.fingerprint for s in [*a, *changed, *longer]}) == 6
 
 
-def test_names_of_contenders_become_names_of_folders() -> None:
+def test_contenders_have_distinct_folder_names() -> None:
     assert slug("dqn") == "dqn"
     names = [slug(x) for x in ("sb3:dqn", "sb3-dqn", "dqn@zoo", "dqn:lr=1e-3", "module:Class")]
     assert len(set(names)) == 5 and all(
@@ -275,7 +275,7 @@ def test_names_of_contenders_become_names_of_folders() -> None:
     )
 
 
-def test_a_long_name_is_a_short_folder_of_its_own() -> None:
+def test_long_contenders_have_short_distinct_folder_names() -> None:
     settings = ":".join(f"field_{k}=0.001" for k in range(20))
     names = [slug(f"dqn:{settings}"), slug(f"dqn:{settings}1")]
     assert len(set(names)) == 2 and max(map(len, names)) <= 60
@@ -327,7 +327,7 @@ def test_a_long_name_is_a_short_folder_of_its_own() -> None:
         ("CartPole-v1", "dqn:seed=7", {}, "seed=7 would make it another task"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_before_anything_starts(
+def test_invalid_comparisons_are_refused_in_one_line(
     recipe: Any, agents: str, options: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InputError, match=words) as caught:
@@ -346,14 +346,16 @@ def test_a_trained_run_is_evaluated_on_its_own_task(tmp_path: Path) -> None:
         make_plan("Acrobot-v1", f"run:{tmp_path / 'run'}", steps=100)
 
 
-def test_a_trained_run_is_evaluated_as_the_task_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trained_run_is_evaluated_by_the_tasks_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from runs import train
     from runs.comparing import worker
 
     settings = ["learning_starts=20", "eval_epsilon=0.3", "eval_episodes=1"]
     train("CartPole-v1", agent="dqn", steps=60, settings=settings, out=tmp_path / "run")
     name = f"run:{tmp_path / 'run'}"
-    assert acting(make_plan("CartPole-v1", f"{name},sb3:dqn", steps=200).sides[1]) == (False, 0.3), "it leads"
+    assert acting(make_plan("CartPole-v1", f"{name},sb3:dqn", steps=200).sides[1]) == (False, 0.3), (
+        "the run's own epsilon"
+    )
     own = dataclasses.replace(resolve_recipe("cartpole_dqn"), eval_max_steps=7)
     found = side(make_plan(own, f"dqn,{name}"), name)
     assert acting(found) == (False, 0.0) and found.config["evaluation"] == "greedy"
@@ -370,7 +372,7 @@ def test_a_trained_run_is_evaluated_as_the_task_says(tmp_path: Path, monkeypatch
     assert played == [(False, False, 7)]
 
 
-def test_a_folder_trained_again_is_another_contender(tmp_path: Path) -> None:
+def test_a_run_folder_that_is_trained_again_gets_another_fingerprint(tmp_path: Path) -> None:
     from runs import train
 
     marks = []
@@ -383,7 +385,7 @@ def test_a_folder_trained_again_is_another_contender(tmp_path: Path) -> None:
     assert marks[0] != marks[1]
 
 
-def test_what_a_run_scored_on_the_way_counts_where_it_played_the_tasks_games(tmp_path: Path) -> None:
+def test_earlier_evaluations_of_a_run_count_only_if_it_played_the_tasks_number_of_games(tmp_path: Path) -> None:
     from runs import train
     from runs.comparing import worker
 
@@ -410,16 +412,16 @@ def test_a_trained_run_of_another_environment_config_is_refused(tmp_path: Path) 
         make_plan("CartPole-v1", f"run:{tmp_path / 'run'}", steps=100)
 
 
-def test_whole_episodes_are_learned_from_before_the_longest_rollout_is_full() -> None:
+def test_reinforce_may_have_a_rollout_longer_than_the_budget() -> None:
     assert run_of(make_plan("CartPole-v1", "reinforce@default", steps=900).sides[0]).agent.rollout > 900
 
 
-def test_a_contenders_own_settings_may_bring_its_first_update_into_the_budget() -> None:
+def test_a_contenders_settings_may_move_its_first_update_into_the_budget() -> None:
     found = make_plan("ALE/Pong-v5", "dqn@zoo:learning_starts=100", steps=1000).sides[0]
     assert (run_of(found).steps, run_of(found).agent.learning_starts) == (1000, 100)
 
 
-def test_a_task_is_named_once_and_random_is_nobody_elses_name() -> None:
+def test_a_task_has_one_budget_and_random_is_no_label() -> None:
     with pytest.raises(InputError, match="CartPole-v1 is a task already"):
         make_plan(None, "dqn", "CartPole-v1@3000,CartPole-v1@5000", None)
     assert len(make_plan(None, "dqn", "CartPole-v1@3000,CartPole-v1@3000", None).tasks) == 1
@@ -428,20 +430,20 @@ def test_a_task_is_named_once_and_random_is_nobody_elses_name() -> None:
             make_plan(None, text, "CartPole-v1@3000", None)
 
 
-def test_steps_that_no_task_would_take_are_refused() -> None:
+def test_steps_without_effect_are_refused() -> None:
     with pytest.raises(InputError, match=r"--steps 600 has no effect: every task names its own budget"):
         make_plan(None, "ppo", tasks=["CartPole-v1@50000", "Acrobot-v1@60000"], steps=600)
     plan = make_plan(None, "ppo", tasks=["CartPole-v1@50000", "Acrobot-v1"], steps=60_000)
     assert [t.steps for t in plan.tasks] == [50_000, 60_000]
 
 
-def test_the_zoo_on_atari_says_whose_wrappers_it_plays_by() -> None:
+def test_the_zoo_on_atari_names_the_protocol() -> None:
     note = make_plan("ALE/Pong-v5", "zoo:ppo", steps=2000).sides[0].note
     assert note.endswith("; Atari by protocol 'nature', not by the Zoo's own wrappers")
     assert "wrappers" not in make_plan("CartPole-v1", "zoo:ppo", steps=2000).sides[0].note
 
 
-def test_a_rainbow_of_the_user_s_own_file_is_rainbow(tmp_path: Path) -> None:
+def test_rainbow_from_the_users_file_is_used(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text(
         "from runs.recipe import resolve\n"
@@ -449,11 +451,11 @@ def test_a_rainbow_of_the_user_s_own_file_is_rainbow(tmp_path: Path) -> None:
     )
     assert run_of(make_plan(str(path), "rainbow", steps=3000).sides[0]).agent.lr == 0.0077
     path.write_text(path.read_text().replace("agent='rainbow'", "agent='c51'"))
-    assert run_of(make_plan(str(path), "rainbow", steps=3000).sides[0]).agent.noisy  # the file has no Rainbow
+    assert run_of(make_plan(str(path), "rainbow", steps=3000).sides[0]).agent.noisy  # this file has no Rainbow
     assert run_of(make_plan(str(path), "c51", steps=3000).sides[0]).agent.lr == 0.0077
 
 
-def test_one_checkpoint_of_a_run_is_no_contender(tmp_path: Path) -> None:
+def test_one_checkpoint_of_a_run_is_refused(tmp_path: Path) -> None:
     from runs import train
 
     train("CartPole-v1", agent="dqn", steps=60, settings=["learning_starts=20"], out=tmp_path / "run")
@@ -462,7 +464,7 @@ def test_one_checkpoint_of_a_run_is_no_contender(tmp_path: Path) -> None:
 
 
 def test_results_recorded_before_a_field_was_added_still_count() -> None:
-    """Else going on with a comparison would train it anew. A new field's default belongs into `plan.LATER`."""
+    """Otherwise, continuing a comparison would train it again. Add the default of a new field to `plan.LATER`."""
     recorded = RESULTS / "compare" / "cartpole-dqn"
     plan = make_plan("cartpole_dqn", "dqn@zoo,zoo:dqn,sb3:dqn")
     for found in plan.sides:
