@@ -12,11 +12,11 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.dqn import DQNConfig
+from agents.dqn import DQN, DQNConfig
 from envs import EnvConfig
 from rl import checkpoint, segments
 from rl.checkpoint import CheckpointError
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from rl.networks import NetConfig
 from rl.schedules import Ramp
 from runs import evaluate, load, resume, train
@@ -212,6 +212,24 @@ def test_a_resume_from_an_earlier_checkpoint_takes_up_its_seconds_and_gives_up_t
     (saved,) = (tmp_path / "checkpoints").iterdir()
     assert (saved.name, begun[0].step) == ("step-000000080", 80)
     assert begun[0].seconds == checkpoint.load_tree(saved, "session")["seconds"] > 0
+
+
+def test_a_failed_update_saves_the_row_that_the_agent_has_counted(tmp_path: Path, monkeypatch: Any) -> None:
+    update = DQN.update
+
+    def failing(agent: DQN) -> Any:
+        if agent.step >= 60:
+            raise RunError("no update")
+        return update(agent)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DQN, "update", failing)
+        with pytest.raises(RunError, match="no update"):
+            train(run_of("CartPole-v1", 2, steps=100), out=tmp_path)
+    (saved,) = (tmp_path / "checkpoints").iterdir()
+    counted = checkpoint.load_tree(saved, "agent")["step"]
+    assert 60 <= counted == checkpoint.load_tree(saved, "session")["step"] == int(saved.name.split("-")[1])
+    assert resume(tmp_path)["steps"] == 100
 
 
 def interrupted(*_: Any) -> None:
