@@ -106,6 +106,8 @@ def spec(id: str, config: EnvConfig | None = None, *, tried: bool = False) -> En
         return env.spec
 
 
+SINGLE = "set vector='sync' if it has single environments, else let its reset honour options['reset_mask']"
+
 QUICK = 1.0
 """Seconds within which an environment must be built to be tried."""
 
@@ -138,9 +140,9 @@ def _stream(
 ) -> Stream:
     """The first reset, by which it is known whether there is a mask, the spec and the stream."""
     if games is not None and not vector.seeded:
-        raise InputError("its vector environment cannot start a game from a seed: evaluate with vector='sync'")
+        raise InputError(f"its vector environment cannot start a game from a seed: {SINGLE}")
     if config.max_steps and not vector.capped and not vector.seeded:
-        raise InputError("its vector environment resets by itself alone, not after max_steps: set vector='sync'")
+        raise InputError(f"its vector environment cannot be reset after max_steps: {SINGLE}")
     action, to_env = action_cast(vector.action_space)
     casts, mask_cast = observation_casts(vector.observation_space, action)
     info = vector.reset(first_seeds(vector.num_envs, seed, stream, games))

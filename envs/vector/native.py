@@ -58,7 +58,7 @@ class Native(Vector):
         seeds = list(range(self.num_envs))
         mask = [True] + [False] * (self.num_envs - 1)
         try:
-            begun = _flat(_copy(self._vec.reset(seed=seeds, options=self._options or None)[0]))
+            begun = _flat(_copy(self._reset_all(seeds)[0]))
             stepped = self._moved(begun, seeds)
             if stepped is None:
                 return False
@@ -76,7 +76,7 @@ class Native(Vector):
 
         None if that does not happen within `PROBES` steps from the reset with `seeds`.
         """
-        info = self._vec.reset(seed=seeds, options=self._options or None)[1]
+        info = self._reset_all(seeds)[1]
         spec, to_env = action_cast(self.action_space)
         rng = np.random.default_rng(0)
         for _ in range(PROBES):
@@ -91,14 +91,16 @@ class Native(Vector):
                 return stepped
         return None
 
+    def _reset_all(self, seed: list[int] | int) -> tuple[Any, dict[str, Any]]:
+        return self._vec.reset(seed=seed, **({"options": self._options} if self._options else {}))
+
     def _reset(self, mask: Any, seeds: Sequence[int | None]) -> tuple[Any, dict[str, Any]]:
         return self._vec.reset(seed=list(seeds), options={**self._options, "reset_mask": np.array(mask, dtype=bool)})
 
     def reset(self, seeds: Sequence[int]) -> Info:
         self._ended[:] = False
         self._final.clear()
-        seed = list(seeds) if self.seeded else int(seeds[0])
-        self._observations, info = self._vec.reset(seed=seed, options=self._options or None)
+        self._observations, info = self._reset_all(list(seeds) if self.seeded else int(seeds[0]))
         return present(info, self.num_envs)
 
     def step(self, actions: np.ndarray, starts: Starts) -> Outcome:

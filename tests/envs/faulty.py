@@ -173,6 +173,13 @@ class Lengths(VectorEnv):
         return self._observation(), np.ones(self.num_envs), self.ended, no, {}
 
 
+class NoOptions(Lengths):
+    """Its `reset` takes no options."""
+
+    def reset(self, *, seed: Any = None):
+        return super().reset(seed=seed)
+
+
 class FailsOnce(gymnasium.Env):
     """Deterministic; the second instance fails in its sixth step while `armed`: it raises or gives a NaN reward."""
 

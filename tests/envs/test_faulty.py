@@ -176,9 +176,10 @@ def test_the_timing_of_an_environment_plays_allowed_actions_only(kind, monkeypat
         assert env.spec.options["vector"] == "async"
 
 
+@pytest.mark.parametrize("name", ["Lengths", "NoOptions"])
 @pytest.mark.parametrize("kind", ["visible", "hidden", "waiting"])
-def test_a_vector_environment_that_ignores_reset_mask_keeps_its_own_autoresets(kind):
-    env = make("Lengths", "auto", num_envs=3, kind=kind)
+def test_a_vector_environment_that_ignores_reset_mask_keeps_its_own_autoresets(kind, name):
+    env = make(name, "auto", num_envs=3, kind=kind)
     assert env.resume_level == "episode"
     lengths, counts = [set(), set(), set()], np.zeros(3, int)
     env.reset()
