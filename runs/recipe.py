@@ -7,7 +7,8 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Collection, Mapping, Sequence
+import types
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ class Run:
 
 
 def resolve(
-    recipe: str | Path | Run,
+    recipe: str | Path | Run | Callable[..., Any],
     *,
     agent: str | None = None,
     steps: int | None = None,
@@ -103,6 +104,7 @@ def resolve(
 ) -> Run:
     """The run that a recipe's name, a .py file, a run.json or an environment id stands for, with the changes made.
 
+    `recipe` may also be an environment's class or a function that makes one, defined at the top of its module.
     `settings` are FIELD=VALUE as on the command line, one or several of them, or a dict of fields and values.
     A schedule as long as the recipe's budget becomes as long as the new one, unless `recipe` is a Run.
     `trust`: whether a run.json may name code that is neither registered nor signed here (`runs.folder.trust`).
@@ -114,6 +116,8 @@ def resolve(
         settings = [settings]
     elif isinstance(settings, Mapping):
         settings = [f"{name}={written(value)}" for name, value in settings.items()]
+    if isinstance(recipe, type | types.FunctionType):
+        recipe = f"{recipe.__module__}:{recipe.__qualname__}"
     run = recipe if isinstance(recipe, Run) else _find(str(recipe), agent, trust, settings)
     changes = {"steps": steps, "seed": seed, "num_envs": num_envs}
     for word in settings:

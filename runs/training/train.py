@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from runs.training.session import Session, evaluated
 
 
 def train(
-    recipe: str | Path | Run,
+    recipe: str | Path | Run | Callable[..., Any],
     *,
     agent: str | None = None,
     steps: int | None = None,

@@ -23,6 +23,10 @@ class Level(gymnasium.Wrapper):
         self.level = level
 
 
+def level_three(**options: Any) -> gymnasium.Env:
+    return Level(3, **options)
+
+
 def normalised(render_mode: str | None = None) -> gymnasium.Env:
     return RecordEpisodeStatistics(NormalizeObservation(gymnasium.make("CartPole-v1", render_mode=render_mode)))
 
@@ -47,3 +51,18 @@ def test_an_environment_with_a_required_argument_is_made_with_the_option_that_wa
 def test_a_wrapper_whose_statistics_are_not_saved_is_refused_with_the_field_that_does_it(name: str, field: str) -> None:
     with pytest.raises(InputError, match=f"statistics are not saved.*--set {field}=true with ppo or a2c"):
         envs.make(f"{__name__}:{name}")
+
+
+@pytest.mark.parametrize("environment", [Level, level_three])
+def test_a_training_takes_a_class_or_a_function_instead_of_its_name(environment: Any, tmp_path: Path) -> None:
+    settings = {"learning_starts": 20, "eval_episodes": 1, **({"env.options.level": 3} if environment is Level else {})}
+    said = train(environment, agent="dqn", steps=40, settings=settings, out=tmp_path / "run")
+    assert said["env"] == f"{__name__}:{environment.__name__}" and said["steps"] == 40
+
+
+def test_a_class_inside_a_function_is_one_line() -> None:
+    class Inner(gymnasium.Env):
+        pass
+
+    with pytest.raises(InputError, match="neither registers nor defines '.*<locals>.Inner'"):
+        resolve(Inner, agent="dqn")
