@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from rl.interface import ActionSpec, EnvSpec, TimeStep
 from rl.loop import interact
 from rl.networks import NetConfig
 from rl.networks.moving import BatchRenorm, Dropout, learning
-from tests.agents.worlds import STATES, TABLE, TABLE_NET, row
+from rl.schedules import Ramp
+from tests.agents.worlds import MASKED_TABLE, STATES, TABLE, TABLE_NET, row
 
 BOX = EnvSpec("Table-v0", TABLE.obs, ActionSpec("box", low=(-2.0,), high=(6.0,)))
 """Actions from -2 to 6: centre 2, half of the range 4."""
@@ -164,6 +166,61 @@ def test_the_policy_step_leaves_the_critics_alone_and_the_critic_step_the_policy
     agent.critic_loss(batch)[0].mean().backward()
     assert not agent.optimizers["policy"].grad.any() and agent.optimizers["critics"].grad.any()
     assert all(p.grad is None for p in agent.targets["critics"].module.parameters())
+
+
+def test_the_policy_climbs_the_lowest_critic_in_sac_and_the_first_one_in_td3() -> None:
+    action = math.tanh(0.3)
+    sac, td3 = table(SAC, temperature=0.25), table(TD3)
+    value, _ = sac.policy_value(play(sac, step(1, 4.0, reward=1.0)))
+    assert value.item() == pytest.approx(min(1.0 + 2 * action, 1.5 - action), rel=1e-5)
+    metrics = td3.learn_policy(play(td3, step(1, 4.0, reward=1.0)))
+    assert metrics["policy_loss"].item() == pytest.approx(-(1.0 + 2 * action), rel=1e-5)
+
+
+def test_td3_bootstraps_from_the_target_policy() -> None:
+    agent = table(TD3, target_noise=0.0)
+    batch = play(agent, step(1, 4.0, reward=1.0))
+    with torch.no_grad():
+        agent.optimizers["policy"].flat.zero_()
+    assert agent.next_policy(batch)[0].item() == pytest.approx(math.tanh(-0.6), rel=1e-5)
+
+
+def test_discrete_sac_reads_the_mask_of_each_row() -> None:
+    agent = SAC(MASKED_TABLE, SACConfig(**BASE, entropy_share=0.5), num_envs=1, seed=0)
+    with torch.no_grad():
+        agent.optimizers["policy"].flat.zero_()
+    agent.observe(row(0, first=True, mask=[[False, True, True]]))
+    agent.observe(row(1, action=2, mask=[[True, False, False]]))
+    batch = agent._batch(agent.replay.windows(np.array([0])))
+    assert agent.next_policy(batch)[0].tolist() == [[1.0, 0.0, 0.0]]
+    _, entropy = agent.policy_value(batch)
+    assert entropy.item() == pytest.approx(math.log(2))
+    agent.learn_temperature(batch, torch.tensor([0.5 * math.log(2) + 0.01]))  # the target counts allowed actions
+    assert agent.temperature.item() < 1.0
+
+
+def test_importance_weights_scale_the_critics_loss_and_priorities_are_the_mean_absolute_error() -> None:
+    agent = table(TD3, target_noise=0.0, prioritized=True)
+    loss = critic_loss(agent, play(agent, step(1, 4.0, reward=1.0)))
+    windows = agent.replay.windows(np.array([0, 0]))._replace(weight=np.array([0.25, 1.0], np.float32))
+    assert agent.learn(windows)["loss"].item() == pytest.approx(loss * (0.25 + 1.0) / 2, rel=1e-5)
+    target = 1 + 0.5 * min(2.0 + 2 * math.tanh(-0.6), 1.0 - math.tanh(-0.6))
+    error = (abs(2.0 - target) + abs(1.0 - target)) / 2
+    assert agent.replay._tree.get(np.array([0])) == pytest.approx([error**0.6], rel=1e-4)
+
+
+def test_exploration_noise_of_td3_follows_its_schedule_and_gsde_of_sac_is_held() -> None:
+    td3, start = table(TD3, explore_noise=Ramp(0.5, 0.0, 100)), row(0, first=True)
+    drawn = {float(td3.act(start).item()) for _ in range(3)}
+    td3.step = 100
+    mean = 2 + 4 * math.tanh(0.3)
+    assert len(drawn) == 3 and td3.act(start).item() == pytest.approx(mean, rel=1e-5)
+    sac, noise = SAC(BOX, SACConfig(**BASE, gsde=True, noise_every=3), num_envs=1, seed=0), []
+    for _ in range(7):
+        sac.act(start)
+        noise.append(sac._stream.noise)
+    held = [torch.equal(a, b) for a, b in pairwise(noise)]
+    assert held == [True, True, False, True, True, False]
 
 
 def test_targets_move_by_tau_and_td3_moves_them_with_the_policy() -> None:

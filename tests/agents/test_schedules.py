@@ -19,6 +19,8 @@ from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
 from agents.r2d2 import R2D2Config
 from agents.reinforce import ReinforceConfig
+from agents.sac import SACConfig
+from agents.td3 import TD3Config
 from rl.loop import interact
 from rl.networks import NetConfig
 from rl.optim import FlatOptimizer
@@ -43,6 +45,8 @@ LEARNERS: dict[str, Any] = {
     "ppo by autograd": PPOConfig(net=GRU, lr=LR, rollout=10, epochs=2),
     "a2c": A2CConfig(net=NET, lr=LR),
     "reinforce": ReinforceConfig(net=NET, lr=LR, episodes=1),
+    "sac": SACConfig(**VALUE, lr=LR, replay_ratio=0.25, update_every=4),
+    "td3": TD3Config(**VALUE, lr=LR, replay_ratio=0.25, update_every=4),
 }
 
 
@@ -50,7 +54,7 @@ LEARNERS: dict[str, Any] = {
 def test_the_optimizer_steps_with_the_learning_rate_of_the_present_step(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = envs.make("CartPole-v1", num_envs=2, seed=0)
+    world = envs.make("Pendulum-v1" if name == "td3" else "CartPole-v1", num_envs=2, seed=0)
     agent = agents.build(LEARNERS[name], world.spec, num_envs=2, seed=0)
     seen: list[tuple[int, float]] = []
     apply = FlatOptimizer.apply
