@@ -120,8 +120,9 @@ def test_a_full_ring_never_reads_across_its_head(n: int) -> None:  # T6
     check_windows(replay, oracle, n)
 
 
-def test_uniform_samples_are_uniform_over_the_eligible_rows() -> None:
-    replay, oracle = filled(5, 70, 3, 20, 3)
+@pytest.mark.parametrize("stack", [1, 3])
+def test_uniform_samples_are_uniform_over_the_eligible_rows(stack: int) -> None:
+    replay, oracle = filled(5, 70, 3, 20, stack)
     sample = replay.sample(100_000)
     assert sample is not None
     rows, counts = np.unique(sample.rows, return_counts=True)

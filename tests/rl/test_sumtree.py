@@ -46,6 +46,12 @@ def test_find_is_the_item_a_linear_scan_gives(values: list[float], share: float)
     assert before - slack <= mass <= after + slack
 
 
+def test_a_mass_on_a_border_belongs_to_the_item_that_begins_there() -> None:
+    tree = SumTree(9)
+    tree.set(np.arange(9), 1.0)
+    assert tree.find(np.arange(9.0)).tolist() == list(range(9))
+
+
 def test_frequencies_are_proportional_to_priorities() -> None:
     priorities = np.array([1.0, 0.0, 2.0, 5.0, 0.0, 2.0])
     tree = SumTree(6)
