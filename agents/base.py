@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from rl.replay import Replay, replay_bytes
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
 
 Metrics = dict[str, Tensor]
+BatchT = TypeVar("BatchT", bound=Any)
 
 
 class Choice(NamedTuple):
@@ -250,3 +252,10 @@ def as_tensors(arrays: Obs, device: torch.device) -> dict[str, Tensor]:
     if device.type == "cpu":
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
     return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
+
+
+def each_tensor(batch: BatchT, change: Callable[[Tensor], Tensor]) -> BatchT:
+    """The batch, a NamedTuple with `obs` and `state`, with every tensor changed but the state, which has no rows."""
+    kept = {name: x for name, x in batch._asdict().items() if x is not None and name not in ("obs", "state")}
+    obs = {name: change(leaf) for name, leaf in batch.obs.items()}
+    return batch._replace(obs=obs, **{name: change(x) for name, x in kept.items()})  # type: ignore[no-any-return]

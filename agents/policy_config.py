@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
+from agents.learner_config import LearnerConfig
 from rl.distributions import PolicyConfig
-from rl.errors import InputError, unknown
-from rl.fields import at_least, check_ranges, finite_cost, fraction, positive, positive_or_none
+from rl.errors import InputError
+from rl.fields import at_least, finite_cost, fraction
 from rl.networks import NetConfig
-from rl.optim import OptimizerName
 from rl.schedules import Ramp
 
 
 @dataclass(frozen=True)
-class RolloutConfig:
+class RolloutConfig(LearnerConfig):
     """Fields that every learner from its newest rows uses, or refuses at construction."""
 
-    net: NetConfig = field(default_factory=NetConfig)
-    """The shared network: encoder, layers, LayerNorm, recurrent core."""
-    stack: int = at_least(1, 1)
-    """Frames that make one observation."""
-    gamma: float = fraction(0.99)
-    """Discount of one step."""
     rollout: int = at_least(1, 128)
     """Rows of each environment in one update."""
-    lr: float | Ramp = positive(3e-4)
-    """Learning rate, or its schedule over counted steps."""
-    optimizer: OptimizerName = "adam"
-    """Optimizer of the network."""
-    adam_eps: float = positive(1e-5)
-    """Epsilon of the optimizer's denominator."""
-    max_grad_norm: float | None = positive_or_none(0.5)
-    """Global norm the gradient is clipped to, or none."""
-    reward_clip: float | None = positive_or_none(None)
-    """The learner clips rewards to plus and minus this; scores stay raw."""
-    store: Literal["auto", "raw", "compressed"] = "auto"
-    """How the replay keeps image frames."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the update; auto uses bf16 if it is faster (convolutions)."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 @dataclass(frozen=True)
@@ -70,16 +49,5 @@ class PolicyLearnerConfig(RolloutConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise unknown(name, str(getattr(self, name)), choices)
         if self.noise_every != PolicyLearnerConfig.noise_every and self.policy.deviation != "gsde":
             raise InputError(f"noise_every={self.noise_every} is for policy.deviation='gsde': leave it out")
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "critic": ("auto", "shared", "separate"),
-    "optimizer": get_args(OptimizerName),
-    "store": ("auto", "raw", "compressed"),
-    "precision": ("auto", "fp32", "bf16"),
-}

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.base import as_tensors
+from agents.base import as_tensors, each_tensor
 from agents.value import Loss, ValueAgent
 from agents.value_config import ValueConfig
 from agents.value_player import Q, ValueNetwork
@@ -142,14 +142,7 @@ class R2D2(ValueAgent):
 
     def loss(self, batch: SequenceBatch) -> Loss:  # type: ignore[override]
         c = self.config
-        rows = batch._replace(
-            obs={k: v[c.burn_in :] for k, v in batch.obs.items()},
-            mask=None if batch.mask is None else batch.mask[c.burn_in :],
-            action=batch.action[c.burn_in :],
-            reward=batch.reward[c.burn_in :],
-            discount=batch.discount[c.burn_in :],
-            first=batch.first[c.burn_in :],
-        )
+        rows = each_tensor(batch, lambda x: x[c.burn_in :])
         with torch.no_grad():
             after: Q = self.target(rows.obs, self._warm(self.target, batch), rows.first)
         out: Q = self.network(rows.obs, self._warm(self.network, batch), rows.first)

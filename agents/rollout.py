@@ -9,14 +9,14 @@ transition have no weight in any loss or statistic.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Agent, Metrics, as_tensors
+from agents.base import Actor, Agent, Metrics, as_tensors, each_tensor
 from agents.policy_config import RolloutConfig
 from rl.errors import NonFiniteError
 from rl.interface import EnvSpec, TimeStep
@@ -25,9 +25,6 @@ from rl.optim import FlatOptimizer
 from rl.replay import ColumnSpec
 from rl.schedules import value_at
 from rl.seeding import derive_seed
-
-BatchT = TypeVar("BatchT", bound=Any)
-"""A NamedTuple of rows with the fields `obs`, `first`, `state`, `valid` and those that its agent's loss needs."""
 
 
 class Rollout(NamedTuple):
@@ -246,12 +243,3 @@ def average(x: Tensor, valid: Tensor) -> Tensor:
     if valid.dim() == 1:
         return x.mean(-1)
     return torch.where(valid, x, 0.0).sum((-2, -1)) / valid.sum()
-
-
-def each_tensor(batch: BatchT, change: Callable[[Tensor], Tensor]) -> BatchT:
-    """The batch with every tensor changed but the state, which has no rows."""
-    rows = {
-        name: value for name, value in batch._asdict().items() if name not in ("obs", "state") and value is not None
-    }
-    obs = {name: change(leaf) for name, leaf in batch.obs.items()}
-    return batch._replace(obs=obs, **{name: change(value) for name, value in rows.items()})  # type: ignore[no-any-return]

@@ -2,47 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from agents.learner_config import LearnerConfig
 from rl.errors import InputError
-from rl.fields import (
-    at_least,
-    check_ranges,
-    fraction,
-    not_negative,
-    positive,
-    positive_or_none,
-    within,
-)
-from rl.networks import NetConfig
-from rl.optim import OptimizerName
+from rl.fields import at_least, fraction, not_negative, positive, within
 from rl.schedules import Ramp
 
 
 @dataclass(frozen=True)
-class ReplayConfig:
+class ReplayConfig(LearnerConfig):
     """Fields that every learner from sampled windows uses, or refuses at construction."""
 
     SWITCHES: ClassVar[dict[str, str]] = {"priority_exponent": "prioritized", "importance": "prioritized"}
     """Fields that have an effect only while another one is on."""
 
-    net: NetConfig = field(default_factory=NetConfig)
-    """The shared network: encoder, layers, LayerNorm."""
-    stack: int = at_least(1, 1)
-    """Frames that make one observation."""
-    gamma: float = fraction(0.99)
-    """Discount of one step."""
-    lr: float | Ramp = positive(5e-4)
-    """Learning rate, or its schedule over counted steps."""
-    optimizer: OptimizerName = "adam"
-    """Optimizer of the online network."""
-    adam_eps: float = positive(1e-8)
-    """Epsilon of the optimizer's denominator; distributional agents need about 0.01 / batch_size."""
+    lr: float | Ramp = 5e-4
+    adam_eps: float = 1e-8
+    max_grad_norm: float | None = 10.0
     weight_decay: float = 0.0
     """Decoupled weight decay; adamw only."""
-    max_grad_norm: float | None = positive_or_none(10.0)
-    """Global norm the gradient is clipped to, or none."""
     batch_size: int = at_least(1, 32)
     """Windows in one gradient update."""
     buffer_size: int = at_least(1, 50_000)
@@ -63,13 +43,9 @@ class ReplayConfig:
     """Alpha: 0 would be uniform."""
     importance: float | Ramp = fraction(Ramp(0.4, 1.0, 1_000_000))
     """Beta of the importance weights."""
-    reward_clip: float | None = positive_or_none(None)
-    """The learner clips rewards to plus and minus this; scores stay raw."""
-    store: Literal["auto", "raw", "compressed"] = "auto"
-    """How the replay keeps image frames."""
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        super().__post_init__()
         if self.batch_size > self.buffer_size:
             raise InputError(f"batch_size {self.batch_size} is larger than buffer_size {self.buffer_size}")
         if self.stack + self.n_step > self.buffer_size:

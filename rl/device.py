@@ -1,4 +1,4 @@
-"""What the device is good at, measured rather than guessed."""
+"""The abilities of the device, some of them measured."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from torch.nn import functional as F
 def fast_bf16(device: torch.device) -> bool:
     """Whether a convolution in bfloat16 is clearly faster than in float32 here.
 
-    Processors without bfloat16 instructions emulate it ten times slower; it takes 20 ms to find out. A GPU's
-    convolutions multiply in TF32 as it is: on an H200 bfloat16 gained an eighth for BTR-lite and nothing for smaller
+    Processors without bfloat16 instructions emulate it, ten times slower; the measurement takes 20 ms. On a GPU it is
+    off, because convolutions use TF32 anyway: on an H200 bfloat16 gained an eighth for BTR-lite and nothing for smaller
     networks (docs/speed.md).
     """
     if device.type == "cuda":
@@ -52,11 +52,11 @@ def uses_bf16(precision: str, network: nn.Module, device: torch.device) -> bool:
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Asks glibc to keep up to 256 MiB of freed memory; whether it does. Elsewhere nothing happens.
+    """Asks glibc to keep up to 256 MiB of freed memory; returns whether it does.
 
-    An update of a convolutional network frees and asks for megabytes at every layer. Handed back to the system in
-    between, each page comes again as a fault and is cleared: a seventh of Pong's update (78,000 faults instead of
-    350,000 in 300 updates).
+    An update of a convolutional network frees and allocates megabytes at every layer. If the system gets them back in
+    between, it clears each page again at the next page fault, which takes a seventh of Pong's update (350,000 faults
+    instead of 78,000 in 300 updates).
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -70,15 +70,15 @@ def keep_freed_memory() -> bool:
 
 @functools.cache
 def one_blas_thread() -> None:
-    """Keeps NumPy's OpenBLAS to one thread: for matrices of a small network waking others costs more than they do."""
+    """Keeps NumPy's OpenBLAS to one thread: for small matrices, waking other threads costs more than they save."""
     ThreadpoolController().select(internal_api="openblas").limit(limits=1)
 
 
 @functools.cache
 def repeatable_gpu() -> None:
-    """Keeps cuDNN and cuBLAS to kernels that give the same bits each time, so that a GPU's runs resume to the bit.
+    """Restricts cuDNN and cuBLAS to kernels that give the same bits each time, so that a GPU's runs resume to the bit.
 
-    cuBLAS reads its variable when it is first used; one that the user has set stays.
+    cuBLAS reads its variable at its first use; a value that the user has set stays.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.deterministic = True
@@ -86,10 +86,10 @@ def repeatable_gpu() -> None:
 
 
 def restore_torch_generator(generator: torch.Generator, state: Tensor) -> None:
-    """Puts `generator` back into a saved state.
+    """Restores a saved state of `generator`.
 
-    One of another kind of device, whose states look otherwise, begins a stream that only the saved state decides: so a
-    run from a GPU goes on without one, and the other way round, if not with the same numbers.
+    A state of another kind of device seeds the generator instead, so that a run can continue on another device, with
+    other random numbers.
     """
     state = state.cpu()
     if state.shape == generator.get_state().shape:

@@ -2,9 +2,9 @@
 
 Every distribution has the same five methods, so that a policy agent has no branch on the action space:
 
-    raw = dist.sample(generator, noise)    what `log_prob` takes and what `act` stores with the row it led to
+    raw = dist.sample(generator, noise)    the argument of `log_prob`; `act` stores it with the next row
     raw = dist.mode()                      the greedy choice
-    dist.action(raw)                       what the environment gets: `raw` itself, but for squashed actions
+    dist.action(raw)                       the environment's action: `raw` itself, except for squashed actions
     dist.log_prob(raw), dist.entropy()     [...], summed over an action's elements
 
 All are plain tensors with any leading dimensions; numbers come from the generator given, never from the global one.
@@ -15,15 +15,17 @@ observation may have one) counts as one with everything allowed equally, so that
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rl.errors import InputError, unknown
+from rl.errors import InputError
+from rl.fields import check_fields
 from rl.interface import ActionSpec
 from rl.networks.init import orthogonal_
 
@@ -38,19 +40,26 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 _LOG_STD_RANGE = (-20.0, 2.0)
 
 
-class Distribution(Protocol):
+class Distribution(ABC):
+    __slots__ = ()
+
+    @abstractmethod
     def sample(self, generator: torch.Generator, noise: Tensor | None = None) -> Tensor: ...
 
+    @abstractmethod
     def mode(self) -> Tensor: ...
 
-    def action(self, raw: Tensor) -> Tensor: ...
+    def action(self, raw: Tensor) -> Tensor:
+        return raw
 
+    @abstractmethod
     def log_prob(self, raw: Tensor) -> Tensor: ...
 
+    @abstractmethod
     def entropy(self) -> Tensor: ...
 
 
-class Categorical:
+class Categorical(Distribution):
     """One of A choices: logits [..., A], mask bool [..., A], actions int64 [...]."""
 
     __slots__ = ("log_probs",)
@@ -70,9 +79,6 @@ class Categorical:
     def mode(self) -> Tensor:
         return self.log_probs.argmax(-1)
 
-    def action(self, raw: Tensor) -> Tensor:
-        return raw
-
     def log_prob(self, raw: Tensor) -> Tensor:
         return self.log_probs.gather(-1, raw.unsqueeze(-1)).squeeze(-1)
 
@@ -80,7 +86,7 @@ class Categorical:
         return -(self.log_probs.exp() * self.log_probs).sum(-1)
 
 
-class MultiCategorical:
+class MultiCategorical(Distribution):
     """K independent choices, element k among nvec[k]: actions int64 [..., K].
 
     Logits and mask are [..., sum(nvec)], the choices of all elements one after the other: with nvec = (2, 3)
@@ -108,9 +114,6 @@ class MultiCategorical:
     def mode(self) -> Tensor:
         return self.elements.mode()
 
-    def action(self, raw: Tensor) -> Tensor:
-        return raw
-
     def log_prob(self, raw: Tensor) -> Tensor:
         return self.elements.log_prob(raw).sum(-1)
 
@@ -118,7 +121,7 @@ class MultiCategorical:
         return self.elements.entropy().sum(-1)
 
 
-class Bernoulli:
+class Bernoulli(Distribution):
     """K independent bits: logits [..., K] of a 1, actions int64 [..., K] of 0 and 1.
 
     The mask is that of K two-way choices, bool [..., 2 K]: columns 2 k and 2 k + 1 allow a 0 and a 1 in element k.
@@ -140,9 +143,6 @@ class Bernoulli:
     def mode(self) -> Tensor:
         return (self.logits > 0).long()
 
-    def action(self, raw: Tensor) -> Tensor:
-        return raw
-
     def log_prob(self, raw: Tensor) -> Tensor:
         return -F.softplus(torch.where(raw > 0, -self.logits, self.logits)).sum(-1)
 
@@ -150,7 +150,7 @@ class Bernoulli:
         return (F.softplus(self.logits) - self.logits * self.logits.sigmoid()).sum(-1)
 
 
-class DiagGaussian:
+class DiagGaussian(Distribution):
     """Independent normals: mean [..., K], log_std broadcastable to it, actions float32 [..., K]."""
 
     __slots__ = ("log_std", "mean")
@@ -163,9 +163,6 @@ class DiagGaussian:
 
     def mode(self) -> Tensor:
         return self.mean
-
-    def action(self, raw: Tensor) -> Tensor:
-        return raw
 
     def log_prob(self, raw: Tensor) -> Tensor:
         z = (raw - self.mean) * (-self.log_std).exp()
@@ -197,7 +194,7 @@ class StateDependentGaussian(DiagGaussian):
         return self.mean + (self.features.unsqueeze(-2) @ (self.std * noise)).squeeze(-2)
 
 
-class Squashed:
+class Squashed(Distribution):
     """A Gaussian squashed by tanh onto [low, high]. `raw` is the number before the squash, from which the
     log-probability of the action is exact however close to a bound it lies (Haarnoja et al. 2018, appendix C).
 
@@ -253,13 +250,12 @@ class PolicyConfig:
     log_std: float = 0.0
     """Box actions: logarithm of the initial deviation (gSDE: of each weight of its noise)."""
     squash: bool = False
-    """Box actions: tanh onto the action's bounds, instead of leaving the clipping to the environment's door."""
+    """Box actions: tanh onto the action's bounds, instead of clipping by the environment."""
     gain: float = 0.01
     """Gain of the output layer's orthogonal initialisation: near-uniform at first. 0 is PyTorch's own."""
 
     def __post_init__(self) -> None:
-        if self.deviation not in get_args(Deviation):
-            raise unknown("deviation", self.deviation, get_args(Deviation))
+        check_fields(self)
         if not math.isfinite(self.log_std):
             raise InputError(f"log_std must be finite, got {self.log_std}")
         if not 0 <= self.gain < math.inf:
@@ -337,7 +333,7 @@ class GaussianHead(PolicyHead):
 
 
 def policy_head(action: ActionSpec, features: int, config: PolicyConfig | None = None) -> PolicyHead:
-    """The head for an action space. `InputError` where a field of `config` does not apply to it."""
+    """The head for an action space. Raises `InputError` if a field of `config` does not apply to it."""
     config = config or PolicyConfig()
     if action.kind == "box":
         return GaussianHead(action, features, config)

@@ -1,4 +1,4 @@
-"""The failures a user can mend, each with its exit status (docs/architecture.md, command line)."""
+"""The failures that a user can correct, each with its exit status (docs/architecture.md, command line)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class InputError(ValueError):
-    """Bad input: nothing was started. The message is one line that names the value and the mend. Exit status 2."""
+    """Bad input: nothing was started. The message names the value and the correction in one line. Exit status 2."""
 
 
 class NonFiniteError(ArithmeticError):
-    """A NaN or infinity, its source named; the update it belongs to was not applied. Exit status 3."""
+    """A NaN or infinity; the message names its source. Its update was not applied. Exit status 3."""
 
 
 class RunError(RuntimeError):
@@ -22,7 +22,7 @@ class RunError(RuntimeError):
 def unknown(kind: str, name: str, known: Iterable[str], own: bool = False) -> InputError:
     """An `InputError` for a name that is not among `known`, with the nearest valid one offered.
 
-    own: whether `module:Name` would be one too, so that the user's own module in this folder may be meant.
+    own: whether `module:Name` is allowed too, so that the name may be a module in this folder.
     """
     if own and name.isidentifier() and Path(f"{name}.py").exists():
         return InputError(f"unknown {kind} {name!r}: {name}.py lies here, name what is meant of it as {name}:Name")

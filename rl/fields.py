@@ -1,4 +1,4 @@
-"""Ranges of config fields, declared beside the field and checked in one place.
+"""Ranges and choices of config fields, declared with the field and checked in one place.
 
     @dataclass(frozen=True)
     class Config:
@@ -6,20 +6,21 @@
         gamma: float = fraction(0.99)
 
         def __post_init__(self) -> None:
-            check_ranges(self)
+            check_fields(self)
 
 Both ends of a schedule (`Ramp`) must lie in the range. A subclass that gives a field another default inherits the
-range.
+range. A field annotated as a `Literal` must have one of its values.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from rl.errors import InputError
+from rl.errors import InputError, unknown
 from rl.schedules import Ramp
 
 
@@ -35,11 +36,15 @@ class Range(NamedTuple):
     """Words after the value that explain the range."""
 
 
-def check_ranges(config: Any) -> None:
-    """Raises `InputError`, such as "n_step must be at least 1, got 0", for the first field outside its range."""
+def check_fields(config: Any) -> None:
+    """Raises `InputError`, such as "n_step must be at least 1, got 0", for the first field with a wrong value."""
+    kind: Any = type(config)
+    choices = _choices(kind)
     for field in dataclasses.fields(config):
-        limits = _range(type(config), field.name)
+        limits = _range(kind, field.name)
         value = getattr(config, field.name)
+        if value not in choices.get(field.name, (value,)):
+            raise unknown(field.name, str(value), choices[field.name])
         if limits is None:
             continue
         ends = (value.start, value.end) if isinstance(value, Ramp) else (value,)
@@ -93,3 +98,9 @@ def _range(kind: type, name: str) -> Range | None:
             found: Range = field.metadata["range"]
             return found
     return None
+
+
+@functools.cache
+def _choices(kind: type) -> dict[str, tuple[str, ...]]:
+    """The values of each field that is a `Literal`."""
+    return {name: get_args(hint) for name, hint in get_type_hints(kind).items() if get_origin(hint) is Literal}

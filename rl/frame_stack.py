@@ -49,8 +49,8 @@ class FrameStack:
 def stack_times(t: np.ndarray, is_first: Any, stack: int, oldest: int = 0) -> np.ndarray:
     """The rows in the stack of each row in `t`: int64 [..., stack], oldest first.
 
-    Goes back one row at a time and stops at the first row of the episode, which is then repeated. `is_first` tells
-    for given rows whether they are the first of their episode. Sampling and acting both use this function.
+    Goes back one row at a time and stops at the first row of the episode, which is then repeated. `is_first` returns
+    for given rows whether they are the first of their episode. Both sampling and acting use this function.
     """
     times = [t]
     for _ in range(stack - 1):

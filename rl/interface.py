@@ -1,7 +1,7 @@
-"""The nouns that every room shares. Imports NumPy only: environment workers and `rl --help` must not load torch.
+"""The types that all packages share. Imports NumPy only: environment workers and `rl --help` must not load torch.
 
 One row holds what N parallel environments showed at time t and how they got there (docs/architecture.md). Rows t and
-t+1 are a transition exactly when row t+1 is not `first`; a row followed by `first` is a truncation unless its
+t+1 are a transition exactly if row t+1 is not `first`; a row followed by `first` is a truncation unless its
 discount is 0.
 """
 
@@ -20,13 +20,13 @@ Obs = dict[str, np.ndarray]
 
 
 class TimeStep(NamedTuple):
-    """One row of N environments. `action`, `reward`, `discount` are those that led to `obs`; 0 where `first`."""
+    """One row of N environments. `action`, `reward` and `discount` led to `obs`; they are 0 if `first`."""
 
     obs: Obs
-    mask: np.ndarray | None  # bool [N, A]: what is allowed now; None where everything always is
+    mask: np.ndarray | None  # bool [N, A]: the actions allowed now; None if all always are
     action: np.ndarray  # exactly what the agent returned: int64 [N] or [N, K], float32 [N, K]
     reward: np.ndarray  # float32 [N], raw
-    discount: np.ndarray  # float32 [N]: 0 where the return ends, else 1
+    discount: np.ndarray  # float32 [N]: 0 if the return ends, else 1
     first: np.ndarray  # bool [N]: the first row of an episode
     last: np.ndarray  # bool [N]: the final row of an episode, for statistics only
     info: dict[str, Any]  # for logging, never for learning
@@ -39,7 +39,7 @@ class TimeStep(NamedTuple):
 
 @dataclass(frozen=True)
 class ObsLeaf:
-    """One observation column: how it is stored and how an encoder should read it."""
+    """One observation column: how the replay stores it and how an encoder reads it."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -56,13 +56,13 @@ class ObsLeaf:
     start: tuple[int, ...] = ()
     """For `index` leaves whose categories do not count from 0: what `column` subtracts from each."""
     given: tuple[int, ...] | None = field(default=None, compare=False)
-    """The shape that the environment itself shows; None where that is not known."""
+    """The shape that the environment itself shows; None if unknown."""
 
     def column(self, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """What is stored of `raw` [N, ...], as an environment shows it, and where its numbers could be kept.
+        """The stored form of an environment's array `raw` [N, ...], and which of its numbers it keeps.
 
-        A new array [N, *shape] of `dtype`, and bool [N, *shape] or None where all numbers can be: whole numbers, bytes
-        and bits would become others without a word.
+        A new array [N, *shape] of `dtype`, and bool [N, *shape], or None if it keeps all. Integers, bytes and bits do
+        not keep numbers outside their range.
         """
         column = raw.astype(self.dtype, order="C").reshape(-1, *self.shape)
         fits = None
@@ -91,7 +91,7 @@ class ActionSpec:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     start: tuple[int, ...] = ()
-    """What `to_space` adds to each element if the environment's choices do not count from 0."""
+    """`to_space` adds this to each element if the environment's choices do not count from 0."""
     space_shape: tuple[int, ...] | None = field(default=None, compare=False)
     """Shape of one action in the environment's own space; None: the same as `shape`."""
     space_dtype: str = field(default="", compare=False)
@@ -164,18 +164,18 @@ class Env(Protocol):
         """Row 0: every environment `first`."""
 
     def step(self, action: np.ndarray) -> TimeStep:
-        """The next row. Where the row before was `last` the action is ignored and the row is `first`."""
+        """The next row. After a `last` row the action is ignored and the row is `first`."""
 
     def state_dict(self) -> dict[str, Any]:
         """Enough to continue exactly (JSON-able values and arrays)."""
 
     def load_state_dict(self, state: dict[str, Any]) -> TimeStep:
-        """Restores and returns the current row. Raises `RunError` where the observation is not bit-equal."""
+        """Restores and returns the current row. Raises `RunError` if the observation is not bit-equal."""
 
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment."""
 
     def glide(self, part: float) -> list[np.ndarray] | None:
-        """The pictures `part` (0 to 1) of the way from the row before; None where things only jump."""
+        """The pictures `part` (0 to 1) of the way from the row before; None if nothing moves smoothly."""
 
     def close(self) -> None: ...

@@ -1,4 +1,4 @@
-"""The memory that this process may still take, with the limits of control groups (cgroups) respected."""
+"""The memory that this process may still allocate, within the limits of control groups (cgroups)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import psutil
 
 
 def available_memory() -> int:
-    """Bytes this process can still take: what the system has free, or less where a cgroup (v1 or v2) limits it."""
+    """Bytes that this process can still allocate: the system's free memory, or less if a cgroup limits it."""
     return min([psutil.virtual_memory().available, *_cgroup_room()])
 
 
 def _cgroup_room(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Limit less use of this process's memory cgroup and each one above it. File cache counts as free."""
+    """Limit minus use of this process's memory cgroup and of each one above it. File cache counts as free."""
     try:
         lines = proc.read_text().splitlines()
     except OSError:

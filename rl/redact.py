@@ -1,4 +1,4 @@
-"""Keeping keys, tokens and passwords out of whatever is written down: run.json, manifests, W&B, messages."""
+"""Takes keys, tokens and passwords out of everything that is written: run.json, manifests, W&B, messages."""
 
 from __future__ import annotations
 
@@ -8,28 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 HIDDEN = "[hidden]"
-
-
 _SECRET_WORDS = ("key", "apikey", "accesskey", "token", "password", "passwd", "passphrase", "secret", "credentials")
-
-
 _ASSIGNED = re.compile(r"(?P<name>[\w.-]+)=(?P<value>[^\s&,;'\"]+)")
-
-
 _IN_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
-
-
 _KNOWN = re.compile(
     r"\b(?:Bearer\s+|gh[oprsu]_|github_pat_|glpat-|sk-|hf_|xox[abp]-|wandb_v\d_|AKIA)[A-Za-z0-9_-]{12,}"
 )
 
 
 def redact(value: Any) -> Any:
-    """`value` (text, or nested JSON-able dicts and lists) with everything secret replaced by `[hidden]`.
+    """`value` (text, or nested JSON-able dicts and lists) with every secret replaced by `[hidden]`.
 
-    Secret is what stands under a name that ends in key, token, password, secret or credentials, also as `name=value`
-    inside a text; the value of an environment variable of such a name, wherever it appears; what stands before `@` in
-    a URL; and strings of the known forms of access tokens.
+    Secrets are: the values of names that end in key, token, password, secret or credentials, also as `name=value`
+    inside a text; the values of environment variables with such names, wherever they appear; the user part of a URL;
+    and strings of the known forms of access tokens.
     """
     return _redact(value, _environment())
 
@@ -73,6 +65,6 @@ def _redact(value: Any, known: list[str]) -> Any:
 
 
 def _environment() -> list[str]:
-    """The secret values of this process's environment, longest first; short ones would hide ordinary words."""
+    """The secret values of this process's environment, longest first, without short ones, which may be words."""
     values = {value for name, value in os.environ.items() if is_secret(name) and len(value) >= 8}
     return sorted(values, key=len, reverse=True)

@@ -1,7 +1,7 @@
 """Random generators, each derived from a named key, none of them global.
 
-A key such as ("train", 3, 17) under a run seed gives the same generator on every machine and for every number
-of environments; two different keys give independent streams (NumPy's SeedSequence, O'Neill 2015).
+A key, for example ("train", 3, 17), under a run seed gives the same generator on every machine and for every number of
+environments. Different keys give independent streams.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def derive_seed(seed: int, *key: str | int) -> int:
-    """A seed in [0, 2**31) for `key` under the run's `seed`: SHA-256, so near keys share nothing."""
+    """A seed in [0, 2**31) for `key` under the run's `seed`: by SHA-256, so that similar keys give unrelated seeds."""
     text = "/".join([str(seed), *map(str, key)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") >> 1
 
@@ -30,5 +30,5 @@ def generator_state(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def restore_generator(rng: np.random.Generator, state: dict[str, Any]) -> None:
-    """Puts `rng` back into a state made by `generator_state`."""
+    """Restores a state of `generator_state`."""
     rng.bit_generator.state = state

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from rl.errors import InputError, unknown
+from rl.fields import check_fields
 
 Activation = Literal["relu", "tanh", "elu", "silu"]
 CoreKind = Literal["none", "lstm", "gru"]
@@ -52,10 +53,7 @@ class NetConfig:
     def __post_init__(self) -> None:
         if ":" not in self.encoder and self.encoder not in ENCODERS:
             raise unknown("encoder", self.encoder, ENCODERS)
-        if self.activation not in get_args(Activation):
-            raise unknown("activation", self.activation, get_args(Activation))
-        if self.core not in get_args(CoreKind):
-            raise unknown("core", self.core, get_args(CoreKind))
+        check_fields(self)
         if self.hidden is not None:
             object.__setattr__(self, "hidden", tuple(self.hidden))
             for size in self.hidden:

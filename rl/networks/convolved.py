@@ -13,7 +13,7 @@ from rl.networks.encoders import MLP, activation
 from rl.networks.torso import Encoder
 
 CHANNELS, FRAMES = 16, 3
-"""As the CNN of small boards has them; a vector's kernel slides over the frames."""
+"""Channels as in the CNN of small boards, and the frames of a vector's kernel."""
 
 
 class Convolved(nn.Module):

@@ -27,9 +27,9 @@ class Core(nn.Module):
     def forward(self, x: Tensor, state: Tensor | None = None, first: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """x [T, B, F], state [B, state_size], first bool [T, B] -> outputs [T, B, size], state after the last row.
 
-        `first[t, b]` zeroes the state before row t is consumed. One row is one cell, a sequence without inner starts
-        one call. With inner starts a GPU runs all episodes packed side by side in one call; a CPU, whose packed
-        kernels measured up to five times slower than its plain ones, runs the rows between starts one after the other.
+        `first[t, b]` zeroes the state before row t. One row is one cell, and a sequence without inner starts is one
+        call. With inner starts, a GPU runs all episodes packed in one call. A CPU runs the rows between starts one
+        after the other, because its packed kernels are up to five times slower than its plain ones.
         """
         if state is None:
             state = self.initial(x.shape[1])
@@ -52,7 +52,7 @@ class Core(nn.Module):
         return out, self._join(last)
 
     def states(self, x: Tensor, state: Tensor | None = None, first: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The state that each row consumes, [T, B, state_size] (zero where `first`), and the one after the last row."""
+        """The state before each row, [T, B, state_size] (zero if `first`), and the one after the last row."""
         if state is None:
             state = self.initial(x.shape[1])
         before = []
@@ -64,7 +64,9 @@ class Core(nn.Module):
         return torch.stack(before), state
 
     def _cell(self, x: Tensor, state: Tensor) -> Tensor:
-        weights: Any = self.rnn._parameters.values()  # ih, hh, and their biases; a cell is half of a call of one row
+        weights: Any = (
+            self.rnn._parameters.values()
+        )  # ih, hh, and their biases; a cell takes half of the time of a call with one row
         if self.parts == 1:
             return torch.gru_cell(x, state, *weights)
         return torch.cat(torch.lstm_cell(x, state.chunk(2, -1), *weights), -1)
@@ -103,7 +105,7 @@ class Core(nn.Module):
         return out.data[unpack].reshape(T, B, -1), self._join(last)[final]
 
     def _split(self, state: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """What `nn.LSTM` (a pair) or `nn.GRU` (one tensor) wants: [1, B, size]."""
+        """The state as `nn.LSTM` (a pair) or `nn.GRU` (one tensor) takes it: [1, B, size]."""
         if self.parts == 1:
             return state.unsqueeze(0)
         return tuple(part.contiguous().unsqueeze(0) for part in state.chunk(2, -1))

@@ -18,7 +18,7 @@ from rl.networks.torso import Torso
 LARGEST = 300_000
 """Number of parameters above which PyTorch is faster."""
 WIDE, FEW = 128 * 256, 16
-"""Numbers of a matrix, and rows multiplied with it, from which on PyTorch multiplies faster."""
+"""Elements of a matrix, and rows multiplied with it, from which on PyTorch multiplies faster."""
 ALL = [True, True, True]
 """Compute LayerNorm's gradients with respect to its input, weight and bias."""
 ZERO = np.zeros((), np.float32)
@@ -37,7 +37,7 @@ class _Layer(NamedTuple):
 
 
 class _Norm(NamedTuple):
-    """LayerNorm by PyTorch's kernels: one pass instead of NumPy's seven, in a third of the time."""
+    """LayerNorm by PyTorch's kernels, in a third of NumPy's time: one pass instead of seven."""
 
     weight: Tensor  # [out]
     bias: Tensor  # [out]
@@ -79,7 +79,7 @@ class _Step(NamedTuple):
 class Dense:
     """The layers of `mlp` under a linear `head`: [B, in] to [B, out], float32.
 
-    It shares the memory of the modules' parameters, so it follows every optimizer step and every loading of weights.
+    It shares the memory of the modules' parameters, so it follows optimizer steps and loaded weights.
     `backward` writes into their `.grad`, which must exist and not be replaced (see `rl.optim.FlatOptimizer`).
     """
 
@@ -104,9 +104,7 @@ class Dense:
         if type(torso) is not Torso or mlp is None or torso.core is not None or mlp.activation not in ("relu", "tanh"):
             return None
         linears = [linear for linear, _ in mlp.layers] + [head]
-        if any(
-            type(layer) is not nn.Linear for layer in linears
-        ):  # a subclass or parametrization may compute something else
+        if any(type(layer) is not nn.Linear for layer in linears):  # another class may compute something else
             return None
         assert isinstance(head, nn.Linear)
         if head.weight.device.type != "cpu":

@@ -19,7 +19,7 @@ from rl.interface import ObsLeaf
 from rl.networks.config import MovingNetConfig, NetConfig
 from rl.networks.moving import BatchRenorm, Dropout
 
-# In place where the gradient needs the output only.
+# in place if the gradient needs the output only
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,
     "tanh": torch.tanh_,
@@ -43,8 +43,8 @@ def activation(config: NetConfig, in_place: bool = True) -> nn.Module:
 class MLP(nn.Sequential):
     """Linear, (LayerNorm,) activation for each width in `hidden`; [..., features] to [..., hidden[-1]].
 
-    A step of a small network is mostly Python, so layers are applied without a module call each (measured: half the
-    time for one observation and 64-64). Hooks on a linear layer still fire, but where `rl.networks.dense` stands in.
+    Layers are applied without module calls, which halves the time for one observation and 64-64. Hooks on a linear
+    layer still run, unless `rl.networks.dense` replaces the network.
     """
 
     def __init__(self, features: int, hidden: tuple[int, ...], config: NetConfig) -> None:
@@ -78,7 +78,7 @@ class MLP(nn.Sequential):
 
 
 def call_linear(layer: nn.Linear, x: Tensor) -> Tensor:
-    """`layer(x)` without the cost of a module call, unless somebody hooked it."""
+    """`layer(x)` without the cost of a module call, unless it has hooks."""
     if layer._forward_hooks or layer._forward_pre_hooks:
         return layer(x)
     parameters = layer._parameters
@@ -128,7 +128,7 @@ class Planes(nn.Module):
         self.hwc = len(leaf.shape) == 3 and leaf.layout == "HWC"
         self.scale = 1.0 / leaf.scale if leaf.kind == "image" else 1.0
         self.scaled = self.scale != 1.0
-        # The weights stay contiguous: only the input asks for the format, and every convolution follows it.
+        # the weights stay contiguous: every convolution keeps the format of its input
         self.channels_last = channels_last
 
     def forward(self, x: Tensor) -> Tensor:
@@ -136,7 +136,7 @@ class Planes(nn.Module):
             x = x.movedim(-1, -3)
         x = x.reshape(x.shape[0], *self.shape)
         if self.channels_last and not x.is_contiguous(memory_format=torch.channels_last):
-            # Interleaved while they are bytes: measured in half of the time of `to` with this format.
+            # on bytes, which takes half of the time of `to` with this format
             x = torch.stack(x.unbind(1), -1).movedim(-1, 1)
         x = x.to(torch.float32, copy=self.scaled)
         return x.mul_(self.scale) if self.scaled else x
@@ -165,7 +165,7 @@ def _conv(into: int, out: int, kernel: int, stride: int, config: NetConfig) -> l
     conv = nn.Conv2d(into, out, kernel, stride)
     if not config.layer_norm:
         return [conv, activation(config)]
-    # The norm gives a view, and autograd pays for writing into one: measured a third of the update.
+    # the norm returns a view; with an activation in place, autograd takes a third of the update's time for it
     return [conv, PixelNorm(out), activation(config, in_place=False)]
 
 
@@ -202,7 +202,7 @@ def impala(channels: int, config: NetConfig) -> nn.Sequential:
 
 
 class AdaptiveMaxPool(nn.Module):
-    """`nn.AdaptiveMaxPool2d` to `size` x `size`; on a GPU one whose gradient adds in the same order in every run."""
+    """`nn.AdaptiveMaxPool2d` to `size` x `size`; on a GPU with a gradient that adds in the same order in every run."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class AdaptiveMaxPool(nn.Module):
 def largest_in_windows(x: Tensor, size: int) -> Tensor:
     """[..., H, W] to [..., size, size]: the largest of rows, then of columns, in windows that may overlap.
 
-    Equal ones share the gradient, of which PyTorch's adaptive max-pool gives all to the first.
+    Equal elements share the gradient; in PyTorch's adaptive max-pool the first one gets all of it.
     """
     for dim in (-2, -1):
         length = x.shape[dim]
@@ -234,7 +234,7 @@ class Residual(nn.Module):
         for _ in range(2):
             if config.layer_norm:
                 self.layers.append(PixelNorm(channels))
-            # Not in place: the first one's input is also the shortcut.
+            # not in place: the first one's input is also the shortcut
             self.layers.append(activation(config, in_place=False))
             conv = nn.Conv2d(channels, channels, 3, padding=1)
             if config.spectral_norm:
@@ -248,8 +248,8 @@ class Residual(nn.Module):
 class SpectralNorm(nn.Module):
     """Divides a weight by its largest singular value, estimated by power iteration (Miyato et al. 2018, alg. 1).
 
-    One iteration for each forward pass of learning, the target network's included; none in `inference_mode`, where
-    agents act and are evaluated: that leaves the buffers, and so the network, bit-equal.
+    One iteration for each forward pass while learning, also of the target network. None in `inference_mode`, in which
+    agents act and are evaluated, so that the network stays the same to the bit.
     """
 
     u: Tensor
@@ -269,7 +269,7 @@ class SpectralNorm(nn.Module):
         self.u.copy_(F.normalize(matrix @ self.v, dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
-        with torch.autocast(weight.device.type, enabled=False):  # in bfloat16 the iteration would not come to rest
+        with torch.autocast(weight.device.type, enabled=False):  # in bfloat16 the iteration would not converge
             matrix = weight.flatten(1)
             if self.training and not torch.is_inference_mode_enabled():
                 self._iterate(matrix)
@@ -282,9 +282,9 @@ class CNN(NamedTuple):
 
     build: Callable[[int, NetConfig], nn.Sequential]
     smallest: int
-    """Pixels: below, its last convolution has nothing left to see."""
+    """Least side of a picture, in pixels: a smaller one leaves nothing for the last convolution."""
     hidden: tuple[int, ...]
-    """Of the MLP after it, unless the config says."""
+    """Default widths of the MLP after it."""
 
 
 CNNS = {
@@ -293,7 +293,7 @@ CNNS = {
     "impala": CNN(impala, 1, (512,)),
     "board": CNN(board, 3, (128,)),
 }
-BOARD_LARGEST = 16  # cells: above, one 3x3 layer sees too little of the picture
+BOARD_LARGEST = 16  # cells; one 3x3 layer sees too little of a larger board
 
 
 class Pixels(nn.Module):
@@ -316,7 +316,7 @@ class Pixels(nn.Module):
 
 
 def stem_kind(leaf: ObsLeaf, encoder: str) -> str:
-    """What reads a leaf: `flat`, `onehot`, or a CNN's name; `auto` goes by the picture's smaller side."""
+    """The stem of a leaf: `flat`, `onehot` or a CNN's name; `auto` chooses by the picture's size."""
     if leaf.kind == "index":
         return "onehot"
     if leaf.kind in ("vector", "action") or encoder == "mlp":

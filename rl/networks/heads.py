@@ -1,4 +1,4 @@
-"""From features to what an agent acts on: values of actions, atoms or quantiles, with noise or dueling streams."""
+"""Heads: features to values of actions, atoms or quantiles, with noise or dueling streams."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rl.networks.encoders import call_linear
 class NoisyLinear(nn.Module):
     """A linear layer with learned, factorised Gaussian noise on its weights (Fortunato et al. 2018, eq. 9 to 11).
 
-    The noise is drawn by `resample` only and kept in buffers, so that acting twice gives the same and a checkpoint
-    carries it. With `noisy = False` the layer is its mean.
+    Only `resample` draws noise. It is kept in buffers, so that acting twice gives the same, and checkpoints save it.
+    With `noisy = False` the layer is its mean.
     """
 
     noise_in: Tensor  # [in]: f(eps), f(x) = sign(x) sqrt(|x|)
@@ -43,7 +43,7 @@ class NoisyLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.noisy:
             return F.linear(x, self.weight, self.bias)
-        # The noise is of rank one: scaling input and output of a second product spares building a noisy matrix.
+        # the noise has rank one: scaling input and output of a second product needs no noisy matrix
         mean = F.linear(x, self.weight, self.bias)
         noise = F.linear(x * self.noise_in, self.weight_sigma, self.bias_sigma)
         return torch.addcmul(mean, noise, self.noise_out)

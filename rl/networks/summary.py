@@ -27,27 +27,21 @@ class LayerRow:
     multiply_adds: int
     """For one observation; a noisy layer counts its mean and its noise."""
     receptive_field: int | None
-    """Side, in input pixels, of what one output sees; None outside of convolutions."""
+    """Side of one output's receptive field, in input pixels; None outside of convolutions."""
 
 
 _BATCH = 3
-
-
 _SILENT = (nn.ReLU, nn.Tanh, nn.ELU, nn.SiLU, nn.GELU, nn.Flatten, nn.Identity, nn.Sequential)
-
-
 _WINDOWED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-
-
 HUGE = 50_000_000
-"""Parameters above which the line of a network says that its pictures are too large."""
+"""Parameters above which a network's description calls its pictures too large."""
 
 
 def describe_network(module: nn.Module, spec: EnvSpec, config: NetConfig | None) -> str:
-    """One line: encoders of the observation's leaves as `auto` chose them, core, parameter count, and what is unusual.
+    """One line: the encoders of the leaves as `auto` chose them, core, parameter count, and probable mistakes.
 
-    `config` is None for a network without `NetConfig`. Unusual: a picture-like leaf that is read as a flat vector, and
-    a network above `HUGE` parameters on pictures.
+    These are a picture-like leaf that is read as a flat vector, and more than `HUGE` parameters because of pictures.
+    `config` is None for a network without `NetConfig`.
     """
     count = sum(parameter.numel() for parameter in module.parameters())
     if config is None or ":" in config.encoder:
@@ -67,10 +61,7 @@ def describe_network(module: nn.Module, spec: EnvSpec, config: NetConfig | None)
 
 
 def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]:
-    """Shows blank observations to `module`, called with the observation alone, and records what its layers did.
-
-    `module` is an agent's whole network or a torso. Layers are listed in the order they are called.
-    """
+    """The layers of an agent's network or a torso, in the order in which they are called, on blank observations."""
     parts = {name: part for name, part in module.named_modules() if _is_layer(name, part, module)}
     recurrent = any(isinstance(part, Core) for part in parts.values())
     recorder = _Recorder(recurrent)
@@ -113,7 +104,7 @@ def render_table(rows: list[LayerRow]) -> str:
 
 
 def _is_layer(name: str, part: nn.Module, root: nn.Module) -> bool:
-    """The smallest parts worth a row: known layers, and any module without parts of its own but activations."""
+    """Whether a part gets a row: known layers, and modules without parts of their own that are no activation."""
     if isinstance(part, (nn.Linear, NoisyLinear, nn.Conv2d, Core)):
         return True
     hidden = isinstance(part, nn.RNNBase) and isinstance(root.get_submodule(name.rpartition(".")[0]), Core)
@@ -134,7 +125,7 @@ class _Recorder:
         return record
 
     def _record(self, name: str, part: nn.Module, output: Tensor) -> None:
-        # [1, B, ...] where time is kept, [B, ...] inside an encoder and without a core.
+        # [1, B, ...] with a time axis, [B, ...] inside an encoder and without a core
         shape = tuple(output.shape[2:] if self._recurrent and output.shape[0] == 1 else output.shape[1:])
         if isinstance(part, Planes):
             self._seen, self._jump, self._in_pixels = 1, 1, True
@@ -153,7 +144,7 @@ class _Recorder:
 
 
 def _multiply_adds(part: nn.Module, shape: tuple[int, ...]) -> int:
-    """Of a layer's products with its weights; element-wise work is not counted."""
+    """Multiply-adds of a layer's products with its weights; element-wise operations are not counted."""
     size = torch.Size(shape).numel()
     match part:
         case nn.Linear():

@@ -32,7 +32,7 @@ class Encoder(nn.Module):
             if getattr(config, field) != getattr(NetConfig, field) and "impala" not in kinds.values():
                 raise InputError(f"{field} is a field of encoder 'impala': set encoder='impala' or leave it out")
         stems = {name: build_stem(spec.obs[name], kind, stack, config) for name, kind in kinds.items()}
-        # Not keyed by leaf name, which may hold characters that a module's name may not.
+        # a list, because a leaf's name may have characters that a module's name may not
         self.names = tuple(stems)
         self.stems = nn.ModuleList(stems.values())
         features = sum(stem.out_features for stem in stems.values())
@@ -62,13 +62,13 @@ class Torso(nn.Module):
         self.state_size = core.state_size if core else 0
         self._name, leaf = next(iter(spec.obs.items()))
         self._dims = {name: len(leaf.shape) + (stack > 1) for name, leaf in spec.obs.items()}
-        # One plain vector needs no stem and no reshaping: its MLP takes any leading dimensions. A subclass may be more.
+        # one plain vector needs no stem and no reshaping, unless a subclass computes something else
         plain = len(spec.obs) == 1 and leaf.kind == "vector" and leaf.dtype == "float32" and len(leaf.shape) == 1
         self._plain = plain and stack == 1 and type(encoder) is Encoder and type(encoder.mlp) is MLP
 
     @property
     def plain_mlp(self) -> MLP | None:
-        """The MLP that is the whole encoder, where the observation is one plain vector."""
+        """The MLP if it is the whole encoder, because the observation is one plain vector, else None."""
         return self.encoder.mlp if self._plain else None  # type: ignore[union-attr, return-value]
 
     def forward(
@@ -76,9 +76,9 @@ class Torso(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Features [..., out_features] of leaves [..., *shape], or [..., S, *shape], oldest first, for S > 1 stacked.
 
-        With a core the leading dimensions are [T, B]: `state` [B, state_size] (None: zeros) is the one before row 0,
-        `first` bool [T, B] zeroes it before that row, and the state after row T - 1 is returned. Without one `state`
-        is returned as it came.
+        With a core the leading dimensions are [T, B]. `state` [B, state_size] is the state before row 0 (None: zeros),
+        `first` bool [T, B] zeroes it before a row, and the state after row T - 1 is returned. Without a core, `state`
+        is returned unchanged.
         """
         features = self.encode(obs)
         return (features, state) if self.core is None else self.core(features, state, first)
@@ -104,10 +104,11 @@ class Torso(nn.Module):
 
 
 def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
-    """The encoder that suits `spec.obs` unless `config` says otherwise, and the core; `InputError` if they don't fit.
+    """The encoder that `config` names, by default the one that suits `spec.obs`, and the core.
 
     Your own encoder (`encoder="module:Class"`) is called as Class(spec, config, stack), has `out_features`, and maps
-    a dict of leaves [B, (S,) *shape], as stored, to [B, out_features]. It may hold no batch normalisation or dropout.
+    a dict of leaves [B, (S,) *shape], as stored, to [B, out_features]. It may have no batch normalisation and no
+    dropout. Raises `InputError` if encoder and observations do not fit.
     """
     make = _own if ":" in config.encoder else Simba if config.encoder == "simba" else Encoder
     encoder: nn.Module = make(spec, config, stack)
@@ -124,7 +125,7 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
 
 
 def _own(spec: EnvSpec, config: NetConfig, stack: int) -> nn.Module:
-    """The user's encoder, tried once: what does not fit is told before a step is made."""
+    """The user's encoder, tried on blank observations. Raises `InputError` if it does not fit."""
     name = config.encoder
     kind = _load(name)
     try:
@@ -146,7 +147,7 @@ def _own(spec: EnvSpec, config: NetConfig, stack: int) -> nn.Module:
     shown = ", ".join(f"{leaf!r} {of.dtype} {tuple(obs[leaf].shape)}" for leaf, of in spec.obs.items())
     try:
         with torch.no_grad():
-            made = copy.deepcopy(encoder)(obs)  # what a first call leaves behind is of another device perhaps
+            made = copy.deepcopy(encoder)(obs)  # a first call may leave tensors on this device
     except Exception as error:
         line = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(f"encoder {name!r} failed on {{{shown}}}: {line}") from error
@@ -158,7 +159,7 @@ def _own(spec: EnvSpec, config: NetConfig, stack: int) -> nn.Module:
 
 
 def _require_still(encoder: nn.Module, name: str) -> None:
-    """`InputError` where acting would change the encoder or draw from a generator that no checkpoint saves."""
+    """Raises `InputError` if acting would change the encoder, or draw from a generator that no checkpoint saves."""
     for module in encoder.modules():
         moving = isinstance(module, _NormBase) and module.track_running_stats
         if moving or isinstance(module, _DropoutNd | nn.RReLU):

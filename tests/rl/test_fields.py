@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rl.errors import InputError
-from rl.fields import at_least, check_ranges, finite_cost, fraction, not_negative, positive, positive_or_none, within
+from rl.fields import at_least, check_fields, finite_cost, fraction, not_negative, positive, positive_or_none, within
 from rl.schedules import Ramp
 
 
@@ -24,7 +24,7 @@ class Config:
     tau: float = within(1.0, lambda x: 0 < x <= 1, "lie in (0, 1]", why=": it would not move")
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        check_fields(self)
 
 
 @dataclass(frozen=True)
