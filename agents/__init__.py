@@ -1,4 +1,4 @@
-"""The players. A new agent is one file, one line here, one recipe and one hand-computed loss test.
+"""The agents. A new one is one file, one line here, one recipe and one hand-computed loss test.
 
 A user's own agent needs no line: `--agent module:Class`, or an entry point in the group `ludo_rl.agents`.
 """
@@ -9,6 +9,9 @@ import dataclasses
 import importlib
 import importlib.metadata
 from typing import Any
+
+from rl import imports
+from rl.errors import InputError, unknown
 
 REGISTRY: dict[str, str] = {
     "a2c": "agents.a2c:A2C",
@@ -23,8 +26,7 @@ REGISTRY: dict[str, str] = {
     "sac": "agents.sac:SAC",
     "td3": "agents.td3:TD3",
 }
-"""Where each agent's class lives. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
-
+"""The place of each agent's class. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
 
 GROUP = "ludo_rl.agents"
 """The entry points by which installed packages offer agents."""
@@ -47,9 +49,6 @@ def names() -> list[str]:
 
 def load(name: str) -> Any:
     """The agent class called `name`, or `module:Class`. Raises `InputError` if there is none."""
-    from rl.errors import InputError, unknown
-    from rl.imports import import_named
-
     if not isinstance(name, str):
         raise InputError(f"agent {name!r}: its name must be text")
     head, _, fields = name.partition(":")
@@ -60,24 +59,22 @@ def load(name: str) -> Any:
         raise unknown("agent", name, names(), own=True)
     module, _, attribute = where.partition(":")
     try:
-        found = import_named(module)
+        found = imports.import_named(module)
     except ImportError as error:
         what = f"there is no module {error.name!r} to import"
         what = what if isinstance(error, ModuleNotFoundError) else f"importing {module!r} failed: {error}"
         raise InputError(f"agent {name!r}: {what}") from error
     try:
-        player = getattr(found, attribute)
+        agent = getattr(found, attribute)
     except AttributeError as error:
         raise InputError(f"agent {name!r}: module {module!r} has no {attribute!r}") from error
-    if not isinstance(player, type) or not hasattr(player, "Config"):
+    if not isinstance(agent, type) or not hasattr(agent, "Config"):
         raise InputError(f"agent {name!r}: {attribute} is no agent, it has no Config: name a subclass of one of ours")
-    return player
+    return agent
 
 
 def config(name: str) -> Any:
     """The default config of the agent, or of the preset, called `name`."""
-    from rl.errors import unknown
-
     if name in PRESETS:
         module, _, attribute = PRESETS[name].partition(":")
         return getattr(importlib.import_module(module), attribute)()
@@ -121,12 +118,10 @@ def build(config: Any, spec: Any, *, num_envs: int, seed: int, device: str = "cp
 
 def lies_here(name: str) -> bool:
     """Whether an agent's name is an entry point of a package that lies in the current folder, not installed."""
-    from rl.imports import lies_here
-
     if name in REGISTRY or name in PRESETS:
         return False
     points = importlib.metadata.entry_points(group=GROUP, name=name)
-    return any(point.dist is None or lies_here(str(point.dist.locate_file(""))) for point in points)
+    return any(point.dist is None or imports.lies_here(str(point.dist.locate_file(""))) for point in points)
 
 
 def _entry_points() -> dict[str, str]:

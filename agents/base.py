@@ -173,23 +173,33 @@ class Agent(Predicts, ABC):
         self.network.load_state_dict(state["network"])
 
     def parts(self) -> dict[str, Any]:
-        """By name, what only continuing the training needs: objects with a `state_dict`, and PyTorch's generators."""
+        """By name, what only continuing the training needs: objects with a `state_dict`, generators, dicts of them."""
         return {"optimizer": self.optimizer, "stream": self._stream, "replay": self.replay}
 
     def learner_state(self) -> dict[str, Any]:
         """The state of the `parts`, and the counters that a subclass adds."""
-        return {
-            name: part.get_state() if isinstance(part, torch.Generator) else dict(part.state_dict())
-            for name, part in self.parts().items()
-        }
+        return {name: _state(part) for name, part in self.parts().items()}
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
         """The replay's rows must have been restored before."""
         for name, part in self.parts().items():
-            if isinstance(part, torch.Generator):
-                restore_torch_generator(part, state[name])
-            else:
-                part.load_state_dict(state[name])
+            _restore(part, state[name])
+
+
+def _state(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {name: _state(inner) for name, inner in part.items()}
+    return part.get_state() if isinstance(part, torch.Generator) else dict(part.state_dict())
+
+
+def _restore(part: Any, state: Any) -> None:
+    if isinstance(part, dict):
+        for name, inner in part.items():
+            _restore(inner, state[name])
+    elif isinstance(part, torch.Generator):
+        restore_torch_generator(part, state)
+    else:
+        part.load_state_dict(state)
 
 
 class Actor:

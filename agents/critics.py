@@ -20,7 +20,6 @@ from agents.base import Actor, Choice, Metrics
 from agents.replay_agent import Batch, ReplayAgent
 from agents.value_config import ReplayConfig
 from agents.value_player import epsilon_greedy
-from rl.device import restore_torch_generator
 from rl.errors import InputError, NonFiniteError
 from rl.fields import at_least, not_negative, positive, within
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
@@ -301,9 +300,6 @@ class CriticAgent(ReplayAgent):
 
     # acting
 
-    def act(self, ts: TimeStep) -> np.ndarray:
-        return self._stream.act(ts)
-
     def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         if actor.mode == "explore" and self.step < self.learning_starts:
             return Choice(self._random(actor, ts), {}, None)
@@ -326,25 +322,15 @@ class CriticAgent(ReplayAgent):
 
     # saving
 
-    def learner_state(self) -> dict[str, Any]:
+    def parts(self) -> dict[str, Any]:
+        targets = {name: target.module for name, target in self.targets.items()}
         return {
-            "before": self._before,
-            "targets": {name: dict(target.module.state_dict()) for name, target in self.targets.items()},
-            "optimizer": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
-            "noise": self._noise.get_state(),
-            "stream": self._stream.state_dict(),
-            "replay": self.replay.state_dict(),
+            "optimizer": self.optimizers,
+            "targets": targets,
+            "noise": self._noise,
+            "stream": self._stream,
+            "replay": self.replay,
         }
-
-    def load_learner_state(self, state: dict[str, Any]) -> None:
-        self._before = state["before"]
-        for name, target in self.targets.items():
-            target.module.load_state_dict(state["targets"][name])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizer"][name])
-        restore_torch_generator(self._noise, state["noise"])
-        self._stream.load_state_dict(state["stream"])
-        self.replay.load_state_dict(state["replay"])
 
 
 @contextmanager

@@ -51,18 +51,6 @@ class Core(nn.Module):
         out, last = self.rnn(x, self._split(state))
         return out, self._join(last)
 
-    def states(self, x: Tensor, state: Tensor | None = None, first: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The state before each row, [T, B, state_size] (zero if `first`), and the one after the last row."""
-        if state is None:
-            state = self.initial(x.shape[1])
-        before = []
-        for t, row in enumerate(x):
-            if first is not None:
-                state = state.masked_fill(first[t].unsqueeze(-1), 0.0)
-            before.append(state)
-            state = self._cell(row, state)
-        return torch.stack(before), state
-
     def _cell(self, x: Tensor, state: Tensor) -> Tensor:
         weights: Any = (
             self.rnn._parameters.values()

@@ -95,13 +95,6 @@ class Torso(nn.Module):
         features: Tensor = self.encoder(flat)
         return features.reshape(*lead, features.shape[-1])
 
-    def states(
-        self, obs: dict[str, Tensor], state: Tensor | None = None, first: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The state that each row of [T, B] consumes, [T, B, state_size], and the one after the last; needs a core."""
-        assert self.core is not None
-        return self.core.states(self.encode(obs), state, first)
-
 
 def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     """The encoder that `config` names, by default the one that suits `spec.obs`, and the core.
