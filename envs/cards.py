@@ -1,4 +1,4 @@
-"""How the memory tasks look: a table with one card, which shows what the player may see and no more."""
+"""Draws the memory tasks: a table with one card, which shows only what the player may see."""
 
 from __future__ import annotations
 

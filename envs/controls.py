@@ -154,7 +154,7 @@ def action_names(spec: EnvSpec) -> tuple[str, ...]:
 def observed_area(spec: EnvSpec, width: int, height: int) -> tuple[float, float, float, float]:
     """Where the observation lies on the rendered picture: x, y, width and height as parts of it."""
     if spec.id.startswith("Arcade/"):
-        from envs.arcade.look import board_area
+        from envs.arcade.picture import board_area
 
         left, top, wide, high = board_area(width, height)
         return left / width, top / height, wide / width, high / height

@@ -1,6 +1,6 @@
 """What one arcade state looks like, as plain data: sprites on a grid and the numbers beside them. No drawing here.
 
-`scene` reads a game's state row; `envs.arcade.look` paints the result. A scene is small, compares by value and can be
+`scene` reads a game's state row; `envs.arcade.picture` paints the result. A scene is small, compares by value and can be
 made by hand, so that a picture is testable without a game and a game without a display.
 """
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from envs.arcade.look import draw
+from envs.arcade.picture import draw
 from envs.arcade.scene import State, scene
 from envs.drawing import Canvas, Window
 

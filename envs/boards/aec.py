@@ -64,7 +64,7 @@ class BoardAEC(AECEnv):
         self.agent_selection = AGENTS[0]
 
     def observe(self, agent: str) -> dict[str, np.ndarray]:
-        board, legal = self.game.look()
+        board, legal = self.game.observe()
         mine = AGENTS[int(self.game.player[0])] == agent
         mask = legal[0] if mine else np.zeros_like(legal[0])
         return {"observation": board[0] if mine else board[0][..., ::-1].copy(), "action_mask": mask.astype(np.int8)}

@@ -63,13 +63,13 @@ class Game:
 
     def legal(self) -> np.ndarray:
         """What the player to move may do: bool [N, A]; nothing once a game has ended."""
-        return self.look()[1]
+        return self.observe()[1]
 
     def observation(self) -> np.ndarray:
         """Bool [N, H, W, 2], seen by the player to move: its own stones, then the opponent's."""
-        return self.look()[0]
+        return self.observe()[0]
 
-    def look(self) -> tuple[np.ndarray, np.ndarray]:
+    def observe(self) -> tuple[np.ndarray, np.ndarray]:
         """`observation()` and `legal()` in one pass."""
         boards = np.empty((self.num, len(self._cells), 2), np.bool_)
         legal = np.empty((self.num, self.num_actions), np.bool_)
@@ -166,7 +166,7 @@ def benchmark(name: str, num: int = 1024, seconds: float = 1.0) -> float:
         if game.ended.any():
             game.reset(game.ended.copy())
         game.play(game.random_actions())
-        game.look()
+        game.observe()
         moves += num
         if not warm:  # compiled by now
             warm, moves, start = True, 0, time.process_time()

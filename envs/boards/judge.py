@@ -34,7 +34,7 @@ class Strength:
 
 def strength(choose: Policy, positions: Positions) -> Strength:
     """Judges the moves of `choose`, which is asked once for all positions. Raises `InputError` for an illegal move."""
-    observations, legal = positions.play().look()
+    observations, legal = positions.play().observe()
     actions = np.asarray(choose(observations, legal))
     if actions.shape != (len(positions),) or actions.dtype.kind not in "iu":
         raise InputError(f"a player must return {len(positions)} whole numbers, got {actions.dtype} {actions.shape}")

@@ -39,7 +39,7 @@ def make_opponent(opponent: str | Policy) -> Opponent:
 
 def _follow(policy: Policy) -> Opponent:
     def choose(game: Game, mask: np.ndarray) -> np.ndarray:
-        observations, legal = game.look()
+        observations, legal = game.observe()
         actions = np.zeros(game.num, np.int64)
         actions[mask] = np.asarray(policy(observations[mask], legal[mask]))
         return actions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envs.arcade.view import View as ArcadeView
-from envs.boards.look import draw
+from envs.boards.picture import draw
 from envs.boards.scene import plies
 from envs.drawing import Canvas
 

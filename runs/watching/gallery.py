@@ -44,7 +44,7 @@ def gallery(runs: Sequence[str | Path] = (), folder: str | Path = FOLDER) -> lis
 def arcade() -> list[np.ndarray]:
     """One picture of each arcade game, some way into a game."""
     from envs.arcade import GAMES, ArcadeEnv
-    from envs.arcade.look import draw_scene
+    from envs.arcade.picture import draw_scene
     from envs.arcade.scene import scene
 
     pictures = []

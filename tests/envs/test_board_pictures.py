@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from envs.boards import GAMES, BoardVectorEnv, Game
-from envs.boards.look import COLOURS, draw
+from envs.boards.picture import COLOURS, draw
 from envs.boards.scene import plies
 from envs.drawing import Canvas
 

@@ -22,7 +22,7 @@ CHOICES = st.lists(st.integers(0, 10_000), max_size=130)
 
 
 def agree(game: Game, oracle: Oracle) -> None:
-    observation, legal = game.look()
+    observation, legal = game.observe()
     assert observation[0].tolist() == oracle.observation()
     assert np.flatnonzero(legal[0]).tolist() == oracle.legal()
     state = (int(game.player[0]), int(game.winner[0]), bool(game.ended[0]))
@@ -120,8 +120,8 @@ def test_each_symmetry_maps_a_game_onto_a_game_with_the_same_course(name: str) -
                 bits = [int(first[field]) >> cell & 1 for cell in maps.cells[k]]
                 turned.rows[field][k] = sum(bit << j for j, bit in enumerate(bits))
     while not plain.ended[0]:
-        observation, legal = plain.look()
-        shown, may = turned.look()
+        observation, legal = plain.observe()
+        shown, may = turned.observe()
         for k in range(kinds):
             assert (observation[0].reshape(-1, 2)[maps.cells[k]] == shown[k].reshape(-1, 2)).all()
             assert (legal[0][maps.actions[k]] == may[k]).all()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from envs.arcade.look import draw_scene
+from envs.arcade.picture import draw_scene
 from envs.arcade.scene import Scene, Sprite, scene
 from envs.drawing import Canvas, Event, Window, no_display
 from rl.errors import InputError
@@ -93,7 +93,7 @@ def test_facing_left_mirrors_what_faces_right():
 def test_gliding_starts_at_the_last_cell_and_ends_at_this_one():
     ball = Sprite("ball", 6, 6, moved=(1, -1))
     canvas = {part: Canvas(600, 651) for part in (0.0, 0.5, 1.0)}
-    from envs.arcade.look import draw
+    from envs.arcade.picture import draw
 
     centres = []
     for part, c in canvas.items():
@@ -134,7 +134,7 @@ def test_what_glides_comes_from_where_it_was(game):
 
 def test_sixty_frames_a_second_at_800_by_600():
     canvas = Canvas(800, 600)
-    from envs.arcade.look import draw
+    from envs.arcade.picture import draw
 
     bricks = tuple(Sprite("brick", x, y, variant=y - 1) for y in (1, 2, 3) for x in range(10))
     full = replace(SCENES["Breakout"], sprites=SCENES["Breakout"].sprites + bricks)

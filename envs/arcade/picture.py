@@ -1,4 +1,4 @@
-"""How the arcade games look: a backdrop and one painter for each kind of sprite, all in one palette.
+"""Draws an arcade state: a backdrop and one painter for each kind of sprite, all in one palette.
 
 A painter works in cell heights, (0, 0) the centre of its cell, and is asked once for each size; every frame after
 that sets finished stamps down, which is why 60 frames a second cost little.
@@ -620,7 +620,7 @@ _BACKDROPS: dict[str, Callable[[Pen, float, float], None]] = {
 
 def draw_scene(scene: Scene, size: tuple[int, int] = (800, 600)) -> np.ndarray:
     """The picture of an arcade scene as uint8 [H, W, 3], `size` being width and height. Needs no display."""
-    from envs.arcade.look import draw
+    from envs.arcade.picture import draw
 
     canvas = Canvas(*size)
     draw(canvas, scene)

@@ -1,4 +1,4 @@
-"""How the board games look: one board and one painter of stones for each, in the arcade's palette.
+"""Draws a board game: one board and one painter of stones for each game, in the arcade's palette.
 
 Boards and stones are painted once for each size and then set down as stamps, as the arcade's sprites are. Stones fall
 into Connect Four's frame, turn over in Othello and grow in tic-tac-toe.
