@@ -2,6 +2,9 @@
 
 `page/comparison.jinja` and `page/run.jinja` hold the order, headings and prose of the two kinds of page, once for both
 formats. They call the macros of `page/blocks.html` or `page/blocks.md`, which know how a block is written in a format.
+
+The HTML is not made from the Markdown by markdown-it-py: of the nine kinds of block, six are more in HTML than Markdown
+can express (coloured cells, charts, films, switches, folded sections, a button to copy).
 """
 
 from __future__ import annotations

@@ -30,10 +30,10 @@ ALIASES = {"run.": "", "env.": "env_config."}
 
 
 def apply_settings(config: T, settings: Iterable[str]) -> T:
-    """A copy of `config` with every `FIELD=VALUE` of `settings` in its place.
+    """A copy of `config` with every `FIELD=VALUE` of `settings`.
 
-    FIELD is dotted (`agent.lr`) or bare where only one field of the tree has that name. All changes are made at once,
-    so that fields which constrain each other can be set together. Raises `InputError` naming the field, the value and
+    FIELD is dotted (`agent.lr`), or bare if only one field of the tree has that name. All changes are made at once, so
+    that fields which constrain each other can be set together. Raises `InputError` that names the field, the value and
     what was expected.
     """
     fields = _fields(config)
@@ -60,7 +60,7 @@ def apply_settings(config: T, settings: Iterable[str]) -> T:
 
 
 def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
-    """Raises InputError for a changed field that means nothing because the switch beside it (`SWITCHES`) is off."""
+    """Raises InputError for a changed field that has no effect because the switch beside it (`SWITCHES`) is off."""
     for path in changes:
         owner = config
         *groups, name = path.split(".")
@@ -76,7 +76,7 @@ def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
 
 
 def differences(config: Any, other: Any) -> dict[str, tuple[str, str]]:
-    """Dotted name -> both values in words, of each field in which two configs differ; "-" where one lacks the field."""
+    """Dotted name -> both values in words, of each field in which two configs differ; "-" if one lacks the field."""
     both = [{path: shown(v) for path, (_, v) in _fields(c).items() if not _group(v)} for c in (config, other)]
     pairs = {path: (both[0].get(path, "-"), both[1].get(path, "-")) for path in {**both[0], **both[1]}}
     return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
@@ -90,22 +90,22 @@ def field_names(config: Any) -> list[str]:
 def explain(config: Any, prefix: str = "") -> dict[str, dict[str, Any]]:
     """Dotted name -> `value` and `accepts`, as words for `--set`, and `meaning`, the text below the field in its class.
 
-    Groups are left out, what they hold is in.
+    Groups are left out, their fields are included.
     """
-    said: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     hints, texts = typing.get_type_hints(type(config)), _texts(type(config))
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if _group(value):
-            said |= explain(value, f"{prefix}{f.name}.")
+            found |= explain(value, f"{prefix}{f.name}.")
         elif f.init:
             meaning = " ".join(texts.get(f.name, "").split())
-            said[prefix + f.name] = {"value": shown(value), "accepts": describe(hints[f.name]), "meaning": meaning}
-    return said
+            found[prefix + f.name] = {"value": shown(value), "accepts": describe(hints[f.name]), "meaning": meaning}
+    return found
 
 
 def _texts(cls: type) -> dict[str, str]:
-    """The string below each field of a class and of those it inherits from, where their source is at hand."""
+    """The string below each field of a class and of its base classes, as far as their source can be read."""
     texts: dict[str, str] = {}
     for owner in reversed(cls.__mro__):
         try:
@@ -126,7 +126,7 @@ def _group(value: Any) -> bool:
 
 
 def _fields(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """dotted name -> (annotation, present value), groups before what they hold."""
+    """Dotted name -> (annotation, value), groups before their own fields."""
     found: dict[str, tuple[Any, Any]] = {}
     hints = typing.get_type_hints(type(config))
     for f in dataclasses.fields(config):
@@ -140,7 +140,7 @@ def _fields(config: Any, prefix: str = "") -> dict[str, tuple[Any, Any]]:
 
 
 def _find(name: str, fields: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
-    """The full name of the field that `name` means, and the key where it is an entry of a dict-valued field."""
+    """The full name of the field that `name` means, and the key if it is an entry of a dict-valued field."""
     full = next((to + name.removeprefix(short) for short, to in ALIASES.items() if name.startswith(short)), name)
     for candidate in (name, full):
         if candidate in fields:
@@ -173,20 +173,20 @@ SB3 = {
     "exploration_initial_eps": ("epsilon",),
     "exploration_final_eps": ("epsilon",),
 }
-"""What Stable-Baselines3 calls a field -> what agents call it here."""
+"""Stable-Baselines3's name of a field -> our names."""
 
 
 def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
-    """Nearest by the whole name first, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`.
+    """The error for an unknown name: it may be SB3's name, a field of another agent, or a misspelling.
 
-    The field of another agent is called that, not a misspelling.
+    The nearest name is searched by the whole name, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`.
     """
     fields = list(fields)
     last = name.rsplit(".", 1)[-1]
     owners = [a for a in agents.REGISTRY if any(f.name == last for f in dataclasses.fields(agents.load(a).Config))]
-    if here := [ours for ours in SB3.get(last, ()) if f"agent.{ours}" in fields]:
-        told = " or ".join(f"agent.{ours}" for ours in here)
-        return InputError(f"unknown field {name!r}: what SB3 calls so is {told} here")
+    if here := [field for field in SB3.get(last, ()) if f"agent.{field}" in fields]:
+        ours = " or ".join(f"agent.{field}" for field in here)
+        return InputError(f"unknown field {name!r}: it is SB3's name for {ours}")
     if owners and "agent" in fields and name.rpartition(".")[0] in ("", "agent"):
         return InputError(f"unknown field {name!r} of this agent: it belongs to {', '.join(owners)}")
     tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}

@@ -286,7 +286,7 @@ def test_a_run_json_that_was_edited_wrongly_is_one_line(change, words):
 )
 def test_what_sb3_calls_otherwise_is_named(agent, typed, ours):
     run = Run(env="CartPole-v1", agent=agents.config(agent), steps=10_000)
-    with pytest.raises(InputError, match=f"unknown field '{typed}': what SB3 calls so is {ours} here$"):
+    with pytest.raises(InputError, match=f"unknown field '{typed}': it is SB3's name for {ours}$"):
         apply_settings(run, [f"{typed}=1"])
 
 
