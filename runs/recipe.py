@@ -42,7 +42,7 @@ def recipe_file(recipe: str) -> tuple[Path, str] | None:
 
 @dataclass(frozen=True)
 class Run:
-    """A recipe, resolved or not. The budget is fixed: nothing looks at evaluation returns to stop or to choose."""
+    """A recipe, resolved or not. The budget is fixed: no stopping or selection depends on evaluation returns."""
 
     env: str
     """Environment id, as `envs.make` takes it."""
@@ -58,22 +58,22 @@ class Run:
     """How the environment is made."""
     eval_every: int | None = None
     """Steps between evaluations during training. 0: only the final one. none: about ten evaluations of up to five
-    games, as far as they fit into a tenth of the training's time."""
+    games, in at most a tenth of the training's time."""
     eval_episodes: int = 20
     """Whole games in an evaluation."""
     eval_sample: bool = False
     """Evaluate the sampled policy instead of the greedy one."""
     eval_max_steps: int | None = None
-    """Step cap of an evaluation game; none leaves the environment's own, or 27,000 where it names none."""
+    """Step cap of an evaluation game; none: the environment's own, or 27,000 if it has none."""
     save_every: int | None = None
-    """Steps between checkpoints. 0: only the final one. none: about every minute and after each evaluation, as far as
-    saving fits into a fiftieth of the training's time."""
+    """Steps between checkpoints. 0: only the final one. none: about every minute and after each evaluation, in at
+    most a fiftieth of the training's time."""
     log_every: int = 1_000
     """Steps between lines of metrics.jsonl."""
     video_every: int = 0
     """Steps between evaluation videos; 0 makes none."""
     threads: int = 1
-    """PyTorch's threads: 1 is fastest for small networks and part of what makes a run repeatable; 0 takes all cores."""
+    """PyTorch's threads: 1 is fastest for small networks and makes a run repeatable; 0 takes all cores."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "num_envs", "eval_episodes", "log_every"):
@@ -102,13 +102,13 @@ def resolve(
     settings: Sequence[str] | Mapping[str, Any] = (),
     trust: Trust = False,
 ) -> Run:
-    """The run that a recipe's name, a .py file, a run.json or an environment id stands for, with the changes made.
+    """The run of a recipe's name, a .py file, a run.json or an environment id, with the given changes.
 
     `recipe` may also be an environment's class or a function that makes one, defined at the top of its module.
     `settings` are FIELD=VALUE as on the command line, one or several of them, or a dict of fields and values.
-    A schedule as long as the recipe's budget becomes as long as the new one, unless `recipe` is a Run.
+    A schedule that lasts for the recipe's budget is stretched to the new one, unless `recipe` is a Run.
     `trust`: whether a run.json may name code that is neither registered nor signed here (`runs.folder.trust`).
-    Raises InputError for an unknown name (the nearest one is offered), field or value.
+    Raises InputError for an unknown name (with the nearest one), field or value.
     """
     if agent is not None and agent.partition(":")[0] in ("sb3", "zoo"):
         raise InputError(f"agent {agent!r} is Stable-Baselines3's: `rl compare --agents {agent}` trains it beside ours")
@@ -124,7 +124,7 @@ def resolve(
         name, _, value = word.partition("=")
         if changes.get(name.removeprefix("run.")) is not None:
             option = name.removeprefix("run.").replace("_", "-")
-            raise InputError(f"--{option} and --set {name}={value} say the same twice: leave one out")
+            raise InputError(f"--{option} and --set {name}={value} set the same field twice: leave one out")
     # all at once: fields that constrain each other may change together
     words = [*(f"{k}={v}" for k, v in changes.items() if v is not None), *settings]
     if agent is not None and agent_name(run.agent) != agent:
@@ -136,11 +136,10 @@ def resolve(
 
 
 def stretched(changed: Run, run: Run, typed: Collection[str] = ()) -> Run:
-    """`changed` with the agent's schedules that last as long as `run` does made as long as its new budget.
+    """`changed`, with the agent's schedules that last for all of `run` stretched to the new budget.
 
-    Those of `typed` fields stay as they were typed.
-
-    A learning rate that falls to zero over the recipe's budget would else stay there for the rest of a longer one.
+    A learning rate that falls to zero over the recipe's budget would otherwise stay zero for the rest of a longer one.
+    The schedules of `typed` fields keep their length.
     """
     if changed.steps == run.steps:
         return changed
@@ -156,20 +155,17 @@ def stretched(changed: Run, run: Run, typed: Collection[str] = ()) -> Run:
 
 
 def _with_agent(run: Run, config: Any) -> Run:
-    """`run` with another agent, and on Atari with what its protocol says of rewards and evaluation.
+    """`run` with another agent. On Atari, four frames and the protocol's clipped rewards and evaluation apply.
 
-    What `config` chooses itself stays: only fields at their default take Atari's four frames and clipped rewards.
+    They replace only fields of `config` that are at their default.
     """
     learns_values = hasattr(config, "eval_epsilon")
     sample = run.eval_sample and not learns_values
     spec = envs.spec(run.env, run.env_config)
     if spec.protocol in envs.PROTOCOLS:
         protocol = envs.PROTOCOLS[spec.protocol]
-        usual = {
-            "stack": 4,
-            "reward_clip": 1.0 if protocol.reward_clip else None,
-            "eval_epsilon": protocol.eval_epsilon,
-        }
+        clip = 1.0 if protocol.reward_clip else None
+        usual = {"stack": 4, "reward_clip": clip, "eval_epsilon": protocol.eval_epsilon}
         free = {f.name for f in dataclasses.fields(config) if getattr(config, f.name) == f.default}
         config = dataclasses.replace(config, **{k: v for k, v in usual.items() if k in free})
         sample = not learns_values
@@ -192,21 +188,15 @@ def _find(recipe: str, agent: str | None, trust: Trust, settings: Sequence[str] 
 
 
 def _env_config(settings: Sequence[str]) -> EnvConfig:
-    """What the settings say about how the environment is made, for an environment that needs it to be made at all."""
-    words = []
-    for word in settings:
-        for prefix in ("env_config.", "env."):
-            if word.startswith(prefix):
-                words.append(word.removeprefix(prefix))
-                break
-    return apply_settings(EnvConfig(), words) if words else EnvConfig()
+    """The settings of the environment, some of which may be required to make it."""
+    own = [word.partition(".")[2] for word in settings if word.startswith(("env_config.", "env."))]
+    return apply_settings(EnvConfig(), own)
 
 
 def default_run(env: str, agent: str | None = None, config: EnvConfig | None = None) -> Run:
-    """A run of an environment that has no recipe: its agent's defaults, 100,000 steps or ten times `learning_starts`.
+    """A run of an environment without a recipe: the agent's defaults, 100,000 steps or ten times `learning_starts`.
 
-    Atari takes four frames and what its protocol says of clipped rewards and of exploring in evaluation. Without a name
-    the agent is DQN, or PPO where actions are no plain choice.
+    Without a name the agent is DQN for discrete actions, else PPO. Atari's protocol applies as in `_with_agent`.
     """
     config = config or EnvConfig()
     spec = envs.spec(env, config)
@@ -218,7 +208,7 @@ def default_run(env: str, agent: str | None = None, config: EnvConfig | None = N
 
 
 def _from_file(path: Path, name: str) -> Run:
-    """The `Run` called `name` in a user's file; without a name `run`, or the only one there is."""
+    """The `Run` called `name` in a user's file; without a name `run`, or the only one."""
     if not path.exists() and path.parts[:2] == ("runs", "studies"):
         path = STUDIES.joinpath(*path.parts[2:])
     if not path.exists() and path.parts[:1] == ("runs",):
@@ -247,7 +237,7 @@ def _from_file(path: Path, name: str) -> Run:
 
 
 def from_run_json(path: Path, trust: Trust = False) -> Run:
-    """The run that a run.json describes. Raises `InputError` for one that names code which nobody has allowed."""
+    """The run that a run.json describes. Raises `InputError` if it names code that nobody has allowed."""
     if not path.exists():
         raise InputError(f"there is no file {path}")
     try:
@@ -258,7 +248,7 @@ def from_run_json(path: Path, trust: Trust = False) -> Run:
 
 
 def from_document(document: Mapping[str, Any], source: Path, trust: Trust) -> Run:
-    """The run of `document["recipe"]`, read from `source`: the only way from a file's recipe to a `Run`."""
+    """The run of `document["recipe"]`, read from `source`. No other function turns a file's recipe into a `Run`."""
     check(document, source, trust)
     return from_json(Run, document["recipe"])
 
@@ -328,7 +318,7 @@ def settings_warning(run: Run) -> str:
 
 
 def agent_name(config: Any) -> str:
-    """The name an agent config goes by."""
+    """The name of a config's agent."""
     return str(agents.name_of(config))
 
 

@@ -17,7 +17,7 @@ from runs.folder.lock import FileLock
 class JsonlWriter:
     """Appends JSON objects to a file, a line each, visible to readers when `write` returns.
 
-    A line that the disk takes only in part is taken back, so the file always ends with a whole line.
+    A line that was written only in part is removed again, so the file always ends with a whole line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class JsonlWriter:
         """Bytes of whole lines."""
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Appends `record`; NumPy and torch numbers are read here. Raises `RunError` where the disk is full."""
+        """Appends `record`; NumPy and torch numbers are read here. Raises `RunError` if the disk is full."""
         line = (json.dumps(plain(record), allow_nan=False) + "\n").encode()
         descriptor = self._open()
         try:
@@ -75,9 +75,9 @@ class JsonlWriter:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The objects of a jsonl file, none where it does not exist; a torn last line is left out.
+    """The objects of a jsonl file, none if it does not exist. An incomplete last line is left out.
 
-    A line is torn while it is written, and by a kill. Raises `InputError` naming any other line that is no JSON.
+    A line is incomplete while it is written, and after a kill. Raises `InputError` that names any other bad line.
     """
     try:
         data = Path(path).read_bytes()
@@ -96,7 +96,7 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def write_line(path: Path, line: Mapping[str, Any], key: Sequence[str]) -> None:
-    """Puts `line` in the place of the one with the same values at `key`, or at the end. Creates the folder.
+    """Replaces the line with the same values at `key`, or appends `line`. Creates the folder.
 
     Atomic: readers see the old or the new file. Several processes may write at once; each waits for the others, a
     minute at most.
@@ -113,7 +113,7 @@ def write_line(path: Path, line: Mapping[str, Any], key: Sequence[str]) -> None:
         lock.release()
 
 
-def _bytes_up_to(path: Path, start: int, step: int) -> int:
+def bytes_up_to(path: Path, start: int, step: int) -> int:
     """Bytes of the whole lines from `start` on that are not of a later step."""
     if not path.exists():
         return 0

@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, which end with the command that began them."""
+"""Child processes: trainings that end with the command which started them, and viewers."""
 
 from __future__ import annotations
 
@@ -16,42 +16,35 @@ from rl.errors import RunError
 from runs.folder.places import ROOT
 
 _OWN_GROUP: dict[str, Any]
-"""Arguments of `subprocess.Popen`: Ctrl-C on the terminal is ours to pass on."""
-
+"""Arguments of `subprocess.Popen`: Ctrl-C on the terminal reaches this process alone, which passes `_END` on."""
+_ASIDE: dict[str, Any]
+"""Arguments of `subprocess.Popen` for a viewer: Ctrl-C reaches the training alone."""
 
 if sys.platform == "win32":
     _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    _END = signal.CTRL_BREAK_EVENT  # SIGTERM would end it on the spot
+    _ASIDE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+    _END = signal.CTRL_BREAK_EVENT  # SIGTERM would end the child before it saves
+    _BY_SIGNAL = {128 + signal.SIGBREAK, 0xC000013A}
 else:
     _OWN_GROUP = {"process_group": 0}
+    _ASIDE = {"start_new_session": True}
     _END = signal.SIGTERM
+    _BY_SIGNAL = {128 + signal.SIGHUP, -signal.SIGHUP}
 
+_INTERRUPTED = {130, 143, -signal.SIGINT, -signal.SIGTERM, *_BY_SIGNAL}
+"""Exit statuses of a child that handled the signal, and of one that had no handler yet."""
 
 _running: set[subprocess.Popen[str]] = set()
-
-
 _lock = threading.Lock()
-
-
 _stopping = threading.Event()
-
-
-_INTERRUPTED = {130, 143, -signal.SIGINT, -signal.SIGTERM}
-"""Exit statuses of a child that noticed the signal, and of one that had no handler yet."""
-
-
-if sys.platform == "win32":
-    _INTERRUPTED |= {128 + signal.SIGBREAK, 0xC000013A}
-else:
-    _INTERRUPTED |= {128 + signal.SIGHUP, -signal.SIGHUP}
 
 
 def run_child(
     command: Sequence[str], *, env: Mapping[str, str], interrupted: str, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `command` to its end, whatever its exit status, and returns that with what it said.
+    """Runs `command` to its end and returns its exit status and output.
 
-    Raises RunError(`interrupted`) where `stop_children` or somebody else interrupted it.
+    Raises RunError(`interrupted`) if `stop_children` or another process interrupted it.
     """
     with _lock:
         if _stopping.is_set():
@@ -69,13 +62,13 @@ def run_child(
         )
         _running.add(child)
     try:
-        out, said = child.communicate()
+        out, errors = child.communicate()
     finally:
         with _lock:
             _running.discard(child)
     if _stopping.is_set() or child.returncode in _INTERRUPTED:
         raise RunError(interrupted)
-    return subprocess.CompletedProcess(command, child.returncode, out, said)
+    return subprocess.CompletedProcess(command, child.returncode, out, errors)
 
 
 def train_child(
@@ -122,7 +115,7 @@ def stop_children() -> None:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """SIGTERM and what a closed terminal sends: SIGHUP where `nohup` does not ignore it, on Windows SIGBREAK."""
+    """SIGTERM, and the signal of a closed terminal: SIGHUP unless `nohup` ignores it, on Windows SIGBREAK."""
     if sys.platform == "win32":
         return [signal.SIGTERM, signal.SIGBREAK]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -147,9 +140,9 @@ def trainer_has_ended() -> bool:
 
 
 def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes]:
-    """Starts `rl watch RUN --follow` as a process of its own, at low priority, and returns it.
+    """Starts `rl watch RUN --follow` in a process of its own, at low priority, and returns it.
 
-    For a run that this process trains: its code is trusted already. The viewer closes when this process ends.
+    The run is trained by this process, so its code is trusted already. The viewer closes when this process ends.
     """
     here = str(ROOT)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -167,13 +160,3 @@ def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, viewer.pid, 10)
     return viewer
-
-
-_ASIDE: dict[str, Any]
-"""Arguments of `subprocess.Popen`: Ctrl-C is for the training, which comes first."""
-
-
-if sys.platform == "win32":
-    _ASIDE = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
-else:
-    _ASIDE = {"start_new_session": True}

@@ -1,4 +1,4 @@
-"""Command lines as one would type them, to make a result again."""
+"""Where a result comes from: command line, machine, versions, commit, and the load of the processor."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from rl.redact import redact_command
 from runs.folder.places import ROOT
 
 RUNS_MAIN = str(Path("runs", "__main__.py"))
-"""What `python -m runs` calls itself."""
+"""The name of the command in `python -m runs`."""
 
 
 def command() -> list[str]:
-    """The command line of this process as one would type it, secrets taken out."""
+    """The command line of this process as a person types it, without secrets."""
     first, *words = redact_command(sys.argv)
     return ["rl" if Path(first).name in ("rl", "rl.exe") or first.endswith(RUNS_MAIN) else first, *words]
 
 
 def quoted(words: Sequence[str]) -> str:
-    """A command line that sh, PowerShell and Windows' cmd read alike, if its words allow it; a text is one already."""
+    """A command line that sh, PowerShell and Windows' cmd read alike if its words allow it; a text stays as it is."""
     return words if isinstance(words, str) else " ".join(map(_quoted, words))
 
 
@@ -70,7 +70,7 @@ def peak_memory() -> int:
 
 
 def versions() -> dict[str, str]:
-    """What the numbers of a run depend on."""
+    """The versions and the platform that the numbers of a run depend on."""
     names = ("torch", "numpy", "gymnasium", "ale-py", "stable-baselines3")
     found = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     for name in names:
@@ -82,21 +82,20 @@ def versions() -> dict[str, str]:
 
 
 def device_name(device: str) -> dict[str, str]:
-    """The device, and what a GPU is called."""
+    """The device, and the model of a GPU."""
     import torch
 
     return {"device": device, **({"gpu": torch.cuda.get_device_name(device)} if device.startswith("cuda") else {})}
 
 
 def git_commit() -> str | None:
-    """The commit of the tree this file lies in, with a + where it was changed since; None outside a repository."""
-    here = ROOT
-    marked = here / ".commit"  # written into an exported tree
+    """The commit of the tree of this file, with a + if there are uncommitted changes; None outside a repository."""
+    marked = ROOT / ".commit"  # written into an exported tree
     if marked.exists():
         return marked.read_text().strip()
 
     def git(*args: str) -> str:
-        return subprocess.run(["git", *args], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *args], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
@@ -105,7 +104,7 @@ def git_commit() -> str | None:
 
 
 class Meter:
-    """What this process and what all others took of the processor since it was made."""
+    """The processor time that this process and all others have used since the meter was made."""
 
     def __init__(self) -> None:
         import psutil

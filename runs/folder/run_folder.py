@@ -1,4 +1,4 @@
-"""The run folder: what a run leaves behind, with one writer, and whole after any kill (docs/architecture.md).
+"""The run folder: the files of a run, with one writer, and complete after any kill (docs/architecture.md).
 
     with RunFolder.create(out, default_name("CartPole-v1", "dqn", seed=0)) as folder:   # gone again if nothing starts
         folder.write_info({...})                        # run.json
@@ -8,15 +8,14 @@
     with RunFolder.open(path) as folder:                # resume
         folder.truncate_to(manifest["lengths"], manifest["step"])
 
-run.json, metrics.jsonl, episodes.jsonl and evaluations.jsonl are strict JSON: what is not finite is null. The local
-files are the truth; W&B, the progress bar, the viewer and the report are readers of them.
+run.json, metrics.jsonl, episodes.jsonl and evaluations.jsonl are strict JSON: non-finite numbers are null. The local
+files are the truth; W&B, the progress bar, the viewer and the report read them.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-import logging
 import os
 import re
 import shutil
@@ -30,17 +29,13 @@ from rl.checkpoint import newest_good, sweep, verify
 from rl.errors import InputError
 from rl.redact import redact
 from rl.storage import plain, read_json, write_json
-from runs.folder.jsonl import JsonlWriter, _bytes_up_to
+from runs.folder.jsonl import JsonlWriter, bytes_up_to
 from runs.folder.lock import FileLock
 from runs.folder.places import OUT
 from runs.folder.trust import signature
 from runs.recipe import recipe_names
 
-log = logging.getLogger(__name__)
-
-
 JSONL = ("metrics", "episodes", "evaluations")
-
 
 RECENT = 100
 """Finished training episodes that `train/return` and `train/length` are the means of."""
@@ -59,14 +54,14 @@ class RunFolder:
         self.path = path
         self.metrics, self.episodes, self.evaluations = (JsonlWriter(path / f"{name}.jsonl") for name in JSONL)
         self._lock = lock
-        self._created = created  # folders to take away again if nothing starts, innermost first
+        self._created = created  # folders to remove again if nothing starts, innermost first
         self._begun = False
 
     @classmethod
     def create(cls, out: Path | str | None, name: str = "run") -> Self:
-        """A new folder: `out` itself, or `name` under `runs/out` where it is None (then made unique by a number).
+        """A new folder: `out` itself, or `name` under `runs/out` if it is None (then made unique by a number).
 
-        Raises `InputError` where `out` is occupied or cannot be made. An empty folder may be given.
+        Raises `InputError` if `out` is occupied or cannot be made. An empty folder may be given.
         """
         if out is None:
             path, number = OUT / name, 1
@@ -92,9 +87,9 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """An existing run, to go on writing. Leftovers of a killed process are swept away.
+        """An existing run, to continue it. Removes what a killed process left half-written.
 
-        Raises `InputError` where it is no run folder, or another process writes it.
+        Raises `InputError` if it is no run folder, or another process writes it.
         """
         path = Path(path)
         if not (path / "run.json").exists():
@@ -108,11 +103,11 @@ class RunFolder:
         return folder
 
     def begin(self) -> None:
-        """From now on the folder stays, whatever happens."""
+        """Keeps the folder from now on, also if the training fails."""
         self._begun = True
 
     def write_info(self, info: Mapping[str, Any]) -> None:
-        """Writes run.json without secrets, signed if its recipe names the user's own code (see `runs.trust`)."""
+        """Writes run.json without secrets, signed if its recipe names the user's own code (see `runs.folder.trust`)."""
         unsigned = {name: value for name, value in info.items() if name != "signature"}
         write_json(self.path / "run.json", redact(plain(unsigned)) | signature(info.get("recipe")))
 
@@ -120,27 +115,27 @@ class RunFolder:
         return read_json(self.path / "run.json")
 
     def lengths(self) -> dict[str, int]:
-        """Bytes of each jsonl file, now on the disk: for the manifest of a checkpoint."""
+        """Syncs each jsonl file to the disk and returns its length in bytes, for the manifest of a checkpoint."""
         return {f"{name}.jsonl": getattr(self, name).sync() for name in JSONL}
 
     def truncate_to(self, lengths: Mapping[str, int], step: int) -> list[str]:
-        """Takes back the lines written after the checkpoint of `step`; one line for each file that lost some before it.
+        """Removes the lines after the checkpoint of `step`; returns a remark for each file that lacks earlier lines.
 
-        An evaluation of that very step stays: it was of the checkpoint's policy, written after it.
+        An evaluation of the same step stays: it evaluated the checkpoint's policy, but was written after it.
         """
         remarks = []
         for name in JSONL:
             writer: JsonlWriter = getattr(self, name)
             length = lengths.get(f"{name}.jsonl", 0)
             if name == "evaluations":
-                length += _bytes_up_to(writer.path, length, step)
+                length += bytes_up_to(writer.path, length, step)
             writer.truncate(length)
             if writer.length < length:
-                remarks.append(f"{writer.path} is shorter than the checkpoint says: lines are missing from it")
+                remarks.append(f"{writer.path} is shorter than at the checkpoint: lines are missing from it")
         return remarks
 
     def close(self) -> None:
-        """Closes the files and gives the lock back. Where nothing began, the folder is taken away again."""
+        """Closes the files and releases the lock. Removes the folder if the training never began."""
         for name in JSONL:
             getattr(self, name).close()
         if self._begun:
@@ -161,10 +156,10 @@ class RunFolder:
 
 
 class Located(NamedTuple):
-    """What a RUN argument names."""
+    """The run and checkpoint that a RUN argument names."""
 
     run: Path | None
-    """The run folder; None for a checkpoint that lies alone."""
+    """The run folder; None for a checkpoint outside a run folder."""
     checkpoint: Path
     manifest: dict[str, Any]
     skipped: list[str]
@@ -174,11 +169,11 @@ class Located(NamedTuple):
 def resolve(run: Path | str, replay: bool = False) -> Located:
     """The checkpoint that RUN names: itself, or the newest good one of a run folder.
 
-    `replay`: whether the replay's rows must be good too, as `rl resume` needs. Raises `InputError` in one line.
+    `replay`: whether the replay's rows must be good too, as `rl resume` needs. Raises `InputError`.
     """
     path = Path(run)
     path = path.parent if path.name == "run.json" else path
-    look: Literal["hash", "skip"] = "hash" if replay else "skip"
+    check: Literal["hash", "skip"] = "hash" if replay else "skip"
     if not path.exists():
         names = [p.name for p in OUT.iterdir() if p.is_dir()] if OUT.is_dir() else []
         near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
@@ -191,15 +186,15 @@ def resolve(run: Path | str, replay: bool = False) -> Located:
         alone = not (outer / "run.json").exists()
         if alone and replay:
             raise InputError(f"{path} is a checkpoint alone: resuming needs the run folder with its replay")
-        return Located(None if alone else outer, path, verify(path, look), [])
+        return Located(None if alone else outer, path, verify(path, check), [])
     if not (path / "run.json").exists() and not (path / "checkpoints").exists():
         raise InputError(f"{run} is neither a run folder (no run.json) nor a checkpoint (no manifest.json)")
-    checkpoint, skipped = newest_good(path, look)
+    checkpoint, skipped = newest_good(path, check)
     return Located(path, checkpoint, verify(checkpoint, "skip"), skipped)
 
 
 def _make(path: Path) -> list[Path]:
-    """Makes a folder with its parents; returns those that were not there, innermost first."""
+    """Makes a folder with its parents; returns the new ones, innermost first."""
     missing = [p for p in (path, *path.parents) if not os.path.exists(p)]  # never raises, unlike Path.exists
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -211,7 +206,7 @@ def _make(path: Path) -> list[Path]:
 
 
 def _remove(folders: list[Path]) -> None:
-    """Removes folders, innermost first, as far as they are empty."""
+    """Removes the folders that are empty, innermost first."""
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -31,9 +31,8 @@ from rl.storage import plain
 
 KEY_BYTES = 32
 
-
 Trust = bool | Callable[[list[str], Path], bool]
-"""Whether names from files may be imported: yes, no, or a function that is asked with the names and the file."""
+"""Whether names from files may be imported: yes, no, or a function that decides from the names and the file."""
 
 
 class UntrustedError(InputError):
@@ -66,7 +65,7 @@ def _here(value: str, field: str) -> bool:
 def check(document: Any, source: Path, trust: Trust) -> None:
     """Raises `UntrustedError` if `document["recipe"]`, read from `source`, names code that nobody has allowed.
 
-    Must run before the recipe is turned into a `Run`, which imports the agent it names.
+    Must run before the recipe becomes a `Run`, which imports the agent that it names.
     """
     recipe = document.get("recipe") if isinstance(document, Mapping) else None
     if not isinstance(recipe, Mapping):
@@ -77,8 +76,8 @@ def check(document: Any, source: Path, trust: Trust) -> None:
     if callable(trust) and trust(names, source):
         return
     raise UntrustedError(
-        f"{source} names code that it would import and run: {described(names)}; this machine did not write it so: "
-        "if you trust it, allow that with --trust (trust=True in Python)"
+        f"{source} names code that it would import and run: {described(names)}; this machine has not signed it: "
+        "if you trust it, allow it with --trust (trust=True in Python)"
     )
 
 
@@ -88,11 +87,11 @@ def described(names: list[str]) -> str:
 
 
 _answered: set[tuple[str, ...]] = set()
-"""What the person has allowed on this terminal: names and the files they lie in."""
+"""The answers "yes" on this terminal: names, and the files of their modules."""
 
 
 def ask(names: list[str], source: Path) -> bool:
-    """Asks on the terminal, once for the same names; False if there is no terminal to ask on."""
+    """Asks on the terminal, once for the same names; False if there is no terminal."""
     key = (*names, *map(_module_file, names))
     if key in _answered:
         return True

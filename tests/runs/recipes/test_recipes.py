@@ -171,7 +171,7 @@ def test_the_field_of_another_agent_is_called_that() -> None:
 
 
 def test_a_budget_given_twice_is_one_line() -> None:
-    with pytest.raises(InputError, match="^--num-envs and --set num_envs=2 say the same twice: leave one out$"):
+    with pytest.raises(InputError, match="^--num-envs and --set num_envs=2 set the same field twice: leave one out$"):
         resolve("CartPole-v1", num_envs=4, settings=["num_envs=2"])
 
 
