@@ -308,6 +308,16 @@ def values_taken(recipe: str, agent: str | None, run: Run) -> str:
     return f"default values of {name}; `rl train {recipe_name(tuned)}` takes tuned ones"
 
 
+def require_updates(run: Run) -> None:
+    """Raises InputError if the replay ratio is so small that the whole run makes no update."""
+    ratio, starts = getattr(run.agent, "replay_ratio", None), getattr(run.agent, "learning_starts", 0)
+    if ratio is not None and ratio * (run.steps - starts) < 1:
+        raise InputError(
+            f"replay_ratio {ratio:g} makes no update in {run.steps} steps, of which the first {starts} only explore: "
+            "set a larger one or give more --steps"
+        )
+
+
 def settings_warning(run: Run) -> str:
     """Warns in one line about settings that are valid but probably a mistake; "" if there are none."""
     epsilon = getattr(run.agent, "epsilon", None)

@@ -23,6 +23,7 @@ PACKAGES = (
     "stable-baselines3",
     "sb3-contrib",
     "wandb",
+    "mujoco",
     "numba",
     "numpy",
     "opencv-python-headless",
@@ -37,6 +38,7 @@ PACKAGES = (
 
 OPTIONAL = {
     "Box2D": "LunarLander and BipedalWalker; it has no wheels for Python 3.14, nor for Linux but on x86-64",
+    "mujoco": "HalfCheetah, Ant and the other MuJoCo tasks; pip install ludo-rl[mujoco]",
     "opencv-python-headless": "Stable-Baselines3's own Atari wrappers, which `rl bench pong_...` measures beside ours",
     "ray": "rl compare --on ray",
     "sb3-contrib": "the contenders sb3:qrdqn and sb3:recurrent_ppo",
@@ -66,7 +68,7 @@ def doctor() -> dict[str, Any]:
         "display": _display(),
         "wandb_key": _wandb_key(),
         "atari_games": _atari(problems),
-        "problems": _doubles() + problems,
+        "problems": _doubles() + _mujoco() + problems,
     }
 
 
@@ -129,6 +131,20 @@ def _doubles() -> list[str]:
                 f"pip uninstall {' '.join(installed)}, then pip install {names[0]}"
             )
     return problems
+
+
+def _mujoco() -> list[str]:
+    """One line if mujoco is installed but broken: its version 4 is split, and pip upgrades 3 into a mix."""
+    if not _installed("mujoco"):
+        return []
+    try:
+        importlib.import_module("mujoco").MjModel  # noqa: B018
+    except (ImportError, AttributeError, OSError) as error:
+        return [
+            f"mujoco {metadata.version('mujoco')} is installed but does not work ({error}): pip uninstall mujoco "
+            "mujoco-core, then pip install ludo-rl[mujoco]"
+        ]
+    return []
 
 
 def _installed(name: str) -> bool:

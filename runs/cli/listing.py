@@ -17,7 +17,11 @@ from runs.recording.results import newest, read_results, recorded_line
 if TYPE_CHECKING:
     from runs.folder.trust import Trust
 
-EXTRAS = {"mujoco": "MuJoCo: pip install mujoco", "phys2d": "JAX: pip install jax", "tabular": "JAX: pip install jax"}
+EXTRAS = {
+    "mujoco": "MuJoCo: pip install ludo-rl[mujoco]",
+    "phys2d": "JAX: pip install jax",
+    "tabular": "JAX: pip install jax",
+}
 """Part of an entry point -> what environments from there need beyond our dependencies."""
 
 

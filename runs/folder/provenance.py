@@ -71,7 +71,7 @@ def peak_memory() -> int:
 
 def versions() -> dict[str, str]:
     """The versions and the platform that the numbers of a run depend on."""
-    names = ("torch", "numpy", "gymnasium", "ale-py", "stable-baselines3")
+    names = ("torch", "numpy", "gymnasium", "ale-py", "mujoco", "stable-baselines3")
     found = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
     for name in names:
         try:

@@ -24,7 +24,7 @@ from runs.folder.provenance import command, device_name, git_commit, versions
 from runs.folder.run_folder import RunFolder, default_name
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
-from runs.recipe import Run, describe, from_document, from_run_json, values_taken
+from runs.recipe import Run, describe, from_document, from_run_json, require_updates, values_taken
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
 from runs.training.evaluation import Score, pick_device
@@ -58,6 +58,7 @@ def train(
 
         require_display("leave --watch out, and film the training afterwards with `rl watch RUN --video FILE`")
     run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings, trust=trust)
+    require_updates(run)
     where = pick_device(device)
     spec = envs.spec(run.env, run.env_config, tried=True)
     learner = build(run, spec, where)

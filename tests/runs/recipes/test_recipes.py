@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import runs
 from envs.arcade import GAMES
 from rl.errors import InputError
 from rl.schedules import Ramp
@@ -125,6 +126,11 @@ def test_a_preset_s_fields_change_together_with_the_budget() -> None:
     assert (run.steps, run.agent.learning_starts, run.agent.noisy) == (400, 100, True)
     with pytest.raises(InputError, match="learning_starts 1000 is not below the budget of 400 steps"):
         resolve("CartPole-v1", agent="rainbow", steps=400)
+
+
+def test_a_run_that_would_never_update_is_refused() -> None:
+    with pytest.raises(InputError, match="replay_ratio 1e-06 makes no update in 2000 steps, of which the first 1000"):
+        runs.train("Pendulum-v1", agent="sac", steps=2_000, settings=["replay_ratio=1e-6"])
 
 
 @pytest.mark.parametrize(
