@@ -122,7 +122,8 @@ def test_a_full_ring_never_reads_across_its_head(n: int) -> None:  # T6
 
 @pytest.mark.parametrize("stack", [1, 3])
 def test_uniform_samples_are_uniform_over_the_eligible_rows(stack: int) -> None:
-    replay, oracle = filled(5, 70, 3, 20, stack)
+    replay, oracle = filled(7, 70, 3, 20, stack)
+    assert oracle.eligible(50, 0) == (stack == 1) and oracle.eligible(68, 2)  # the oldest row, and the newest
     sample = replay.sample(100_000)
     assert sample is not None
     rows, counts = np.unique(sample.rows, return_counts=True)
