@@ -98,6 +98,9 @@ def test_mask_keeps_forbidden_next_actions_out_of_the_target() -> None:
     every = [[True, True, True]]
     play(agent, row(0, first=True, mask=every), row(1, action=2, reward=1.0, mask=[[True, False, False]]))
     assert errors(agent, [0]) == pytest.approx([3.0])  # 1 + .5 * 10 - 3
+    agent = make(MASKED_TABLE, double=True)
+    play(agent, row(0, first=True, mask=every), row(1, action=2, reward=1.0, mask=[[True, False, True]]))
+    assert errors(agent, [0]) == pytest.approx([13.0])  # of those allowed, online prefers action 2: 1 + .5 * 30 - 3
 
 
 def test_reward_clip_reaches_the_learner_only() -> None:  # T15
