@@ -39,10 +39,9 @@ import numpy as np
 
 from rl import stats as st
 from rl.seeding import generator
-from runs.reporting.bounds import interval
 from runs.reporting.comparison_file import SCHEMA, check_comparison
 from runs.reporting.curves import at_floor, band, learning_curve, measured, step_names, time_to_goal
-from runs.reporting.pairs import aggregate, leader, only_ours, task_pairs
+from runs.reporting.pairs import aggregate, interval, leader, only_ours, task_pairs
 from runs.reporting.wording import headline, warnings
 
 POINTS, FEW_POINTS = 101, 41

@@ -16,7 +16,6 @@ from markupsafe import Markup
 from runs.reporting.page import environment
 
 DASHES = ("none", "6 3", "2 3", "8 3 2 3", "12 4", "4 2 1 2", "1 4", "10 2 2 2 2 2")
-
 COLOURS = 8
 
 STRIP = 52

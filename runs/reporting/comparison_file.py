@@ -12,7 +12,6 @@ from rl.storage import read_json
 
 SCHEMA = 1
 
-
 SHARED = 0.15
 """Cores that other work may keep busy during a training whose times are still taken."""
 

@@ -11,8 +11,17 @@ import numpy as np
 
 from rl import stats as st
 from rl.seeding import generator
-from runs.reporting.bounds import bounded, interval
 from runs.reporting.curves import rounded
+
+RETURNS = {
+    "CartPole-v0": (0.0, 200.0),
+    "CartPole-v1": (0.0, 500.0),
+    "Acrobot-v1": (-500.0, 0.0),
+    "MountainCar-v0": (-200.0, 0.0),
+    "ALE/Pong-v5": (-21.0, 21.0),
+    "FrozenLake-v1": (0.0, 1.0),
+}
+"""Lowest and highest return of an episode."""
 
 
 def pairs_of(contenders: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -53,9 +62,21 @@ def task_pairs(
         noise.append(math.hypot(_noise(results[a]), _noise(results[b])))
     found = _compared(names, sides, rng, margin, noise)
     for pair in found:
-        pair["interval"] = bounded(env, pair["interval"])
+        pair["interval"] = _bounded(env, pair["interval"])
         pair["lost"] = [name for name in (pair["a"], pair["b"]) if all(r["status"] != "ok" for r in results[name])]
     return found
+
+
+def interval(found: st.Estimate | st.Verdict) -> list[float] | None:
+    return [found.low, found.high] if found.low is not None and found.high is not None else None
+
+
+def _bounded(env: str, difference: list[float] | None) -> list[float] | None:
+    """An interval of a difference of scores, limited to the differences that are possible on `env`."""
+    if difference is None or env not in RETURNS:
+        return difference
+    low, high = RETURNS[env]
+    return [max(difference[0], low - high), min(difference[1], high - low)]
 
 
 def _noise(results: Sequence[Mapping[str, Any]]) -> float:

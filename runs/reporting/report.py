@@ -75,17 +75,16 @@ def _send(comparison: Mapping[str, Any], found: Mapping[str, Any], page: Path, m
 def tables(analysis: Mapping[str, Any]) -> dict[str, tuple[list[str], list[list[Any]]]]:
     """Scores and verdicts as plain tables (columns, rows of numbers), for trackers and data frames."""
     found = flat(analysis)
-    none = [None, None]
     scores = [
         [
             *(c["task"], c["name"], len(c["seeds"]), len(c["failed"]), c["mean"], c["median"], c["iqm"]),
-            *(*(c["interval"] or none), c["steps_per_second"], c["seconds"], c["peak_memory"]),
+            *(*(c["interval"] or [None, None]), c["steps_per_second"], c["seconds"], c["peak_memory"]),
         ]
         for c in found["contenders"]
     ]
     pairs = [
         [
-            *(p["task"], p["a"], p["b"], p["difference"], *(p["interval"] or none), p["level"]),
+            *(p["task"], p["a"], p["b"], p["difference"], *(p["interval"] or [None, None]), p["level"]),
             *(p["improvement"][0], p["verdict"], p["more_seeds"]),
         ]
         for p in found["pairs"]

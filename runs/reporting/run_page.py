@@ -63,12 +63,13 @@ def run_page(folder: Path) -> Page:
     title = f"{agent} on {recipe['env']}, seed {recipe.get('seed', 0)}"
     videos = sorted(p for kind in ("webm", "mp4", "gif") for p in (folder / "videos").glob(f"*.{kind}"))
     facts = {**(info.get("choices") or {}), **(info.get("versions") or {}), "commit": info.get("commit")}
+    longer = [entry for entry in info.get("resumed", []) if "steps" in entry]  # other resumes changed nothing
     values = {
         "charts": _run_charts(evaluations, episodes, metrics),
         "evaluations": _evaluation_table(evaluations),
         "films": films([(p.stem, p) for p in videos[-4:]], folder),
         "settings": _facts(["field", "value"], {f"`{name}`": value for name, value in flatten(recipe).items()}),
-        "command": "\n".join(_commands(info)),
+        "command": "\n".join(quoted(entry.get("command", "")) for entry in (info, *longer)),
         "facts": _facts(["", ""], {name: value for name, value in facts.items() if value is not None}),
     }
     verdict = _run_verdict(agent, recipe["env"], evaluations, episodes)
@@ -138,9 +139,3 @@ def _agent_title(folder: Path, recipe: Mapping[str, Any]) -> str:
     except (InputError, ImportError):  # of another version, or of a module that is not here
         named = recipe["agent"] if isinstance(recipe.get("agent"), Mapping) else {}
         return str(named.get("name", "agent"))
-
-
-def _commands(info: Mapping[str, Any]) -> list[str]:
-    """The commands that made a run: its training, and each resume that gave it more steps."""
-    longer = [entry for entry in info.get("resumed", []) if "steps" in entry]
-    return [quoted(entry.get("command", "")) for entry in (info, *longer)]

@@ -88,6 +88,17 @@ def test_text_from_outside_is_never_markup(page: Path) -> None:
     assert embed({"a": "</script>\u2028"}) == '{"a":"\\u003c/script>\\u2028"}'
 
 
+def test_a_name_from_outside_is_escaped_in_tables_charts_and_legend(tmp_path: Path) -> None:
+    name = '<b onclick="x">a|b</b>'
+    rp.report(write(tmp_path, comparison(((name, "ours"), ("sb3:dqn", "sb3")), seeds=3)))
+    html, md = ((tmp_path / f"report.{kind}").read_text(encoding="utf-8") for kind in ("html", "md"))
+    page = re.sub(r"<script type=.*?</script>", "", html, flags=re.S)
+    assert "<b" not in page.replace("<body", "").replace("<button", "")
+    assert 'data-contender="&lt;b onclick=&#34;x&#34;&gt;a|b&lt;/b&gt;"' in page
+    rows = [line for line in md.splitlines() if line.startswith("| <b onclick")]
+    assert len(rows) >= 4 and all(line.startswith(r'| <b onclick="x">a\|b</b> ') for line in rows)
+
+
 def test_markdown_says_the_same(page: Path) -> None:
     html, md = (page / "report.html").read_text(encoding="utf-8"), (page / "report.md").read_text(encoding="utf-8")
     for heading in re.findall(r"<h[23]>(.*?)</h[23]>", html):
