@@ -2,9 +2,9 @@
 
 Each slot is an `AtariVectorEnv` of one environment with its own thread: all are sent their action, then all are
 received, which costs no more than one vector of N. A seeded reset reloads the ROM (110 ms, as long as 250 steps), so
-the consoles of the coming episodes are reset in the background and swapped in; `seed` alone decides an episode, sticky
-actions included. ALE's traps stay shut: rewards raw, whole games (its `episodic_life` restarts the game), no stack,
-lives read from the info.
+the consoles of the coming episodes are reset in the background and swapped in. The seed alone determines an episode,
+sticky actions included. Rewards are raw, games are whole (ALE's `episodic_life` would restart the game), frames are not
+stacked, and lives are read from the info.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def is_atari(id: str) -> bool:
 
 
 def protocol_for(config: EnvConfig) -> Protocol:
-    """The protocol that `config` names (nature where it names none), its `options` applied and shown in its name."""
+    """The protocol that `config` names (nature if it names none), with its `options` applied and shown in its name."""
     name = config.protocol or "nature"
     if name not in PROTOCOLS:
         raise unknown("protocol", name, PROTOCOLS)
@@ -221,7 +221,7 @@ class Ale(Vector):
 
 
 class _Console:
-    """One console, with a colour twin in lock-step where pictures are wanted."""
+    """One console, with a colour twin in lock-step if pictures are wanted."""
 
     def __init__(self, rom: str, settings: dict[str, Any], screen: tuple[int, int] | None) -> None:
         from ale_py.vector_env import AtariVectorEnv

@@ -36,18 +36,18 @@ class Table:
 
     title: str
     card: int | None
-    """The card that is open; None lies face down."""
+    """The card that lies face up; None if it lies face down."""
     asks: bool
     """Whether the next action is an answer."""
     answer: tuple[int, int] | None
-    """The card that was named with the last action and the one that was right; None where nothing was asked."""
+    """The card that the last action named and the right card; None if no answer was asked for."""
     score: str
     gone: float
     """Share of the game that is over."""
 
 
 def card_names(count: int) -> tuple[str, ...]:
-    """A letter for each card; numbers where there are more cards than letters."""
+    """A letter for each card; numbers if there are more cards than letters."""
     return tuple(string.ascii_uppercase[:count]) if count <= 26 else tuple(map(str, range(count)))
 
 

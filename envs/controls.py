@@ -162,7 +162,7 @@ def observed_area(spec: EnvSpec, width: int, height: int) -> tuple[float, float,
 
 
 def pace(spec: EnvSpec) -> float:
-    """Decisions a second at the game's own speed, as far as it is known; 30 where not."""
+    """Decisions a second at the game's own speed, 30 if it is unknown."""
     if spec.protocol in PROTOCOLS:
         return 60.0 / PROTOCOLS[spec.protocol].frame_skip
     name = spec.id.rpartition(":")[2]
@@ -172,7 +172,7 @@ def pace(spec: EnvSpec) -> float:
         entry = gymnasium.spec(name).entry_point
         creator = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
         return float(getattr(creator, "metadata", {}).get("render_fps") or 30.0)
-    except Exception:  # not registered, or of a package that is gone: its pace is only a guess then
+    except Exception:  # not registered, or its package is missing
         return 30.0
 
 
@@ -189,7 +189,7 @@ def _joystick(meaning: str) -> tuple[str, ...] | None:
 
 
 def _numbered(meanings: tuple[str, ...], count: int, fps: float) -> Controls:
-    """A game nobody has described: key 1 is action 0, and so on to 9; then the letters."""
+    """Controls of an unknown game: key 1 is action 0, and so on to 9; then letters."""
     keys = [*"123456789", *"ertyuiopfghjklzxcvbnm"]
     names = meanings if len(meanings) == count else tuple(f"action {k}" for k in range(count))
     held = tuple(frozenset((f"key {keys[k]}",)) if k < len(keys) else frozenset(("none",)) for k in range(count))

@@ -1,4 +1,4 @@
-"""Drawing: a canvas without a display, a window with one, and the colours that everything here shares.
+"""A canvas that needs no display, a window over a canvas, and the colours that all pictures share.
 
 The only module that imports pygame, and nothing imports it before something is drawn. A `Canvas` is an offscreen
 surface, so videos, tests and servers need no display; a `Window` shows a canvas and reads the keyboard.
@@ -38,47 +38,19 @@ Align = Literal["left", "centre", "right"]
 
 
 INK = (10, 14, 28)
-
-
 PANEL = (19, 26, 48)
-
-
 EDGE = (42, 54, 92)
-
-
 TEXT = (234, 239, 250)
-
-
 MUTED = (138, 150, 184)
-
-
 RED = (255, 92, 92)
-
-
 ORANGE = (255, 159, 67)
-
-
 YELLOW = (255, 213, 74)
-
-
 GREEN = (76, 217, 123)
-
-
 CYAN = (76, 201, 240)
-
-
 BLUE = (86, 128, 255)
-
-
 VIOLET = (164, 110, 255)
-
-
 PINK = (255, 122, 198)
-
-
 WHITE = (255, 255, 255)
-
-
 BLACK = (0, 0, 0)
 
 
@@ -124,7 +96,7 @@ def _pill(width: int, height: int, colour: Colour) -> pygame.Surface:
 
 
 class Stamp:
-    """A small picture with soft edges, painted once and set down many times."""
+    """A small picture with soft edges, drawn once and placed many times."""
 
     def __init__(self, surface: pygame.Surface) -> None:
         self.surface = surface  # premultiplied, so that scaling leaves no dark rim
@@ -301,7 +273,7 @@ class Canvas:
                 self.surface.blit(pill, (round(x), round(y)), special_flags=pygame.BLEND_PREMULTIPLIED)
 
     def stamp(self, stamp: Stamp, x: float, y: float) -> None:
-        """Sets a stamp down with its centre at (x, y)."""
+        """Places a stamp with its centre at (x, y)."""
         width, height = stamp.surface.get_size()
         self.surface.blit(
             stamp.surface, (round(x - width / 2), round(y - height / 2)), special_flags=pygame.BLEND_PREMULTIPLIED
@@ -334,17 +306,13 @@ class Canvas:
         return left, top, wide, high
 
     def heat(self, weight: np.ndarray, x: float, y: float, width: float, height: float, colour: Colour = RED) -> None:
-        """Lays a map of weights (float [H, W], 0 to 1) over a rectangle as a translucent colour."""
+        """Covers a rectangle with a map of weights (float [H, W], 0 to 1) in a translucent colour."""
         rows, columns = weight.shape
         rgba = np.empty((rows, columns, 4), np.uint8)
         rgba[..., :3] = colour[:3]
         rgba[..., 3] = np.clip(weight * 190, 0, 255)
         surface = pygame.image.frombuffer(rgba.tobytes(), (columns, rows), "RGBA")
         self.surface.blit(pygame.transform.smoothscale(surface, (round(width), round(height))), (round(x), round(y)))
-
-    def copy_from(self, other: Canvas) -> None:
-        """Covers this canvas with another of the same size."""
-        self.surface.blit(other.surface, (0, 0))
 
     def array(self) -> np.ndarray:
         """The picture as a fresh uint8 [H, W, 3]."""
@@ -369,13 +337,11 @@ _window_open = False
 
 
 NO_DISPLAY = "no display to open a window on"
-
-
 FILM = "use --video FILE to write a video instead"
 
 
 def require_display(mend: str = FILM) -> None:
-    """Raises `InputError` with the `mend` where no window could be opened, before anything else is done for it."""
+    """Raises `InputError` with the `mend` if no window can be opened. Call it before any other work for the window."""
     if sys.platform.startswith("linux") and not os.environ.get("SDL_VIDEODRIVER"):
         if os.environ.get("WAYLAND_DISPLAY"):
             return
@@ -390,9 +356,9 @@ def require_display(mend: str = FILM) -> None:
 
 
 class Window:
-    """A resizable window over a canvas. One at a time, as SDL has it.
+    """A resizable window over a canvas. SDL allows one at a time.
 
-    Raises `InputError` where no window can be opened (no display). Use as a context manager, or call `close`.
+    Raises `InputError` if no window can be opened (no display). Use as a context manager, or call `close`.
     """
 
     def __init__(self, title: str, width: int = 800, height: int = 600) -> None:
@@ -425,16 +391,16 @@ class Window:
 
     @property
     def canvas(self) -> Canvas:
-        """What the window shows after `show`. Take it anew for each frame: a resize replaces it."""
+        """The canvas that `show` displays. Read it for each frame: a resize replaces it."""
         return Canvas(*self._screen.get_size(), surface=self._screen)
 
     @property
     def held(self) -> frozenset[str]:
-        """Names of the keys that are down now."""
+        """Names of the keys held down now."""
         return frozenset(self._held)
 
     def events(self) -> list[Event]:
-        """What happened since the last call, in order."""
+        """The events since the last call, in order."""
         found: list[Event] = []
         if not self._open:
             return found
@@ -462,7 +428,7 @@ class Window:
         pygame.display.set_caption(words)
 
     def show(self, fps: float = 0.0) -> float:
-        """Puts the canvas on the screen, then waits so that frames come at most `fps` a second (0: no waiting).
+        """Displays the canvas, then waits so that there are at most `fps` frames a second (0: no waiting).
 
         Returns the seconds since the last call.
         """
@@ -472,7 +438,7 @@ class Window:
         return float(self._clock.tick(fps)) / 1000
 
     def press(self, key: str, down: bool = True) -> None:
-        """Queues a key as if it had been typed: scripted play."""
+        """Queues a key press or release, for scripted play."""
         code = pygame.key.key_code(key)
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN if down else pygame.KEYUP, key=code, mod=0, unicode=""))
 
@@ -491,7 +457,7 @@ class Window:
 
 @contextlib.contextmanager
 def no_display() -> Iterator[None]:
-    """Within it windows open on SDL's dummy driver: for tests and scripted runs."""
+    """Opens windows on SDL's dummy driver inside the block, for tests and scripted runs."""
     before = os.environ.get("SDL_VIDEODRIVER")
     os.environ["SDL_VIDEODRIVER"] = "dummy"
     try:

@@ -46,9 +46,9 @@ def make(
     id: a Gymnasium id, `ALE/<Game>-v5`, `<Game>NoFrameskip-v4`, or `module:Id`, where Id is an id that the module
     registers or a class or factory in it. Episode k of environment i starts from `derive_seed(seed, stream, i, k)`.
 
-    games: play the list of games 0 to games - 1 instead, for an evaluation: an environment that becomes free takes the
-    next one, game j starts from `derive_seed(seed, "evaluate", j)` whoever plays it. `info["game"]` names the game of
-    each environment; -1 where none is left: such rows are `first`.
+    games: play the list of games 0 to games - 1 instead, for an evaluation. An environment that becomes free takes the
+    next game; game j starts from `derive_seed(seed, "evaluate", j)` in every environment. `info["game"]` names the game
+    of each environment, -1 if no game is left; rows with -1 are `first`.
 
     render: make pictures, for `render()`.
 
@@ -119,7 +119,7 @@ UNREPEATABLE = (
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is known of an environment besides its spaces."""
+    """Facts about an environment beside its spaces."""
 
     protocol: str = ""
     reward_threshold: float | None = None
@@ -138,7 +138,7 @@ def _stream(
     games: int | None,
     render: bool,
 ) -> Stream:
-    """The first reset, by which it is known whether there is a mask, the spec and the stream."""
+    """The stream after its first reset, which shows whether there is a mask."""
     if games is not None and not vector.seeded:
         raise InputError(f"its vector environment cannot start a game from a seed: {SINGLE}")
     if config.max_steps and not vector.capped and not vector.seeded:
@@ -200,7 +200,7 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
         raise InputError(f"{id}: drop is for single environments, set vector='sync'")
     if native is not None and (native.seeded or games is None or not getattr(target, "entry_point", None)):
         return native, _facts(target, None)
-    if native is not None:  # it starts no game from a seed; single environments do
+    if native is not None:  # it starts no game from a seed, but single environments do
         native.close()
         config = replace(config, vector="auto")
     first = builder()

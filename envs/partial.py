@@ -100,7 +100,7 @@ class RememberCue(gymnasium.Env[np.ndarray, np.int64]):
         return observation
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
-        """What is to be seen now as uint8 [360, 480, 3]: the cue only while it is shown, and after the answer."""
+        """The table as uint8 [360, 480, 3]: the cue is visible only at t=0 and after the answer."""
         if self.render_mode is None:
             return None
         from envs.cards import Table, draw

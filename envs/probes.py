@@ -1,6 +1,6 @@
-"""Probe environments: so small that what an agent must learn from them, or `envs.make` must do with them, is known.
+"""Probe environments: so small that the right values, or the right behaviour of `envs.make`, are known.
 
-Each class's docstring states the value. Register as `Probe/<Class>-v0`; options are the constructor's arguments.
+Each class's docstring states the values. The ids are `Probe/<Class>-v0`; options are the constructor's arguments.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class ObsAction(ObsReward):
 class Target(Probe):
     """One step; a continuous action should equal the observation: reward -(a - s)^2, best return 0.
 
-    bound: the action's lower and upper bound; infinite ones are allowed.
+    bound: the action's lower and upper bound; both may be infinite.
     """
 
     def __init__(self, low: float = -1.0, high: float = 1.0, size: int = 1) -> None:
@@ -251,12 +251,12 @@ class Raises(Probe):
     def step(self, action: Any) -> Stepped:
         self.t += 1
         if self.t >= self.at:
-            raise ValueError("the probe was told to fail")
+            raise ValueError("the probe fails here")
         return self.observe(), 0.0, False, False, {}
 
 
 class WrongShape(Probe):
-    """At step `at` gives an observation of 3 elements where its space has 1."""
+    """At step `at` gives an observation of 3 elements, although its space has 1."""
 
     def __init__(self, at: int = 3) -> None:
         self.at = at

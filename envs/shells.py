@@ -1,7 +1,7 @@
 """Gymnasium environments around compiled games: one game, or N games as a native vector environment.
 
-Both wrap a `CompiledGames`: a single environment is a batch of one, and with the same seed and actions it plays the
-same episode as any member of a batch. The arcade games and the board games share these classes.
+Both wrap a `CompiledGames`. A single environment is a batch of one: with the same seed and actions it plays the same
+episode as any member of a batch. The arcade games and the board games share these classes.
 """
 
 from __future__ import annotations
@@ -252,7 +252,7 @@ class CompiledVectorEnv(gym.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]
         return self.glide(1.0)
 
     def glide(self, part: float) -> tuple[np.ndarray, ...] | None:
-        """As `render`, with everything that moved still on its way: 0 where it was one step ago, 1 where it is."""
+        """As `render`, with moving things between two steps: `part` 0 is one step ago, 1 is now."""
         self._check_open()
         if self.render_mode is None:
             return None

@@ -1,6 +1,6 @@
-"""Gymnasium spaces as named leaves: odd ones are cast once, here, and nowhere else.
+"""Gymnasium spaces as named leaves. Unusual dtypes and shapes are cast here and nowhere else.
 
-What an agent sees is one of four kinds of leaf (`rl.interface.ObsLeaf`): a float32 vector, a uint8 or float32 image, a
+An agent sees four kinds of leaves (`rl.interface.ObsLeaf`): a float32 vector, a uint8 or float32 image, a
 bool board, or int64 categories that count from 0. Nested Dict and Tuple observations become leaves whose names join
 the path with "." ("arm.joints", "0").
 """
@@ -46,8 +46,8 @@ class LeafCast:
     def __call__(self, raw: np.ndarray, index: int = 0) -> np.ndarray:
         """The column for a batch `raw` [N, *raw_shape]: always a new array [N, *leaf.shape] of the leaf's dtype.
 
-        `raw` is of the environments `index`, `index` + 1, ... Raises `RunError` for a value that its whole numbers,
-        bytes or bits cannot hold, which would otherwise become another one without a word.
+        `raw` belongs to the environments `index`, `index` + 1, ... Raises `RunError` for a value that the leaf's whole
+        numbers, bytes or bits cannot hold: the cast would change it silently.
         """
         try:
             column, fits = self.leaf.column(raw)
@@ -57,7 +57,7 @@ class LeafCast:
             return column
         place = np.argwhere(~fits)[0]
         value = raw.reshape(column.shape)[tuple(place)]
-        says = {"bool": "0 and 1 alone", "uint8": "whole numbers from 0 to 255"}.get(self.leaf.dtype)
+        says = {"bool": "only 0 and 1", "uint8": "whole numbers from 0 to 255"}.get(self.leaf.dtype)
         if says is None:
             entry = place[1]
             first = self.leaf.start[entry] if self.leaf.start else 0
@@ -80,9 +80,9 @@ class LeafCast:
         return f"environment {index} gave leaf {self.name!r} the value {value:g}, its space says {least:g} to {most:g}"
 
     def find(self, observation: Any, index: int | None = None) -> Any:
-        """This leaf's value in a (possibly nested) observation, of environment `index` where it is one's alone.
+        """This leaf's value in a (possibly nested) observation, of environment `index` alone or of all (None).
 
-        Raises `RunError` where there is none.
+        Raises `RunError` if the observation lacks it.
         """
         try:
             for key in self.path:
@@ -93,7 +93,7 @@ class LeafCast:
         return observation
 
     def one(self, observation: Any, index: int) -> np.ndarray:
-        """This leaf's value in the observation of environment `index` alone; `RunError` unless it has its shape."""
+        """This leaf's value in the observation of environment `index`. Raises `RunError` for another shape."""
         value = np.asarray(self.find(observation, index) if self.path else observation)
         if value.shape != self.raw_shape:
             raise RunError(
@@ -103,14 +103,14 @@ class LeafCast:
 
 
 class MaskCast(LeafCast):
-    """The action mask: what is not 0 is allowed, as in a mask that comes with the info."""
+    """The action mask: entries that are not 0 are allowed, as in a mask of an info."""
 
     def __call__(self, raw: np.ndarray, index: int = 0) -> np.ndarray:
         return np.asarray(raw != 0).reshape(-1, *self.leaf.shape)
 
 
 def observation_casts(space: spaces.Space, action: ActionSpec) -> tuple[list[LeafCast], LeafCast | None]:
-    """The columns of an observation space and, apart from them, its `action_mask` leaf where it has one.
+    """The columns of an observation space, and its `action_mask` leaf, None if it has none.
 
     Raises `InputError` for Text, Graph, Sequence, OneOf and other spaces that have no fixed numeric layout.
     """
@@ -167,7 +167,7 @@ LARGEST_PIXEL = 65_535
 
 
 def _box_leaf(space: spaces.Box, name: str) -> ObsLeaf:
-    """A picture stays a picture, a grid of 0 and 1 becomes a bool board, everything else a flat float32 vector."""
+    """A picture stays a picture, a grid of 0 and 1 becomes a bool board, any other array a flat float32 vector."""
     shape, dtype = space.shape, space.dtype
     if len(shape) > 3 and dtype == np.uint8:
         raise InputError(

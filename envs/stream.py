@@ -1,7 +1,7 @@
-"""N environments as one stream of rows: the `Env` of `rl.types`, whatever runs below.
+"""N environments as one stream of rows: the `Env` of `rl.interface`, for every kind of `Vector`.
 
-Everything the design asks of a row happens here: actions in, leaves out, discount, `first` and `last`, masks, checks,
-the seeds of episodes, the list of games of an evaluation, exact resume.
+This file holds the row rules of docs/architecture.md: actions, leaves, discount, `first` and `last`, masks, checks, the
+seeds of episodes, the list of games of an evaluation, and exact resume.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 NO_STARTS: Starts = {}
 
 HISTORY = 500_000
-"""Slots of actions kept for replay. An episode longer than this is resumed as a truncation."""
+"""Number of slots whose actions are kept for replay. A longer episode is resumed as a truncation."""
 
 CHECKED = 100
 """Observations are compared with their bounds in the first `CHECKED` slots and in every `CHECKED`th after them."""
@@ -34,7 +34,7 @@ CHECKED = 100
 class Stream:
     """Rows of N environments. The first reset has happened when this is built; `reset` returns its row.
 
-    resume_level: "exact", or "episode" once a restored environment could not be brought back to its very state.
+    resume_level: "exact", or "episode" if an environment could not be restored to its exact state.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Stream:
         pictures: bool = False,
         info: dict[str, Any],
     ) -> None:
-        """`info` is that of the reset which `vector` has just had, from `first_seeds`."""
+        """info: of the first reset of `vector`, with `first_seeds`."""
         self.spec = spec
         self.num_envs = n = vector.num_envs
         self.resume_level = "exact" if vector.seeded else "episode"
@@ -68,7 +68,7 @@ class Stream:
         self._no = np.zeros(n, bool)
         self._ones = np.ones(n, np.float32)
         self._episode = [0] * n if games is None else first_games(n, games)
-        """Per environment the episode's number k, or in an evaluation the game's number j; -1 when it is idle."""
+        """Number k of each environment's episode, or j of its game in an evaluation; -1 if it is idle."""
         self._next_game = n
         self._seeds = np.array(first_seeds(n, seed, stream, games))
         self._lives = np.zeros(n, np.int64)
@@ -76,7 +76,7 @@ class Stream:
         self._slot = 0
         """Steps taken since the last reset of all."""
         self._born = np.zeros(n, np.int64)
-        """Per environment the slot of its first action in this episode: `_slot - _born` is the episode's length."""
+        """The slot of each environment's first action in this episode: `_slot - _born` is the episode's length."""
         self._history: list[np.ndarray] = []
         """Actions [N, ...] of the newest slots, as far back as an exact resume needs them."""
         self._flickers: list[np.random.Generator] = []
@@ -120,10 +120,10 @@ class Stream:
         return self._row
 
     def step(self, action: np.ndarray) -> TimeStep:
-        """The next row. Where the row before was `last` the action is ignored and the row is `first`.
+        """The next row. If the row before was `last`, the action is ignored and the row is `first`.
 
-        Raises `NonFiniteError` for a NaN or infinity from the environment or the agent, `RunError` when the
-        environment itself fails.
+        Raises `NonFiniteError` for a NaN or infinity from the environment or the agent, `RunError` if the environment
+        fails. A step that fails leaves the stream as it was before it.
         """
         action = np.array(action, dtype=self._action_dtype)
         if action.shape != self._action_shape:
@@ -201,17 +201,17 @@ class Stream:
         return TimeStep(obs, mask, action, reward, discount, first, last, self._info)
 
     def _outcome(self, actions: Any, starts: Starts) -> Outcome:
-        """What the environments give; after a load that had to reset all of them, the infos of that reset."""
+        """The environments' outcome; after a load that had to reset all of them, the infos of that reset."""
         if self._reset_info is None:
             return self._vector.step(actions, starts)
         info, self._reset_info = self._reset_info, None
         return Outcome(np.zeros(self.num_envs), self._no, self._no, info)
 
     def start_ended(self) -> TimeStep:
-        """The row to act on next, where the environments that were `last` have begun their next episode already.
+        """The row to act on next, with the next episode begun in each environment whose row was `last`.
 
-        For learners that know no `first` rows, such as SB3's: an episode's first observation comes without a slot of
-        its own, the other environments stay as they are. The episodes are those that `step` would begin.
+        For learners without `first` rows, such as SB3's: the first observation of an episode takes no slot, and the
+        other environments stay as they are. `step` would begin the same episodes.
         """
         if not self._ended:
             return self._row
@@ -270,7 +270,7 @@ class Stream:
         return starts
 
     def _prepare(self) -> None:
-        """Tells the vector the seeds that come next, where it can use the hint."""
+        """Tells the vector which seeds come next, if it can use the hint."""
         self._prepared = True
         if not self._vector.prepares:
             return
@@ -282,7 +282,7 @@ class Stream:
 
     def _remember(self, action: np.ndarray) -> None:
         self._history.append(action)
-        if len(self._history) & 1023 == 0:  # now and then forget what no living episode needs
+        if len(self._history) & 1023 == 0:  # from time to time forget actions that no running episode needs
             needed = min(self._slot - int(self._born.min()), HISTORY)
             del self._history[: len(self._history) - needed]
 
@@ -306,7 +306,7 @@ class Stream:
         return obs, self._mask(info, last | (np.array(self._episode) < 0))
 
     def _mask(self, info: dict[str, Any], over: np.ndarray) -> np.ndarray:
-        """What is allowed now, bool [N, A]. Environments whose episode is `over` need no mask: all is allowed."""
+        """The actions allowed now, bool [N, A]. Environments whose episode is `over` need no mask: all are allowed."""
         if self._mask_cast is not None:
             mask = self._mask_cast(self._vector.raw(self._mask_cast))
         else:
@@ -375,7 +375,7 @@ class Stream:
             raise NonFiniteError(f"{self.spec.id}: {name} environment {i} is not finite ({value})")
 
     def state_dict(self) -> dict[str, Any]:
-        """Per environment episode, seed and the actions since it began; the current row; JSON-able but for arrays."""
+        """Each environment's episode, seed and actions since its start, and the current row: JSON values and arrays."""
         row = self._row
         actions: list[np.ndarray | None] = []
         if not self._vector.has_state:
@@ -402,9 +402,9 @@ class Stream:
         """Restores and returns the current row.
 
         Each environment is reset to its episode's seed and its actions are played again. If its observation then
-        differs from the saved one in a single bit, one line says so, `resume_level` becomes "episode", and the saved
-        row becomes `last`: the next row is `first` and starts the next episode. This is a truncation by row rule 1,
-        which the agent and the statistics observe like any other. Raises `InputError` for another environment's state.
+        differs from the saved one in a single bit, one line reports it, `resume_level` becomes "episode", and the saved
+        row becomes `last`: the next row is `first` and starts the next episode. By row rule 1 this is a truncation, for
+        the agent and for the statistics. Raises `InputError` for another environment's state.
         """
         n = self.num_envs
         if (state["id"], state["num_envs"]) != (self.spec.id, n):
@@ -497,7 +497,7 @@ class Stream:
         return self._vector.render()
 
     def glide(self, part: float) -> list[np.ndarray] | None:
-        """The pictures `part` (0 to 1) of the way from the row before to the newest; None where things only jump."""
+        """The pictures `part` (0 to 1) of the way from the row before to the newest; None if nothing glides."""
         return self._vector.glide(part) if self._pictures else None
 
     def close(self) -> None:
@@ -512,12 +512,12 @@ class Stream:
 
 
 def some(flags: Any) -> bool:
-    """Whether any is true, of an array or of a short list (where building an array would cost more)."""
+    """Whether any flag of an array, or of a short list, is true. For a list `any` is faster than NumPy."""
     return any(flags) if type(flags) is list else bool(flags.any())
 
 
 def episode_seed(seed: int, stream: str, index: int, episode: int, games: int | None) -> int:
-    """Seed of episode k of environment i of a stream, or of game j of an evaluation, for every agent the same."""
+    """Seed of episode k of environment i of a stream, or of game j of an evaluation, the same for every agent."""
     return derive_seed(seed, "evaluate", episode) if games is not None else derive_seed(seed, stream, index, episode)
 
 
@@ -528,5 +528,5 @@ def first_seeds(num_envs: int, seed: int, stream: str, games: int | None) -> lis
 
 
 def first_games(num_envs: int, games: int) -> list[int]:
-    """The games that the environments begin an evaluation with; -1 where there are fewer games than environments."""
+    """The first game of each environment in an evaluation; -1 if there are fewer games than environments."""
     return [i if i < games else -1 for i in range(num_envs)]

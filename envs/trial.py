@@ -23,7 +23,6 @@ from rl.memory import available_memory
 ASYNC_COST = 100e-6, 50e-6
 """Seconds a slot costs in worker processes: in all, and for each environment. Measured on two cores."""
 
-
 TRIAL = 50, 0.2
 """Steps and seconds that an environment is played for, to see whether other games change an episode."""
 

@@ -1,6 +1,6 @@
-"""How fast a game is, whole steps with observations, and how long its first use takes.
+"""Speed of a game, in whole steps with observations, and the time of its first use.
 
-Times are the processor's, so that other work on the machine does not count: all of it is work of one thread.
+Times are processor times of one thread, so that other work on the machine does not count.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Draws an arcade state: a backdrop and one painter for each kind of sprite, all in one palette.
 
-A painter works in cell heights, (0, 0) the centre of its cell, and is asked once for each size; every frame after
-that sets finished stamps down, which is why 60 frames a second cost little.
+A painter's unit is the cell's height, and (0, 0) is the centre of its cell. It runs once for each size: every frame
+places the finished stamps, so that 60 frames a second cost little.
 """
 
 from __future__ import annotations
@@ -18,16 +18,9 @@ from envs.drawing import Canvas, Colour, Pen, Stamp, faded, mix
 SMALLEST = 96
 """Pixels below which a picture is drawn larger and reduced."""
 
-
 TITLES = {"SpaceInvaders": "SPACE INVADERS"}
-
-
 SKIN = (255, 205, 160)
-
-
 STEEL = (178, 190, 214)
-
-
 NIGHT = (6, 9, 20)
 
 

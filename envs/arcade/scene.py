@@ -1,7 +1,7 @@
-"""What one arcade state looks like, as plain data: sprites on a grid and the numbers beside them. No drawing here.
+"""One arcade state as plain data for drawing: sprites on a grid and the numbers beside them.
 
-`scene` reads a game's state row; `envs.arcade.picture` paints the result. A scene is small, compares by value and can be
-made by hand, so that a picture is testable without a game and a game without a display.
+`scene` reads a game's state row; `envs.arcade.picture` draws it. A scene is small, compares by value and can be made by
+hand, so that pictures are tested without a game and games without a display.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Sprite:
     trail: tuple[float, float] = (0.0, 0.0)
     """Direction of travel, whose opposite is drawn as a trail; (0, 0) draws none."""
     moved: tuple[float, float] = (0.0, 0.0)
-    """Cells travelled by the last step, so that a viewer may glide between two steps."""
+    """Cells moved by the last step, so that a viewer can glide between two steps."""
     variant: int = 0
     """Colour or shape among those of the kind: the brick's row, the car's pace, the alien's row."""
 
@@ -43,13 +43,13 @@ class Scene:
     score: float = 0.0
     lives: int | None = None
     level: int | None = None
-    """1, and 1 more each time the game has become harder."""
+    """Starts at 1 and grows by 1 each time the game becomes harder."""
     oxygen: float | None = None
-    """Seaquest: what is left, 0 to 1."""
+    """Seaquest: the share of oxygen left, 0 to 1."""
     carried: int | None = None
     """Seaquest: divers aboard, 0 to 6."""
     time: float | None = None
-    """Freeway: the part of the episode that is left, 0 to 1."""
+    """Freeway: the share of the episode left, 0 to 1."""
     over: bool = False
     cells: tuple[int, int] = (10, 10)
     """Columns and rows of the board."""

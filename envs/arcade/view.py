@@ -1,4 +1,4 @@
-"""One arcade game as seen: pictures of its state rows, or a window that follows them."""
+"""Pictures of an arcade game's state rows, or a window that follows them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from envs.drawing import Canvas, Window
 
 
 class View:
-    """Pictures of `game` (a NAME); with `window` also a window, which `show` brings up to date.
+    """Pictures of `game` (a NAME); with `window` also a window, which `show` updates.
 
-    Raises `InputError` where a window is wanted and there is no display.
+    Raises `InputError` for a window without a display.
     """
 
     def __init__(self, game: str, window: bool = False, fps: float = 15.0, size: tuple[int, int] = (800, 600)) -> None:

@@ -24,7 +24,7 @@ class Strength:
     wrong: float
     """Share of wrong moves in the decided positions."""
     wrong_random: float
-    """The same of a player that draws from the legal moves, exactly. On some games it is small."""
+    """The exact share of a player that moves at random. In some games it is small."""
     scored: int
     """Positions in which not all moves have the same score."""
     optimal: float
@@ -33,7 +33,7 @@ class Strength:
 
 
 def strength(choose: Policy, positions: Positions) -> Strength:
-    """Judges the moves of `choose`, which is asked once for all positions. Raises `InputError` for an illegal move."""
+    """Judges the moves of `choose`, which is called once for all positions. Raises `InputError` for an illegal move."""
     observations, legal = positions.play().observe()
     actions = np.asarray(choose(observations, legal))
     if actions.shape != (len(positions),) or actions.dtype.kind not in "iu":

@@ -118,7 +118,7 @@ def _candidate(name: str, draw: int, solver: Solver, seen: set[str]) -> tuple[st
 
 
 def _key(moves: str) -> str:
-    """The same for all ways to a position and to its mirror image."""
+    """A key that is the same for all move orders to a position and to its mirror image."""
     columns: list[str] = [""] * WIDTH
     for ply, move in enumerate(moves):
         columns[int(move) - 1] += str(ply % 2)

@@ -1,4 +1,4 @@
-"""What one position looks like, as plain data: stones on a board and the facts beside it. No drawing here."""
+"""One position as plain data for drawing: stones on a board and the facts beside it."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ INNER = (spots, mirror, key_of, bucket, look_up, bound_of, store, sort_moves, se
 
 
 class Solution(NamedTuple):
-    """What is known of one position."""
+    """The result for one position."""
 
     score: int
     """For the player to move, if both play perfectly."""
@@ -259,7 +259,7 @@ def _compiled() -> Any:
 
 
 class Solver:
-    """Solves positions of Connect Four. What it learns of one position helps with the next ones.
+    """Solves positions of Connect Four. Results of one position speed up the next ones.
 
     entries: size of the transposition table, a power of two; 8 bytes each.
     """

@@ -1,4 +1,4 @@
-"""One board game as seen: pictures of its rows of state, or a window that follows them."""
+"""Pictures of a board game's state rows, or a window that follows them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from envs.drawing import Canvas
 
 
 class View(ArcadeView):
-    """As the arcade's view. A step shows up to two plies: the agent's move, then the opponent's reply."""
+    """A view of a board game. A step shows up to two plies: the agent's move, then the opponent's reply."""
 
     def paint(self, canvas: Canvas, state: object, before: object | None, part: float) -> None:
-        """Draws the position, or the plies since `before` that far on their way: each takes the same time."""
+        """Draws the position, or the plies since `before` up to `part`: each takes the same time."""
         shown = plies(self.game, state, before)
         which = min(len(shown) - 1, int(part * len(shown)))
         draw(canvas, shown[which], min(1.0, part * len(shown) - which))

@@ -1,9 +1,8 @@
 """N environments that advance together, each episode from a seed that the caller names.
 
-The libraries' vectorisers differ in who resets, when, and with which seed. Here they all have one shape: `step` takes
-the actions and the environments that start a new episode in this very slot, whose action is then ignored. So nothing
-resets by itself, nothing is reset twice where it need not be, and `envs.stream` writes rows without asking who runs
-below.
+The vectorisers of Gymnasium and ALE differ in when they reset, and with which seeds. Here they have one interface:
+`step` takes the actions and the environments that start a new episode in this slot, whose actions are ignored. So
+nothing resets by itself, and `envs.stream` writes the same rows for each of them.
 """
 
 from __future__ import annotations
@@ -22,15 +21,15 @@ MakeEnv = Callable[[], gymnasium.Env]
 
 
 Starts = Mapping[int, int | None]
-"""Environment index to the seed of the episode it starts now; None: it sleeps from now on and need not be stepped."""
+"""Environment index -> seed of the episode that it starts now; None: it is idle from now on and is not stepped."""
 
 
 Info = dict[str, Any]
-"""Per key one value for each environment, None where it gave none."""
+"""Key -> one value for each environment, None if it gave none."""
 
 
 class Outcome(NamedTuple):
-    """What one slot brought, besides the observations. Entries of environments that started mean nothing."""
+    """Result of one slot beside the observations. Entries of environments that started mean nothing."""
 
     reward: Any  # [N]
     terminated: Any  # [N]
@@ -42,18 +41,18 @@ class Vector(ABC):
     """N environments behind one `step`. Observations of the newest slot are read with `raw`."""
 
     name: str
-    """What runs below, for run.json: sync, async, native or ale."""
+    """For run.json: sync, async, native or ale."""
     num_envs: int
     observation_space: gymnasium.Space
     action_space: gymnasium.Space
     capped = True
     """Whether the environments themselves truncate at `max_steps`."""
     seeded = True
-    """Whether an episode can be started from a seed, alone."""
+    """Whether one environment can start an episode from a seed while the others go on."""
     prepares = False
-    """Whether `prepare` is of use."""
+    """Whether `prepare` saves time."""
     has_state = False
-    """Whether `get_state` and `set_state` carry the exact state, so that no actions need to be replayed."""
+    """Whether `get_state` and `set_state` carry the exact state, so that a resume replays no actions."""
 
     @abstractmethod
     def reset(self, seeds: Sequence[int]) -> Info:
@@ -72,11 +71,11 @@ class Vector(ABC):
         """The newest observations of one leaf, [N, *cast.raw_shape]; may alias memory that the next step reuses."""
 
     def prepare(self, seeds: Sequence[int]) -> None:
-        """Hints at the seeds from which the next episodes will start; only where `prepares`."""
+        """Hints at the seeds from which the next episodes will start; only if `prepares`."""
         raise NotImplementedError
 
     def get_state(self) -> dict[str, Any]:
-        """The exact state of all environments (JSON-able values and arrays); only where `has_state`."""
+        """The exact state of all environments (JSON-able values and arrays); only if `has_state`."""
         raise NotImplementedError
 
     def set_state(self, state: dict[str, Any], ended: np.ndarray) -> None:
@@ -88,7 +87,7 @@ class Vector(ABC):
         """One uint8 [H, W, 3] picture for each environment."""
 
     def glide(self, part: float) -> list[np.ndarray] | None:
-        """The pictures `part` (0 to 1) of the way from the slot before; None where things only jump."""
+        """The pictures `part` (0 to 1) of the way from the slot before; None if nothing glides."""
         return None
 
     @abstractmethod
@@ -96,7 +95,7 @@ class Vector(ABC):
 
 
 def picture(frame: Any) -> np.ndarray:
-    """What an environment drew, as uint8 [H, W, 3]. Grey, alpha and floats from 0 to 1 are accepted.
+    """An environment's picture as uint8 [H, W, 3]. Grey, alpha and floats from 0 to 1 are accepted.
 
     Raises `InputError` for anything else.
     """

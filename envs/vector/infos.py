@@ -11,13 +11,13 @@ from envs.vector.base import Info
 
 
 def by_key(infos: Sequence[Mapping[str, Any]]) -> Info:
-    """One list for each key, None where an environment's info lacks it."""
+    """One list for each key, None if an environment's info lacks it."""
     keys = {key: None for info in infos for key in info}
     return {key: [info.get(key) for info in infos] for key in keys}
 
 
 def present(info: Mapping[str, Any], num_envs: int) -> Info:
-    """Gymnasium's batched info, whose `_key` entries say where `key` was given, as one list for each key."""
+    """Gymnasium's batched info as one list for each key. Its entry `_key` marks the environments that gave `key`."""
     found: Info = {}
     for key, values in info.items():
         if key.startswith(("_", "final_")):
@@ -34,7 +34,7 @@ def present(info: Mapping[str, Any], num_envs: int) -> Info:
 
 
 def merge(info: Info, reset_info: Mapping[str, Any], restarted: list[int]) -> None:
-    """Puts what the restarted environments gave in the place of what they had ended with."""
+    """Replaces the entries of restarted environments in `info` by those of their reset."""
     for key, values in reset_info.items():
         if key.startswith("_") or isinstance(values, Mapping):
             continue

@@ -22,7 +22,8 @@ class Native(Vector):
 
     An environment that starts an episode is stepped with the others and then reset by mask and seed: in NEXT_STEP
     that repeats the autoreset, in SAME_STEP the stray step is thrown away, in DISABLED a reset goes before it.
-    Without a working mask, NEXT_STEP's own unseeded autoresets are kept and `seeded` is False; other modes are refused.
+    If `reset_mask` is ignored, NEXT_STEP keeps its own unseeded autoresets and `seeded` is False; the other modes are
+    refused.
     """
 
     name = "native"
@@ -50,10 +51,10 @@ class Native(Vector):
             raise InputError(f"{id} resets in mode {self._mode.value} without honouring `reset_mask`: use NEXT_STEP")
 
     def _resets_by_mask(self) -> bool:
-        """Whether a seeded reset by mask gives the seed's episode and leaves the other environments alone.
+        """Whether a seeded reset by mask gives the seed's episode and leaves the other environments as they are.
 
-        Random allowed actions move the environments until one that the mask leaves out shows another observation than
-        after its reset: only then would a reset of all be seen. False if this cannot be shown.
+        Random allowed actions move the environments until one outside the mask shows another observation than after
+        its reset: only then would a reset of all environments be noticed. False if this does not happen.
         """
         seeds = list(range(self.num_envs))
         mask = [True] + [False] * (self.num_envs - 1)
@@ -64,7 +65,7 @@ class Native(Vector):
                 return False
             mixed = _flat(_copy(self._reset(mask, seeds)[0]))
             again = _flat(_copy(self._reset([True] * self.num_envs, seeds)[0]))
-        except Exception:  # whatever fails, such resets cannot be relied on
+        except Exception:  # resets by mask that fail are not used
             return False
         return all(
             np.array_equal(b, a) and np.array_equal(b[0], m[0]) and np.array_equal(s[1:], m[1:])
@@ -122,7 +123,7 @@ class Native(Vector):
 
     def restart(self, starts: Starts) -> Info:
         if not self.seeded:
-            raise RunError("its vector environment resets by itself alone: set vector='sync'")
+            raise RunError("its vector environment only resets by itself: set vector='sync'")
         awake = {i: seed for i, seed in starts.items() if seed is not None}
         return present(self._restart(awake), self.num_envs) if awake else {}
 

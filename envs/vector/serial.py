@@ -16,7 +16,7 @@ from rl.errors import InputError
 
 
 class Serial(Vector):
-    """Environments stepped one after the other in this process."""
+    """N environments, stepped in turn."""
 
     name = "sync"
 

@@ -1,4 +1,4 @@
-"""One environment of the user's: what it returns is converted where that is safe, else refused in one line.
+"""One environment of the user's: its results are converted if that is safe, else refused in one line.
 
 `Serial` and the worker processes both step through this class, so that they accept and refuse the same values.
 """
@@ -25,7 +25,7 @@ PRESENT_API = (
     " (Gymnasium's reset(seed=..., options=...) returns observation and info; step(action) returns observation, "
     "reward, terminated, truncated and info)"
 )
-"""What an environment of the old Gym API must be changed to."""
+"""The API that an environment of the old Gym API must change to."""
 
 
 class Single:

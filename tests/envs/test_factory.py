@@ -135,7 +135,7 @@ def test_gymnasiums_cartpole_vector_is_used_unseeded_where_asked_for():
         restored = env.load_state_dict(env.state_dict())
         assert restored.last.all() and (restored.obs["obs"] == row.obs["obs"]).all()
         assert env.step(np.zeros(4, np.int64)).first.all() and not env.step(np.zeros(4, np.int64)).first.any()
-        with pytest.raises(RunError, match="its vector environment resets by itself alone: set vector='sync'"):
+        with pytest.raises(RunError, match="its vector environment only resets by itself: set vector='sync'"):
             env._vector.restart({0: 1})
     # what needs single seeds is played by single environments, or refused
     with envs.make("CartPole-v1", num_envs=4, games=4, config=EnvConfig(vector="native")) as env:

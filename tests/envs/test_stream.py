@@ -253,7 +253,7 @@ def test_an_environment_that_raises_is_named_with_its_error(vector):
     with probe("Raises", 2, at=2, vector=vector) as env:
         env.reset()
         env.step(np.zeros(2, np.int64))
-        with pytest.raises(RunError, match=r"Probe/Raises-v0: environment \d raised ValueError: the probe was told"):
+        with pytest.raises(RunError, match=r"Probe/Raises-v0: environment \d raised ValueError: the probe fails here"):
             env.step(np.zeros(2, np.int64))
 
 
@@ -289,12 +289,12 @@ def lying(space, lie, num_envs, vector, kind="Lies"):
         (PICTURES, np.full((8, 8, 3), 0.5), "'obs' the value 0.5, its space says whole numbers from 0 to 255"),
         (PICTURES, np.full((8, 8, 3), 300), "'obs' the value 300, its space says whole numbers from 0 to 255"),
         (PICTURES, np.full((8, 8, 3), -1, np.int8), "'obs' the value -1, its space says whole numbers from 0 to 255"),
-        (BOARDS, np.full((8, 8, 3), 255, np.uint8), "'obs' the value 255, its space says 0 and 1 alone"),
+        (BOARDS, np.full((8, 8, 3), 255, np.uint8), "'obs' the value 255, its space says only 0 and 1"),
         (NUMBERS, 5, "'obs' the value 5, its space says whole numbers from 0 to 4"),
         (NUMBERS, 1.5, "'obs' the value 1.5, its space says whole numbers from 0 to 4"),
         (OF_THREE, np.array([1, 11]), "'obs' the value 11, its space says whole numbers from 7 to 10"),
         (NAMED, {"pose": POSE}, "no leaf 'on', which the observation space names"),
-        (NAMED, {"on": np.full((2, 8, 8), 2), "pose": POSE}, "'on' the value 2, its space says 0 and 1 alone"),
+        (NAMED, {"on": np.full((2, 8, 8), 2), "pose": POSE}, "'on' the value 2, its space says only 0 and 1"),
         (NAMED, {"on": np.ones((2, 8, 8)), "pose": np.zeros(3)}, r"'pose' the shape \(3,\), its space says \(2,\)"),
     ],
 )
