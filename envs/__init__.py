@@ -6,7 +6,6 @@ No agents live here. Importing this registers ids, but loads no torch, numba, al
 from __future__ import annotations
 
 import importlib
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,15 +34,10 @@ def __getattr__(name: str) -> Any:
 
 
 def _register() -> None:
-    from envs import partial, probes
+    from envs import arcade, boards, partial, probes
 
-    partial.register()
-    probes.register()
-    for family in ("envs.arcade", "envs.boards"):
-        if find_spec(family) is not None:
-            module = importlib.import_module(family)
-            if hasattr(module, "register"):
-                module.register()
+    for family in (arcade, boards, partial, probes):
+        family.register()
 
 
 _register()

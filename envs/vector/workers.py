@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,7 +41,7 @@ class Workers(Vector):
         method = "forkserver" if sys.platform == "linux" else "spawn"  # macOS: its BLAS may crash in a forked process
         if method == "forkserver":
             multiprocessing.set_forkserver_preload(["gymnasium", "envs.vector"])
-        workers = [_MakeWorker(make, i, life_loss, reset_options) for i, make in enumerate(makes)]
+        workers = [partial(_ordered, make, i, life_loss, reset_options) for i, make in enumerate(makes)]
         try:
             with _main_hidden():
                 self._vec = _LimitedAsync(workers, copy=False, context=method, autoreset_mode=AutoresetMode.NEXT_STEP)
@@ -117,16 +118,11 @@ def _main_hidden() -> Iterator[None]:
 _GO_ON, _SLEEP = -2, -1
 
 
-class _MakeWorker:
-    """Builds one environment in its worker process, which leaves Ctrl-C to the main process."""
-
-    def __init__(self, make: MakeEnv, index: int, life_loss: bool, reset_options: Mapping[str, Any] | None) -> None:
-        self.make, self.index, self.life_loss, self.reset_options = make, index, life_loss, reset_options
-
-    def __call__(self) -> gymnasium.Env:
-        if multiprocessing.parent_process() is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return _Ordered(self.make(), self.index, self.life_loss, self.reset_options)
+def _ordered(make: MakeEnv, *args: Any) -> gymnasium.Env:
+    """Builds an `_Ordered` environment in its worker process, which leaves Ctrl-C to the main process."""
+    if multiprocessing.parent_process() is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _Ordered(make(), *args)
 
 
 class _Ordered(gymnasium.Wrapper):
