@@ -106,8 +106,8 @@ def say_suits(lead: Mapping[str, Any]) -> str:
     return f"{lead['env']}: {lead['best']} scored highest (IQM {number(lead['iqm'])}).{others}"
 
 
-def _lead(lead: Mapping[str, Any]) -> str:
-    """The leader on a task and the verdicts on the others, as a part of the headline."""
+def _lead(lead: Mapping[str, Any], short: bool) -> str:
+    """The leader on a task and the verdicts on the others, as a part of the headline; if `short`, only who is worse."""
     place = f"{lead['best']} on {lead['env']} ({number(lead['iqm'])})"
     kinds = {
         "worse": "better than {}",
@@ -115,7 +115,7 @@ def _lead(lead: Mapping[str, Any]) -> str:
         "open": f"not distinguishable from {{}} with {_seeds(lead['seeds'])}",
         "one": "without a verdict against {} (one seed)",
     }
-    shown = [kind for kind in kinds if lead[kind]]
+    shown = [kind for kind in kinds if lead[kind] and (kind == "worse" or not short)]
     if shown == ["one"]:
         return f"{place}, from one seed, which allows no verdict"
     return ", ".join([place, *(kinds[kind].format(", ".join(lead[kind])) for kind in shown)])
@@ -156,7 +156,10 @@ def _outcome(found: Mapping[str, Any]) -> str:
     """The leader on each task if all contenders are ours, else the first pair over all tasks or on each task."""
     leads = [lead for lead in found["suits"] if lead["best"] is not None]
     if leads:
-        return "Highest score: {}.".format("; ".join(map(_lead, leads)))
+        short = len(leads) > 1
+        open_ = short and any(lead["equivalent"] or lead["open"] or lead["one"] for lead in leads)
+        others = " All other differences are equivalent or not distinguishable." if open_ else ""
+        return f"Highest score: {'; '.join(_lead(lead, short) for lead in leads)}.{others}"
     overall = found["aggregate"]
     if overall and overall["pairs"]:
         scale = "human-normalised" if overall["human"] else "normalised"
