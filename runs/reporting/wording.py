@@ -158,7 +158,7 @@ def _outcome(found: Mapping[str, Any]) -> str:
     if leads:
         short = len(leads) > 1
         open_ = short and any(lead["equivalent"] or lead["open"] or lead["one"] for lead in leads)
-        others = " All other differences are equivalent or not distinguishable." if open_ else ""
+        others = " All others are equivalent or not distinguishable." if open_ else ""
         return f"Highest score: {'; '.join(_lead(lead, short) for lead in leads)}.{others}"
     overall = found["aggregate"]
     if overall and overall["pairs"]:
