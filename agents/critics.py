@@ -134,6 +134,16 @@ class Critics(nn.Module):
         return torch.stack(values, 1)
 
 
+class PolicyAndCritics(nn.ModuleDict):
+    """The parts "policy" and "critics", and those that a subclass adds."""
+
+    def forward(self, obs: dict[str, Tensor]) -> tuple[Any, Tensor]:
+        """The policy's output, and the critics' values of its best action."""
+        out = self["policy"](obs)
+        action = out if isinstance(out, Tensor) else out.action(out.mode())
+        return out, self["critics"](obs, action)
+
+
 class CriticAgent(ReplayAgent):
     """Learns a policy against critics, from sampled windows of the shared replay.
 
@@ -142,7 +152,7 @@ class CriticAgent(ReplayAgent):
     """
 
     config: CriticConfig
-    network: nn.ModuleDict  # "policy", "critics" and what a subclass adds
+    network: PolicyAndCritics
 
     def __init__(self, spec: EnvSpec, config: CriticConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
@@ -187,8 +197,8 @@ class CriticAgent(ReplayAgent):
 
     # defined by subclasses
 
-    def build_network(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"policy": self.build_policy(), "critics": Critics(self.spec, self.config)})
+    def build_network(self) -> PolicyAndCritics:
+        return PolicyAndCritics({"policy": self.build_policy(), "critics": Critics(self.spec, self.config)})
 
     @abstractmethod
     def build_policy(self) -> nn.Module: ...

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agents.actor_critic import Policy
 from agents.base import Actor, Metrics
-from agents.critics import CriticAgent, CriticConfig, frozen, moving_net
+from agents.critics import CriticAgent, CriticConfig, PolicyAndCritics, frozen, moving_net
 from agents.replay_agent import Batch
 from rl.distributions import Distribution, PolicyConfig, Squashed, policy_head
 from rl.errors import InputError
@@ -97,7 +97,7 @@ class SAC(CriticAgent):
                     f"{name}={value} is for {kinds[0]} actions, those of {self.spec.id} are {kinds[1]}: leave it out"
                 )
 
-    def build_network(self) -> nn.ModuleDict:
+    def build_network(self) -> PolicyAndCritics:
         network = super().build_network()
         network["temperature"] = Temperature(self.config.temperature or self.config.initial_temperature)
         return network

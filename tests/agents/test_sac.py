@@ -20,9 +20,10 @@ from rl.distributions import DiagGaussian, Squashed
 from rl.errors import InputError, NonFiniteError
 from rl.interface import ActionSpec, EnvSpec, TimeStep
 from rl.loop import interact
-from rl.networks import NetConfig
+from rl.networks import NetConfig, describe
 from rl.networks.moving import BatchRenorm, Dropout, learning
 from rl.schedules import Ramp
+from runs.watching.thoughts import read_thoughts
 from tests.agents.worlds import MASKED_TABLE, STATES, TABLE, TABLE_NET, row
 
 BOX = EnvSpec("Table-v0", TABLE.obs, ActionSpec("box", low=(-2.0,), high=(6.0,)))
@@ -410,3 +411,23 @@ def test_a_loss_that_is_not_finite_names_its_part_and_changes_no_weight() -> Non
     with pytest.raises(NonFiniteError, match="sac, update 1, step 1, critics"):
         agent.learn(agent.replay.windows(np.array([0, 0])))
     assert all(torch.equal(v, before[k]) for k, v in agent.network.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [SAC, TD3])
+def test_viewers_see_the_policy_in_the_environments_units_and_the_lowest_critics_value(kind: Any) -> None:
+    agent = table(kind)
+    actor = agent.actor(1, 0)
+    action = actor.act(row(1, first=True)._replace(action=np.zeros((1, 1), np.float32)))
+    (thought,) = read_thoughts(agent, actor.output, action)
+    mean = math.tanh(-0.6)
+    assert float(thought.mean[0]) == pytest.approx(2 + 4 * mean, rel=1e-5)  # type: ignore[index]
+    assert thought.value == pytest.approx(min(2 + 2 * mean, 1 - mean), rel=1e-5)
+    assert (thought.low, thought.high) == (-2.0, 6.0)
+
+
+@pytest.mark.parametrize("kind", [SAC, TD3])
+def test_inspection_counts_every_parameter(kind: Any) -> None:
+    agent = kind(BOX, kind.Config(**{**BASE, "net": NetConfig(hidden=(8,))}), num_envs=1, seed=0)
+    policy = (4 + 1) * 8 + (8 + 1) * (1 if kind is TD3 else 2)
+    critics = 2 * ((4 + 1 + 1) * 8 + (8 + 1))
+    assert sum(layer.parameters for layer in describe(agent.network, BOX)) == policy + critics
