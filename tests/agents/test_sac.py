@@ -20,8 +20,9 @@ from rl.distributions import DiagGaussian, Squashed
 from rl.errors import InputError, NonFiniteError
 from rl.interface import ActionSpec, EnvSpec, TimeStep
 from rl.loop import interact
-from rl.networks import NetConfig, describe
+from rl.networks import NetConfig
 from rl.networks.moving import BatchRenorm, Dropout, learning
+from rl.networks.summary import describe
 from rl.schedules import Ramp
 from runs.watching.thoughts import read_thoughts
 from tests.agents.worlds import MASKED_TABLE, STATES, TABLE, TABLE_NET, row
