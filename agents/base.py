@@ -37,7 +37,7 @@ class Choice(NamedTuple):
 
 
 class Agent(Predicts, ABC):
-    """A learner and player for one `EnvSpec`.
+    """Learns and acts for one `EnvSpec`.
 
     Args:
         spec: the environment's observations and actions.

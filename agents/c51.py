@@ -16,8 +16,7 @@ from rl.errors import InputError
 from rl.fields import at_least
 from rl.losses import bootstrap, project, take
 
-DEPTH = 20.0
-"""Nats between the logits of `initial` and of the atom farthest from it."""
+DEPTH = 20.0  # nats between the logits of `initial` and of the atom farthest from it
 
 
 @dataclass(frozen=True)
@@ -31,11 +30,8 @@ class C51Config(ValueConfig):
     v_max: float = 10.0
     """Highest return that the support covers."""
     initial: float | None = None
-    """Return on which an untrained network's distributions are concentrated. None: uniform, as published.
-
-    Uniform ones start at the support's middle; the closer gamma is to 1, the more target updates it takes for this bias
-    to disappear.
-    """
+    """Return on which an untrained network's distributions are concentrated. None: uniform, as published. They start
+    at the support's middle then, and the closer gamma is to 1, the more target updates it takes to unlearn that."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,10 +52,8 @@ class C51(ValueAgent):
 
     def build_network(self) -> ValueNetwork:
         c = self.config
-        self.support = torch.linspace(c.v_min, c.v_max, c.atoms, device=self.device)
-        """The atoms' returns, [Z]."""
-        self.prior = torch.zeros_like(self.support)
-        """Logits of an untrained network, [Z]: highest at `initial`, falling in a straight line on both sides."""
+        self.support = torch.linspace(c.v_min, c.v_max, c.atoms, device=self.device)  # [Z]: the atoms' returns
+        self.prior = torch.zeros_like(self.support)  # [Z]: an untrained network's logits, with their peak at `initial`
         if c.initial is not None:
             away = (self.support - c.initial).abs()
             self.prior = -DEPTH * away / away.max()

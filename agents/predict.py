@@ -44,7 +44,7 @@ class Predicts:
 
         Args:
             obs: one observation of the environment, or a batch of N.
-            state: what the call before returned; None begins a new episode.
+            state: the state that the previous call returned; None begins a new episode.
             episode_start: bool [N], or one bool for all: which observations begin an episode.
             deterministic: take the best action instead of drawing one.
             action_masks: bool [A] or [N, A], the allowed actions; an "action_mask" in the observation takes precedence.

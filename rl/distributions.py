@@ -29,8 +29,8 @@ from rl.fields import check_fields
 from rl.interface import ActionSpec
 from rl.networks.init import orthogonal_
 
-# Logits of what cannot be chosen: finite, so that p log p is 0 and not NaN. Padding lies below a masked choice, so
-# that an element with nothing allowed spreads over its own choices only.
+# Logits of choices that are not allowed: finite, so that p log p is 0 and not NaN. Padding is lower than a masked
+# choice, so that an element with nothing allowed is uniform over its own choices only.
 _MASKED = -1e30
 _PADDING = torch.finfo(torch.float32).min
 

@@ -25,13 +25,13 @@ def unknown(kind: str, name: str, known: Iterable[str], own: bool = False) -> In
     own: whether `module:Name` is allowed too, so that the name may be a module in this folder.
     """
     if own and name.isidentifier() and Path(f"{name}.py").exists():
-        return InputError(f"unknown {kind} {name!r}: {name}.py lies here, name what is meant of it as {name}:Name")
+        return InputError(f"unknown {kind} {name!r}: {name}.py is here, name the object in it as {name}:Name")
     known = sorted(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if near:
         mend = f"did you mean {near[0]!r}?"
     elif len(known) > 20:
-        mend = "`rl list` shows those there are"
+        mend = "`rl list` shows them all"
     else:
         mend = f"known: {', '.join(known)}"
     return InputError(f"unknown {kind} {name!r}: {mend}")

@@ -51,12 +51,12 @@ def interact(env: Env, agent: Learner, budget: int, *, step: int = 0, ts: TimeSt
         yield Slot(step, ts, agent.update(), played)
 
 
-def keep(ts: TimeStep, room: int) -> TimeStep:
-    """`ts` with all but the first `room` counted rows turned into `first` rows."""
-    if len(ts.first) <= room:
+def keep(ts: TimeStep, left: int) -> TimeStep:
+    """`ts` with all but the first `left` counted rows turned into `first` rows."""
+    if len(ts.first) <= left:
         return ts
     counted = ~ts.first
-    cut = counted & (np.cumsum(counted) > room)
+    cut = counted & (np.cumsum(counted) > left)
     if not cut.any():
         return ts
     return ts._replace(

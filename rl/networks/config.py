@@ -1,4 +1,4 @@
-"""`NetConfig`: what a network looks like up to its heads. Imports no torch, so that recipes stay light."""
+"""`NetConfig`: the parts of a network before its heads. Imports no torch, so that recipes stay light."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NetConfig:
     """Encoder and core of an agent's network; heads belong to the agent."""
 
     SWITCHES: ClassVar[dict[str, str]] = {"core_size": "core"}
-    """Fields that mean something only while another one is on."""
+    """Fields that have an effect only while another one is on."""
 
     encoder: str = "auto"
     """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, `simba`, or your own `module:Class`."""
@@ -34,13 +34,13 @@ class NetConfig:
     core_size: int = 128
     """Units of the core."""
     core_span: int = 0
-    """Rows that the core remembers over from the start, by its gates' biases (Tallec and Ollivier 2018); 0 is off.
+    """Rows over which an untrained core remembers, by its gates' biases (Tallec and Ollivier 2018); 0 is off.
 
-    Without it half of a memory is gone with each row: of a cue 50 rows ago float32 keeps nothing to learn from."""
+    Without it, half of the memory is lost with each row: after 50 rows float32 has nothing left to learn from."""
     orthogonal: bool = False
     """Orthogonal weights of gain sqrt(2) and zero biases (a core: gain 1), instead of PyTorch's defaults.
 
-    Worth it for pictures: on Pong all of a small CNN's first layer died from the defaults."""
+    Useful for pictures: on Pong the defaults left a small CNN's whole first layer inactive."""
     width: int = 1
     """Multiplies the channels of `impala` (16, 32, 32)."""
     spectral_norm: bool = False

@@ -1,9 +1,9 @@
-"""Ranges that config fields declare."""
+"""Ranges and choices that config fields declare."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -22,6 +22,7 @@ class Config:
     sigma: float = not_negative(0.0)
     cost: float | Ramp = finite_cost(0.0)
     tau: float = within(1.0, lambda x: 0 < x <= 1, "lie in (0, 1]", why=": it would not move")
+    store: Literal["auto", "raw"] = "auto"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -46,6 +47,8 @@ class Other(Config):
         ({"sigma": -1.0}, "sigma must not be negative, got -1.0"),
         ({"cost": float("inf")}, "cost must be 0 or more and finite, got inf"),
         ({"tau": 0.0}, "tau must lie in (0, 1], got 0.0: it would not move"),
+        ({"store": "zip"}, "unknown store 'zip': known: auto, raw"),
+        ({"store": "rae"}, "unknown store 'rae': did you mean 'raw'?"),
     ],
 )
 @pytest.mark.parametrize("kind", [Config, Other])

@@ -486,8 +486,11 @@ def test_a_training_without_one_update_says_so(here, capfd):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["mine"], "unknown recipe or environment 'mine': mine.py lies here, name what is meant of it as mine:Name"),
-        (["CartPole-v1", "--agent", "mine"], "unknown agent 'mine': mine.py lies here, name what is meant of it"),
+        (["mine"], "unknown recipe or environment 'mine': mine.py is here, name the object in it as mine:Name"),
+        (
+            ["CartPole-v1", "--agent", "mine"],
+            "unknown agent 'mine': mine.py is here, name the object in it as mine:Name",
+        ),
     ],
 )
 def test_a_module_of_ones_own_named_alone_is_told_how_to_name_it(words, said, here, capfd):
