@@ -137,3 +137,17 @@ def test_starting_ended_environments_at_once_leaves_the_others_as_they_were() ->
             assert (row.obs["obs"][~before.last] == before.obs["obs"][~before.last]).all()
             waited += int(before.last.any() and not before.last.all())
     assert waited > 20
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_saved_state_resumes_after_the_end_of_an_episode_in_each_autoreset_mode(mode: str) -> None:
+    config = EnvConfig(max_steps=30, options={"autoreset_mode": mode})
+    made = [envs.make("Arcade/Asterix-v1", num_envs=4, seed=3, config=config) for _ in range(2)]
+    with made[0] as env, made[1] as other:
+        row = env.reset()
+        while not row.last.any() or row.last.all():
+            row = env.step(np.arange(4))
+        assert_equal_rows(row, other.load_state_dict(env.state_dict()))
+        for _ in range(40):
+            assert_equal_rows(env.step(np.arange(4)), other.step(np.arange(4)))
+        assert other.resume_level == "exact"
