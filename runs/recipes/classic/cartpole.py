@@ -170,7 +170,7 @@ cartpole_sac = _run(
         learning_starts=1_000,
     )
 )
-"""Discrete SAC learns CartPole in 50,000 steps, but not every seed balances every start: the first one scores 438.
+"""Discrete SAC scores 418 to 456 of 500 on CartPole after 50,000 steps: some starts are not balanced to the end.
 
-The seed that it was tuned on scores 500. No library publishes a figure for it.
+The seed it was tuned on scored 500. No library publishes a figure for it.
 """
