@@ -154,7 +154,7 @@ def test_a_person_who_plays_waits_for_no_torch():
         "from runs.watching.play import Person\n"
         "with Person('Arcade/Breakout-v1', seed=0) as person:\n"
         "    person.step(set())\n"
-        "    person.look()\n"
+        "    person.fetch()\n"
         "assert 'torch' not in sys.modules\n"
     )
     assert done.returncode == 0, done.stderr

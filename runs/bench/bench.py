@@ -15,19 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rl.errors import InputError, unknown
-from runs.bench.duels import ON_PONG, RACES, TRAINING, _race, _training
-from runs.bench.games import _arcade, _pqn
-from runs.bench.updates import _gpu, _replay, _sampling, _updates
-from runs.bench.viewers import _viewer, _watcher
+from runs.bench.duels import ON_PONG, RACES, TRAINING, measure_race, measure_training
+from runs.bench.games import measure_arcade, measure_pqn
+from runs.bench.updates import measure_gpu, measure_replay, measure_sampling, measure_updates
+from runs.bench.viewers import measure_viewer, measure_watcher
 
 REPEATS = 5
 
-
 TRAINING |= {f"{name}_2_threads": dataclasses.replace(TRAINING[name], threads=2) for name in ON_PONG}
 
-
 TRAINING |= {f"{name}_gpu": dataclasses.replace(TRAINING[name], fastest=(), device="cuda") for name in ON_PONG}
-
 
 GPU = ("gpu", *(name for name, duel in TRAINING.items() if duel.device == "cuda"))
 """Benchmarks that need one."""
@@ -43,16 +40,16 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     also has `settings` and a `note`, empty where the two differ in nothing but the library.
     """
     everything: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-        **{name: lambda d=duel, n=name: _training(n, d, repeats) for name, duel in TRAINING.items()},  # type: ignore[misc]
-        **{name: lambda r=race, n=name: _race(n, r, repeats) for name, race in RACES.items()},  # type: ignore[misc]
-        "updates": lambda: _updates(repeats),
-        "replay": _replay,
-        "sampling": lambda: _sampling(repeats),
-        "arcade": lambda: _arcade(repeats),
-        "pqn": lambda: _pqn(repeats),
-        "viewer": lambda: _viewer(repeats),
-        "watcher": lambda: _watcher(repeats),
-        "gpu": lambda: _gpu(repeats),
+        **{name: lambda d=duel, n=name: measure_training(n, d, repeats) for name, duel in TRAINING.items()},  # type: ignore[misc]
+        **{name: lambda r=race, n=name: measure_race(n, r, repeats) for name, race in RACES.items()},  # type: ignore[misc]
+        "updates": lambda: measure_updates(repeats),
+        "replay": measure_replay,
+        "sampling": lambda: measure_sampling(repeats),
+        "arcade": lambda: measure_arcade(repeats),
+        "pqn": lambda: measure_pqn(repeats),
+        "viewer": lambda: measure_viewer(repeats),
+        "watcher": lambda: measure_watcher(repeats),
+        "gpu": lambda: measure_gpu(repeats),
     }
     for name in names or ():
         if name not in everything:

@@ -54,7 +54,6 @@ TRAINING: dict[str, Duel] = {
     "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", (), ("precision=auto",)),
 }
 
-
 ON_PONG = ("pong_dqn", "pong_ppo")
 
 
@@ -69,7 +68,7 @@ class Race:
     steps: int | None = None
     """Budget of both sides, the recipe's if left out."""
     every: int = 2_500
-    """Steps between evaluations, whose time is left out; learning has started at the first of them."""
+    """Steps between evaluations. Their time is left out; learning has started before the first."""
 
 
 RACES: dict[str, Race] = {
@@ -82,10 +81,10 @@ RACES: dict[str, Race] = {
     "solved_mountaincar_ppo": Race("mountaincar_ppo", "ppo", -110.0, every=20_000),
     "solved_lunarlander_ppo": Race("lunarlander_ppo", "ppo", 200.0, every=20_000),
 }
-"""Solved is what Gymnasium's own `reward_threshold` says."""
+"""Solved means Gymnasium's own `reward_threshold`."""
 
 
-def _training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
+def measure_training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
     import envs
     from runs.comparing.peers.peer import is_atari
     from runs.comparing.peers.speed import sb3_speed
@@ -150,7 +149,7 @@ def matched_run(duel: Duel) -> Any:
     return dataclasses.replace(run, **run_fields)
 
 
-def _race(name: str, race: Race, seeds: int) -> Iterator[dict[str, Any]]:
+def measure_race(name: str, race: Race, seeds: int) -> Iterator[dict[str, Any]]:
     """Both sides with the recipe's budget, the same seeds and our evaluator, in turns, each until it is there."""
     pairs = [
         (solved(our_curve(race, seed), race.passed), solved(peer_curve(race, seed), race.passed))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 
-def _arcade(repeats: int) -> Iterator[dict[str, Any]]:
+def measure_arcade(repeats: int) -> Iterator[dict[str, Any]]:
     """Steps a second beside the PyPI package minatar, in turns, and seconds until a game can be played."""
     from envs.arcade import GAMES
     from envs.arcade.bench import benchmark, first_uses
@@ -38,7 +38,7 @@ def _arcade(repeats: int) -> Iterator[dict[str, Any]]:
             yield {"name": f"arcade_{game}_{name}_use", "unit": "s of one core", "ours": seconds, **common}
 
 
-def _pqn(repeats: int, steps: int = 300_000) -> Iterator[dict[str, Any]]:
+def measure_pqn(repeats: int, steps: int = 300_000) -> Iterator[dict[str, Any]]:
     """Minutes that PQN on the arcade games takes, from the speed of its first steps; evaluations left out."""
     from runs.recipe import recipe_names, resolve
     from runs.training.train import train

@@ -69,7 +69,7 @@ def benchmark(
 GAMES = ("Pong", "Breakout", "SpaceInvaders", "Seaquest", "Qbert", "MsPacman", "Enduro", "MontezumaRevenge")
 
 
-def _updates(repeats: int) -> Iterator[dict[str, Any]]:
+def measure_updates(repeats: int) -> Iterator[dict[str, Any]]:
     """Milliseconds of one sample-and-learn of DQN's siblings beside DQN's own, in turns, with one thread."""
     import torch
 
@@ -118,7 +118,7 @@ def _update_ms(agent: Any, updates: int = 100) -> float:
     return (time.perf_counter() - begun) / updates * 1e3
 
 
-def _gpu(repeats: int) -> Iterator[dict[str, Any]]:
+def measure_gpu(repeats: int) -> Iterator[dict[str, Any]]:
     """Milliseconds of an update on a GPU: as one CUDA graph beside kernel by kernel, in bfloat16 beside float32."""
     from rl.networks import NetConfig
 
@@ -151,7 +151,7 @@ def _gpu(repeats: int) -> Iterator[dict[str, Any]]:
 
 
 def _rounds(players: dict[str, Any], measure: Callable[[Any], float], repeats: int) -> list[dict[str, float]]:
-    """What `measure` says of all players, in turns, after a warm-up."""
+    """What `measure` returns for all players, in turns, after a warm-up."""
     for player in players.values():
         measure(player)
     return [{name: round(measure(player), 3) for name, player in players.items()} for _ in range(repeats)]
@@ -172,7 +172,7 @@ def _beside(name: str, rounds: list[dict[str, float]], ours: str, peer: str, not
 
 
 def _policy(device: str, batch: int, precision: Literal["bf16", "fp32"], rows: int = 2_048) -> Callable[[], float]:
-    """PPO with a rollout of Pong: a function that learns it once, and says the milliseconds of an update."""
+    """A function that lets PPO learn one rollout of Pong and returns the milliseconds of an update."""
     import agents
     import envs
     from agents.ppo import PPOConfig
@@ -201,10 +201,8 @@ def _policy(device: str, batch: int, precision: Literal["bf16", "fp32"], rows: i
     return learn
 
 
-def _replay() -> Iterator[dict[str, Any]]:
+def measure_replay() -> Iterator[dict[str, Any]]:
     """Memory of a million rows and the time of a batch, on random play of eight games."""
-    from runs.bench.updates import benchmark
-
     for game in GAMES:
         row = benchmark(game, _frames(f"ALE/{game}-v5"), rows=100_000)
         common = {"peer": None, "ratio": None, "repeats": [row]}
@@ -212,7 +210,7 @@ def _replay() -> Iterator[dict[str, Any]]:
         yield {"name": f"replay_{game}_sample", "unit": "ms a batch of 32", "ours": row["sample_ms"], **common}
 
 
-def _sampling(repeats: int) -> Iterator[dict[str, Any]]:
+def measure_sampling(repeats: int) -> Iterator[dict[str, Any]]:
     """The part of DQN's update on Pong, 3-step windows of 4 compressed frames, that sampling takes; one thread."""
     import torch
 

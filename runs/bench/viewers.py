@@ -16,7 +16,7 @@ VIEWS = {"arcade": "arcade_space_invaders_rainbow", "ale_saliency": "pong_dqn"}
 """Recipes whose games are drawn, the second with the saliency overlay."""
 
 
-def _viewer(repeats: int) -> Iterator[dict[str, Any]]:
+def measure_viewer(repeats: int) -> Iterator[dict[str, Any]]:
     """Frames a second with all panels at 800x600: stepping, thinking, drawing; and seconds to a first frame."""
     import torch
 
@@ -28,11 +28,11 @@ def _viewer(repeats: int) -> Iterator[dict[str, Any]]:
         for name, recipe in VIEWS.items():
             run = _untrained(recipe, Path(folder) / name)
             canvas = Canvas(*SIZE)
-            looks = [_look_on(run, canvas, saliency="saliency" in name) for _ in range(repeats)]
+            measured = [_play_and_draw(run, canvas, saliency="saliency" in name) for _ in range(repeats)]
             none: dict[str, Any] = {"peer": None, "ratio": None}
             note = f"{recipe}, untrained, all panels at {SIZE[0]}x{SIZE[1]}, one thread, no window"
             for what, unit, i in (("frames", "frames/s", 0), ("first_frame", "s to the first frame", 1)):
-                rows = [{"ours": round(look[i], 2)} for look in looks]
+                rows = [{"ours": round(one[i], 2)} for one in measured]
                 median = statistics.median(row["ours"] for row in rows)
                 yield {
                     "name": f"viewer_{name}_{what}",
@@ -53,7 +53,7 @@ def _untrained(recipe: str, out: Path) -> Path:
     return out
 
 
-def _look_on(run: Path, canvas: Any, saliency: bool, frames: int = 200) -> tuple[float, float]:
+def _play_and_draw(run: Path, canvas: Any, saliency: bool, frames: int = 200) -> tuple[float, float]:
     """(frames a second, seconds from the call to the first frame, imports left out where they are done)."""
     from runs.watching.film import draw
     from runs.watching.watch import open_player
@@ -61,18 +61,18 @@ def _look_on(run: Path, canvas: Any, saliency: bool, frames: int = 200) -> tuple
     begun = time.perf_counter()
     with open_player(run) as player:
         player.show_saliency = saliency and player.can_show_saliency()
-        player.look()
+        player.fetch()
         draw(canvas, player)
         first = time.perf_counter() - begun
         begun = time.perf_counter()
         for _ in range(frames):
             player.step()
-            player.look()
+            player.fetch()
             draw(canvas, player)
         return frames / (time.perf_counter() - begun), first
 
 
-def _watcher(repeats: int) -> Iterator[dict[str, Any]]:
+def measure_watcher(repeats: int) -> Iterator[dict[str, Any]]:
     """A training with a viewer that follows it, paused and playing, beside the same training alone, in turns."""
     rows = [{how: _watched(how, seed) for how in ("alone", "paused", "playing")} for seed in range(repeats)]
     for how in ("paused", "playing"):

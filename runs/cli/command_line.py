@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from rl.errors import InputError, NonFiniteError, RunError
-from runs.cli.parser import _parse
+from runs.cli.parser import parse
 from runs.folder.processes import ending_signals
 
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that lacks a sign still runs
     try:
         with _ending():
-            args = _parse(words)
+            args = parse(words)
             verbose = args.verbose
             _run(args)
             sys.stdout.flush()
@@ -111,14 +111,14 @@ def _complain(message: str) -> None:
 
 
 def _is_closed_pipe(error: Exception) -> bool:
-    """On Windows a pipe whose reader has gone refuses a write as it refuses nonsense: EINVAL, of no file."""
+    """Whether a pipe's reader has closed it. Windows then reports EINVAL without a file name."""
     if isinstance(error, BrokenPipeError):
         return True
     return os.name == "nt" and isinstance(error, OSError) and (error.errno, error.filename) == (errno.EINVAL, None)
 
 
 def _drop_stdout() -> None:
-    """The reader has gone: what is still buffered goes nowhere, so that the interpreter's last flush is quiet."""
+    """Sends what is still buffered to the null device, so that the interpreter's last flush raises nothing."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -167,7 +167,7 @@ def _run(args: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """Whatever is printed meanwhile, by any library or child process, goes to standard error."""
+    """Output that any library or child process prints meanwhile goes to standard error."""
     sys.stdout.flush()
     try:
         saved = os.dup(1)

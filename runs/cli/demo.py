@@ -11,7 +11,6 @@ from runs.folder.places import OUT
 
 RECIPE = "arcade_space_invaders_ppo"
 
-
 SETTINGS = ("--steps", "500_000", "--set", "lr=1e-3:0:2_000_000", "--set", "eval_episodes=20")
 """The first quarter of the recipe: 36 points by two threads, 45 by one, where random play makes 3 (seed 0, 20 games).
 
@@ -19,14 +18,14 @@ The learning rate falls as in the whole recipe; brought to zero within 450,000 s
 
 
 def main() -> int:
-    """Trains, films, draws; says where the files are. Returns the exit status of what failed first, else 0."""
+    """Trains, films, draws and prints where the files are. Returns the first exit status that is not 0, else 0."""
     folder = OUT / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     video, picture = folder / "videos" / "demo.webm", folder / "learning-curve.png"
     print(f"training {RECIPE} (about two minutes); Ctrl-C stops and saves", flush=True)
     status = cli.main(["train", RECIPE, *SETTINGS, "--out", str(folder), *sys.argv[1:]])
     if status:
         return status
-    from runs.watching.learning_curve import learning_curve  # matplotlib is for those who got this far
+    from runs.watching.learning_curve import learning_curve  # imports matplotlib, which training does not need
 
     learning_curve(folder, picture)
     video.parent.mkdir(exist_ok=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 ROOMS = ("rl", "agents", "envs", "runs")
 
-
 PACKAGES = (
     "torch",
     "gymnasium",
@@ -35,7 +34,6 @@ PACKAGES = (
     "ray",
 )
 
-
 OPTIONAL = {
     "Box2D": "LunarLander and BipedalWalker; it has no wheels for Python 3.14, nor for Linux but on x86-64",
     "mujoco": "HalfCheetah, Ant and the other MuJoCo tasks; pip install ludo-rl[mujoco]",
@@ -43,7 +41,6 @@ OPTIONAL = {
     "ray": "rl compare --on ray",
     "sb3-contrib": "the contenders sb3:qrdqn and sb3:recurrent_ppo",
 }
-
 
 DOUBLES = {
     "pygame": ("pygame-ce", "pygame"),
@@ -75,7 +72,7 @@ def doctor() -> dict[str, Any]:
 def lines(report: dict[str, Any]) -> list[str]:
     """The report for people."""
     memory = report["memory"]
-    said = [
+    rows = [
         f"python     {report['python']} on {report['platform']}",
         *(f"import     {room:10} {place}" for room, place in report["imports"].items()),
         *(f"package    {name:24} {version or _missing(name)}" for name, version in report["versions"].items()),
@@ -86,11 +83,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         f"W&B key    {'yes' if report['wandb_key'] else 'no: metrics stay in the run folder'}",
         f"Atari      {report['atari_games']} games",
     ]
-    return (
-        said + [f"PROBLEM    {problem}" for problem in report["problems"]]
-        if report["problems"]
-        else [*said, "all well"]
-    )
+    return [*rows, *([f"PROBLEM    {problem}" for problem in report["problems"]] or ["all well"])]
 
 
 def _missing(name: str) -> str:
@@ -98,7 +91,7 @@ def _missing(name: str) -> str:
 
 
 def _imports(problems: list[str]) -> dict[str, str]:
-    """Which file each of our four packages comes from: a stranger called `runs` is the usual surprise."""
+    """Which file each of our four packages comes from: another package called `runs` is the usual surprise."""
     here = Path(__file__).resolve().parents[2]
     found = {}
     for room in ROOMS:
@@ -164,21 +157,12 @@ def _devices() -> list[str]:
 
 
 def _memory(problems: list[str]) -> dict[str, float]:
-    """Free and total memory in GB, the container's limit included."""
+    """Memory in GB: what this process can still take, and what the machine has."""
     import psutil
 
-    memory = psutil.virtual_memory()
-    free, total = memory.available, memory.total
-    for limit_file, used_file in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            limit, used = int(Path(limit_file).read_text()), int(Path(used_file).read_text())
-        except (OSError, ValueError):  # no such group, or "max"
-            continue
-        if limit < total:
-            free, total = min(free, limit - used), limit
+    from rl.memory import available_memory
+
+    free, total = available_memory(), psutil.virtual_memory().total
     if free < 1e9:
         problems.append(f"only {free / 1e9:.1f} GB of memory are free: classic control fits, Atari wants about 2 GB")
     return {"free_gb": round(free / 1e9, 1), "total_gb": round(total / 1e9, 1)}
@@ -193,7 +177,7 @@ def _display() -> str | None:
 
 
 def _wandb_key() -> bool:
-    """Whether W&B finds a key; which one is nobody's business."""
+    """Whether W&B finds a key. The key itself is not read."""
     from rl import tracking
 
     return tracking.may_have_key()

@@ -24,10 +24,8 @@ EXTRAS = {
 }
 """Part of an entry point -> what environments from there need beyond our dependencies."""
 
-
 FAMILIES = ("Arcade", "Boards", "Gymnasium", "Memory", "ALE")
 """In this order, before the families that packages add."""
-
 
 PROBES = "Probe: tiny, for tests, their values are known"
 
@@ -79,7 +77,7 @@ def recipes() -> dict[str, str]:
 
 
 def agents() -> dict[str, str]:
-    """Agent or preset name -> the first line of what its file (a preset: its function) says of itself."""
+    """Agent or preset name -> the first line of the docstring of its file (of a preset: of its function)."""
     import agents as players
 
     places = {**players.REGISTRY, **players.PRESETS}

@@ -12,39 +12,24 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rl.errors import InputError, unknown
+from runs.cli import verbs
 from runs.cli.show import (
-    _show_doctor,
-    _show_games,
-    _show_list,
-    _show_records,
-    _show_scores,
-    _show_solution,
-    _show_training,
-)
-from runs.cli.verbs import (
-    Result,
-    _bench,
-    _compare,
-    _doctor,
-    _evaluate,
-    _inspect,
-    _list,
-    _play,
-    _record,
-    _report,
-    _resume,
-    _solve,
-    _train,
-    _watch,
+    show_doctor,
+    show_games,
+    show_list,
+    show_records,
+    show_scores,
+    show_solution,
+    show_training,
 )
 from runs.folder.places import STUDIES
 
 
-def _parse(words: list[str]) -> argparse.Namespace:
-    parser, verbs = build_parser()
+def parse(words: list[str]) -> argparse.Namespace:
+    parser, parsers = build_parser()
     words = [_study(word) for word in words]
-    if words and not words[0].startswith("-") and words[0] not in verbs:
-        raise unknown("command", words[0], verbs)
+    if words and not words[0].startswith("-") and words[0] not in parsers:
+        raise unknown("command", words[0], parsers)
     args, extra = parser.parse_known_args(words)
     if "call" not in args:
         if extra:
@@ -52,7 +37,7 @@ def _parse(words: list[str]) -> argparse.Namespace:
         parser.print_help()
         raise SystemExit(0)
     if extra:
-        raise _unexpected(extra[0], verbs[args.verb])
+        raise _unexpected(extra[0], parsers[args.verb])
     return args
 
 
@@ -175,30 +160,30 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     )
     parser.add_argument("--version", action="version", version=f"rl {rl.__version__}")
     commands = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
-    verbs: dict[str, argparse.ArgumentParser] = {}
+    parsers: dict[str, argparse.ArgumentParser] = {}
 
     def verb(
-        name: str, call: Callable[[argparse.Namespace], Result], help: str, show: Any = None
+        name: str, call: Callable[[argparse.Namespace], verbs.Result], help: str, show: Any = None
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
         sub.set_defaults(call=call, show=show or (lambda result: None))
         noise = sub.add_mutually_exclusive_group()
         noise.add_argument("-q", "--quiet", action="store_true", help="no progress, only the result")
         noise.add_argument("-v", "--verbose", action="store_true", help="more detail, and tracebacks")
-        verbs[name] = sub
+        parsers[name] = sub
         return sub
 
     _add_training(verb)
     _add_watching(verb)
     _add_comparing(verb)
     _add_looking_up(verb)
-    return parser, verbs
+    return parser, parsers
 
 
 def _add_training(verb: Verb) -> None:
     """train, resume, evaluate."""
     count, seed = _whole(1), _whole(0)
-    p = verb("train", _train, "train an agent", _show_training)
+    p = verb("train", verbs.train, "train an agent", show_training)
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME", help="another agent than the recipe's: a name or module:Class")
     p.add_argument(
@@ -217,7 +202,7 @@ def _add_training(verb: Verb) -> None:
     _add_trust(p)
     _add_json(p)
 
-    p = verb("resume", _resume, "continue a stopped training exactly where it was", _show_training)
+    p = verb("resume", verbs.resume, "continue a stopped training exactly where it was", show_training)
     p.add_argument("run", metavar="RUN")
     p.add_argument("--steps", type=count, metavar="N", help="the new total (default: the one it was started with)")
     _add_track(p)
@@ -225,7 +210,7 @@ def _add_training(verb: Verb) -> None:
     _add_trust(p)
     _add_json(p)
 
-    p = verb("evaluate", _evaluate, "play whole games with a trained agent and report the scores", _show_scores)
+    p = verb("evaluate", verbs.evaluate, "play whole games with a trained agent and report the scores", show_scores)
     p.add_argument("runs", metavar="RUN", nargs="+")
     p.add_argument("--episodes", type=count, metavar="N", help="games to play (default: the recipe's)")
     p.add_argument("--seed", type=seed, metavar="S", help="seed of the games (default: the run's)")
@@ -238,7 +223,7 @@ def _add_training(verb: Verb) -> None:
 def _add_watching(verb: Verb) -> None:
     """watch, play."""
     count, seed = _whole(1), _whole(0)
-    p = verb("watch", _watch, "see a trained agent play, and what it thinks", _show_games)
+    p = verb("watch", verbs.watch, "see a trained agent play, and what it thinks", show_games)
     p.add_argument("run", metavar="RUN")
     p.add_argument("--video", metavar="FILE", help="write .webm, .mp4 or .gif instead of opening a window")
     p.add_argument("--episodes", type=count, metavar="N")
@@ -250,7 +235,7 @@ def _add_watching(verb: Verb) -> None:
     _add_policy(p)
     _add_trust(p)
 
-    p = verb("play", _play, "play a game yourself, alone or against an agent")
+    p = verb("play", verbs.play, "play a game yourself, alone or against an agent")
     p.add_argument("env", metavar="ENV")
     p.add_argument("--vs", metavar="RUN", help="split screen against this agent, the same seed for both")
     p.add_argument("--record", metavar="DIR", help="keep your games as rows that the replay can load")
@@ -261,7 +246,7 @@ def _add_watching(verb: Verb) -> None:
 def _add_comparing(verb: Verb) -> None:
     """compare, report, record, bench."""
     count = _whole(1)
-    p = verb("compare", _compare, "train several contenders and say which is better, with error bars")
+    p = verb("compare", verbs.compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
     p.add_argument(
         "--agents",
@@ -290,37 +275,37 @@ def _add_comparing(verb: Verb) -> None:
     _add_trust(p)
     _add_json(p)
 
-    p = verb("report", _report, "write the page of a comparison or a run")
+    p = verb("report", verbs.report, "write the page of a comparison or a run")
     p.add_argument("dir", metavar="DIR")
     _add_track(p)
     _add_json(p)
 
-    p = verb("record", _record, "train every seed that has no result yet and write runs/results/", _show_records)
+    p = verb("record", verbs.record, "train every seed that has no result yet and write runs/results/", show_records)
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
     p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
     _add_trust(p)
 
-    p = verb("bench", _bench, "measure speed and memory beside SB3")
+    p = verb("bench", verbs.bench, "measure speed and memory beside SB3")
     p.add_argument("names", metavar="NAME", nargs="*")
     _add_json(p)
 
 
 def _add_looking_up(verb: Verb) -> None:
     """inspect, solve, list, doctor."""
-    p = verb("inspect", _inspect, "show the network, layer by layer", lambda result: print(result["table"]))
+    p = verb("inspect", verbs.inspect, "show the network, layer by layer", lambda result: print(result["table"]))
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME")
     _add_set(p)
     _add_trust(p)
     _add_json(p)
 
-    p = verb("solve", _solve, "score every move of a board game's position by perfect play", _show_solution)
+    p = verb("solve", verbs.solve, "score every move of a board game's position by perfect play", show_solution)
     p.add_argument("game", metavar="GAME", help="ConnectFour")
     p.add_argument("moves", metavar="MOVES", nargs="?", default="", help="columns 1 to 7, such as 4444 (default: none)")
     _add_json(p)
 
-    p = verb("list", _list, "list recipes, agents and environments, or the fields of one", _show_list)
+    p = verb("list", verbs.list_names, "list recipes, agents and environments, or the fields of one", show_list)
     p.add_argument(
         "what",
         nargs="?",
@@ -330,7 +315,7 @@ def _add_looking_up(verb: Verb) -> None:
     _add_trust(p)
     _add_json(p)
 
-    p = verb("doctor", _doctor, "check the installation", _show_doctor)
+    p = verb("doctor", verbs.doctor, "check the installation", show_doctor)
     _add_json(p)
 
 

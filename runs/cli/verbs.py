@@ -14,7 +14,7 @@ Result = dict[str, Any] | None
 
 
 def _trust(a: argparse.Namespace) -> Any:
-    """Whether names from files may be imported: as `--trust` says, else the person is asked on the terminal."""
+    """Whether names from files may be imported: True with `--trust`, else a function that asks on the terminal."""
     from runs.folder.trust import ask
 
     return True if a.trust else ask
@@ -23,17 +23,12 @@ def _trust(a: argparse.Namespace) -> Any:
 def _call(where: str, *args: Any, **options: Any) -> Any:
     """Calls `module.function`, imported now, with the options that were given; the others keep their defaults."""
     module, _, function = where.rpartition(".")
-    try:
-        implementation = getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise InputError(f"{module} is not part of this version") from error
+    implementation = getattr(importlib.import_module(module), function)
     return implementation(*args, **{name: value for name, value in options.items() if value is not None})
 
 
 def _check_recipe(word: str | None) -> None:
-    """Says that a recipe is misspelt before anything heavy is imported; the ids of environments look different."""
+    """Raises InputError for a misspelt recipe before anything heavy is imported; ignores ids of environments."""
     if word is None or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", word) or os.path.isdir(word):
         return
     from runs.recipe import recipe_names
@@ -42,7 +37,7 @@ def _check_recipe(word: str | None) -> None:
         raise unknown("recipe", word, recipe_names())
 
 
-def _train(a: argparse.Namespace) -> Result:
+def train(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
     return _call(
         "runs.training.train.train",
@@ -61,7 +56,7 @@ def _train(a: argparse.Namespace) -> Result:
     )
 
 
-def _resume(a: argparse.Namespace) -> Result:
+def resume(a: argparse.Namespace) -> Result:
     return _call(
         "runs.training.train.resume",
         a.run,
@@ -73,7 +68,7 @@ def _resume(a: argparse.Namespace) -> Result:
     )
 
 
-def _evaluate(a: argparse.Namespace) -> Result:
+def evaluate(a: argparse.Namespace) -> Result:
     options = {"episodes": a.episodes, "seed": a.seed, "sample": a.sample, "device": a.device, "trust": _trust(a)}
     found = [_call("runs.training.evaluation.evaluate", run, **options) for run in a.runs]
     if len(found) == 1:
@@ -81,7 +76,7 @@ def _evaluate(a: argparse.Namespace) -> Result:
     return {"results": [{"run": run, **score} for run, score in zip(a.runs, found, strict=True)]}
 
 
-def _watch(a: argparse.Namespace) -> Result:
+def watch(a: argparse.Namespace) -> Result:
     if a.video:  # drawn without a display: SDL need not look for one, and complain
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     return _call(
@@ -97,11 +92,11 @@ def _watch(a: argparse.Namespace) -> Result:
     )
 
 
-def _play(a: argparse.Namespace) -> Result:
+def play(a: argparse.Namespace) -> Result:
     return _call("runs.watching.play.play", a.env, vs=a.vs, record=a.record, seed=a.seed, trust=_trust(a))
 
 
-def _compare(a: argparse.Namespace) -> Result:
+def compare(a: argparse.Namespace) -> Result:
     if a.recipe is None and a.tasks is None:
         raise InputError("compare: name a RECIPE or --tasks; see rl compare --help")
     _check_recipe(a.recipe)
@@ -123,11 +118,11 @@ def _compare(a: argparse.Namespace) -> Result:
     )
 
 
-def _report(a: argparse.Namespace) -> Result:
+def report(a: argparse.Namespace) -> Result:
     return _call("runs.reporting.report.report", a.dir, track=a.track, quiet=a.quiet)
 
 
-def _record(a: argparse.Namespace) -> Result:
+def record(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
     say = (lambda line: None) if a.quiet else None
     return {
@@ -135,22 +130,22 @@ def _record(a: argparse.Namespace) -> Result:
     }
 
 
-def _bench(a: argparse.Namespace) -> Result:
+def bench(a: argparse.Namespace) -> Result:
     return _call("runs.bench.bench.bench", a.names or None, quiet=a.quiet)
 
 
-def _inspect(a: argparse.Namespace) -> Result:
+def inspect(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
     return _call("runs.cli.network.inspect", a.recipe, agent=a.agent, settings=a.set or None, trust=_trust(a))
 
 
-def _solve(a: argparse.Namespace) -> Result:
+def solve(a: argparse.Namespace) -> Result:
     return _call("runs.cli.solve.solve", a.game, a.moves)
 
 
-def _list(a: argparse.Namespace) -> Result:
+def list_names(a: argparse.Namespace) -> Result:
     return _call("runs.cli.listing.listing", a.what, trust=_trust(a))
 
 
-def _doctor(a: argparse.Namespace) -> Result:
+def doctor(a: argparse.Namespace) -> Result:
     return _call("runs.cli.doctor.doctor")

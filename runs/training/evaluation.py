@@ -28,7 +28,6 @@ from runs.recipe import Run, from_document
 
 log = logging.getLogger(__name__)
 
-
 ENDLESS = 27_000
 """Steps after which a game that counts is cut where the environment names no limit: Atari's half an hour."""
 
@@ -140,8 +139,8 @@ def play_games(
 ) -> Score:
     """Plays the games 0 .. episodes-1 of `seed`. Game j's seeds depend on (seed, j) alone; every game counts.
 
-    `tell` hears after each step how many games are over.
-    Where actions are drawn at random the games are played one after the other, each with its own generator.
+    `tell` is called after each step with the number of games that are over.
+    If actions are drawn at random, the games are played one after the other, each with its own generator.
     """
     if episodes < 1:
         raise InputError(f"episodes must be at least 1, got {episodes}")
@@ -219,7 +218,7 @@ class GameRecord:
         return bool(self._done.all())
 
     def add(self, ts: TimeStep) -> None:
-        """Takes a row whose info["game"] says which game each environment plays, -1 where none."""
+        """Takes a row. Its info["game"] is the number of the game that each environment plays, -1 for none."""
         game = ts.info["game"]
         playing = game >= 0
         counted = playing & ~ts.first

@@ -1,4 +1,4 @@
-"""How far a training is: a bar on a terminal, a plain line now and then elsewhere, nothing where quiet."""
+"""The progress of a training: a bar on a terminal, elsewhere a plain line every ten seconds, nothing if quiet."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def tell(self, what: str) -> None:
-        """What goes on beside training, such as a long evaluation; as rarely as other plain lines."""
+        """Shows what happens beside training, such as a long evaluation; plain lines come as rarely as `update`'s."""
         if self.quiet:
             return
         now = time.perf_counter()

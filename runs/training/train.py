@@ -61,7 +61,7 @@ def train(
     require_updates(run)
     where = pick_device(device)
     spec = envs.spec(run.env, run.env_config, tried=True)
-    learner = build(run, spec, where)
+    learner = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=where)
     preflight(learner)
     if spec.options.get("vector") == "native":  # whether its games can be started from seeds, asked before the training
         envs.make(run.env, config=run.env_config, games=1).close()
@@ -126,7 +126,8 @@ def resume(
         for line in ended_schedules(before, run):
             print(line, file=sys.stderr)
         where = pick_device(device)
-        learner = build(run, envs.spec(run.env, run.env_config), where)
+        spec = envs.spec(run.env, run.env_config)
+        learner = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=where)
         preflight(learner)
         env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
         try:
@@ -207,12 +208,6 @@ def _tracker(
         command=sys.argv,
         state=state,
     )
-
-
-def build(run: Run, spec: Any, device: str) -> Agent:
-    """The agent of a run."""
-    agent: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=device)
-    return agent
 
 
 def ended_schedules(before: Run, run: Run) -> list[str]:

@@ -28,7 +28,7 @@ class Camera:
             env.close()
             raise InputError(f"{id} cannot be shown: {error}") from None
 
-    def look(self, ts: TimeStep, part: float = 1.0) -> list[np.ndarray]:
+    def fetch(self, ts: TimeStep, part: float = 1.0) -> list[np.ndarray]:
         """uint8 [H, W, 3] of each environment at its newest row, `ts`.
 
         Below 1, things are that far on their way from the row before, in environments that can be shown so.

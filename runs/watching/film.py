@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SIZE = (800, 600)
 
-
 LONGEST = 27_000
 """Steps after which a video leaves a game that has no end of its own: half an hour of Atari."""
 
@@ -40,22 +39,22 @@ def film(
     check_ending(path)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with no_display(), Player(agent, run, seed=seed, games=episodes) as player:
-        _film(player, Path(path), episodes, size, longest)
+        write_film(player, Path(path), episodes, size, longest)
     return Path(path)
 
 
-def _film(player: Player, path: Path, episodes: int, size: tuple[int, int], longest: int = LONGEST) -> None:
+def write_film(player: Player, path: Path, episodes: int, size: tuple[int, int], longest: int = LONGEST) -> None:
     """Writes `episodes` games, each frame as soon as it is drawn."""
     from envs.drawing import Canvas
 
     canvas = Canvas(*size)
-    fps = _frames_per_second(player)
+    fps = frames_per_second(player)
     limit = player.agent.spec.max_episode_steps
     end = longest if limit is None else min(limit, longest)
     with VideoWriter(path, fps) as out:
         held = round(fps)  # the end of the last game stays for a second
         while held > 0:
-            player.look()
+            player.fetch()
             draw(canvas, player)
             out.write(canvas.array())
             if len(player.finished) >= episodes or len(player.episodes[0].trace.values) > end:
@@ -65,7 +64,7 @@ def _film(player: Player, path: Path, episodes: int, size: tuple[int, int], long
                 player.step()
 
 
-def _frames_per_second(player: Player) -> float:
+def frames_per_second(player: Player) -> float:
     return (player.controls.fps if player.controls is not None else 0.0) or 4.0
 
 

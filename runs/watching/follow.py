@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 POLL = 1.0
-"""Seconds between two looks for a newer checkpoint."""
+"""Seconds between two searches for a newer checkpoint."""
 
 
 class Follower:
@@ -39,16 +39,16 @@ class Follower:
         self._read_at = -math.inf
 
     def wait(self, seconds: float = math.inf) -> None:
-        """Until there is a checkpoint. Says once that it waits. Raises `InputError` when `seconds` are over."""
-        begun, told = time.monotonic(), False
+        """Waits for a checkpoint, and prints once that it waits. Raises `InputError` after `seconds`."""
+        begun, printed = time.monotonic(), False
         while self.newest() is None:
             if time.monotonic() - begun > seconds:
                 raise InputError(f"{self.path} has no checkpoint yet: wait for the training to save one")
             if trainer_has_ended():
                 raise InputError(f"{self.path}: the training ended before its first checkpoint")
-            if not told:
+            if not printed:
                 print(f"{self.path}: waiting for the first checkpoint (Ctrl-C stops)", file=sys.stderr, flush=True)
-                told = True
+                printed = True
             time.sleep(0.2)
         self._current = str(self.newest())
 
@@ -64,7 +64,7 @@ class Follower:
             return None
 
     def refresh(self, agent: Agent) -> bool:
-        """Loads a newer checkpoint into `agent`, at most one look a second. True when there was one."""
+        """Loads a newer checkpoint into `agent`; searches at most once a second. True if there was one."""
         from runs.training.evaluation import put_back
 
         if time.monotonic() - self._looked < POLL:
@@ -99,7 +99,7 @@ class Follower:
         return self._curve
 
     def _read_episodes(self) -> bool:
-        """Takes in the whole lines that episodes.jsonl has gained, for a long training has many. True where it had."""
+        """Reads the complete lines that were added to episodes.jsonl, not the whole file. True if there were any."""
         path = self.path / "episodes.jsonl"
         try:
             with open(path, "rb") as file:

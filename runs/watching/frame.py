@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from envs import drawing
 from envs.drawing import Canvas, Colour, mix
-from runs.watching.plots import _panels
+from runs.watching.plots import draw_panels
 from runs.watching.views import View
 
 
@@ -28,11 +28,11 @@ def draw_view(canvas: Canvas, view: View) -> None:
     elif width >= height:
         side = max(unit * 13, width * 0.33)
         _game(body, view, 0, 0, width - side, body.height, unit)
-        _panels(body.part(width - side, 0, side, body.height), view, unit)
+        draw_panels(body.part(width - side, 0, side, body.height), view, unit)
     else:
         low = body.height * 0.42
         _game(body, view, 0, 0, width, body.height - low, unit)
-        _panels(body.part(0, body.height - low, width, low), view, unit)
+        draw_panels(body.part(0, body.height - low, width, low), view, unit)
     if view.help:
         draw_help(canvas, view.keys, unit)
 

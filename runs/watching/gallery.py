@@ -19,9 +19,7 @@ from runs.watching.video import grid
 
 FOLDER = Path("runs/out/pictures")
 
-
 SIZE = (480, 360)
-
 
 Policy = Callable[[Any, np.random.Generator], int]
 
@@ -97,7 +95,7 @@ def viewer(run: str | Path, steps: int = 1_000, known: int = 120) -> np.ndarray:
             moment = (min(trace.known, known), trace.returns[-1])
             if moment > best and not player.ts.last[0]:
                 best = moment
-                player.look()
+                player.fetch()
                 draw_view(canvas, player.view())
     return canvas.array()
 

@@ -1,4 +1,4 @@
-"""The learning curve of a run folder as a .png, for those who have no viewer open."""
+"""The learning curve of a run folder as a .png."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from runs.folder.jsonl import read_jsonl
 
 INK, PANEL, EDGE, TEXT, MUTED = "#0a0e1c", "#131a30", "#2a365c", "#eaeffa", "#8a96b8"
 
-
 CYAN, YELLOW = "#4cc9f0", "#ffd54a"
-
 
 MIDDLE = "evaluation, middle half of the games"
 
@@ -84,7 +82,7 @@ def _columns(lines: list[dict[str, Any]], name: str) -> tuple[np.ndarray, np.nda
 
 
 def _title(folder: Path) -> str:
-    """Environment, agent and seed, as far as run.json says them."""
+    """Environment, agent and seed, as far as run.json holds them."""
     try:
         recipe = read_json(folder / "run.json").get("recipe", {})
     except InputError:

@@ -50,7 +50,7 @@ class Table:
 
     def run(self) -> None:
         """Until the window is closed."""
-        due = time.perf_counter() + 0.6  # a moment to find one's seat
+        due = time.perf_counter() + 0.6  # so that the player sees the start
         while self._events():
             fps = self.person.controls.fps * self.speed
             now = time.perf_counter()
@@ -67,7 +67,7 @@ class Table:
             self.window.show(fps=60)
 
     def advance(self) -> None:
-        """One step for everybody whose game is not over."""
+        """One step for each player whose game is not over."""
         person, rival = self.person, self.rival
         self._moved = time.perf_counter()
         keys = self.window.held | self._tapped if person.controls.fps else set(self._tapped)
@@ -162,9 +162,9 @@ class Table:
         from runs.watching.frame import draw_help, draw_note, unit_of
 
         person, rival = self.person, self.rival
-        person.look(part)
+        person.fetch(part)
         if rival is not None:
-            rival.look(part)
+            rival.fetch(part)
         unit = unit_of(canvas)
         bar = unit * 2.3
         canvas.fill(drawing.INK)

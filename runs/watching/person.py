@@ -79,9 +79,9 @@ class Person:
             self.advice = self._advisor.act(ts)
         return ts
 
-    def look(self, part: float = 1.0) -> None:
-        """Fetches the picture (see `Camera.look`)."""
-        self.picture = self.camera.look(self.ts, part)[0]
+    def fetch(self, part: float = 1.0) -> None:
+        """Fetches the picture (see `Camera.fetch`)."""
+        self.picture = self.camera.fetch(self.ts, part)[0]
 
     def close(self) -> None:
         if self.rows is not None:

@@ -177,9 +177,9 @@ class Player:
             stretch=self.stretch,
         )
 
-    def look(self, part: float = 1.0) -> None:
-        """Fetches the pictures of the newest row (see `Camera.look`): only frames that are shown are paid for."""
-        self.pictures = self.camera.look(self.ts, part)
+    def fetch(self, part: float = 1.0) -> None:
+        """Fetches the pictures of the newest row (see `Camera.fetch`): only frames that are shown are paid for."""
+        self.pictures = self.camera.fetch(self.ts, part)
 
     def refresh(self) -> bool:
         """Takes over a newer checkpoint of a training that is followed. True when the weights changed."""

@@ -16,7 +16,7 @@ NEWEST = 240
 """Rows that a plot shows."""
 
 
-def _panels(canvas: Canvas, view: View, unit: float) -> None:
+def draw_panels(canvas: Canvas, view: View, unit: float) -> None:
     """Numbers and bars take what they need, plots share the rest: below them, or beside them where that is wider."""
     gap = unit * 0.5
     width = canvas.width - gap
@@ -25,7 +25,7 @@ def _panels(canvas: Canvas, view: View, unit: float) -> None:
     y = gap
     _numbers(canvas.part(0, y, column, unit * 3.2), view, unit)
     y += unit * 3.2 + gap
-    thought, rows = view.thought, _bar_rows(view)
+    thought, rows = view.thought, bar_rows(view)
     if thought is not None and rows:
         room = canvas.height - y - gap if wide else canvas.height * 0.40
         each = min(unit * 1.55, (room - unit * 1.7) / len(rows))
@@ -94,7 +94,7 @@ class _Row:
     """Action value less the best one; None for a probability."""
 
 
-def _bar_rows(view: View, most: int = 18) -> list[_Row]:
+def bar_rows(view: View, most: int = 18) -> list[_Row]:
     """A bar for each action: action values within the range of the episode so far, probabilities from 0 to 1."""
     thought = view.thought
     if thought is None:
@@ -137,7 +137,7 @@ def _bars(canvas: Canvas, rows: list[_Row], title: str, each: float, unit: float
     name_wide = min(max(canvas.text_width(row.name, letters) for row in rows), canvas.width * 0.42)
     finite = [row.value for row in rows if math.isfinite(row.value)] or [0.0]
     span = max(finite) - min(finite)
-    words = [_bar_words(row, span) for row in rows]
+    words = [bar_words(row, span) for row in rows]
     value_wide = max(canvas.text_width(text, letters) for text in words)
     x = unit * 0.6 + name_wide + unit * 0.5
     for k, row in enumerate(rows):
@@ -158,7 +158,7 @@ def _bars(canvas: Canvas, rows: list[_Row], title: str, each: float, unit: float
         canvas.text(words[k], canvas.width - unit * 0.5, y, letters, colour if row.chosen else drawing.MUTED, "right")
 
 
-def _bar_words(row: _Row, span: float) -> str:
+def bar_words(row: _Row, span: float) -> str:
     """The value of a bar; of an action value also its advantage, the distance to the best one."""
     value = number(row.value, span)
     return value if not row.advantage else f"{value} ({row.advantage:+.2g})"

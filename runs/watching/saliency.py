@@ -1,4 +1,4 @@
-"""Where the agent looks: how strongly its choice depends on each pixel or cell (Simonyan et al. 2014, gradients)."""
+"""Saliency: how strongly the agent's choice depends on each pixel or cell (gradients, Simonyan et al. 2014)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Saliency:
             target = getattr(output, "q_values", None)
             target = output.value.reshape(-1)[0] if target is None else target[0].max()
             (gradient,) = torch.autograd.grad(target, source)
-        self.actor.rng.bit_generator.state = rng  # looking on changes nothing of how the agent acts
+        self.actor.rng.bit_generator.state = rng  # a saliency map does not change how the agent acts
         self.actor.generator.set_state(noise)
         self.actor.memory = memory
         return self._heat(gradient[0].abs().cpu().numpy())

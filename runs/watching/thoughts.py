@@ -14,7 +14,7 @@ from runs.watching.views import Thought
 
 
 def read_thoughts(agent: Any, output: Any, action: np.ndarray, mask: np.ndarray | None = None) -> list[Thought]:
-    """What `output` (a `Q` or a `Policy`) says about each of N environments, and the actions [N, ...] taken.
+    """The fields of `output` (a `Q` or a `Policy`) for each of N environments, and the actions [N, ...] taken.
 
     Q-values of actions that `mask` [N, A] forbids are NaN: the agent never learned them. Fields that an output does not
     have stay None; an output of None gives thoughts with the action alone.

@@ -22,7 +22,6 @@ from rl.storage import rename
 
 ENDINGS = (".webm", ".mp4", ".gif")
 
-
 GIF_FPS = 50.0
 """Browsers slow a GIF of more frames a second down to ten."""
 
@@ -127,14 +126,6 @@ def resized(frame: np.ndarray, width: int, height: int) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.BOX))
-
-
-def contact_sheet(frames: Sequence[np.ndarray], count: int = 12, columns: int | None = None) -> np.ndarray:
-    """`count` frames, evenly spread over `frames`, from the first to the last, on one sheet."""
-    if not len(frames):
-        raise InputError("a contact sheet needs at least one frame")
-    places = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int))
-    return grid([frames[k] for k in places], columns)
 
 
 class _Encoder:

@@ -10,7 +10,6 @@ import numpy as np
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, math.inf)
 
-
 HELP = (
     ("SPACE", "pause and go on"),
     ("RIGHT", "one step, when paused"),
@@ -29,7 +28,7 @@ HELP = (
 
 @dataclass
 class Thought:
-    """What the network said about one observation; None where the agent does not say it."""
+    """The network's output for one observation; None for what the agent does not compute."""
 
     action: int | np.ndarray
     """The action taken: an index, or the numbers of several elements."""
@@ -49,7 +48,7 @@ class Thought:
 
 @dataclass
 class Trace:
-    """Running numbers of one episode, one entry for each row that has been shown."""
+    """Running numbers of one episode, one entry a row."""
 
     values: list[float] = field(default_factory=list)
     """The agent's estimate at each row, NaN where it has none."""

@@ -15,11 +15,11 @@ from typing import Any
 
 from rl.errors import InputError
 from runs.folder.trust import Trust, UntrustedError
-from runs.watching.film import SIZE, _film
+from runs.watching.film import SIZE, write_film
 from runs.watching.follow import Follower
 from runs.watching.player import Player
 from runs.watching.video import check_ending
-from runs.watching.window import _show
+from runs.watching.window import show_window
 
 
 def watch(
@@ -58,13 +58,13 @@ def watch(
                 f"--grid {count} films {count} games at once, --episodes {episodes} are fewer: give {count} or more"
             )
         with no_display(), open_player(run, seed, count, sample, follow, episodes, trust) as player:
-            _film(player, Path(video), episodes, size)
+            write_film(player, Path(video), episodes, size)
             return {"run": str(run), "video": str(video), **player.results}
     from envs.drawing import require_display
 
     require_display()
     with open_player(run, seed, count, sample, follow, episodes, trust) as player:
-        _show(player, episodes, size, paused)
+        show_window(player, episodes, size, paused)
         return {"run": str(run), "video": None, **player.results}
 
 

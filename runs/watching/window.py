@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rl.errors import InputError, RunError
 from runs.folder.processes import trainer_has_ended
 from runs.watching.camera import GLIDE
-from runs.watching.film import _frames_per_second
+from runs.watching.film import frames_per_second
 from runs.watching.player import Player
 from runs.watching.video import VideoWriter
 
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 END = 0.8
 """Seconds for which a window shows the end of a game."""
 
-
 AT_REST = 1.0
 """Seconds between two frames of a window that is paused and where nothing happens."""
 
 
-def _show(player: Player, episodes: int | None, size: tuple[int, int], paused: bool = False) -> None:
+def show_window(player: Player, episodes: int | None, size: tuple[int, int], paused: bool = False) -> None:
     """Plays in a window until it is closed, or until `episodes` games are over."""
     from envs.drawing import Window
 
@@ -65,7 +64,7 @@ class Desk:
         try:
             while self._keys() and not trainer_has_ended():
                 now = time.perf_counter()
-                period = 1.0 / (_frames_per_second(self.player) * self.speed)
+                period = 1.0 / (frames_per_second(self.player) * self.speed)
                 if self._still(now):
                     time.sleep(1 / 60)
                     yield count
@@ -116,7 +115,7 @@ class Desk:
         player, canvas = self.player, self.window.canvas
         self._drawn = time.perf_counter()
         way = period * (GLIDE if self.human else 1.0)
-        player.look((self._drawn - self._moved) / way if way > 1 / 30 else 1.0)
+        player.fetch((self._drawn - self._moved) / way if way > 1 / 30 else 1.0)
         views = [player.view(i) for i in range(player.num_envs)]
         for view in views:
             view.speed, view.paused, view.panels, view.help = self.speed, self.paused, self.panels, self.help

@@ -22,8 +22,8 @@ def test_an_interrupted_benchmark_still_prints_what_was_measured(
     def stop(*_: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench, "_replay", lambda: iter([{"name": "replay_Pong_memory", "ours": 0.1}]))
-    monkeypatch.setattr(bench, "_updates", stop)
+    monkeypatch.setattr(bench, "measure_replay", lambda: iter([{"name": "replay_Pong_memory", "ours": 0.1}]))
+    monkeypatch.setattr(bench, "measure_updates", stop)
     assert cli.main(["bench", "replay", "updates", "--json", "--quiet"]) == 130
     said = capsys.readouterr()
     found = json.loads(said.out)
@@ -124,9 +124,9 @@ def test_a_race_is_to_the_score_that_gymnasium_calls_solved(race: duels.Race) ->
 
 
 def test_a_bench_without_names_leaves_the_races_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_training", "_updates", "_replay", "_sampling", "_arcade", "_pqn", "_viewer", "_watcher"):
-        monkeypatch.setattr(bench, name, lambda *_: iter(()))
-    monkeypatch.setattr(bench, "_race", lambda *_: 1 / 0)
+    for name in ("training", "updates", "replay", "sampling", "arcade", "pqn", "viewer", "watcher"):
+        monkeypatch.setattr(bench, f"measure_{name}", lambda *_: iter(()))
+    monkeypatch.setattr(bench, "measure_race", lambda *_: 1 / 0)
     assert bench.bench()["results"] == []
 
 
@@ -196,7 +196,7 @@ def test_the_viewers_frames_are_counted(tmp_path: Path) -> None:
     run = viewers._untrained("arcade_space_invaders_rainbow", tmp_path / "run")
     with no_display():
         canvas = Canvas(800, 600)
-        speed, first = viewers._look_on(run, canvas, saliency=True, frames=3)
+        speed, first = viewers._play_and_draw(run, canvas, saliency=True, frames=3)
     assert speed > 0 and first > 0 and canvas.array().std() > 5  # something was drawn
 
 

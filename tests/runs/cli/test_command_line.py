@@ -144,7 +144,7 @@ def test_options_not_given_leave_the_functions_defaults(monkeypatch):
     ],
 )
 def test_what_a_verb_raises_becomes_its_status_and_one_line(error, status, line, monkeypatch, capsys):
-    monkeypatch.setattr(parser, "_doctor", verb_that(raises=error))
+    monkeypatch.setattr(verbs, "doctor", verb_that(raises=error))
     assert cli.main(["doctor"]) == status
     out, err = capsys.readouterr()
     assert out == ""
@@ -153,7 +153,7 @@ def test_what_a_verb_raises_becomes_its_status_and_one_line(error, status, line,
 
 
 def test_verbose_adds_the_traceback_before_the_line(monkeypatch, capsys):
-    monkeypatch.setattr(parser, "_doctor", verb_that(raises=RunError("it raised")))
+    monkeypatch.setattr(verbs, "doctor", verb_that(raises=RunError("it raised")))
     assert cli.main(["doctor", "--verbose"]) == 1
     err = capsys.readouterr().err
     assert "Traceback" in err
@@ -171,7 +171,7 @@ def test_json_is_the_only_thing_on_standard_output(monkeypatch, capfd):
         "ok": True,
         "x": None,
     }
-    monkeypatch.setattr(parser, "_doctor", verb_that(returns=result, prints=["pygame says hello"]))
+    monkeypatch.setattr(verbs, "doctor", verb_that(returns=result, prints=["pygame says hello"]))
     assert cli.main(["doctor", "--json"]) == 0
     out, err = capfd.readouterr()
     assert json.loads(out) == {"schema": 1, "mean": 1.5, "bad": None, "returns": [0, 1], "n": 3, "ok": True, "x": None}
@@ -181,7 +181,7 @@ def test_json_is_the_only_thing_on_standard_output(monkeypatch, capfd):
 
 
 def test_a_failure_under_json_leaves_standard_output_empty(monkeypatch, capfd):
-    monkeypatch.setattr(parser, "_doctor", verb_that(raises=RunError("broke"), prints=["noise"]))
+    monkeypatch.setattr(verbs, "doctor", verb_that(raises=RunError("broke"), prints=["noise"]))
     assert cli.main(["doctor", "--json"]) == 1
     out, err = capfd.readouterr()
     assert out == ""
@@ -444,12 +444,12 @@ def test_an_option_of_another_library_is_named_as_ours(option, words, capsys):
 @pytest.mark.parametrize("word", ["@rainbow", "@runs/studies/rainbow.args"])
 def test_a_study_is_found_by_name_from_any_folder(word, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    args = parser._parse(["compare", word, "--seeds", "1"])
+    args = parser.parse(["compare", word, "--seeds", "1"])
     assert args.title == "Rainbow, one piece at a time" and args.seeds == 1
     (tmp_path / "rainbow").write_text("--title mine --tasks CartPole-v1 --agents dqn")
-    assert parser._parse(["compare", "@rainbow"]).title == "mine", "a file of one's own comes first"
+    assert parser.parse(["compare", "@rainbow"]).title == "mine", "a file of one's own comes first"
     with pytest.raises(InputError, match="@nothing cannot be read"):
-        parser._parse(["compare", "@nothing"])
+        parser.parse(["compare", "@nothing"])
 
 
 def test_several_runs_are_evaluated_in_one_object(monkeypatch, capsys):

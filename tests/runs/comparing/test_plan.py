@@ -228,7 +228,7 @@ def test_networks_that_cannot_be_matched_are_refused(agents: str, words: str) ->
 
 
 def test_the_network_study_matches_five_networks_on_four_tasks_within_three_percent() -> None:
-    args = parser._parse(["compare", "@runs/studies/networks.args"])
+    args = parser.parse(["compare", "@runs/studies/networks.args"])
     plan = make_plan(None, args.agents, args.tasks, match_parameters=args.match_parameters)
     assert (len(plan.tasks), len(plan.contenders), args.seeds) == (4, 5, 3)
     for task in plan.tasks:
@@ -237,7 +237,7 @@ def test_the_network_study_matches_five_networks_on_four_tasks_within_three_perc
 
 
 def test_the_rainbow_study_removes_one_component_at_a_time() -> None:
-    args = parser._parse(["compare", "@runs/studies/rainbow.args"])
+    args = parser.parse(["compare", "@runs/studies/rainbow.args"])
     whole, *rest = make_plan(None, args.agents, args.tasks).sides
     assert "rainbow" in whole.note
     pieces = {

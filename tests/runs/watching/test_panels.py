@@ -10,7 +10,7 @@ import torch
 from agents.value_player import Q
 from envs.drawing import Canvas
 from runs.watching.frame import draw_grid, draw_view
-from runs.watching.plots import _bar_rows, _bar_words, histogram, number
+from runs.watching.plots import bar_rows, bar_words, histogram, number
 from runs.watching.thoughts import read_thoughts
 from runs.watching.views import Episode, Thought, Trace, View
 
@@ -162,10 +162,10 @@ def test_bars_of_action_values_use_the_range_of_the_episode() -> None:
     trace = Trace(q_range=(50.0, 150.0))
     view = View(np.zeros((4, 4, 3), np.uint8), names=("left", "right"), trace=trace)
     view.thought = Thought(1, chosen=(1,), q_values=np.array([100.9649, 100.9650]))
-    left, right = _bar_rows(view)
+    left, right = bar_rows(view)
     assert left.part == pytest.approx(0.05 + 0.95 * 50.9649 / 100) and right.part - left.part < 1e-5
     assert left.advantage == pytest.approx(-0.0001) and right.advantage == 0
-    assert _bar_words(left, 0.0001).endswith("(-0.0001)") and "(" not in _bar_words(right, 0.0001)
+    assert bar_words(left, 0.0001).endswith("(-0.0001)") and "(" not in bar_words(right, 0.0001)
 
 
 def test_an_episode_keeps_the_range_of_its_action_values() -> None:
@@ -183,8 +183,8 @@ def test_a_forbidden_move_shows_a_dash_and_counts_for_nothing() -> None:
     output = Q(torch.tensor([[0.5, 9.0, 0.2]]))
     (thought,) = read_thoughts(agent, output, np.array([0]), np.array([[True, False, True]]))
     assert thought.value == 0.5
-    rows = _bar_rows(view(thought=thought))
-    assert [_bar_words(row, 0.3) for row in rows] == ["0.500", "-", "0.200 (-0.3)"]
+    rows = bar_rows(view(thought=thought))
+    assert [bar_words(row, 0.3) for row in rows] == ["0.500", "-", "0.200 (-0.3)"]
     assert rows[1].part == 0 and rows[1].advantage is None
     assert painted(view(thought=thought)).std() > 3
     (terminal,) = read_thoughts(agent, output, np.array([0]), np.zeros((1, 3), bool))

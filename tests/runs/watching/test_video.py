@@ -15,7 +15,7 @@ import pytest
 from rl.errors import InputError, RunError
 from rl.storage import write_atomic
 from runs.folder.places import ROOT
-from runs.watching.video import VideoWriter, contact_sheet, grid, resized
+from runs.watching.video import VideoWriter, grid, resized
 
 
 def frames(count, height=48, width=64):
@@ -155,12 +155,6 @@ def test_a_grid_keeps_every_picture():
     assert sheet.shape == (22, 42, 3)  # two columns, two rows
     assert (sheet[:10, 22:] == 100).all()
     assert (sheet[12:, :20] == 150).all()
-    assert contact_sheet(
-        frames(100),
-        count=4,
-        columns=4,
-    ).shape == (48, 4 * 64 + 3 * 4, 3)
-    assert (contact_sheet(frames(9), count=3, columns=3)[0, 68] == frames(9)[4][0, 0]).all()
 
 
 def test_a_smaller_picture_is_the_mean_of_what_it_covers():

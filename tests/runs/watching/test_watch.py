@@ -25,7 +25,7 @@ from runs.cli import command_line as cli
 from runs.folder.processes import open_viewer
 from runs.recipe import resolve
 from runs.training.evaluation import evaluate, load_run
-from runs.watching.film import _film, film
+from runs.watching.film import film, write_film
 from runs.watching.follow import Follower
 from runs.watching.frame import draw_view
 from runs.watching.player import Player
@@ -316,7 +316,7 @@ def test_sixty_frames_a_second_with_all_panels(breakout):
         begun = time.process_time()
         for _ in range(60):
             player.step()
-            player.look()
+            player.fetch()
             draw_view(canvas, player.view())
         assert time.process_time() - begun < 1.0  # measured: 0.4 s
 
@@ -478,13 +478,13 @@ def test_ten_thousand_frames_in_flat_memory_and_faster_than_real_time(tmp_path):
     seen = []
 
     class Watched(Player):
-        def look(self, part=1.0):
-            super().look(part)
+        def fetch(self, part=1.0):
+            super().fetch(part)
             seen.append(psutil.Process().memory_info().rss)
 
     begun = time.process_time()  # of all threads: what a machine with one free core takes
     with Watched(agent, run, games=4) as player:
-        _film(player, tmp_path / "long.webm", 4, (800, 600))
+        write_film(player, tmp_path / "long.webm", 4, (800, 600))
         fps = player.controls.fps
     seconds = time.process_time() - begun
     assert len(seen) > 10_000
