@@ -6,6 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import torch
+from stable_baselines3.common.env_util import make_atari_env, make_vec_env
+from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
+
 import envs
 from runs.comparing.peers.peer import algorithm_class, build_peer, is_atari
 from runs.comparing.peers.training import model_arguments
@@ -22,14 +26,10 @@ def sb3_speed(
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, Any]:
-    """Trains SB3 as its documentation shows, on its own environments and wrappers, and measures that.
+    """Measures a training of SB3 as its documentation shows it, with its own vector environments and wrappers.
 
-    Returns `steps` (as SB3 counts them, its overshoot included), `seconds`, `steps_per_second` and `n_envs`.
+    Returns `steps` (as counted by SB3, including those beyond the budget), `seconds`, `steps_per_second` and `n_envs`.
     """
-    import torch
-    from stable_baselines3.common.env_util import make_atari_env, make_vec_env
-    from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
-
     torch.set_num_threads(threads)
     spec = envs.spec(env)
     peer = build_peer(source, algorithm, spec, settings)

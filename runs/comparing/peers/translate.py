@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from runs.comparing.peers.peer import CRITICS, OFF_POLICY, OURS, Peer, arguments
+from runs.settings.plain import from_json, to_json
 
 
 def full_config(peer: Peer, steps: int) -> dict[str, Any]:
-    """Everything the peer trains with, defaults included, for the page's table.
+    """All hyperparameters of the peer, defaults included, for the page's table.
 
-    What our agents have too goes by our names, so that the two stand side by side; then SB3's own words, `sb3.` before.
+    Fields that our agents also have come first, with our names, so that both sides share a row. SB3's own names follow
+    with the prefix `sb3.`.
     """
     fields, run, _ = ours_like(peer, steps)
     defaults = {
@@ -29,8 +31,8 @@ def full_config(peer: Peer, steps: int) -> dict[str, Any]:
 def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
     """The peer's hyperparameters for our agent of the same algorithm.
 
-    Returns the agent's fields (dotted), the run's fields and, in words, what has no equal in ours. Rhythms are
-    translated from SB3's environment steps to our gradient updates.
+    Returns the agent's fields (dotted names), the run's fields, and a line for each value that has no counterpart.
+    Intervals are converted from SB3's environment steps to our gradient updates.
     """
     given = {**arguments(peer.algorithm), **peer.settings}
     kwargs = dict(given.get("policy_kwargs") or {})
@@ -46,7 +48,7 @@ def ours_like(peer: Peer, steps: int) -> tuple[dict[str, Any], dict[str, Any], l
         if critic not in (None, hidden):
             kwargs["critic_arch"] = critic
     fields["net.hidden"] = tuple(hidden) if hidden else (None if image else (64, 64))
-    if not peer.policy.startswith("MultiInput"):  # auto would convolve boards, which SB3 reads flat
+    if not peer.policy.startswith("MultiInput"):  # `auto` would use a CNN for boards, which SB3 reads flat
         fields["net.encoder"] = "nature" if image else "mlp"
     fields["net.activation"] = kwargs.pop("activation_fn", "relu" if off_policy or image else "tanh")
     family = _critics if peer.algorithm in CRITICS else _values if off_policy else _policy
@@ -61,14 +63,14 @@ _ARCHITECTURES = {
     "tqc": [256, 256],
     "crossq": {"pi": [256, 256], "qf": [1024, 1024]},
 }
-"""SB3's layers if `policy_kwargs` names none, where they differ from 64, 64."""
+"""SB3's default layers, if they are not 64, 64."""
 
 Translated = tuple[dict[str, Any], list[str]]
-"""Our fields, and in words what has no equal in ours."""
+"""Our fields, and a line for each value that has no counterpart."""
 
 
 def _replay(peer: Peer, given: Mapping[str, Any], steps: int) -> Translated:
-    """Rhythm, replay and targets of a learner from the replay."""
+    """Optimizer, replay and intervals of an algorithm that learns from a replay."""
     every, updates = given["train_freq"], given["gradient_steps"]
     every = every * peer.n_envs if isinstance(every, int) else every[0]
     updates = every if updates < 0 else updates
@@ -76,7 +78,7 @@ def _replay(peer: Peer, given: Mapping[str, Any], steps: int) -> Translated:
         "optimizer": "adam",
         "adam_eps": 0.01 / given["batch_size"] if peer.algorithm == "qrdqn" else 1e-8,
         "batch_size": given["batch_size"],
-        # never full, as SB3's: every second row at most starts a game, which SB3 does not store
+        # Never full, like SB3's. At most every second of our rows is a `first` row, which SB3 does not store.
         "buffer_size": min(given["buffer_size"], 2 * (steps + peer.n_envs)),
         "learning_starts": given["learning_starts"],
         "update_every": every,
@@ -101,15 +103,9 @@ def _values(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps:
             "end": given["exploration_final_eps"],
             "steps": max(1, round(given["exploration_fraction"] * steps)),
         },
-        "double": False,
-        "dueling": False,
-        "prioritized": False,
-        "noisy": False,
-        "huber": True,
+        **dict.fromkeys(("double", "dueling", "prioritized", "noisy"), False),
+        **({"quantiles": kwargs.pop("n_quantiles", 200)} if peer.algorithm == "qrdqn" else {"huber": True}),
     }
-    if peer.algorithm == "qrdqn":
-        fields["quantiles"] = kwargs.pop("n_quantiles", 200)
-        del fields["huber"]
     return fields, lost
 
 
@@ -130,7 +126,7 @@ def _critics(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps
         fields["explore_noise"] = given.get("noise_std", 0.0)
         if given.get("noise_type", "normal") != "normal":
             lost.append(
-                f"noise_type={given['noise_type']}: the noise of one step does not depend on the last one's here"
+                f"noise_type={given['noise_type']}: the noise of a step does not depend on the step before it here"
             )
         return fields, lost
     fixed = given["ent_coef"]
@@ -145,14 +141,14 @@ def _critics(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps
         every = given["sde_sample_freq"]
         fields |= {"gsde": True, "noise_every": every if every > 0 else max(1, fields["update_every"] // peer.n_envs)}
         fields["log_std"] = kwargs.pop("log_std_init", -3)
-        lost.append("use_sde: the noise's deviation is not limited by expln, nor the mean to 2, here")
+        lost.append("use_sde: here neither expln limits the noise's deviation, nor is the mean limited to 2")
         kwargs.pop("use_expln", None)
     return fields, lost
 
 
 def _policy(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps: int) -> Translated:
-    """Fields of PPO and A2C."""
-    lost = [f"n_steps={given['n_steps']}: rows that start a game count in our rollouts, and are no steps"]
+    """Fields of PPO, with or without memory, and A2C."""
+    lost = [f"n_steps={given['n_steps']}: rows that start a game count in our rollouts, but they are not steps"]
     if peer.normalize:
         lost.append(
             "normalize: our moments of observations and returns move after each rollout, VecNormalize's at every "
@@ -199,9 +195,7 @@ def _policy(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps:
 
 
 def apply_fields(config: Any, fields: Mapping[str, Any]) -> tuple[Any, list[str]]:
-    """`config` with the dotted `fields` that it has; the others come back as lines, where they would matter."""
-    from runs.settings.plain import from_json, to_json
-
+    """`config` with the dotted `fields` that it has, and a line for each other field that would change the agent."""
     data, lost = to_json(config), []
     for name, value in fields.items():
         *groups, last = name.split(".")
@@ -217,7 +211,7 @@ def apply_fields(config: Any, fields: Mapping[str, Any]) -> tuple[Any, list[str]
 
 
 def _ramp(value: Any, steps: int) -> Any:
-    """A Zoo schedule `lin_x` as ours, from x to 0 over the budget."""
+    """A Zoo schedule `lin_x` as one of ours: from x to 0 over the budget."""
     if isinstance(value, str) and value.startswith("lin_"):
         return {"start": float(value.removeprefix("lin_")), "end": 0.0, "steps": steps}
     return value

@@ -19,7 +19,7 @@ from rl.loop import interact, keep
 from runs.comparing.peers import peer as peers
 from runs.comparing.peers import row_env, speed, training, translate
 from runs.comparing.peers.peer import Peer, build_peer
-from runs.comparing.peers.row_env import Reader, row_env_class
+from runs.comparing.peers.row_env import Reader, RowEnv
 from runs.comparing.peers.training import train_peer
 from runs.recipe import Run
 from runs.training.evaluation import play_games
@@ -41,9 +41,9 @@ def actions_for(spec: Any, rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def ours_as_transitions(env: str, n: int, config: EnvConfig, stack: int, steps: int) -> list[list[dict[str, Any]]]:
-    """What our agents see, environment by environment: its transitions with stacked observations, dummy rows left out.
+    """The transitions that our agents get from each environment, with stacked observations and without `first` rows.
 
-    Environment i takes the t-th of its own list of actions at its t-th transition.
+    Environment i takes action t of its own list at its transition t.
     """
     stream = envs.make(env, num_envs=n, seed=3, stream="train", config=config)
     lists = [list(actions_for(stream.spec, np.random.default_rng(i), steps)) for i in range(n)]
@@ -90,12 +90,12 @@ def as_stack(obs: dict[str, np.ndarray], stack: int) -> dict[str, np.ndarray]:
         ("ALE/Breakout-v5", 2, EnvConfig(max_steps=60), 4, 130),
     ],
 )
-def test_sb3_is_given_the_transitions_that_ours_see(
+def test_sb3_gets_the_same_transitions_as_our_agents(
     env: str, n: int, config: EnvConfig, stack: int, steps: int
 ) -> None:
     expected = ours_as_transitions(env, n, config, stack, steps)
     stream = envs.make(env, num_envs=n, seed=3, stream="train", config=config)
-    vec = row_env_class()(stream, stack)
+    vec = RowEnv(stream, stack)
     lists = [list(actions_for(stream.spec, np.random.default_rng(i), steps)) for i in range(n)]
     obs, ends = vec.reset(), 0
     for t in range(steps):
@@ -110,12 +110,12 @@ def test_sb3_is_given_the_transitions_that_ours_see(
             ends += bool(done[i])
         obs = new
     vec.close()
-    assert ends > n, "episodes must have ended for this to mean anything"
+    assert ends > n, "the test needs ended episodes"
 
 
 def test_a_lost_life_is_done_without_a_restart_and_rewards_are_clipped_for_the_learner_only() -> None:
     stream = envs.make("ALE/Breakout-v5", num_envs=1, seed=0, config=EnvConfig(protocol="nature"))
-    vec = row_env_class()(stream, 4, reward_clip=0.5)
+    vec = RowEnv(stream, 4, reward_clip=0.5)
     vec.reset()
     rng, lost, raw = np.random.default_rng(1), 0, 0.0
     for _ in range(600):
@@ -124,13 +124,13 @@ def test_a_lost_life_is_done_without_a_restart_and_rewards_are_clipped_for_the_l
         assert abs(reward[0]) <= 0.5
         if done[0] and not vec.row.last[0]:
             lost += 1
-            assert np.array_equal(obs[0], infos[0]["terminal_observation"]), "the game goes on from the same picture"
+            assert np.array_equal(obs[0], infos[0]["terminal_observation"]), "the game continues with the same picture"
             assert infos[0]["TimeLimit.truncated"] is False
     vec.close()
     assert lost >= 2 and raw >= 1
 
 
-def test_observations_fit_the_space_they_are_announced_with() -> None:
+def test_observations_fit_their_space() -> None:
     for env, stack in [
         ("CartPole-v1", 3),
         ("Taxi-v4", 1),
@@ -139,7 +139,7 @@ def test_observations_fit_the_space_they_are_announced_with() -> None:
         ("Blackjack-v1", 1),
     ]:
         stream = envs.make(env, num_envs=2, seed=0)
-        vec = row_env_class()(stream, stack)
+        vec = RowEnv(stream, stack)
         obs = vec.reset()
         first = {k: v[0] for k, v in obs.items()} if isinstance(obs, dict) else obs[0]
         assert vec.observation_space.contains(first), env
@@ -151,7 +151,7 @@ def test_observations_fit_the_space_they_are_announced_with() -> None:
 # Which hyperparameters
 
 
-def test_the_zoo_is_the_table_of_its_commit() -> None:
+def test_the_zoo_table_is_that_of_its_commit() -> None:
     table = peers.zoo()
     assert peers.zoo_source().startswith("DLR-RM/rl-baselines3-zoo@22e3ff2")
     assert table["dqn"]["CartPole-v1"]["learning_rate"] == 2.3e-3
@@ -180,7 +180,7 @@ def test_peers_are_built_from_defaults_or_the_zoo() -> None:
     shown = translate.full_config(tuned, 100_000)
     assert (shown["gae_lambda"], shown["value_cost"], shown["sb3.vf_coef"]) == (0.8, 0.5, 0.5)
     replay = translate.full_config(build_peer("sb3", "dqn", cartpole), 2_000)
-    assert replay["buffer_size"] == replay["sb3.buffer_size"] == 2_000, "the one that SB3 is given"
+    assert replay["buffer_size"] == replay["sb3.buffer_size"] == 2_000, "the size that SB3 gets"
 
 
 @pytest.mark.parametrize(
@@ -200,11 +200,11 @@ def test_bad_peers_are_refused_in_one_line(
         build_peer(source, algorithm, spec_of(env), settings)
 
 
-def test_rhythms_are_translated_to_gradient_updates() -> None:
+def test_intervals_are_translated_to_gradient_updates() -> None:
     fields, run, lost = translate.ours_like(build_peer("zoo", "dqn", spec_of("CartPole-v1")), 50_000)
     assert run == {"num_envs": 1} and lost == []
     assert (fields["update_every"], fields["replay_ratio"]) == (256, 0.5)
-    assert fields["target_every"] == 128, "a copy every 10 steps is one after each burst of 128 updates"
+    assert fields["target_every"] == 128, "a copy every 10 steps becomes one after each burst of 128 updates"
     assert fields["epsilon"] == {"start": 1.0, "end": 0.04, "steps": 8000}
     assert fields["net.hidden"] == (256, 256) and fields["buffer_size"] == 100_000
     fields, _, _ = translate.ours_like(build_peer("zoo", "dqn", spec_of("MountainCar-v0")), 120_000)
@@ -220,10 +220,10 @@ def test_rhythms_are_translated_to_gradient_updates() -> None:
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo"])
 @pytest.mark.parametrize("env", ["CartPole-v1", "Arcade/Breakout-v1", "ALE/Pong-v5"])
-def test_with_sb3s_values_our_network_is_sb3s(algorithm: str, env: str) -> None:
+def test_with_sb3s_values_our_network_has_sb3s_shapes(algorithm: str, env: str) -> None:
     peer, spec = build_peer("sb3", algorithm, spec_of(env), ["n_envs=1"]), spec_of(env)
     stream = envs.make(env, num_envs=1, seed=0)
-    vec = row_env_class()(stream, peer.frame_stack)
+    vec = RowEnv(stream, peer.frame_stack)
     kwargs = {"buffer_size": 10} if algorithm == "dqn" else {}
     theirs = peers.algorithm_class(algorithm)(peer.policy, vec, device="cpu", **kwargs).policy
     vec.close()
@@ -251,7 +251,7 @@ def test_one_update_of_critics_and_policy_is_sb3s(algorithm: str, settings: list
     assert missing == [] and config.net.hidden == ((256, 256) if algorithm == "sac" else (400, 300))
     ours = agents.build(dataclasses.replace(config, adam_eps=1.0), spec, num_envs=1, seed=0)
     ours.optimizers["critics"].eps = 1.0 if algorithm == "sac" else 0.5
-    vec = row_env_class()(envs.make("Pendulum-v1", num_envs=1, seed=0))
+    vec = RowEnv(envs.make("Pendulum-v1", num_envs=1, seed=0))
     kwargs = {"net_arch": list(config.net.hidden), "optimizer_kwargs": {"eps": 1.0}}
     given = {**training.model_arguments(peer, 100, 1), "policy_kwargs": kwargs}
     theirs = peers.algorithm_class(algorithm)("MlpPolicy", vec, device="cpu", **given)
@@ -286,7 +286,7 @@ def test_one_update_of_critics_and_policy_is_sb3s(algorithm: str, settings: list
 
 
 def _parameters(module: Any) -> list[torch.Tensor]:
-    """In SB3's order: critic by critic."""
+    """The parameters in SB3's order: critic by critic."""
     if hasattr(module, "torsos"):
         return [
             p.data for k, torso in enumerate(module.torsos) for m in (torso, module.heads[k]) for p in m.parameters()
@@ -303,7 +303,7 @@ def _copy(theirs: Any, ours: Any) -> None:
         target.copy_(source)
 
 
-def test_our_bursts_and_copies_are_sb3s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_updates_and_target_copies_come_at_sb3s_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     peer, spec, steps = build_peer("zoo", "dqn", spec_of("CartPole-v1")), spec_of("CartPole-v1"), 2000
     fields, run, _ = translate.ours_like(peer, steps)
     ours: Any = agents.build(translate.apply_fields(agents.config("dqn"), fields)[0], spec, seed=0, **run)
@@ -342,7 +342,7 @@ def test_our_bursts_and_copies_are_sb3s(monkeypatch: pytest.MonkeyPatch) -> None
     assert ours_copied == theirs_copied == [128, 256, 384, 512]
 
 
-def test_a_replay_cut_to_the_budget_never_forgets() -> None:
+def test_a_replay_cut_to_the_budget_keeps_every_row() -> None:
     peer, spec = build_peer("sb3", "dqn", spec_of("Probe/OneStep-v0")), spec_of("Probe/OneStep-v0")
     fields, run, _ = translate.ours_like(peer, 200)
     config, _ = translate.apply_fields(agents.config("dqn"), fields)
@@ -351,10 +351,10 @@ def test_a_replay_cut_to_the_budget_never_forgets() -> None:
     for _ in interact(stream, agent, 200):
         pass
     stream.close()
-    assert agent.replay.count == 400 and agent.replay.oldest == 0, "every other row starts a game"
+    assert agent.replay.count == 400 and agent.replay.oldest == 0, "every second row starts a game"
 
 
-def test_what_a_normaliser_does_otherwise_in_sb3_is_said() -> None:
+def test_differences_of_the_normaliser_are_reported() -> None:
     lost = translate.ours_like(build_peer("zoo", "ppo", spec_of("MountainCar-v0")), 100_000)[2]
     assert any("VecNormalize's at every step; the first rollout's observations are raw here" in line for line in lost)
     assert any("rows that start a game count in our rollouts" in line for line in lost)
@@ -362,7 +362,7 @@ def test_what_a_normaliser_does_otherwise_in_sb3_is_said() -> None:
     assert not any("VecNormalize" in line for line in plain)
 
 
-def test_every_gpus_generator_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_generators_of_all_gpus_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     asked: list[Any] = []
@@ -379,13 +379,13 @@ def test_every_gpus_generator_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch)
     assert asked == [[0, 1]]
 
 
-def test_what_a_memory_does_otherwise_in_sb3_is_said() -> None:
+def test_the_other_order_of_memory_and_layers_is_reported() -> None:
     _, _, lost = translate.ours_like(build_peer("zoo", "recurrent_ppo", spec_of("CartPole-NoVelocity-v1")), 10_000)
     assert any("observation, LSTM, net_arch, head in SB3" in line for line in lost)
 
 
 @pytest.mark.parametrize("algorithm", ["dqn", "ppo", "a2c", *peers.CRITICS])
-def test_ours_take_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
+def test_our_agents_have_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
     for task in peers.zoo()[algorithm]:
         if task.endswith("-v4"):
             continue  # MuJoCo's, which is an extra
@@ -403,15 +403,15 @@ def test_ours_take_every_hyperparameter_of_the_zoo(algorithm: str) -> None:
 
 @pytest.mark.parametrize("peer", [Peer("dqn", "sb3", {"learning_starts": 350}), Peer("a2c", "sb3", n_envs=4)])
 @pytest.mark.parametrize("steps", [400, 444])
-def test_the_budget_is_kept_exactly(peer: Peer, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_takes_exactly_its_budget(peer: Peer, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = []
-    original = row_env_class().step_wait
+    original = RowEnv.step_wait
 
     def counting(self: Any) -> Any:
         counted.append(self.num_envs)
         return original(self)
 
-    monkeypatch.setattr(row_env_class(), "step_wait", counting)
+    monkeypatch.setattr(RowEnv, "step_wait", counting)
     done = train_peer(peer, "CartPole-v1", EnvConfig(), steps, 0)
     assert done.steps == steps == sum(counted)
 
@@ -445,13 +445,13 @@ def test_sb3_learns_from_a_rollout_that_ends_with_the_budget(
     algorithm: str, settings: dict[str, Any], n_envs: int, steps: int, updates: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = []
-    original = row_env_class().step_wait
+    original = RowEnv.step_wait
 
     def counting(self: Any) -> Any:
         counted.append(self.num_envs)
         return original(self)
 
-    monkeypatch.setattr(row_env_class(), "step_wait", counting)
+    monkeypatch.setattr(RowEnv, "step_wait", counting)
     peer = dataclasses.replace(build_peer("sb3", algorithm, spec_of("CartPole-v1")), settings=settings, n_envs=n_envs)
     done = train_peer(peer, "CartPole-v1", EnvConfig(), steps, 0)
     assert done.agent.model._n_updates == updates
@@ -459,7 +459,7 @@ def test_sb3_learns_from_a_rollout_that_ends_with_the_budget(
 
 
 class Constant:
-    """A model whose greedy action is 0, and which must not draw."""
+    """A model that always plays action 0 and must not sample."""
 
     exploration_final_eps = 0.5
     asked: list[bool]
@@ -476,7 +476,7 @@ class Constant:
 
 
 @pytest.mark.parametrize(("sample", "epsilon"), [(False, 0.2), (True, 0.5)])
-def test_value_learners_explore_in_evaluation_by_our_rule_from_generators_of_their_own(
+def test_value_learners_explore_in_evaluation_by_our_rule_with_their_own_generators(
     sample: bool, epsilon: float
 ) -> None:
     from agents.value_player import epsilon_greedy
@@ -525,7 +525,7 @@ def test_evaluating_does_not_change_the_training(algorithm: str) -> None:
     assert 0 < seen.curve[0][1] < seen.curve[-1][1] <= seen.seconds
 
 
-def test_an_evaluation_comes_after_the_update_that_is_due_then_as_ours_does() -> None:
+def test_an_evaluation_follows_the_update_that_is_due_at_the_same_step() -> None:
     peer = Peer("ppo", "sb3", {"n_steps": 64, "n_epochs": 1, "batch_size": 64}, n_envs=2)
     updates: list[tuple[int, int]] = []
 
@@ -534,16 +534,16 @@ def test_an_evaluation_comes_after_the_update_that_is_due_then_as_ours_does() ->
         return 0.0
 
     train_peer(peer, "CartPole-v1", EnvConfig(), 512, 0, evaluate=look, eval_every=64)
-    # in the middle of a rollout, and at its end after one more epoch on it
+    # in the middle of a rollout, and at its end after the update
     assert updates == [(64, 0), (128, 1), (192, 1), (256, 2), (320, 2), (384, 3), (448, 3)]
 
 
-def test_the_final_policy_plays_our_evaluators_games() -> None:
+def test_evaluating_the_final_policy_is_repeatable_and_keeps_its_normaliser() -> None:
     peer = Peer("ppo", "sb3", {"n_steps": 64}, normalize=True, n_envs=2)
     done = train_peer(peer, "CartPole-v1", EnvConfig(), 512, 0)
     before = done.agent.model.get_vec_normalize_env().obs_rms.mean.copy()
     assert play(done.agent) == play(done.agent)
-    assert np.array_equal(before, done.agent.model.get_vec_normalize_env().obs_rms.mean), "statistics stay frozen"
+    assert np.array_equal(before, done.agent.model.get_vec_normalize_env().obs_rms.mean), "the statistics stay frozen"
     assert done.agent.step == 512
 
 
@@ -583,7 +583,7 @@ def test_sb3s_ppo_never_plays_a_forbidden_action(env: str, normalize: bool) -> N
 
 
 def test_only_environments_with_masks_offer_them_to_sb3() -> None:
-    vec = row_env_class()(envs.make("CartPole-v1", num_envs=2, seed=0))
+    vec = RowEnv(envs.make("CartPole-v1", num_envs=2, seed=0))
     vec.reset()
     assert not vec.has_attr("action_masks")
     with pytest.raises(AttributeError, match="no 'action_masks'"):
@@ -591,7 +591,7 @@ def test_only_environments_with_masks_offer_them_to_sb3() -> None:
     vec.close()
 
 
-def test_masked_ppo_takes_ppos_place_only_if_there_are_masks_and_sb3_contrib(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maskable_ppo_replaces_ppo_only_with_masks_and_sb3_contrib(monkeypatch: pytest.MonkeyPatch) -> None:
     masked, plain = spec_of("Probe/MaskInfo-v0"), spec_of("CartPole-v1")
     assert build_peer("sb3", "ppo", plain).algorithm == build_peer("zoo", "ppo", plain).algorithm == "ppo"
     ours = translate.ours_like(build_peer("sb3", "ppo", masked), 10_000)
@@ -608,20 +608,20 @@ def test_atari_learns_from_stacked_pixels() -> None:
     peer = build_peer("zoo", "dqn", spec_of("ALE/Pong-v5"), ["learning_starts=20", "batch_size=4"])
     done = train_peer(peer, "ALE/Pong-v5", EnvConfig(max_steps=50), 60, 0)
     assert done.agent.model.observation_space.shape == (4, 84, 84)
-    assert done.agent.model.replay_buffer.buffer_size == 60, "a buffer beyond the budget is never filled"
+    assert done.agent.model.replay_buffer.buffer_size == 60, "a buffer larger than the budget would never be full"
     run = Run(env="ALE/Pong-v5", agent=None, steps=1, env_config=EnvConfig(max_steps=50))
     assert play_games(done.agent, run, episodes=1, seed=0).lengths == [50]  # type: ignore[arg-type]
 
 
-def test_a_replay_of_sb3s_that_memory_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SB3 only warns, and the machine is out of memory hours later."""
+def test_an_sb3_replay_larger_than_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SB3 only warns, and hours later the machine runs out of memory."""
     monkeypatch.setattr(training, "available_memory", lambda: 2 * 60 * 4 * 84 * 84 - 1)
     peer = build_peer("zoo", "dqn", spec_of("ALE/Pong-v5"), ["learning_starts=20", "batch_size=4"])
     with pytest.raises(InputError, match="SB3's replay needs about 0.00 GB, 0.00 GB are free: lower its buffer_size"):
         train_peer(peer, "ALE/Pong-v5", EnvConfig(max_steps=50), 60, 0)
 
 
-def test_a_value_learner_of_sb3s_reads_several_leaves() -> None:
+def test_an_sb3_value_learner_reads_several_leaves() -> None:
     peer = build_peer("sb3", "dqn", spec_of("Blackjack-v1"), ["learning_starts=20", "batch_size=4"])
     assert train_peer(peer, "Blackjack-v1", EnvConfig(), 60, 0).steps == 60
 
@@ -636,13 +636,13 @@ def test_sb3_is_loaded_only_when_used() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_sb3_as_its_users_run_it_is_measured() -> None:
+def test_the_speed_of_sb3_is_measured() -> None:
     found = speed.sb3_speed("a2c", "CartPole-v1", 500)
     assert found["steps"] == 500 and found["steps_per_second"] == pytest.approx(500 / found["seconds"])
 
 
-def test_rows_beyond_the_budget_are_ours_to_cut_and_sb3s_to_leave_out() -> None:
-    """The same budget on both sides: our loop's last slot counts rows until it is full."""
+def test_our_loop_cuts_the_last_slot_to_the_budget() -> None:
+    """Both sides have the same budget: SB3 leaves the last slot out, and our loop counts its rows until it is full."""
     stream = envs.make("CartPole-v1", num_envs=8, seed=0)
     ts = keep(stream.step(np.zeros(8, np.int64)), 3)
     assert int((~ts.first).sum()) == 3
