@@ -6,8 +6,8 @@ depends on the machine's speed; what an evaluation at a given step scores does n
 
 from __future__ import annotations
 
-SAVE_SECONDS = 60.0
-"""Seconds of training between two saves."""
+SAVE_SECONDS = 50.0
+"""Seconds of training between two saves: with an evaluation in between, a kill costs at most a minute."""
 FIRST_SAVE = 10.0
 """Seconds of training before the first save, so that a viewer soon has something to show."""
 WATCHED_SECONDS = 5.0
