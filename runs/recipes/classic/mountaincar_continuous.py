@@ -38,21 +38,20 @@ mountaincar_continuous_sac = Run(
     agent=SACConfig(
         net=NetConfig(hidden=(64, 64)),
         gamma=0.9999,
-        lr=1e-3,
-        batch_size=128,
-        target_tau=0.02,
+        lr=3e-4,
+        batch_size=512,
+        target_tau=0.01,
         temperature=0.1,  # the learned one falls to nothing before the hill is found
         gsde=True,
         log_std=-3.67,
         noise_every=32,
-        update_every=32,
-        replay_ratio=0.1,
+        update_every=32,  # as many updates as steps: with a tenth of them the hill was not found
         buffer_size=50_000,
-        learning_starts=1_000,
+        learning_starts=0,
     ),
     steps=50_000,
 )
-"""SAC with gSDE and 50,000 steps; not recorded yet. One seed did not find the hill of the continuous MountainCar.
+"""SAC with gSDE and the RL Zoo's values drives up the hill of the continuous MountainCar after 50,000 steps.
 
 Published: Stable-Baselines3's RL Zoo, 94.7 after 50,000 steps (one run).
 """
