@@ -26,7 +26,7 @@ class Camera:
             self.pictures = env.render()
         except InputError as error:
             env.close()
-            raise InputError(f"{id} cannot be shown: {error}") from None
+            raise InputError(f"{id}: {error}") from None
 
     def fetch(self, ts: TimeStep, part: float = 1.0) -> list[np.ndarray]:
         """uint8 [H, W, 3] of each environment at its newest row, `ts`.

@@ -258,7 +258,7 @@ def test_a_closed_pipe_ends_quietly(words):
 def test_a_signal_ends_a_verb_with_its_status_and_one_line(status, said):
     code = (
         "import sys, time\nfrom runs import cli\nfrom runs.cli import parser\n"
-        "parser._doctor = lambda args: (print('started', flush=True), time.sleep(60))\n"
+        "parser.verbs.doctor = lambda args: (print('started', flush=True), time.sleep(60))\n"
         "sys.exit(cli.main(['doctor']))"
     )
     child = subprocess.Popen(

@@ -426,7 +426,7 @@ def test_a_task_has_one_budget_and_random_is_no_label() -> None:
         make_plan(None, "dqn", "CartPole-v1@3000,CartPole-v1@5000", None)
     assert len(make_plan(None, "dqn", "CartPole-v1@3000,CartPole-v1@3000", None).tasks) == 1
     for text in ("random=dqn", "chance=random"):
-        with pytest.raises(InputError, match="random is the random policy's name"):
+        with pytest.raises(InputError, match="random is the name of the random policy"):
             make_plan(None, text, "CartPole-v1@3000", None)
 
 

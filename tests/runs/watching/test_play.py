@@ -312,7 +312,9 @@ def test_bad_input_is_one_line(cartpole, tmp_path, capsys, monkeypatch):
         assert "no display to open a window on" in said
         assert "use --video" not in said  # which play has not
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    with pytest.raises(InputError, match=r"Blind cannot be shown: it has no render_mode rgb_array"):
+    with pytest.raises(
+        InputError, match=r"Blind: this environment gives no picture: it has no render_mode 'rgb_array'"
+    ):
         play("tests.runs.watching.test_play:Blind")
 
 
