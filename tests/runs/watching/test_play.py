@@ -312,9 +312,7 @@ def test_bad_input_is_one_line(cartpole, tmp_path, capsys, monkeypatch):
         assert "no display to open a window on" in said
         assert "use --video" not in said  # which play has not
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    with pytest.raises(
-        InputError, match="Blind: this environment gives no picture: it has no render_mode"
-    ):
+    with pytest.raises(InputError, match="Blind: this environment gives no picture: it has no render_mode"):
         play("tests.runs.watching.test_play:Blind")
 
 
