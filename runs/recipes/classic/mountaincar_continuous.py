@@ -51,7 +51,7 @@ mountaincar_continuous_sac = Run(
     ),
     steps=50_000,
 )
-"""SAC with gSDE and the RL Zoo's values drives up the hill of the continuous MountainCar after 50,000 steps.
+"""SAC with gSDE and the RL Zoo's values on the continuous MountainCar, 50,000 steps: some seeds do not keep the hill.
 
 Published: Stable-Baselines3's RL Zoo, 94.7 after 50,000 steps (one run).
 """
