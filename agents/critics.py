@@ -42,7 +42,12 @@ ACTION = "(action)"
 class CriticConfig(ReplayConfig):
     """Fields that every learner with critics uses, or refuses at construction."""
 
-    SWITCHES: ClassVar[dict[str, str]] = {**ReplayConfig.SWITCHES, "renorm_warmup": "batch_renorm"}
+    SWITCHES: ClassVar[dict[str, str]] = {
+        **ReplayConfig.SWITCHES,
+        "renorm_warmup": "batch_renorm",
+        "target_tau": "not batch_renorm",
+        "dropped": "quantiles",
+    }
 
     net: NetConfig = field(default_factory=lambda: NetConfig(hidden=(256, 256)))
     critic_net: NetConfig | None = None

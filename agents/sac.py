@@ -31,7 +31,13 @@ from rl.schedules import Ramp
 class SACConfig(CriticConfig):
     """SAC's own fields."""
 
-    SWITCHES: ClassVar[dict[str, str]] = {**CriticConfig.SWITCHES, "noise_every": "gsde"}
+    SWITCHES: ClassVar[dict[str, str]] = {
+        **CriticConfig.SWITCHES,
+        "noise_every": "gsde",
+        "initial_temperature": "not temperature",
+        "target_entropy": "not temperature",
+        "entropy_share": "not temperature",
+    }
 
     policy_lr: float | Ramp | None = positive_or_none(None)
     """Learning rate of the policy and the temperature; none is as `lr`."""

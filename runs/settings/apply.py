@@ -60,19 +60,26 @@ def apply_settings(config: T, settings: Iterable[str]) -> T:
 
 
 def _refuse_idle(config: Any, changes: Iterable[str]) -> None:
-    """Raises InputError for a changed field that has no effect because the switch beside it (`SWITCHES`) is off."""
+    """Raises InputError for a changed field that has no effect because of the switch beside it (`SWITCHES`).
+
+    `name: "switch"` needs the switch on, `name: "not switch"` needs it off. False, none and 1 are off.
+    """
     for path in changes:
         owner = config
         *groups, name = path.split(".")
         for group in groups:
             owner = getattr(owner, group)
         switch = getattr(owner, "SWITCHES", {}).get(name)
-        if switch is None or getattr(owner, switch) not in (False, "none"):
+        if switch is None:
             continue
+        beside = switch.removeprefix("not ")
+        value = getattr(owner, beside)
+        off = value is None or value is False or value == "none" or (type(value) is int and value == 1)
         default = next(f.default for f in dataclasses.fields(owner) if f.name == name)
-        if getattr(owner, name) != default:
-            beside = ".".join([*groups, switch])
-            raise InputError(f"{path} has no effect while {beside} is {scalar(getattr(owner, switch))}: set both")
+        if off == switch.startswith("not ") or getattr(owner, name) == default:
+            continue
+        mend = "set both" if off else "leave one out"
+        raise InputError(f"{path} has no effect while {'.'.join([*groups, beside])} is {scalar(value)}: {mend}")
 
 
 def differences(config: Any, other: Any) -> dict[str, tuple[str, str]]:

@@ -155,6 +155,22 @@ def test_a_field_whose_switch_is_off_is_refused_and_honoured_with_it(agent: str,
     assert resolve("CartPole-v1", agent=agent, settings=[field, on, *rest])
 
 
+@pytest.mark.parametrize(
+    ("agent", "field", "beside", "mend"),
+    [
+        ("sac", "dropped=3", "quantiles is 1: set both", "quantiles=25"),
+        ("sac", "target_entropy=-3", "temperature is 0.1: leave one out", "temperature=none"),
+        ("sac", "initial_temperature=0.5", "temperature is 0.1: leave one out", "temperature=none"),
+        ("crossq", "target_tau=0.01", "batch_renorm is true: leave one out", "batch_renorm=false"),
+    ],
+)
+def test_a_field_that_another_one_overrules_is_refused(agent: str, field: str, beside: str, mend: str) -> None:
+    given = ["temperature=0.1", field] if "temperature" in beside else [field]
+    with pytest.raises(InputError, match=f"agent.{field.partition('=')[0]} has no effect while agent.{beside}"):
+        resolve("Pendulum-v1", agent=agent, settings=given)
+    assert resolve("Pendulum-v1", agent=agent, settings=[*given, mend])
+
+
 def test_switching_off_what_a_preset_has_leaves_its_other_fields_alone() -> None:
     run = resolve("CartPole-v1", agent="rainbow", settings=["prioritized=false", "priority_exponent=0.6"])
     assert run.agent.priority_exponent == 0.6  # the default: nothing is asked for
