@@ -12,7 +12,7 @@ demo: .venv/installed
 	@$(BIN)/python -m runs.cli.demo
 
 test: lint
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 # Writes docs/test-full.md and docs/mutants.md, which are committed.
 test-full: lint
