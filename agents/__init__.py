@@ -91,8 +91,8 @@ def name_of(config: Any) -> str:
 def title(settings: Any) -> str:
     """A config's usual name: the preset that has the same switches, such as rainbow, else its agent's name.
 
-    Switches are the bool fields, whether n_step and quantiles are above 1 and dropout above 0, and the encoder if the
-    preset chooses one.
+    Switches are the bool fields except those of normalisation, whether n_step and quantiles are above 1 and dropout
+    above 0, and the encoder if the preset chooses one.
     """
     for preset in PRESETS:
         known = config(preset)
@@ -104,7 +104,8 @@ def title(settings: Any) -> str:
 
 def _switches(config: Any) -> dict[str, bool]:
     values = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
-    return {name: value for name, value in values.items() if isinstance(value, bool)} | {
+    switches = {k: v for k, v in values.items() if isinstance(v, bool) and not k.startswith("normalize")}
+    return switches | {
         "n_step": values.get("n_step", 1) > 1,
         "quantiles": values.get("quantiles", 1) > 1,
         "dropout": values.get("dropout", 0.0) > 0,

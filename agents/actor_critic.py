@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from agents.policy_config import PolicyLearnerConfig
 from rl.device import has_convolutions
 from rl.distributions import Distribution, policy_head
-from rl.errors import InputError
 from rl.interface import EnvSpec
 from rl.networks.init import orthogonal_
 from rl.networks.torso import build_torso
@@ -34,10 +33,7 @@ class ActorCritic(nn.Module):
 
     def __init__(self, spec: EnvSpec, config: PolicyLearnerConfig) -> None:
         super().__init__()
-        floats = {k: x.shape for k, x in spec.obs.items() if x.kind == "vector"}
-        if config.normalize_obs and not floats:
-            raise InputError(f"normalize_obs is for vectors of floats, and {spec.id} has none: leave it out")
-        self.normaliser = ObservationNormaliser(floats) if config.normalize_obs else None
+        self.normaliser = ObservationNormaliser.of(spec, config.normalize_obs)
         self.torso = build_torso(spec, config.net, config.stack)
         shared = config.critic == "shared" or (config.critic == "auto" and has_convolutions(self.torso))
         self.critic_torso = None if shared else build_torso(spec, config.net, config.stack)

@@ -113,6 +113,17 @@ class Agent(Predicts, ABC):
         """The running observation statistics in the networks, which the rows of the training stream update."""
         return [m for net in self.networks() for m in net.modules() if isinstance(m, ObservationNormaliser)]
 
+    def add_normaliser(self) -> None:
+        """Gives the network the moments of `normalize_obs`, which are then saved with it."""
+        normaliser = ObservationNormaliser.of(self.spec, self.config.normalize_obs)
+        if normaliser is not None:
+            self.network.add_module("normaliser", normaliser.to(self.device))
+
+    def normalised(self, obs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Leaves [..., *shape] as the network reads them, by the moments of `add_normaliser`."""
+        normaliser = self.network._modules.get("normaliser")
+        return obs if normaliser is None else normaliser(obs)  # type: ignore[no-any-return]
+
     # other streams
 
     @abstractmethod

@@ -86,4 +86,4 @@ class C51(ValueAgent):
         return project(self.support, atoms, chosen)
 
     def reward_scale_warning(self, value: float) -> str:
-        return support_warning(self.config.v_min, self.config.v_max, value)
+        return "" if self.config.normalize_return else support_warning(self.config.v_min, self.config.v_max, value)

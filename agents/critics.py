@@ -78,6 +78,8 @@ class CriticConfig(ReplayConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.normalize_obs and self.critic_net is not None and self.critic_net.encoder == "simba":
+            raise InputError("critic_net.encoder 'simba' standardises observations itself: leave normalize_obs out")
         if 1 < self.quantiles <= self.dropped:
             raise InputError(f"dropped {self.dropped} leaves none of {self.quantiles} quantiles: set it lower")
 
@@ -178,6 +180,7 @@ class CriticAgent(ReplayAgent):
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         for module in (self.network, *(target.module for target in self.targets.values())):
             seed_dropout(module, self._noise)
+        self.add_normaliser()
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
 
     target_names: ClassVar[tuple[str, ...]] = ("critics",)
@@ -319,7 +322,7 @@ class CriticAgent(ReplayAgent):
         if actor.mode == "explore" and self.step < self.learning_starts:
             return Choice(self._random(actor, ts), {}, None)
         mask = None if ts.mask is None else torch.from_numpy(ts.mask).to(self.device)
-        action, output = self.decide(actor, obs, mask)
+        action, output = self.decide(actor, self.normalised(obs), mask)
         outside = action if self.bounds is None else self.bounds.outside(action)
         return Choice(outside.detach().cpu().numpy(), {}, output)
 

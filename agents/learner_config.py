@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rl.errors import InputError
 from rl.fields import at_least, check_fields, fraction, positive, positive_or_none
 from rl.networks import NetConfig
 from rl.optim import OptimizerName
@@ -31,8 +32,14 @@ class LearnerConfig:
     """Global norm the gradient is clipped to, or none."""
     reward_clip: float | None = positive_or_none(None)
     """The learner clips rewards to plus and minus this; scores stay raw."""
+    normalize_obs: bool = False
+    """Standardise float observations by running moments, which are part of the agent."""
+    normalize_return: bool = False
+    """Divide rewards by the running deviation of the discounted return."""
     store: Literal["auto", "raw", "compressed"] = "auto"
     """How the replay keeps image frames."""
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.normalize_obs and self.net.encoder == "simba":
+            raise InputError("encoder 'simba' standardises observations itself: leave normalize_obs out")

@@ -24,7 +24,6 @@ from agents.scale import box_warning
 from rl import returns
 from rl.device import uses_bf16
 from rl.interface import EnvSpec, Obs, TimeStep
-from rl.normalise import RunningMoments
 from rl.replay import ColumnSpec
 from rl.schedules import Ramp, value_at
 
@@ -56,9 +55,6 @@ class PolicyAgent(RolloutAgent):
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
         self.ended = 0
         """Episodes that ended since the last update, counted at the `first` row after each."""
-        self.returns = RunningMoments(()).to(self.device)
-        """Moments of the discounted return; only the deviation is used."""
-        self._running = torch.zeros(num_envs, device=self.device)  # the discounted return so far
 
     def build_network(self) -> ActorCritic:
         network = ActorCritic(self.spec, self.config)
@@ -93,9 +89,7 @@ class PolicyAgent(RolloutAgent):
 
     def batch(self, obs: dict[str, Tensor], rows: dict[str, Tensor]) -> PolicyBatch:
         first, value = rows["first"], rows["value"]
-        reward = self.learner_rewards(rows["reward"][1:], rows["discount"][1:], first[1:])
-        reward = torch.cat([rows["reward"][:1], reward])  # row 0's is not read
-        advantage, target = self.advantages(reward, rows["discount"], first, value)
+        advantage, target = self.advantages(self.rewards_of(rows), rows["discount"], first, value)
         return PolicyBatch(
             obs,
             mask=rows["mask"][:-1] if "mask" in rows else None,
@@ -116,35 +110,6 @@ class PolicyAgent(RolloutAgent):
     def learned(self, rollout: Rollout) -> None:
         super().learned(rollout)
         self.ended = 0
-        if self.config.normalize_return:
-            every, self._running = self._discounted(rollout.reward, rollout.discount, rollout.ended)
-            self.returns.update(every[~rollout.ended])
-
-    def learner_rewards(self, reward: Tensor, discount: Tensor, ended: Tensor) -> Tensor:
-        """The rewards [T, N] that are learned from: clipped, then divided by the deviation of the discounted return.
-
-        The first rollout is divided by its own deviation, so that the value does not have to change its scale later.
-        """
-        if self.config.normalize_return:
-            variance = self.returns.var
-            if self.returns.count == 0:
-                every = self._discounted(reward, discount, ended)[0][~ended]
-                variance = every.double().var(unbiased=False) if len(every) > 1 else variance
-            return (self.clipped(reward) * (variance + 1e-8).rsqrt().float()).clamp(-10.0, 10.0)
-        return self.clipped(reward)
-
-    def _discounted(self, reward: Tensor, discount: Tensor, ended: Tensor) -> tuple[Tensor, Tensor]:
-        """The running return sum_k gamma^k r_{t-k} after each transition, [T, N], and its start at the next row, [N].
-
-        It restarts after a discount of 0 and with each episode.
-        """
-        reward = torch.where(ended, 0.0, self.clipped(reward))
-        decay = self.config.gamma * torch.where(ended, 0.0, discount)
-        every, carried = torch.empty_like(reward), self._running
-        for t in range(len(reward)):
-            every[t] = carried + reward[t]
-            carried = decay[t] * every[t]
-        return every, carried
 
     def learn(self, rollout: Rollout) -> Metrics:
         """As in the base, plus the share of the targets' variance that the value explained while acting."""
@@ -228,15 +193,14 @@ class PolicyAgent(RolloutAgent):
 
     # saving
 
-    def parts(self) -> dict[str, Any]:
-        return {**super().parts(), "returns": self.returns}
+    keeps_returns = True
 
     def learner_state(self) -> dict[str, Any]:
-        return {"ended": self.ended, "running": self._running.clone(), **super().learner_state()}
+        return {"ended": self.ended, **super().learner_state()}
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
         super().load_learner_state(state)
-        self.ended, self._running = state["ended"], state["running"].to(self.device)
+        self.ended = state["ended"]
 
 
 def _array(x: Tensor) -> np.ndarray:

@@ -40,10 +40,6 @@ class PolicyLearnerConfig(RolloutConfig):
     """Weight of the value's squared error."""
     normalize_advantage: bool = True
     """Standardise advantages within each minibatch."""
-    normalize_obs: bool = False
-    """Standardise float observations by running moments, which are part of the agent."""
-    normalize_return: bool = False
-    """Divide rewards by the running deviation of the discounted return."""
     noise_every: int = at_least(1, 4)
     """Steps for which gSDE's noise is held."""
 

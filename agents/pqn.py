@@ -75,6 +75,7 @@ class PQN(RolloutAgent, ValuePlayer):
 
     def __init__(self, spec: EnvSpec, config: PQNConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
+        self.add_normaliser()
         self.bf16 = uses_bf16(config.precision, self.network, self.device)
         if self.recurrent and config.minibatches > num_envs:
             raise InputError(
@@ -104,6 +105,7 @@ class PQN(RolloutAgent, ValuePlayer):
         return choice._replace(extra={"value": greedy_value(choice.output.q_values, mask).cpu().numpy()})
 
     def last_value(self, obs: dict[str, Tensor], rows: dict[str, Tensor]) -> Tensor:
+        obs = self.normalised(obs)
         if self.recurrent:
             newest = {k: v.unsqueeze(0) for k, v in obs.items()}
             q_values = self.network(newest, rows["state"][-1], rows["first"][-1:]).q_values[0]
@@ -113,7 +115,7 @@ class PQN(RolloutAgent, ValuePlayer):
 
     def batch(self, obs: dict[str, Tensor], rows: dict[str, Tensor]) -> QBatch:
         c, first = self.config, rows["first"]
-        reward = self.clipped(rows["reward"])
+        reward = self.rewards_of(rows)
         target = lambda_returns(reward, rows["discount"], first, rows["value"], c.gamma, c.q_lambda)
         return QBatch(obs, first[:-1], rows["state"][0], rows["action"][1:], target, valid=~first[1:])
 
@@ -124,7 +126,7 @@ class PQN(RolloutAgent, ValuePlayer):
 
     def loss(self, batch: QBatch) -> RowLoss:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            out: Q = self.network(batch.obs, *((batch.state, batch.first) if self.recurrent else ()))
+            out: Q = self.network(self.normalised(batch.obs), *((batch.state, batch.first) if self.recurrent else ()))
         q = take(out.q_values, batch.action)
         return RowLoss(squared(q - batch.target), {"q_mean": q.detach().mean()})  # equation 8
 

@@ -121,8 +121,12 @@ class R2D2(ValueAgent):
 
     def _batch(self, sampled: Sequences) -> SequenceBatch:  # type: ignore[override]
         c, rows = self.config, sampled.steps
-        reward = rows.reward if c.reward_clip is None else np.clip(rows.reward, -c.reward_clip, c.reward_clip)
-        rest = {"action": rows.action, "reward": reward, "discount": rows.discount, "first": rows.first}
+        rest = {
+            "action": rows.action,
+            "reward": self.learner_rewards(rows.reward),
+            "discount": rows.discount,
+            "first": rows.first,
+        }
         rest |= {} if rows.mask is None else {"mask": rows.mask}
         t = as_tensors({**rest, **sampled.extra}, self.device)
         shape = (len(sampled.rows), self.state_size)
@@ -131,7 +135,7 @@ class R2D2(ValueAgent):
         else:
             state = torch.zeros(shape, device=self.device)
         return SequenceBatch(
-            as_tensors(rows.obs, self.device),
+            self.normalised(as_tensors(rows.obs, self.device)),
             t.get("mask"),
             t["action"],
             t["reward"],

@@ -1,4 +1,9 @@
-"""The base of all learners from the replay: rows in, bursts of updates on sampled windows, priorities."""
+"""The base of all learners from the replay: rows in, bursts of updates on sampled windows, priorities.
+
+The replay stores raw observations and rewards. `normalize_obs` and `normalize_return` apply to samples, not to stored
+rows: a row stays in the replay while the moments move, and all inputs of a network must share one scale. Acting,
+losses and targets use the moments of all rows observed so far.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,14 @@ from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from agents.base import Agent, Metrics, as_tensors
 from agents.value_config import ReplayConfig
 from rl import returns
-from rl.interface import TimeStep
+from rl.interface import EnvSpec, TimeStep
+from rl.normalise import ReturnMoments
 from rl.replay import Windows
 from rl.schedules import crossed, value_at
 
@@ -33,6 +40,11 @@ class ReplayAgent(Agent):
 
     config: ReplayConfig
 
+    def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
+        super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
+        self.returns = ReturnMoments(num_envs) if config.normalize_return else None
+        """Moments of the discounted return, on the CPU; None without `normalize_return`."""
+
     @property
     def learning_starts(self) -> int:
         """Counted steps of uniformly random play."""
@@ -52,6 +64,11 @@ class ReplayAgent(Agent):
         self.replay.append(ts, self.stored())
         for normaliser in self.normalisers:
             normaliser.update(as_tensors(ts.obs, self.device))
+        if self.returns is not None:
+            reward, discount, first = (
+                torch.from_numpy(x)[None] for x in (self.clipped(ts.reward), ts.discount, ts.first)
+            )
+            self.returns.add(reward, discount, first, self.config.gamma)
         self._before = self.step
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 
@@ -83,29 +100,44 @@ class ReplayAgent(Agent):
             sizes = priority.detach().float().cpu().numpy().astype(np.float64)
             self.replay.set_priorities(rows, (sizes + 1e-6) ** self.config.priority_exponent)
 
+    def clipped(self, reward: np.ndarray) -> np.ndarray:
+        """The rewards as `reward_clip` leaves them for the learner."""
+        limit = self.config.reward_clip
+        return reward if limit is None else np.clip(reward, -limit, limit)
+
+    def learner_rewards(self, reward: np.ndarray) -> np.ndarray:
+        """The rewards that are learned from: clipped, then divided by the deviation of the discounted return."""
+        reward = self.clipped(reward)
+        return reward if self.returns is None else self.returns.scaled(torch.from_numpy(reward)).numpy()
+
     def _batch(self, w: Windows) -> Batch:
         c, device = self.config, self.device
-        reward = w.reward if c.reward_clip is None else np.clip(w.reward, -c.reward_clip, c.reward_clip)
-        total, discount = returns.n_step(reward, w.discount, w.length, c.gamma)
+        total, discount = returns.n_step(self.learner_rewards(w.reward), w.discount, w.length, c.gamma)
         rest = {"action": w.action, "reward": total, "discount": discount}
         if w.mask is not None and w.next_mask is not None:
             rest |= {"mask": w.mask, "next_mask": w.next_mask}
         t = as_tensors(rest, device)
         return Batch(
-            obs=as_tensors(w.obs, device),
+            obs=self.normalised(as_tensors(w.obs, device)),
             mask=t.get("mask"),
             action=t["action"],
             reward=t["reward"],
             discount=t["discount"],
-            next_obs=as_tensors(w.next_obs, device),
+            next_obs=self.normalised(as_tensors(w.next_obs, device)),
             next_mask=t.get("next_mask"),
         )
 
     # saving
 
     def learner_state(self) -> dict[str, Any]:
-        return {"before": self._before, **super().learner_state()}
+        saved = {"before": self._before, **super().learner_state()}
+        if self.returns is not None:
+            saved |= {"returns": dict(self.returns.state_dict()), "running": self.returns.running.clone()}
+        return saved
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
         super().load_learner_state(state)
         self._before = state["before"]
+        if self.returns is not None:
+            self.returns.load_state_dict(state["returns"])
+            self.returns.running = state["running"].cpu()

@@ -21,6 +21,7 @@ from agents.policy_config import RolloutConfig
 from rl.errors import NonFiniteError
 from rl.interface import EnvSpec, TimeStep
 from rl.networks.init import seeded
+from rl.normalise import ReturnMoments
 from rl.optim import FlatOptimizer
 from rl.replay import ColumnSpec
 from rl.schedules import value_at
@@ -58,6 +59,8 @@ class RolloutAgent(Agent):
         self._shuffle = torch.Generator().manual_seed(derive_seed(seed, "minibatches"))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._begun = 0  # time of the first row that no update has used
+        self.returns = ReturnMoments(num_envs).to(self.device)
+        """Moments of the discounted return; only the deviation is used, and only with `normalize_return`."""
 
     # defined by subclasses
 
@@ -112,6 +115,9 @@ class RolloutAgent(Agent):
         frames = {k: v[:, :, -1] if self.stack > 1 else v for k, v in rollout.rows.obs.items()}
         for normaliser in self.normalisers:
             normaliser.update({k: v[rollout.rows.valid] for k, v in frames.items()})
+        if self.config.normalize_return:
+            reward = self.clipped(rollout.reward)
+            self.returns.add(reward, rollout.discount, rollout.ended, self.config.gamma)
 
     # the training stream
 
@@ -160,6 +166,25 @@ class RolloutAgent(Agent):
         """The rewards as `reward_clip` leaves them for the learner."""
         limit = self.config.reward_clip
         return reward if limit is None else reward.clamp(-limit, limit)
+
+    def learner_rewards(self, reward: Tensor, discount: Tensor, ended: Tensor) -> Tensor:
+        """The rewards [T, N] that are learned from: clipped, then divided by the deviation of the discounted return.
+
+        The first rollout is divided by its own deviation, so that the value does not have to change its scale later.
+        """
+        reward = self.clipped(reward)
+        if not self.config.normalize_return:
+            return reward
+        variance = self.returns.var
+        if self.returns.count == 0:
+            every = self.returns.follow(reward, discount, ended, self.config.gamma)[0][~ended]
+            variance = every.double().var(unbiased=False) if len(every) > 1 else variance
+        return self.returns.scaled(reward, variance)
+
+    def rewards_of(self, rows: dict[str, Tensor]) -> Tensor:
+        """`learner_rewards` of a rollout's columns [T+1, N]. Row 0 has its raw reward, which nothing reads."""
+        reward, discount, first = rows["reward"], rows["discount"], rows["first"]
+        return torch.cat([reward[:1], self.learner_rewards(reward[1:], discount[1:], first[1:])])
 
     def items(self, rollout: Rollout) -> Tensor:
         """The items that minibatches are made of, int64: transitions t * N + env, or environments if recurrent."""
@@ -227,15 +252,24 @@ class RolloutAgent(Agent):
 
     # saving
 
+    @property
+    def keeps_returns(self) -> bool:
+        """Whether checkpoints hold the moments of the return."""
+        return self.config.normalize_return
+
     def parts(self) -> dict[str, Any]:
-        return {**super().parts(), "shuffle": self._shuffle}
+        returns = {"returns": self.returns} if self.keeps_returns else {}
+        return {**super().parts(), "shuffle": self._shuffle, **returns}
 
     def learner_state(self) -> dict[str, Any]:
-        return {"begun": self._begun, **super().learner_state()}
+        running = {"running": self.returns.running.clone()} if self.keeps_returns else {}
+        return {"begun": self._begun, **running, **super().learner_state()}
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
         super().load_learner_state(state)
         self._begun = state["begun"]
+        if self.keeps_returns:
+            self.returns.running = state["running"].to(self.device)
 
 
 def average(x: Tensor, valid: Tensor) -> Tensor:

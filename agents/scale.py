@@ -42,11 +42,11 @@ class RewardScale:
 
 def large_return_warning(config: Any, name: str, value: float) -> str:
     """One line if a discounted return of `value` is too large for a network to learn, else ""."""
-    if abs(value) <= LARGE_RETURN or getattr(config, "normalize_return", False) or getattr(config, "rescale", False):
+    if abs(value) <= LARGE_RETURN or config.normalize_return or getattr(config, "rescale", False):
         return ""
-    mend = "normalize_return=True" if hasattr(config, "normalize_return") else "reward_clip=1"
     return (
-        f"{name}: discounted returns reach {value:.3g}, and a network that starts near 0 learns them slowly: set {mend}"
+        f"{name}: discounted returns reach {value:.3g}, and a network that starts near 0 learns them slowly: "
+        "set normalize_return=True"
     )
 
 

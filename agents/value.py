@@ -70,6 +70,7 @@ class ValueAgent(ReplayAgent, ValuePlayer):
         self._targets = FlatParameters(self.target)
         self._buffers = list(zip(self.target.buffers(), self.network.buffers(), strict=True))
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
+        self.add_normaliser()
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         few = config.precision == "auto" and config.batch_size < 32
         self.bf16 = not few and uses_bf16(config.precision, self.network, self.device)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Agent, Choice
+from agents.base import Actor, Agent, Choice, as_tensors
 from rl.interface import Obs, TimeStep
 from rl.networks.dense import Dense
 from rl.networks.heads import ValueHead, set_noise
@@ -81,7 +81,7 @@ class ValuePlayer(Agent):
         if silence:
             set_noise(self.network, False)
         try:
-            out = self._evaluate(actor, obs, ts)
+            out = self._evaluate(actor, self.normalised(obs), ts)
         finally:
             if silence:
                 set_noise(self.network, True)
@@ -90,8 +90,8 @@ class ValuePlayer(Agent):
     def choose_by_numpy(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
         if self.dense is None:
             return None
-        (leaf,) = obs.values()
-        values = self.dense(leaf)
+        (leaf,) = self.normalised(as_tensors(obs, self.device)).values()
+        values = self.dense(leaf.numpy())
         return self._select(actor, values, ts, Q(torch.from_numpy(values)))
 
     def _select(self, actor: Actor, values: np.ndarray, ts: TimeStep, out: Q) -> Choice:

@@ -165,7 +165,7 @@ def _refuse_statistics(env: gymnasium.Env, id: str) -> None:
         if name in fields and isinstance(env, getattr(gymnasium.wrappers, name)):
             raise InputError(
                 f"{id} is wrapped in {name}, whose statistics are not saved: leave the wrapper out and let the agent "
-                f"normalise, --set {fields[name]}=true with ppo or a2c"
+                f"normalise, --set {fields[name]}=true"
             )
         env = env.env
 

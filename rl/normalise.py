@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from rl.errors import InputError
+from rl.interface import EnvSpec
+
 
 class RunningMoments(nn.Module):
     """Mean and variance of all rows so far, merged batch by batch (Chan et al. 1979); buffers of the module, so saved.
@@ -45,6 +48,47 @@ class RunningMoments(nn.Module):
         return ((x - self.mean.float()) * scale.float()).clamp(-limit, limit)
 
 
+class ReturnMoments(RunningMoments):
+    """Moments of the discounted return of N environments; rewards are divided by its deviation, as in VecNormalize.
+
+    `state_dict` has the moments alone: whoever saves a training also saves `running`.
+    """
+
+    running: Tensor
+    """The discounted return so far, float32 [N]."""
+
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(())
+        self.register_buffer("running", torch.zeros(num_envs), persistent=False)
+
+    def follow(self, reward: Tensor, discount: Tensor, ended: Tensor, gamma: float) -> tuple[Tensor, Tensor]:
+        """The running return sum_k gamma^k r_{t-k} after each transition, [T, N], and its start at the next row, [N].
+
+        It restarts after a discount of 0 and with each episode.
+
+        Args:
+            reward, discount: [T, N], of the rows that the transitions lead to.
+            ended: bool [T, N]: that row is the first of an episode, so that there is no transition.
+        """
+        reward = torch.where(ended, 0.0, reward)
+        decay = gamma * torch.where(ended, 0.0, discount)
+        every, carried = torch.empty_like(reward), self.running
+        for t in range(len(reward)):
+            every[t] = carried + reward[t]
+            carried = decay[t] * every[t]
+        return every, carried
+
+    def add(self, reward: Tensor, discount: Tensor, ended: Tensor, gamma: float) -> None:
+        """Adds the running returns of new transitions, as in `follow`."""
+        every, self.running = self.follow(reward, discount, ended, gamma)
+        self.update(every[~ended])
+
+    def scaled(self, reward: Tensor, variance: Tensor | None = None) -> Tensor:
+        """Rewards divided by the deviation, by default the present one, and clipped to [-10, 10]; float32."""
+        variance = self.var if variance is None else variance
+        return (reward * (variance + 1e-8).rsqrt().float()).clamp(-10.0, 10.0)
+
+
 class ObservationNormaliser(nn.Module):
     """Standardises the float leaves of an observation; images, boards and categories stay unchanged."""
 
@@ -52,6 +96,14 @@ class ObservationNormaliser(nn.Module):
         super().__init__()
         self.names = tuple(shapes)
         self.moments = nn.ModuleList(RunningMoments(shape) for shape in shapes.values())
+
+    @classmethod
+    def of(cls, spec: EnvSpec, wanted: bool) -> ObservationNormaliser | None:
+        """The normaliser of `normalize_obs`, None unless `wanted`. Raises `InputError` without float leaves."""
+        floats = {name: leaf.shape for name, leaf in spec.obs.items() if leaf.kind == "vector"}
+        if wanted and not floats:
+            raise InputError(f"normalize_obs is for vectors of floats, and {spec.id} has none: leave it out")
+        return cls(floats) if wanted else None
 
     def forward(self, obs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {**obs, **{name: moments(obs[name]) for name, moments in self._leaves()}}

@@ -117,14 +117,16 @@ class Side:
         return f"{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
 
 
-LATER = {"cuda_graph": "auto", "reset_options": {}, "drop": []}
+LATER = {"cuda_graph": "auto", "reset_options": {}, "drop": [], "normalize_obs": False, "normalize_return": False}
 """Fields added after comparisons were recorded, and their defaults, which fingerprints leave out."""
 
 
 def _without_later(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    return {k: _without_later(v) for k, v in value.items() if k not in LATER or v != LATER[k]}
+    policy_learner = "normalize_advantage" in value  # these always had the two other fields of normalisation
+    kept = ("normalize_obs", "normalize_return") if policy_learner else ()
+    return {k: _without_later(v) for k, v in value.items() if k not in LATER or k in kept or v != LATER[k]}
 
 
 def slug(text: str) -> str:

@@ -43,6 +43,7 @@ EVERY: dict[str, Any] = {
 SEQUENCES: dict[str, Any] = {"burn_in": 3, "length": 6, "period": 4}
 SHORT: dict[str, Any] = {"net": NET, "rollout": 10}
 OFF_POLICY: dict[str, Any] = {"net": NET, "learning_starts": 20, "batch_size": 8, "buffer_size": 90}
+NORMALISED: dict[str, Any] = {"normalize_obs": True, "normalize_return": True}
 CRITICS: dict[str, Any] = {"dropout": 0.1, "stack": 3, "n_step": 3, "prioritized": True, "policy_delay": 3}
 
 AGENTS: dict[str, Any] = {
@@ -71,6 +72,9 @@ AGENTS: dict[str, Any] = {
         target_kl=0.01,
         value_clip=0.2,
     ),
+    "dqn normalised": DQNConfig(**VALUE, **NORMALISED, stack=2, n_step=2),
+    "r2d2 normalised": R2D2Config(**{**VALUE, "net": LSTM}, **SEQUENCES, **NORMALISED),
+    "pqn normalised": PQNConfig(**SHORT, **NORMALISED, minibatches=3),
     "ppo lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, minibatch_size=8, normalize_obs=True),
     "ppo gru shared": PPOConfig(**{**SHORT, "net": GRU}, epochs=2, minibatch_size=8, critic="shared"),
     "r2d2": R2D2Config(**{**VALUE, "net": LSTM}, **SEQUENCES, prioritized=True, n_step=3, double=True, dueling=True),
@@ -103,6 +107,8 @@ CONTINUOUS = {
     "a2c": A2CConfig(net=NET),
     "sac": SACConfig(**OFF_POLICY),
     "sac simba": SACConfig(**{**OFF_POLICY, "net": SIMBA}, optimizer="adamw", weight_decay=0.01),
+    "sac normalised": SACConfig(**OFF_POLICY, **NORMALISED, n_step=2, stack=2),
+    "td3 normalised": TD3Config(**OFF_POLICY, **NORMALISED, prioritized=True),
     "sac gsde": SACConfig(**OFF_POLICY, gsde=True, log_std=-2.0, temperature=0.1),
     "sac all fields": SACConfig(**OFF_POLICY, **CRITICS, quantiles=5, critics=3, critic_net=NetConfig(hidden=(9, 7))),
     "sac batch renorm": SACConfig(**OFF_POLICY, batch_renorm=True, renorm_warmup=20, beta1=0.5, policy_delay=3),
@@ -161,7 +167,7 @@ def test_acting_says_what_the_network_says(name: str) -> None:  # also where a s
                 assert torch.allclose(said.q_values, out.q_values, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dqn simba", "ppo simba", "pqn simba", "sac"])
+@pytest.mark.parametrize("name", ["dqn simba", "ppo simba", "pqn simba", "sac", "dqn normalised", "pqn normalised"])
 def test_only_training_rows_move_the_running_observation_statistics(name: str) -> None:
     config = AGENTS[name] if name != "sac" else SACConfig(**{**OFF_POLICY, "net": SIMBA})
     world = envs.make("CartPole-v1", num_envs=2, seed=4)

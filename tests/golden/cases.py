@@ -71,6 +71,18 @@ CASES: dict[str, Case] = {
     ),
     "a2c_vector": Case("CartPole-v1", "a2c", 400, "net.hidden=16 entropy_cost=0.01", num_envs=4),
     "reinforce_vector": Case("CartPole-v1", "reinforce", 500, "net.hidden=16 episodes=4 eval_sample=true", num_envs=2),
+    # normalisation
+    "dqn_normalize": _vector("dqn", "normalize_obs=true normalize_return=true n_step=2"),
+    "pqn_normalize": Case(
+        "CartPole-v1",
+        "pqn",
+        512,
+        "net.hidden=16 rollout=16 minibatches=4 normalize_obs=true normalize_return=true",
+        num_envs=4,
+    ),
+    "sac_normalize": Case(
+        "Pendulum-v1", "sac", 300, f"net.hidden=16 {CRITICS} normalize_obs=true normalize_return=true", num_envs=2
+    ),
     # memory
     "ppo_lstm": Case(
         "CartPole-NoVelocity-v1", "ppo", 512, "net.hidden=16 core=lstm core_size=8 rollout=32 epochs=2", num_envs=4

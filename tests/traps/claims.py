@@ -11,6 +11,7 @@ import torch
 import envs
 from agents.dqn import DQN, DQNConfig
 from agents.ppo import PPO, PPOConfig
+from agents.sac import SAC, SACConfig
 from envs import EnvConfig
 from rl import returns
 from rl.errors import NonFiniteError
@@ -211,8 +212,9 @@ def ppo(**fields: Any) -> tuple[PPO, Any]:
     return PPO(world.spec, config, num_envs=2, seed=0), world
 
 
-def evaluation_leaves_the_normaliser_alone() -> None:
-    agent, world = ppo(normalize_obs=True)
+def evaluation_leaves_the_normaliser_alone(agent: Any = None, world: Any = None) -> None:
+    if agent is None:
+        agent, world = ppo(normalize_obs=True)
     for _ in interact(world, agent, 40):
         pass
     before = {k: v.clone() for k, v in agent.network.state_dict().items()}
@@ -222,6 +224,12 @@ def evaluation_leaves_the_normaliser_alone() -> None:
     for _ in range(20):
         ts = watched.step(actor.act(ts))
     assert all(torch.equal(v, before[k]) for k, v in agent.network.state_dict().items())
+
+
+def evaluation_leaves_a_critics_normaliser_alone() -> None:
+    world = envs.make("CartPole-v1", num_envs=2)
+    config = SACConfig(net=NetConfig(hidden=(8,)), normalize_obs=True)
+    evaluation_leaves_the_normaliser_alone(SAC(world.spec, config, num_envs=2, seed=0), world)
 
 
 def advantages_are_cut_at_the_first_row_of_an_episode() -> None:

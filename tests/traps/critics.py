@@ -17,10 +17,11 @@ import agents.sac
 import agents.td3
 import envs
 from agents.critics import ActionBounds, CriticAgent
+from agents.replay_agent import ReplayAgent
 from agents.sac import SAC, SACConfig
 from agents.td3 import TD3
 from rl.distributions import Squashed
-from rl.interface import ActionSpec, EnvSpec
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.loop import interact
 from tests.agents.worlds import TABLE, TABLE_NET, row
 
@@ -168,6 +169,63 @@ def a_reload_forgets_the_temperature(patch: Patch) -> None:
     patch.setattr(CriticAgent, "load_learner_state", forget)
 
 
+def old_rows_are_standardised_by_the_present_moments() -> None:
+    """Acting, the loss, its target and the saved policy read one observation as the same numbers."""
+    spec = EnvSpec("Vector-v0", {"obs": ObsLeaf((1,), "float32", "vector")}, BOX.action)
+    agent: Any = SAC(spec, SACConfig(**{**BASE, "normalize_obs": True}), num_envs=1, seed=0)
+    values = [0.0, 2.0, 100.0, 102.0]
+    rows = [row(0, first=not i)._replace(obs={"obs": np.array([[x]], np.float32)}) for i, x in enumerate(values)]
+    for ts in rows:
+        agent.observe(ts._replace(action=np.zeros((1, 1), np.float32)))
+    wanted = [[(x - np.mean(values)) / np.std(values)] for x in values]
+    batch = agent._batch(agent.replay.windows(np.arange(3)))
+    assert batch.obs["obs"].tolist() == [pytest.approx(x, abs=1e-5) for x in wanted[:3]]
+    assert batch.next_obs["obs"].tolist() == [pytest.approx(x, abs=1e-5) for x in wanted[1:]]
+    again: Any = SAC(spec, agent.config, num_envs=1, seed=1)
+    again.load_agent_state(copy.deepcopy(agent.agent_state()))
+    read = list[Any]()
+    for one in (agent, again):
+        one.network["policy"].register_forward_pre_hook(lambda _, args: read.append(args[0]["obs"].tolist()))
+        actor = one.actor(1, 0)
+        for ts in rows:
+            actor.act(ts)
+    assert read == [[pytest.approx(x, abs=1e-5)] for x in wanted * 2]
+
+
+def rows_are_stored_standardised(patch: Patch) -> None:
+    observe, batch = ReplayAgent.observe, ReplayAgent._batch
+
+    def stale(self: Any, ts: Any) -> None:
+        moments = self.network["normaliser"]
+        moments.update({k: torch.from_numpy(v) for k, v in ts.obs.items()})
+        self.__dict__["normalisers"] = []
+        observe(self, ts._replace(obs={k: v.numpy() for k, v in moments({"obs": torch.tensor(ts.obs["obs"])}).items()}))
+
+    def unchanged(self: Any, windows: Any) -> Any:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(type(self), "normalised", lambda self, obs: obs)
+            return batch(self, windows)
+
+    patch.setattr(ReplayAgent, "observe", stale)
+    patch.setattr(ReplayAgent, "_batch", unchanged)
+
+
+def acting_reads_raw_observations(patch: Patch) -> None:
+    decide = SAC.decide
+    patch.setattr(SAC, "decide", lambda self, actor, obs, mask: decide(self, actor, {"obs": obs["obs"] + 1.0}, mask))
+
+
+def a_saved_policy_forgets_the_moments(patch: Patch) -> None:
+    right = SAC.agent_state
+
+    def forget(self: Any) -> Any:
+        state = right(self)
+        fresh = {k: torch.zeros_like(v) if "normaliser" in k else v for k, v in state["network"].items()}
+        return {**state, "network": fresh}
+
+    patch.setattr(SAC, "agent_state", forget)
+
+
 TRAPS: dict[str, tuple[Callable[[], None], Callable[[Patch], None]]] = {
     "temperature sign": (an_entropy_below_its_target_raises_the_temperature, temperature_of_the_wrong_sign),
     "target of the mean": (the_target_is_the_lowest_critic, target_of_the_mean),
@@ -179,5 +237,11 @@ TRAPS: dict[str, tuple[Callable[[], None], Callable[[Patch], None]]] = {
     "log-probability without tanh": (the_log_probability_counts_the_tanh, log_probability_without_the_tanh),
     "actions scaled twice": (critics_see_actions_in_the_unit_box, actions_scaled_twice),
     "actions never scaled back": (critics_see_actions_in_the_unit_box, actions_never_scaled_back),
+    "stale normaliser in the replay": (old_rows_are_standardised_by_the_present_moments, rows_are_stored_standardised),
+    "stale normaliser in acting": (old_rows_are_standardised_by_the_present_moments, acting_reads_raw_observations),
+    "stale normaliser in a saved policy": (
+        old_rows_are_standardised_by_the_present_moments,
+        a_saved_policy_forgets_the_moments,
+    ),
     "temperature after a reload": (a_resume_continues_the_temperature, a_reload_forgets_the_temperature),
 }

@@ -26,6 +26,10 @@ TRAPS: dict[str, tuple[Callable[[], None], Callable[[pytest.MonkeyPatch], None]]
     "T14": (claims.a_lost_life_is_no_end_of_the_game, switches.lost_life_ends_the_game),
     "T15": (claims.scores_are_raw_while_the_learner_sees_clipped_rewards, switches.clipped_scores),
     "T16": (claims.evaluation_leaves_the_normaliser_alone, switches.evaluation_updates_the_normaliser),
+    "T16 with critics": (
+        claims.evaluation_leaves_a_critics_normaliser_alone,
+        switches.evaluation_updates_the_normaliser,
+    ),
     "T17": (claims.advantages_are_cut_at_the_first_row_of_an_episode, switches.advantages_run_across_episodes),
     "T18": (claims.memory_restarts_with_the_episode, switches.memory_is_never_reset),
     "T19": (claims.parallel_environments_start_differently, switches.one_seed_for_all),

@@ -85,9 +85,21 @@ def _replay(peer: Peer, given: Mapping[str, Any], steps: int) -> Translated:
         "replay_ratio": updates / every,
     }
     lost = []
+    if peer.normalize:
+        fields |= _normalised(peer)
     if given.get("optimize_memory_usage"):
         lost.append("optimize_memory_usage: frames are never stored twice here")
     return fields, lost
+
+
+def _normalised(peer: Peer) -> dict[str, bool]:
+    """VecNormalize's arguments as our fields."""
+    given = peer.normalize if isinstance(peer.normalize, Mapping) else {}
+    on = bool(peer.normalize)
+    return {
+        "normalize_obs": on and given.get("norm_obs", True),
+        "normalize_return": on and given.get("norm_reward", True),
+    }
 
 
 def _values(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps: int) -> Translated:
@@ -160,8 +172,7 @@ def _policy(peer: Peer, given: Mapping[str, Any], kwargs: dict[str, Any], steps:
         "entropy_cost": given["ent_coef"],
         "value_cost": given["vf_coef"],
         "normalize_advantage": given.get("normalize_advantage", True),
-        "normalize_obs": bool(peer.normalize),
-        "normalize_return": bool(peer.normalize),
+        **_normalised(peer),
     }
     if peer.algorithm == "a2c":
         fields |= {"optimizer": "rmsprop", "adam_eps": given["rms_prop_eps"]}
