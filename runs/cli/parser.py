@@ -16,6 +16,7 @@ from runs.cli import verbs
 from runs.cli.show import (
     show_doctor,
     show_games,
+    show_league,
     show_list,
     show_records,
     show_scores,
@@ -244,8 +245,8 @@ def _add_watching(verb: Verb) -> None:
 
 
 def _add_comparing(verb: Verb) -> None:
-    """compare, report, record, bench."""
-    count = _whole(1)
+    """compare, league, report, record, bench."""
+    count, seed = _whole(1), _whole(0)
     p = verb("compare", verbs.compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
     p.add_argument(
@@ -272,6 +273,15 @@ def _add_comparing(verb: Verb) -> None:
     p.add_argument("--evaluations", type=count, metavar="N", help="points of a curve (20, on Atari 10)")
     p.add_argument("--title", help="of the page")
     p.add_argument("--out", metavar="DIR", help="the comparison's folder; an interrupted one continues")
+    _add_trust(p)
+    _add_json(p)
+
+    p = verb("league", verbs.league, "rate board-game agents: all checkpoints and known players meet", show_league)
+    p.add_argument("runs", metavar="RUN", nargs="+", help="a run, a checkpoint, or a game for the known players alone")
+    p.add_argument("--games", type=count, metavar="N", help="games of each pair, an even number (default: 40)")
+    p.add_argument("--players", metavar="A,B,...", help="the known players: random,minimax:4,solver (default: all)")
+    p.add_argument("--out", metavar="DIR", help="the folder of the page (default runs/out/league_<game>_<time>)")
+    p.add_argument("--seed", type=seed, metavar="S", help="of the openings and players (default: 0)")
     _add_trust(p)
     _add_json(p)
 

@@ -62,6 +62,13 @@ def show_records(r: dict[str, Any]) -> None:
     print(f"{count} seed{'s' * (count != 1)} recorded, {failed} failed")
 
 
+def show_league(r: dict[str, Any]) -> None:
+    from runs.league.league import lines
+
+    for line in lines(r):
+        print(line)
+
+
 def show_solution(r: dict[str, Any]) -> None:
     from runs.cli.solve import lines
 

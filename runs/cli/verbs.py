@@ -118,6 +118,19 @@ def compare(a: argparse.Namespace) -> Result:
     )
 
 
+def league(a: argparse.Namespace) -> Result:
+    return _call(
+        "runs.league.league.league",
+        a.runs,
+        games=a.games,
+        players=a.players.split(",") if a.players else None,
+        out=a.out,
+        seed=a.seed,
+        quiet=a.quiet,
+        trust=_trust(a),
+    )
+
+
 def report(a: argparse.Namespace) -> Result:
     return _call("runs.reporting.report.report", a.dir, track=a.track, quiet=a.quiet)
 

@@ -20,6 +20,8 @@ COLOURS = 8
 
 STRIP = 52
 """Height of one contender in a strip chart."""
+RATING = 30
+"""Height of one player in a rating chart."""
 
 
 def dashes(contender: int) -> str:
@@ -133,6 +135,13 @@ def strip_chart(rows: Sequence[Mapping[str, Any]], x_label: str) -> Markup:
     plane = Plane(_widened(min(values), max(values)), (0, 1), Plane.top + STRIP * len(rows))
     shown = [{**r, "top": Plane.top + STRIP * k, "dots": _stacked(r, plane)} for k, r in enumerate(rows)]
     return _draw("strip_chart", plane, shown, x_label)
+
+
+def rating_chart(rows: Sequence[Mapping[str, Any]], x_label: str) -> Markup:
+    """A point and its interval for each row of {"name", "point", "interval"}."""
+    values = [v for r in rows for v in (r["point"], *r["interval"])]
+    plane = Plane(_widened(min(values), max(values)), (0, 1), Plane.top + RATING * len(rows))
+    return _draw("rating_chart", plane, [{**r, "top": Plane.top + RATING * k} for k, r in enumerate(rows)], x_label)
 
 
 def _stacked(row: Mapping[str, Any], plane: Plane) -> list[tuple[float, bool, int, int]]:

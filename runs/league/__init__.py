@@ -1,0 +1,1 @@
+"""Players of a board game, matches between them, and their Elo ratings."""
