@@ -326,11 +326,13 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Event:
-    """`press` and `release` carry the key's plain name ("space", "left", "a"); `close` and `resize` carry none."""
+    """`press` and `release` carry the key's plain name ("space", "left", "a"), `click` the place in pixels."""
 
-    kind: Literal["press", "release", "close", "resize"]
+    kind: Literal["press", "release", "click", "close", "resize"]
     key: str = ""
     shift: bool = False
+    x: float = 0.0
+    y: float = 0.0
 
 
 _window_open = False
@@ -417,6 +419,8 @@ class Window:
                 name = pygame.key.name(event.key)
                 self._held.discard(name)
                 found.append(Event("release", name))
+            elif event.type == pygame.MOUSEBUTTONDOWN and event.button == 1:
+                found.append(Event("click", x=float(event.pos[0]), y=float(event.pos[1])))
             elif event.type == pygame.VIDEORESIZE:
                 self._screen = pygame.display.get_surface() or self._screen
                 found.append(Event("resize"))
@@ -441,6 +445,10 @@ class Window:
         """Queues a key press or release, for scripted play."""
         code = pygame.key.key_code(key)
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN if down else pygame.KEYUP, key=code, mod=0, unicode=""))
+
+    def click(self, x: float, y: float) -> None:
+        """Queues a click, for scripted play."""
+        pygame.event.post(pygame.event.Event(pygame.MOUSEBUTTONDOWN, button=1, pos=(round(x), round(y))))
 
     def close(self) -> None:
         global _window_open

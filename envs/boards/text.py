@@ -5,6 +5,8 @@ from __future__ import annotations
 from envs.boards.rules import Board, Row
 
 STONES = {"TicTacToe": ("X", "O")}
+DISCS = ("●", "○")
+"""The stones of the other games."""
 COLOURS = {"ConnectFour": ("\033[31m", "\033[33m"), "TicTacToe": ("\033[36m", "\033[35m")}
 RESET, DIM, BOLD = "\033[0m", "\033[2m", "\033[1m"
 
@@ -17,7 +19,7 @@ def stones_of(row: Row) -> tuple[int, int]:
 
 def text(board: Board, row: Row, colour: bool = False) -> str:
     """The board in lines, the names of columns and rows at its edges, and who is to move or has won."""
-    marks = STONES.get(board.NAME, ("●", "○"))
+    marks = STONES.get(board.NAME, DISCS)
     inks = COLOURS.get(board.NAME, ("", BOLD)) if colour else ("", "")
     both, end = stones_of(row), RESET if colour else ""
     columns = "1234567" if board.NAME == "ConnectFour" else "abcdefgh"[: board.width]

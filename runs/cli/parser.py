@@ -238,8 +238,15 @@ def _add_watching(verb: Verb) -> None:
 
     p = verb("play", verbs.play, "play a game yourself, alone or against an agent")
     p.add_argument("env", metavar="ENV")
-    p.add_argument("--vs", metavar="RUN", help="split screen against this agent, the same seed for both")
-    p.add_argument("--record", metavar="DIR", help="keep your games as rows that the replay can load")
+    p.add_argument(
+        "--vs",
+        metavar="RUN",
+        help="split screen against this agent, the same seed for both; on a board game your opponent: a run, random, "
+        "minimax:4 or solver",
+    )
+    p.add_argument("--text", action="store_true", help="a board game in the terminal")
+    p.add_argument("--record", metavar="DIR", help="keep your games: as rows that the replay can load, or as records")
+    p.add_argument("--replay", metavar="FILE", help="show the record of a board game, move by move")
     p.add_argument("--seed", type=seed, metavar="S")
     _add_trust(p)
 

@@ -93,7 +93,8 @@ def watch(a: argparse.Namespace) -> Result:
 
 
 def play(a: argparse.Namespace) -> Result:
-    return _call("runs.watching.play.play", a.env, vs=a.vs, record=a.record, seed=a.seed, trust=_trust(a))
+    options = {"vs": a.vs, "record": a.record, "seed": a.seed, "text": a.text or None, "replay": a.replay}
+    return _call("runs.watching.play.play", a.env, **options, trust=_trust(a))
 
 
 def compare(a: argparse.Namespace) -> Result:

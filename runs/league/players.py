@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Thoughts = dict[str, np.ndarray]
 """What a player saw, by label: one number an action, float [A], NaN where it has none."""
 
+SOLVED_FROM = 8
+"""Stones from which Connect Four's solver answers in seconds."""
 GENERATIONS = "generations"
 """Folder of a run with the agents of earlier steps, which `checkpoints/` no longer keeps."""
 
@@ -74,7 +76,10 @@ class Minimax:
 
 
 class Perfect:
-    """Plays the best score of every position: Connect Four by its solver, tic-tac-toe by a search to the end."""
+    """Plays the best score of every position: Connect Four by its solver, tic-tac-toe by a search to the end.
+
+    In Connect Four with fewer than 8 stones it plays as minimax of depth 6, because the solver takes minutes there.
+    """
 
     name = "solver"
 
@@ -89,9 +94,13 @@ class Perfect:
 
     def scores(self, states: Game) -> np.ndarray:
         """The score of every action, int64 [N, A], -100 or less for illegal ones."""
-        if self._solver is not None:
-            return self._solver.scores(states.rows["mine"], states.rows["theirs"]).astype(np.int64)
-        return states.minimax(states.board.max_plies)[1]
+        if self._solver is None:
+            return states.minimax(states.board.max_plies)[1]
+        early = states.rows["ply"] < SOLVED_FROM
+        found = states.minimax(DEPTHS[-1], early)[1]
+        stones = states.rows[~early]
+        found[~early] = self._solver.scores(stones["mine"], stones["theirs"])
+        return found
 
     def moves(self, states: Game, rng: np.random.Generator) -> np.ndarray:
         scores = self.scores(states)
@@ -99,6 +108,8 @@ class Perfect:
         return np.where(best, rng.random(scores.shape), -1.0).argmax(1)
 
     def thoughts(self, states: Game) -> Thoughts:
+        if self._solver is not None and states.rows["ply"][0] < SOLVED_FROM:
+            return {}
         return {"score": np.where(states.legal()[0], self.scores(states)[0], np.nan)}
 
 
@@ -176,6 +187,21 @@ def generations(run: str | Path) -> list[Path]:
             continue
         good.append(path)
     return good
+
+
+def strengths(spec: str) -> tuple[list[str], int]:
+    """The names of a player's levels, the weakest first, and the place of `spec` among them.
+
+    The levels are depths of minimax and checkpoints of a run; another player has one.
+    """
+    if re.fullmatch(r"minimax:\d", spec) and int(spec[-1]) in DEPTHS:
+        return [f"minimax:{depth}" for depth in DEPTHS], int(spec[-1]) - 1
+    if not Path(spec).exists():
+        return [spec], 0
+    found = resolve(spec)
+    levels = [str(path) for path in generations(spec if found.run is None else found.run)]
+    wanted = str(found.checkpoint)
+    return (levels, levels.index(wanted)) if wanted in levels else ([spec], 0)
 
 
 def game_of(env: str) -> str:

@@ -3,6 +3,7 @@
 play("Arcade/Seaquest-v1")
 play("ALE/Pong-v5", vs="runs/out/pong")       # split screen, the same seed for both
 play("CartPole-v1", record="games/")          # keeps the games as rows
+play("ConnectFour", vs="minimax:4", text=True)  # a board game in the terminal
 """
 
 from __future__ import annotations
@@ -33,9 +34,13 @@ def play(
     seed: int | None = None,
     config: EnvConfig | None = None,
     size: tuple[int, int] = SIZE,
+    text: bool = False,
+    replay: str | Path | None = None,
     trust: Trust = False,
 ) -> dict[str, Any]:
     """Opens a window in which a person plays `env` until it is closed.
+
+    A board game with `vs`, `text` or `replay` (the record of a game) is played on one board, see `play_board`.
 
     vs: the run of an agent that plays the same game beside it, from the same seed. record: a folder that keeps the
     person's games as rows (`runs.rows`). seed: of the first game, drawn unless given. trust: import code that the run
@@ -44,6 +49,8 @@ def play(
     display, for an environment without pictures or with actions that keys cannot choose, and for an agent of
     another game.
     """
+    if (vs is not None and _is_board(env)) or text or replay is not None:
+        return play_board(env, vs=vs, record=record, seed=seed, text=text, replay=replay, trust=trust)
     from envs.drawing import Window, require_display
 
     require_display("playing needs one; `rl watch RUN --video FILE` films an agent without")
@@ -61,6 +68,44 @@ def play(
     finally:
         if rival is not None:
             rival.close()
+
+
+def play_board(
+    env: str,
+    *,
+    vs: str | Path | None = None,
+    record: str | Path | None = None,
+    seed: int | None = None,
+    text: bool = False,
+    replay: str | Path | None = None,
+    trust: Trust = False,
+) -> dict[str, Any]:
+    """A board game against a player (`runs.league.players.make_player`; minimax of depth 4 by default).
+
+    text: in the terminal instead of a window. record: the folder for the records of the games, `runs/out/games` by
+    default. replay: a record to show instead. Returns `env`, `results` and `records`.
+    """
+    from runs.league.players import game_of
+
+    game = game_of(env)
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    if not text:
+        from runs.watching.board_window import play_window, replay_window
+
+        if replay is not None:
+            return replay_window(replay, game)
+        return play_window(game, str(vs or "minimax:4"), record=record, seed=seed, trust=trust)
+    from runs.watching.board_text import play_text, replay_text
+
+    if replay is not None:
+        return replay_text(replay, game)
+    return play_text(game, str(vs or "minimax:4"), record=record, seed=seed, trust=trust)
+
+
+def _is_board(env: str) -> bool:
+    from envs.boards import GAMES
+
+    return env.startswith("Boards/") or env in GAMES
 
 
 def _rival(env: str, run: str | Path, seed: int, trust: Trust = False) -> Player:

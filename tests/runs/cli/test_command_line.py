@@ -326,7 +326,7 @@ def test_every_verb_of_the_design_has_its_options():
         "resume": "--steps",
         "evaluate": "--episodes --seed --sample --greedy --json",
         "watch": "--video --episodes --grid --seed --follow --sample --greedy",
-        "play": "--vs --record",
+        "play": "--vs --record --text --replay",
         "compare": "--agents --tasks --steps --seeds --jobs --on --out --json",
         "league": "--games --players --out --seed --json",
         "report": "",
