@@ -16,15 +16,25 @@ from rl.errors import InputError, unknown
 REGISTRY: dict[str, str] = {
     "a2c": "agents.a2c:A2C",
     "c51": "agents.c51:C51",
+    "double_q_learning": "agents.tabular.double_q_learning:DoubleQLearning",
     "dqn": "agents.dqn:DQN",
+    "dyna_q": "agents.tabular.dyna_q:DynaQ",
+    "expected_sarsa": "agents.tabular.expected_sarsa:ExpectedSarsa",
     "iqn": "agents.iqn:IQN",
+    "monte_carlo": "agents.tabular.monte_carlo:MonteCarlo",
+    "policy_iteration": "agents.tabular.policy_iteration:PolicyIteration",
     "ppo": "agents.ppo:PPO",
     "pqn": "agents.pqn:PQN",
+    "prioritized_sweeping": "agents.tabular.prioritized_sweeping:PrioritizedSweeping",
+    "q_learning": "agents.tabular.q_learning:QLearning",
     "qrdqn": "agents.qrdqn:QRDQN",
     "r2d2": "agents.r2d2:R2D2",
     "reinforce": "agents.reinforce:Reinforce",
     "sac": "agents.sac:SAC",
+    "sarsa": "agents.tabular.sarsa:Sarsa",
     "td3": "agents.td3:TD3",
+    "td_lambda": "agents.tabular.td_lambda:TDLambda",
+    "value_iteration": "agents.tabular.value_iteration:ValueIteration",
 }
 """The place of each agent's class. The class has `name: str` and `Config`, the frozen dataclass it is built from."""
 

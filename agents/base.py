@@ -146,6 +146,11 @@ class Agent(Predicts, ABC):
         """A stream that never affects training: greedy, or with drawn actions if `sample`."""
         return Actor(self, num_envs, seed, stream, mode="sample" if sample else "greedy")
 
+    @property
+    def timed(self) -> bool:
+        """Whether the greedy action depends on the observation and on the steps since the episode's first row."""
+        return False
+
     def draws(self, sample: bool) -> bool:
         """Whether an actor made with this `sample` draws random numbers."""
         return sample

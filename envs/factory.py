@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec as GymSpec
@@ -15,6 +16,7 @@ from gymnasium.vector import VectorEnv
 
 from envs import atari
 from envs.config import EnvConfig
+from envs.exact import known_model
 from envs.partial import NO_VELOCITY
 from envs.spaces import action_cast, mask_of, observation_casts
 from envs.stream import Stream, first_seeds
@@ -126,6 +128,7 @@ class _Facts:
     max_episode_steps: int | None = None
     action_meanings: tuple[str, ...] = ()
     life_loss: bool = False
+    model: Any = None
 
 
 def _stream(
@@ -159,6 +162,7 @@ def _stream(
         max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
         action_meanings=facts.action_meanings,
         options={"vector": vector.name, **{k: v for k, v in chosen.items() if v}, **config.options},
+        model=None if config.drop or config.reset_options else facts.model,
     )
     return Stream(
         vector,
@@ -256,9 +260,11 @@ def _facts(target: Target, env: gymnasium.Env | None) -> _Facts:
     meanings: tuple[str, ...] = ()
     if env is not None and hasattr(env.unwrapped, "get_action_meanings"):
         meanings = tuple(map(str, env.unwrapped.get_action_meanings()))
+    model = None if env is None else known_model(env)
     if gym_spec is None:
-        return _Facts(max_episode_steps=_time_limit(env), action_meanings=meanings)
-    return _Facts("", gym_spec.reward_threshold, gym_spec.max_episode_steps or _time_limit(env), meanings)
+        return _Facts(max_episode_steps=_time_limit(env), action_meanings=meanings, model=model)
+    limit = gym_spec.max_episode_steps or _time_limit(env)
+    return _Facts("", gym_spec.reward_threshold, limit, meanings, model=model)
 
 
 def _time_limit(env: gymnasium.Env | None) -> int | None:

@@ -152,6 +152,8 @@ class EnvSpec:
     action_meanings: tuple[str, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     """What the environment was made with, for run.json."""
+    model: Any = field(default=None, compare=False, repr=False)
+    """An object whose `table` is the environment's exact `rl.tables.TableModel`; None if there is no such model."""
 
 
 class Env(Protocol):
