@@ -110,11 +110,11 @@ class ActionBounds:
         self.half = torch.tensor((high - low) / 2, dtype=torch.float32, device=device)
 
     def outside(self, unit: Tensor) -> Tensor:
-        """Actions [..., K] in [-1, 1] in the environment's units."""
+        """Converts actions [..., K] from [-1, 1] to the environment's units."""
         return self.centre + self.half * unit
 
     def inside(self, action: Tensor) -> Tensor:
-        """The environment's actions [..., K] in [-1, 1]."""
+        """Converts actions [..., K] from the environment's units to [-1, 1], and clips them."""
         return ((action - self.centre) / self.half).clamp(-1.0, 1.0)
 
 

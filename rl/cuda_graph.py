@@ -19,9 +19,9 @@ class CudaGraph(Generic[P, T]):
     PyTorch takes longer to launch the hundreds of kernels of a small update than the GPU takes to run them. Every call
     must run the same kernels: the function may read no number back to the CPU, must not depend on anything else that
     changes, and may change tensors in place only. The first `WARM_UP` calls run without a graph, because libraries
-    initialise themselves at their first use. Then the graph is captured; capturing executes nothing. These calls also
-    run without a graph: all calls of a function that cannot be captured, or whose first calls had different shapes, and
-    a call with other shapes than the captured ones.
+    initialise themselves at their first use. Then the graph is captured; capturing executes nothing. A function that
+    cannot be captured, or whose first calls had different shapes, always runs without a graph. So does a call whose
+    shapes differ from the captured ones.
 
     Args:
         function: takes and returns tensors, alone or in dicts, tuples and NamedTuples.

@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         f"`make test-full` on {time.strftime('%Y-%m-%d')}, commit {commit or 'unknown'}, {os.cpu_count()} cores, "
         f"{platform.system()}, Python {platform.python_version()}: "
         + ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        + ". The stated numbers are those of the tests below; the quick ones of `make test` are not listed.",
+        + ". The table lists the tests of stated numbers, and leaves out the quick tests of `make test`.",
         "",
         "| test | outcome | seconds | measured |",
         "|---|---|---|---|",

@@ -5,7 +5,7 @@ State fields (besides the engine's, see `rules.state_row`):
     x, y          the player; y is 1 to 8
     spawn_timer   steps until something new enters      spawn_period   what it restarts from, 10 down to 1
     move_timer    steps until everything moves          move_period    what it restarts from, 5 down to 1
-    ramp_timer    steps until the game gets harder      ramp_level     how often it has
+    ramp_timer    steps until the game gets harder      ramp_level     how often it got harder
     kind          [8] what is in lane k, which is row k + 1: EMPTY, ENEMY or GOLD
     lane_x        [8] its x, 0 where empty
     heading       [8] its direction, -1 or 1, 0 where empty

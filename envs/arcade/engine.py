@@ -1,8 +1,9 @@
 """Compiles the rules of a game over a batch, keeps the compiled code on disk, and holds N games in progress.
 
-The loops below are templates: they call `reset`, `step` and `observe`, and `compile_game` makes one copy of them per
-game in which these three names are that game's. Environments share nothing: each row of state carries its own random
-generator, so an environment's course depends on its seed and actions alone, not on the batch or on threads.
+The loops below are templates: they call `reset`, `step` and `observe`, and `compile_game` makes one copy of them for
+each game, with the rules of that game under these three names. Environments share nothing: each row of state carries
+its own random generator, so an environment's course depends on its seed and actions alone, not on the batch or on
+threads.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rl.errors import InputError, unknown
 
 
 class Kernels(NamedTuple):
-    """The compiled loops of one game. `frames` is the observations, bool [N, 10, 10, C], as `framed` views them."""
+    """The compiled loops of one game. `frames` are observations, bool [N, 10, 10, C], as viewed by `framed`."""
 
     begin: Any
     """begin(rows, mask): starts an episode in the masked rows."""
@@ -132,7 +133,7 @@ def frame_dtype(channels: int) -> np.dtype[np.void]:
 
 
 def framed(boards: np.ndarray) -> np.ndarray:
-    """Bool [N, 10, 10, C] as [N] records with the fields `board` (uint8 0 and 1) and, the same memory, `cells`."""
+    """Views bool [N, 10, 10, C] as [N] records; the fields `board` and `cells` (uint8 0 and 1) share their memory."""
     return boards.reshape(-1).view(frame_dtype(boards.shape[3]))
 
 
@@ -216,7 +217,7 @@ class Games(SavedRows):
         return bad, boards, reward, terminated, truncated
 
     def info(self) -> dict[str, np.ndarray]:
-        """What goes with an observation, arrays [N]."""
+        """The `info` of an observation, arrays [N]."""
         return {"score": self.rows["score"].copy()}
 
     def view(self, window: bool = False, fps: float = 15.0) -> Any:

@@ -71,7 +71,7 @@ def heading(speed: int) -> int:
 
 @rule
 def wrapped(x: int) -> int:
-    """`x`, which is -1 to 10, on a road that goes round."""
+    """`x` from -1 to 10, wrapped round to 0 to 9."""
     return 0 if x > 9 else 9 if x < 0 else x
 
 

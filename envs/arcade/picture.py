@@ -27,8 +27,8 @@ NIGHT = (6, 9, 20)
 def draw(canvas: Canvas, scene: Scene, part: float = 1.0) -> None:
     """Paints `scene` over the whole canvas: backdrop, sprites, score and gauges.
 
-    With `part` below 1 every sprite is shown that far on its way since the step before, so that a viewer with more
-    frames than steps shows smooth motion.
+    With `part` below 1, every sprite stands at that part of its way from the previous step to this one. A viewer that
+    draws several frames for each step thus shows smooth motion.
     """
     width, height = canvas.width, canvas.height
     if min(width, height) < SMALLEST:  # a thumbnail: reduced from a picture that has room for everything

@@ -6,8 +6,8 @@ A game is a module with
     ACTIONS           the joystick codes an agent may choose from, MinAtar's minimal set
     CHANNELS          one name per observation plane
     STATE             `state_row(...)`: one structured row holds everything about one game in progress
-    RANGES            of what the rules index memory with: field -> its lowest and its highest value
-    LISTS             optional: fields `name` [capacity, ...] of which `num_name` rows are in use, each begun by x and y
+    RANGES            fields that index memory: field -> (lowest, highest) value
+    LISTS             optional: names of list fields [capacity, ...]; `num_NAME` rows are in use, x and y come first
     reset(s)          starts an episode in row `s`
     step(s, action, ramping) -> (reward, ended)
     observe(s, board) sets cells of `board`, bool [10, 10, channels], which comes in all False

@@ -56,7 +56,8 @@ class Scene:
 
 
 def scene(game: str, state: State, before: State | None = None) -> Scene:
-    """The scene of a state row. `before`, the row one step earlier, tells what moved; without it a part is guessed.
+    """The scene of a state row. `before` is the row one step earlier, from which motion is read; without it, motion is
+    guessed.
 
     Raises `InputError` for an unknown game.
     """

@@ -1,14 +1,15 @@
 """Seaquest: steer a submarine, shoot fish and enemy submarines (+1 each), bring divers up before oxygen runs out.
 
-Surfacing without a diver ends the game; with one, it costs a diver and refills the oxygen; with six, all are brought
-home for up to +10, more the more oxygen is left. Each surfacing makes the enemies faster (with difficulty ramping).
+Surfacing without a diver ends the game. With one to five divers, it costs one diver and refills the oxygen. With six,
+all are brought home, for up to +10 points: the more oxygen is left, the more points. Each surfacing makes the enemies
+faster (with difficulty ramping).
 
 State fields (besides the engine's, see `rules.state_row`):
 
     x, y            the submarine; y is 0 (the surface) to 8     facing_right   which way it looks and fires
-    oxygen          200 down; a step that finds none left ends   surfaced       whether it has not dived since surfacing
-    divers_aboard   at most 6; below 0 after all were brought    reload_timer   steps until it may fire again
-                    home, as in MinAtar: so many must first be made up for
+    oxygen          200 down to 0; a step at 0 ends the game     surfaced       whether it has not dived since surfacing
+    divers_aboard   at most 6; below 0 after six came home, as   reload_timer   steps until it may fire again
+                    in MinAtar: so many later divers do not count
     spawn_timer     steps until an enemy enters                  spawn_period   what it restarts from, 20 down to 1
     diver_timer     steps until a diver enters                   move_period    steps between enemy moves, 5 down to 2
     ramp_level      how often the game has become harder

@@ -24,7 +24,8 @@ class View:
         self._before: State | None = None
 
     def picture(self, state: State, before: State | None = None, part: float = 1.0) -> np.ndarray:
-        """The state as uint8 [H, W, 3], or things `part` of the way there from `before`, the state one step ago."""
+        """The state as uint8 [H, W, 3]. With `before`, the state one step ago, everything stands at `part` of its
+        way."""
         self.paint(self._canvas, state, before, part)
         return self._canvas.array()
 

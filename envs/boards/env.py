@@ -61,7 +61,7 @@ class Games(SavedRows):
                 self.rows["next_seat"][i] = seed % 2
 
     def begin(self, mask: np.ndarray) -> None:
-        """Starts games; without a new seed the seats of a row alternate. The opponent makes its first move."""
+        """Starts games. Without a new seed, each row alternates who moves first. The opponent moves if it is first."""
         self.core.reset(mask)
         self._reply(mask)
 

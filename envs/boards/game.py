@@ -62,7 +62,7 @@ class Game:
         self.kernels.begin(self.rows, self._all if mask is None else mask)
 
     def legal(self) -> np.ndarray:
-        """What the player to move may do: bool [N, A]; nothing once a game has ended."""
+        """The legal actions of the player to move, bool [N, A]; all False after the end of a game."""
         return self.observe()[1]
 
     def observation(self) -> np.ndarray:

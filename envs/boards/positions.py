@@ -2,9 +2,9 @@
 
 The usual scheme: the stage is the number of stones (begin: at most 14, middle: at most 28, end: more) and the
 difficulty the number of plies to the end of perfect play (easy: fewer than 14, medium: fewer than 28, hard: more).
-These are the sets L3R1, L2R1, L2R2, L1R1, L1R2 and L1R3 of "Solving Connect 4" (Pons), with positions of our own: from
-games in which half of the moves are random and the others minimax moves of depth 4. No position has ended or can be
-won at once, and none is in a set twice, not even mirrored.
+They correspond to the sets L3R1, L2R1, L2R2, L1R1, L1R2 and L1R3 of "Solving Connect 4" (Pons). The positions are our
+own, from games in which half of the moves are random and the others are minimax moves of depth 4. No position has ended
+or can be won at once, and none is in a set twice, not even mirrored.
 
     python -m envs.boards.positions FOLDER            makes them; it continues where it was interrupted
     python -m envs.boards.positions FOLDER --pack     writes the file that `load` reads

@@ -205,7 +205,7 @@ def score(mine: Any, mask: Any, ply: int, table: np.ndarray, stack: np.ndarray, 
 def scores(
     boards: np.ndarray, masks: np.ndarray, table: np.ndarray, stack: np.ndarray, nodes: np.ndarray, found: np.ndarray
 ) -> None:
-    """Writes the score of every move of each position, int8 [N, 7]; ILLEGAL into a full column."""
+    """Writes the score of every move of each position, int8 [N, 7]; ILLEGAL for a full column."""
     for i in range(len(boards)):
         mine, mask = boards[i], masks[i]
         ply = count(mask)
@@ -279,7 +279,7 @@ class Solver:
     def scores(self, mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
         """The score of every move, int8 [N, 7], of positions given as `Game.rows` has them, uint64 [N] and [N].
 
-        `ILLEGAL` into full columns. No position may have ended.
+        A full column has `ILLEGAL`. No position may have ended.
         """
         found = np.zeros((len(mine), WIDTH), np.int8)
         stones = np.ascontiguousarray(mine), np.ascontiguousarray(mine | theirs)

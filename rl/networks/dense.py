@@ -47,7 +47,7 @@ class _Norm(NamedTuple):
     eps: float
 
     def forward(self, z: np.ndarray) -> tuple[np.ndarray, _Normed]:
-        """Each row of z [B, out] standardised, scaled and shifted, and what `backward` needs."""
+        """Standardises, scales and shifts each row of z [B, out]. Returns that and the values for `backward`."""
         before = torch.from_numpy(z)
         after, mean, spread = torch.native_layer_norm(before, self.shape, self.weight, self.bias, self.eps)
         return after.numpy(), _Normed(before, mean, spread)

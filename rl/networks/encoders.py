@@ -213,7 +213,7 @@ class AdaptiveMaxPool(nn.Module):
 
 
 def largest_in_windows(x: Tensor, size: int) -> Tensor:
-    """[..., H, W] to [..., size, size]: the largest of rows, then of columns, in windows that may overlap.
+    """[..., H, W] to [..., size, size]: the maximum over rows, then over columns, in windows that may overlap.
 
     Equal elements share the gradient; in PyTorch's adaptive max-pool the first one gets all of it.
     """
@@ -248,8 +248,8 @@ class Residual(nn.Module):
 class SpectralNorm(nn.Module):
     """Divides a weight by its largest singular value, estimated by power iteration (Miyato et al. 2018, alg. 1).
 
-    One iteration for each forward pass while learning, also of the target network. None in `inference_mode`, in which
-    agents act and are evaluated, so that the network stays the same to the bit.
+    Each forward pass of learning makes one iteration, the target network's too. Agents act and are evaluated in
+    `inference_mode`, which makes none, so that the network stays the same to the bit.
     """
 
     u: Tensor

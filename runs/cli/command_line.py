@@ -85,7 +85,7 @@ def _open_closed_streams() -> None:
 
 
 def _verdict(error: Exception) -> tuple[int, str]:
-    """Exit status and the one line for what a command raised."""
+    """The exit status and the error line for an exception that a command raised."""
     match error:
         case InputError():
             return 2, str(error)

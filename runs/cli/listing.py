@@ -1,6 +1,6 @@
-"""What there is to train: recipes, agents, environments. Read from the files, so that none of them is run.
+"""`rl list`: recipes, agents and environments, or the fields of one agent or recipe that `--set` can change.
 
-And the fields that `--set` can change, of one agent or one recipe.
+The lists are read from the files, so that none of them is run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PROBES = "Probe: tiny, for tests, their values are known"
 def listing(what: str | None = None, trust: Trust = False) -> dict[str, Any]:
     """For each kind (or for `what` alone: recipes, agents or envs) the names, each with a few words.
 
-    Of an agent or a RECIPE its `fields`. `trust`: as in `runs.train`. Raises InputError if `what` is none of these.
+    If `what` is an agent or a RECIPE, its `fields`. `trust`: as in `runs.train`. Raises InputError for another `what`.
     """
     kinds = {"recipes": recipes, "agents": agents, "envs": environments}
     if what is None or what in kinds:
@@ -62,9 +62,9 @@ def fields(name: str, trust: Trust = False) -> dict[str, dict[str, Any]]:
 
 
 def recipes() -> dict[str, str]:
-    """Recipe name -> the first line of its claim and what was recorded; the claim is called an aim without a result.
+    """Recipe name -> the first line of its claim, and its recorded result. Without a result, the line says "aim: ".
 
-    Shows the fingerprint that was recorded last, which is the present one of every recipe that comes with the suite.
+    Shows the fingerprint that was recorded last; for every recipe of the suite it is the present one.
     """
     recorded: dict[str, list[dict[str, Any]]] = {}
     for result in read_results():

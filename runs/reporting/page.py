@@ -80,7 +80,7 @@ def films(named: Sequence[tuple[str, Path]], folder: Path) -> list[dict[str, str
 
 @dataclass(frozen=True)
 class Page:
-    """One page: `template` is given the `values`; `data` are the raw data, which the HTML carries along."""
+    """One page: `template` renders `values`, and the HTML embeds the raw data, `data`."""
 
     title: str
     verdict: str

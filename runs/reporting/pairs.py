@@ -27,8 +27,8 @@ RETURNS = {
 def pairs_of(contenders: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """The pairs that are compared: each of our agents with every peer, then with our other agents.
 
-    Without an agent of ours, every pair of peers. The random policy is part of a pair only if there is one other
-    contender at most.
+    If no agent is ours, all pairs of peers are compared. The random policy is in a pair only if there is at most one
+    other contender.
     """
     ours = [c["name"] for c in contenders if c.get("source", "ours") in ("ours", "run") and c["name"] != "random"]
     others = [c["name"] for c in contenders if c.get("source") in ("sb3", "zoo")]

@@ -1,7 +1,7 @@
 """When a run saves and evaluates if its recipe does not say: by time, within a small share of the training's time.
 
-Neither changes what is learned. Which steps are evaluated may differ between two runs of the same seed, because it
-depends on the machine's speed; what an evaluation at a given step scores does not.
+Neither changes what is learned. Two runs of the same seed may evaluate at different steps, because this depends on the
+machine's speed, but at the same step they score the same.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class EvaluationBudget:
     def allows(self, seconds: float, steps: int, length: float | None, games: int) -> bool:
         """Whether `games` games of about `length` steps fit after `seconds` and `steps` of training.
 
-        Before the first evaluation a game's step is assumed to cost as much as a training step, which is too much.
+        Before the first evaluation, a game's step is assumed to cost as much as a training step, an overestimate.
         `length` is None before the first training episode has ended: then nothing is evaluated.
         """
         if length is None:

@@ -114,7 +114,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Plays `episodes` whole games with the policy of a run and returns the `Score` as plain JSON.
 
-    What is not given is the run's own: then the games, and the score, are those of its final evaluation.
+    Arguments that are left out take the run's own values. Without any, the games and the score equal those of the run's
+    final evaluation.
     """
     agent, run = load_run(path, device=device, trust=trust)
     score = play_games(
@@ -189,9 +190,9 @@ def play_games(
 
 
 def game_config(run: Run, spec: EnvSpec) -> EnvConfig:
-    """How the environment of a game that counts is made: `eval_max_steps`, or some end where nothing else sets one.
+    """The environment's config for evaluation games, with `eval_max_steps` or, if nothing sets a limit, a default one.
 
-    A policy that runs in circles would otherwise never end its evaluation, in CliffWalking say.
+    Without a limit, a policy that runs in circles (in CliffWalking, say) would never end its evaluation.
     """
     if run.eval_max_steps is not None:
         return dataclasses.replace(run.env_config, max_steps=run.eval_max_steps)
@@ -228,7 +229,7 @@ class GameRecord:
 
 
 def pick_device(device: str) -> str:
-    """cpu or cuda; auto takes a GPU where there is one. Raises InputError for a GPU that is not there."""
+    """cpu or cuda; auto takes a GPU if there is one. Raises InputError if `cuda` is asked for and there is no GPU."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device.split(":")[0] not in ("cpu", "cuda"):

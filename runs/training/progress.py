@@ -56,7 +56,7 @@ class Progress:
             print(line, file=sys.stderr, flush=True)
 
     def tell(self, what: str) -> None:
-        """Shows what happens beside training, such as a long evaluation; plain lines come as rarely as `update`'s."""
+        """Shows what happens beside training, such as a long evaluation; plain lines come as seldom as in `update`."""
         if self.quiet:
             return
         now = time.perf_counter()

@@ -316,7 +316,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stop_requests(session: Session) -> Iterator[None]:
-    """Within, Ctrl-C, SIGTERM and a closed terminal are noted in the session, which then saves and stops.
+    """Inside this context, Ctrl-C, SIGTERM and a closed terminal make the session save and stop.
 
     A second Ctrl-C ends the training at once. One within a second of the first does not: keys repeat, and terminals
     send a signal to a whole group.

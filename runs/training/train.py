@@ -102,9 +102,9 @@ def resume(
 ) -> dict[str, Any]:
     """Continues a run from its newest good checkpoint, to its budget or to a new total of `steps`.
 
-    The result equals that of a run that was never interrupted, bit for bit, on the same machine. A run that is given
-    a larger total equals one that had it from the start where its last slot was whole: of several environments up to
-    num_envs - 1 rows, beyond the old total, were played but not learnt from. A run that was stopped in its final
+    The result equals that of a run that was never interrupted, bit for bit, on the same machine. With a larger total,
+    the run also equals one that had this total from the start, if the old total is a multiple of num_envs. If not, up
+    to num_envs - 1 rows beyond the old total were played but never learned from. A run that was stopped in its final
     evaluation plays that again, from its beginning. `trust`: as in `train`.
     """
     found = locate(path, replay=True)
@@ -148,7 +148,7 @@ def resume(
 
 
 def finished(folder: Path, run: Run, step: int) -> dict[str, Any]:
-    """What `train` returned at the end of the finished run in `folder`, as far as its files hold it."""
+    """What `train` returned at the end of the finished run in `folder`, rebuilt from its files."""
     last = [line for line in read_jsonl(folder / "evaluations.jsonl") if line["step"] == step][-1]
     spec = envs.spec(run.env, run.env_config)
     returns = last["returns"]
@@ -224,7 +224,7 @@ def ended_schedules(before: Run, run: Run) -> list[str]:
 
 
 def preflight(agent: Agent) -> None:
-    """Compares what the agent's memory will need with what is free. Raises InputError where it does not fit."""
+    """Compares the memory that the agent will need with the free memory. Raises InputError if it does not fit."""
     need, free = agent.predicted_bytes(), available_memory()
     if need > free:
         rows = "buffer_size" if hasattr(agent.config, "buffer_size") else "rollout or num_envs"

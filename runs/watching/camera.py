@@ -12,9 +12,9 @@ GLIDE = 0.6
 
 
 class Camera:
-    """The pictures of an environment that has just been reset, fetched again only where they have changed.
+    """The pictures of an environment that has just been reset; they are fetched again only if they have changed.
 
-    Closes the environment and raises `InputError` where it has none.
+    Closes the environment and raises `InputError` if it has no pictures.
     """
 
     def __init__(self, env: Env, id: str) -> None:
@@ -31,7 +31,7 @@ class Camera:
     def fetch(self, ts: TimeStep, part: float = 1.0) -> list[np.ndarray]:
         """uint8 [H, W, 3] of each environment at its newest row, `ts`.
 
-        Below 1, things are that far on their way from the row before, in environments that can be shown so.
+        With `part` below 1, things stand at that part of their way from the previous row, if the environment can.
         """
         glide = self._env.glide(part) if part < 1 else None
         self.gliding = glide is not None

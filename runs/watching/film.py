@@ -30,9 +30,9 @@ def film(
     size: tuple[int, int] = SIZE,
     longest: int = 2_000,
 ) -> Path:
-    """Writes a video of an agent at hand, one in training too: it acts on a stream of its own. Returns `path`.
+    """Writes a video of an agent, which may be in training, because it acts on a separate stream. Returns `path`.
 
-    Makes its folder. A game is left after `longest` steps, since a training waits meanwhile.
+    Creates the folder. A game stops after `longest` steps, because the training waits for the film.
     """
     from envs.drawing import no_display
 

@@ -1,6 +1,6 @@
 """What a viewer shows beside the game: what the agent thinks, as plots over plain arrays.
 
-`draw_view` paints a whole frame: the game's picture, and beside it (or below, where the window is upright) the panels.
+`draw_view` paints a whole frame: the game's picture, and beside it (or below it, if the window is upright) the panels.
 Everything here takes NumPy arrays and draws on a canvas, so it needs neither an agent nor a display.
 """
 
@@ -117,7 +117,7 @@ def _game(canvas: Canvas, view: View, x: float, y: float, width: float, height: 
 
 
 def draw_note(canvas: Canvas, words: str, unit: float) -> None:
-    """A line of words over the lower end."""
+    """Draws a line of text over the lower edge."""
     letters = unit * min(1.0, (canvas.width - unit * 2) / max(1, canvas.text_width(words, unit)))
     wide, low = canvas.text_width(words, letters) + unit * 1.4, canvas.height - unit * 3
     canvas.rect((canvas.width - wide) / 2, low, wide, unit * 1.9, (*drawing.INK, 215), unit * 0.5)

@@ -25,7 +25,7 @@ Policy = Callable[[Any, np.random.Generator], int]
 
 
 def gallery(runs: Sequence[str | Path] = (), folder: str | Path = FOLDER) -> list[Path]:
-    """Writes arcade.png (the five games) and viewer-<env>.png for each run, -2 behind a second one's. Returns them."""
+    """Writes arcade.png (the five games) and viewer-<env>.png (then -2, -3 ...) for each run. Returns the files."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def arcade() -> list[np.ndarray]:
 
 
 def card() -> np.ndarray:
-    """What to type, in the place of a sixth game."""
+    """A picture with the commands to type, in place of a sixth game."""
     from envs import drawing
 
     canvas = drawing.Canvas(*SIZE)
@@ -80,7 +80,7 @@ def card() -> np.ndarray:
 
 
 def viewer(run: str | Path, steps: int = 1_000, known: int = 120) -> np.ndarray:
-    """`rl watch` at the best moment of `steps` steps of play: when much is known of what followed, and much is won."""
+    """`rl watch` at the best moment of `steps` steps: `known` steps of the future are known, and much is won."""
     from envs.drawing import Canvas, no_display
     from runs.training.evaluation import load_run
     from runs.watching.frame import draw_view

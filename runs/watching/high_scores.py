@@ -38,7 +38,7 @@ class Scores:
         return self._read().get(game, [])
 
     def add(self, game: str, score: float, steps: int) -> int | None:
-        """Enters a finished game. Returns its place from 1, None where it is not among the best."""
+        """Enters a finished game. Returns its place from 1, None if it is not among the best."""
         scores = self._read()
         if self.trouble:
             return None

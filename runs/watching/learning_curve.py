@@ -22,7 +22,7 @@ def learning_curve(folder: Path | str, path: Path | str | None = None) -> Path:
     """Draws training episodes, their running mean and the evaluations of a run over its steps.
 
     Reads episodes.jsonl and evaluations.jsonl while they may still be growing. Returns the file, by default
-    learning-curve.png in the folder. Raises `InputError` where there is nothing to draw yet.
+    learning-curve.png in the folder. Raises `InputError` if there is nothing to draw yet.
     """
     from matplotlib.figure import Figure  # not pyplot, which would choose a window system
 

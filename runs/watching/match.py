@@ -24,7 +24,7 @@ def points(score: float) -> str:
 
 
 class Table:
-    """The play loop: keys to actions at the game's speed, pause, restart, scores, and the agent across the table."""
+    """The play loop: keys to actions at the game's speed, pause, restart, scores, and the rival agent."""
 
     def __init__(self, person: Person, window: Window, rival: Player | None, scores: Scores) -> None:
         self.person, self.window, self.rival, self.scores = person, window, rival, scores
@@ -49,7 +49,7 @@ class Table:
         self._say("H: keys", 4.0)
 
     def run(self) -> None:
-        """Until the window is closed."""
+        """Plays until the window is closed."""
         due = time.perf_counter() + 0.6  # so that the player sees the start
         while self._events():
             fps = self.person.controls.fps * self.speed
@@ -157,7 +157,7 @@ class Table:
     # drawing
 
     def draw(self, canvas: Canvas, part: float = 1.0) -> None:
-        """Paints the whole frame; below 1, things are that far on their way, in games that can be shown so."""
+        """Paints the whole frame; with `part` below 1, things stand at that part of their way, if the game can."""
         from envs import drawing
         from runs.watching.frame import draw_help, draw_note, unit_of
 

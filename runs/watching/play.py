@@ -45,9 +45,8 @@ def play(
     vs: the run of an agent that plays the same game beside it, from the same seed. record: a folder that keeps the
     person's games as rows (`runs.rows`). seed: of the first game, drawn unless given. trust: import code that the run
     `vs` names, even if this machine did not write it.
-    Returns `env`, `scores` of the finished games, and `best`. Raises `InputError` in one line where there is no
-    display, for an environment without pictures or with actions that keys cannot choose, and for an agent of
-    another game.
+    Returns `env`, `scores` of the finished games, and `best`. Raises `InputError` if there is no display, if the
+    environment has no pictures, if keys cannot choose its actions, and for an agent of another game.
     """
     if (vs is not None and _is_board(env)) or text or replay is not None:
         return play_board(env, vs=vs, record=record, seed=seed, text=text, replay=replay, trust=trust)

@@ -1,4 +1,4 @@
-"""An agent at play on environments of its own: rows, thoughts and the trace of every game, without any drawing."""
+"""An agent that plays in separate environments: rows, network outputs and the trace of every game; draws nothing."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Player:
         self._take(self.env.reset())
 
     def can_show_saliency(self) -> bool:
-        """Whether the agent's input has a place on the picture; from the next row on a map can be made."""
+        """Whether the agent's input can be placed on the picture. If so, maps can be made from the next row on."""
         if self._saliency is None:
             from runs.watching.saliency import Saliency
 
@@ -108,7 +108,7 @@ class Player:
         return {"returns": [total for total, _ in games], "lengths": [length for _, length in games]}
 
     def step(self) -> TimeStep:
-        """Plays one step in every environment, the person's action in place of the agent's where there is one."""
+        """Plays one step in every environment: the person's action if there is one, else the agent's."""
         action = self._action
         if self.human is not None:
             action = np.array(action)
@@ -121,7 +121,7 @@ class Player:
         self._take(self.env.reset())
 
     def game(self, i: int) -> int:
-        """Number of the game that environment i plays, -1 where none is left."""
+        """Number of the game that environment i plays, -1 if none is left."""
         info = self.ts.info
         return int(info["game" if "game" in info else "episode"][i])
 
@@ -148,7 +148,7 @@ class Player:
                 self.finished[self.game(i), i] = (episode.trace.returns[-1], len(episode.trace.returns) - 1)
 
     def view(self, i: int = 0) -> View:
-        """What one frame shows of environment i, as it stands."""
+        """The present content of a frame for environment i."""
         from runs.watching.views import View
 
         trace = self.episodes[i].trace
@@ -178,7 +178,7 @@ class Player:
         )
 
     def fetch(self, part: float = 1.0) -> None:
-        """Fetches the pictures of the newest row (see `Camera.fetch`): only frames that are shown are paid for."""
+        """Fetches the pictures of the newest row (see `Camera.fetch`), so that only frames that are shown cost time."""
         self.pictures = self.camera.fetch(self.ts, part)
 
     def refresh(self) -> bool:

@@ -17,7 +17,7 @@ NEWEST = 240
 
 
 def draw_panels(canvas: Canvas, view: View, unit: float) -> None:
-    """Numbers and bars take what they need, plots share the rest: below them, or beside them where that is wider."""
+    """Draws numbers and bars at their own size. Plots share the rest, below them or, on a wide canvas, beside them."""
     gap = unit * 0.5
     width = canvas.width - gap
     wide = canvas.width > 1.3 * canvas.height
@@ -277,7 +277,7 @@ def _plot(
 
 
 def number(value: float, span: float) -> str:
-    """`value` with as many digits as tell apart what differs by a hundredth of `span`; NaN is "-"."""
+    """`value` with enough digits to show a difference of a hundredth of `span`; NaN is "-"."""
     if math.isnan(value):
         return "-"
     if not math.isfinite(value) or abs(value) >= 1e6:

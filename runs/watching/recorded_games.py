@@ -54,7 +54,7 @@ class RowWriter:
 
 
 def read_rows(folder: str | Path, env: str | None = None) -> Iterator[TimeStep]:
-    """The recorded rows, oldest game first. Raises `InputError` where there is none, or one of another environment."""
+    """The recorded rows, oldest game first. Raises `InputError` if there is no game, or one of another environment."""
     files = sorted(Path(folder).glob("game-*.json"))
     if not files:
         raise InputError(f"{folder} holds no recorded game: make one with rl play ENV --record {folder}")

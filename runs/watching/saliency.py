@@ -31,8 +31,8 @@ class Saliency:
     def map(self, obs: dict[str, np.ndarray], ts: TimeStep) -> np.ndarray | None:
         """float32 [H, W] of environment 0, 0 to 1, of the network before it acts on `ts`. None for vectors.
 
-        The gradient of the greedy action's value (or of the state's) by the input, its size summed over channels and
-        frames, above its median and against the greatest of late.
+        The absolute gradient of the greedy action's value (or of the state's value) with respect to the input, summed
+        over channels and frames. Its median maps to 0, and its recent maximum to 1.
         """
         if self.leaf is None:
             return None

@@ -30,7 +30,7 @@ class VideoWriter:
     """Writes uint8 [H, W, 3] frames of one size to `path` at `fps` frames a second.
 
     Raises `InputError` for another ending, for a folder that is missing, and for a frame of another shape. As a context
-    manager it completes the file, or leaves none where the body raised.
+    manager it completes the file, or leaves none if the body raised.
     """
 
     def __init__(self, path: str | os.PathLike[str], fps: float = 30.0) -> None:

@@ -38,13 +38,13 @@ def watch(
     """Shows a trained agent at play.
 
     video: write .webm, .mp4 or .gif instead of opening a window; `episodes` games of it, 1 (or `grid`) unless given.
-    grid: so many games at once. sample: draw actions instead of taking the best; None: as the recipe evaluates.
-    episodes: leave off after so many games, which start as those of an evaluation with this seed (None: the run's).
-    One at a time they are those very games; in a grid, a policy that draws its actions draws others.
+    grid: number of games shown at once. sample: draw actions instead of taking the best; None: as the recipe evaluates.
+    episodes: stop after this many games. They start as the games of an evaluation with `seed` do (None: the run's
+    seed). One at a time they equal those games; in a grid, a policy that samples draws other actions.
     follow: attach to a running training and always play its newest good checkpoint. paused: begin paused.
     trust: import code that the run names, even if this machine did not write it.
-    Returns `run`, `video`, and `returns` and `lengths` of the finished games. Raises `InputError` in one line where
-    there is no display, no checkpoint, no picture, or another file ending.
+    Returns `run`, `video`, and `returns` and `lengths` of the finished games. Raises `InputError` if there is no
+    display, no checkpoint or no picture, and for another file ending.
     """
     if video is not None:
         check_ending(video)
@@ -77,7 +77,7 @@ def open_player(
     games: int | None = None,
     trust: Trust = False,
 ) -> Player:
-    """The loaded agent on `count` environments; waits for the first checkpoint where a training is followed."""
+    """The loaded agent on `count` environments; waits for the first checkpoint if a training is followed."""
     from runs.training.evaluation import load_run
 
     source = Follower(run) if follow else None

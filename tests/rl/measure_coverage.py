@@ -83,9 +83,9 @@ def markdown(table: dict[str, Any]) -> str:
         f"(Monte-Carlo error about 0.003), with {table['resamples']:,} bootstrap resamples each. Made by",
         "`python -m tests.rl.measure_coverage`.",
         "",
-        "- *interval*: the page's for one agent, a calibrated percentile bootstrap (`rl.stats.estimate`).",
+        "- *interval*: of one agent, as the page shows it, a calibrated percentile bootstrap (`rl.stats.estimate`).",
         "- *plain*: the uncalibrated percentile bootstrap, for comparison; this is rliable's.",
-        "- *difference*: of two agents with the same distribution (`rl.stats.difference`), what verdicts rest on.",
+        "- *difference*: of two agents with the same distribution (`rl.stats.difference`); verdicts use it.",
         "",
         "| scores | statistic | runs | interval | plain | difference |",
         "|---|---|---:|---:|---:|---:|",
@@ -96,9 +96,11 @@ def markdown(table: dict[str, Any]) -> str:
     lines += ["", "Scores drawn from:", ""] + [f"- {name}: {meaning}" for name, meaning in table["shapes"].items()]
     lines += [
         "",
-        "The interquartile mean is what verdicts are about, and its intervals hold at ten runs on all five shapes.",
-        "The mean's do not where the tail is heavy, nor where one seed in ten collapses: a third of the samples",
-        "of ten runs contain no collapse at all, and no interval made from them can know of it. Look at the runs.",
+        "Verdicts use the interquartile mean. At ten runs, its intervals contain the truth in 95% of cases",
+        "or more on all five shapes.",
+        "The intervals of the mean miss the truth too often if the tail is heavy or one seed in ten collapses:",
+        "a third of the samples of ten runs contain no collapse, and no interval can show what its sample lacks.",
+        "Therefore read the single runs too.",
         "",
     ]
     return "\n".join(lines)
