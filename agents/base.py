@@ -162,6 +162,17 @@ class Agent(Predicts, ABC):
 
     # for viewers and logs
 
+    def next_update(self) -> tuple[Any, Tensor | None] | None:
+        """The batch of the next gradient update, and the weights [B] of its rows if they have any.
+
+        Draws from the agent's generators. None if there are no rows yet, or if an update has several losses.
+        """
+        return None
+
+    def objective(self, batch: Any, weight: Tensor | None) -> Tensor:
+        """The scalar that an update on what `next_update` returns descends."""
+        raise NotImplementedError
+
     def schedule(self) -> dict[str, float]:
         """The present values of everything that follows a schedule, for the log."""
         return {}

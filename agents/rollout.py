@@ -250,6 +250,19 @@ class RolloutAgent(Agent):
         self.optimizer.backward(loss)
         return out._replace(loss=loss.detach())
 
+    # for viewers
+
+    def next_update(self) -> tuple[Any, Tensor | None] | None:
+        """The first minibatch of one more pass over the newest rollout."""
+        length = min(self.replay.count - self.replay.oldest, self.rows_kept)
+        rollout = self.rollout(length) if length > 1 else None
+        if rollout is None or not bool(rollout.rows.valid.any()):
+            return None
+        return next(iter(self.batches(rollout))), None
+
+    def objective(self, batch: Any, weight: Tensor | None) -> Tensor:
+        return average(self.loss(batch).loss, batch.valid)
+
     # saving
 
     @property

@@ -252,6 +252,17 @@ class ValueAgent(ReplayAgent, ValuePlayer):
 
     # for viewers and logs
 
+    def next_update(self) -> tuple[Any, Tensor | None] | None:
+        windows = self.sample() if len(self.replay) else None
+        if windows is None:
+            return None
+        weight = torch.from_numpy(windows.weight).to(self.device) if self.config.prioritized else None
+        return self._batch(windows), weight
+
+    def objective(self, batch: Any, weight: Tensor | None) -> Tensor:
+        loss = self.loss(batch).loss
+        return (loss if weight is None else loss * weight).mean()
+
     def choices(self) -> dict[str, Any]:
         graph = {"cuda_graph": self._uses_cuda_graph()} if self.device.type == "cuda" else {}
         return {"precision": "bf16" if self.bf16 else "fp32", **graph}

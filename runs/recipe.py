@@ -68,6 +68,8 @@ class Run:
     save_every: int | None = None
     """Steps between checkpoints. 0: only the final one. none: about every minute and after each evaluation, in at
     most a fiftieth of the training's time."""
+    snapshots: int = 0
+    """Checkpoints, evenly spread over the training, that stay on the disk beside the newest two, for `rl explain`."""
     log_every: int = 1_000
     """Steps between lines of metrics.jsonl."""
     video_every: int = 0
@@ -79,7 +81,7 @@ class Run:
         for name in ("steps", "num_envs", "eval_episodes", "log_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("seed", "eval_every", "save_every", "video_every", "threads"):
+        for name in ("seed", "eval_every", "save_every", "snapshots", "video_every", "threads"):
             if (getattr(self, name) or 0) < 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
         if self.eval_max_steps is not None and self.eval_max_steps < 1:

@@ -18,6 +18,7 @@ from runs.cli.show import (
     show_games,
     show_league,
     show_list,
+    show_page,
     show_records,
     show_scores,
     show_solution,
@@ -309,7 +310,14 @@ def _add_comparing(verb: Verb) -> None:
 
 
 def _add_looking_up(verb: Verb) -> None:
-    """inspect, solve, list, doctor."""
+    """explain, inspect, solve, list, doctor."""
+    p = verb("explain", verbs.explain, "write a page on why a run learns: gradients, loss surface, saliency", show_page)
+    p.add_argument("run", metavar="RUN")
+    p.add_argument("other", metavar="RUN2", nargs="?", help="a second run beside it, on the same batch")
+    p.add_argument("--out", metavar="FILE", help="the page (default: RUN/explain.html)")
+    _add_trust(p)
+    _add_json(p)
+
     p = verb("inspect", verbs.inspect, "show the network, layer by layer", lambda result: print(result["table"]))
     p.add_argument("recipe", metavar="RECIPE")
     p.add_argument("--agent", metavar="NAME")

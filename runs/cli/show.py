@@ -69,6 +69,10 @@ def show_league(r: dict[str, Any]) -> None:
         print(line)
 
 
+def show_page(r: dict[str, Any]) -> None:
+    print(f"{r['html']}: {r['bytes'] / 1e6:.1f} MB in {r['seconds']:.0f} s")
+
+
 def show_solution(r: dict[str, Any]) -> None:
     from runs.cli.solve import lines
 

@@ -132,6 +132,10 @@ def league(a: argparse.Namespace) -> Result:
     )
 
 
+def explain(a: argparse.Namespace) -> Result:
+    return _call("runs.explaining.explain.explain", a.run, a.other, out=a.out, quiet=a.quiet, trust=_trust(a))
+
+
 def report(a: argparse.Namespace) -> Result:
     return _call("runs.reporting.report.report", a.dir, track=a.track, quiet=a.quiet)
 

@@ -117,7 +117,14 @@ class Side:
         return f"{slug(self.contender.text)}/{slug(self.task.env)}/{self.fingerprint}"
 
 
-LATER = {"cuda_graph": "auto", "reset_options": {}, "drop": [], "normalize_obs": False, "normalize_return": False}
+LATER = {
+    "cuda_graph": "auto",
+    "reset_options": {},
+    "drop": [],
+    "normalize_obs": False,
+    "normalize_return": False,
+    "snapshots": 0,
+}
 """Fields added after comparisons were recorded, and their defaults, which fingerprints leave out."""
 
 

@@ -15,7 +15,7 @@ from runs.settings.plain import digest, to_json
 
 CURVE_POINTS = 60
 
-OBSERVES_ONLY = ("seed", "save_every", "log_every", "video_every", "eval_every")
+OBSERVES_ONLY = ("seed", "save_every", "snapshots", "log_every", "video_every", "eval_every")
 """Fields of a `Run` that leave unchanged what it learns, beside its seed."""
 
 DEFAULTS = 1

@@ -127,10 +127,10 @@ class Session:
             logs = crossed(before, self.step, run.log_every)
             evaluates = not ends and crossed(before, self.step, self._eval_every)
             films = not ends and crossed(before, self.step, run.video_every)
-            saves = not ends and crossed(before, self.step, run.save_every or 0)
+            saves = not ends and (crossed(before, self.step, run.save_every or 0) or self._snapshot(self.step, before))
             now = time.perf_counter()
             if saves_by_time and not ends:
-                saves = self._saves.due(self.seconds + now - clock)
+                saves = saves or self._saves.due(self.seconds + now - clock)
             stops = self.stop_requested and not ends
             if now >= show:
                 show = now + SHOW_SECONDS
@@ -247,10 +247,16 @@ class Session:
             self.folder.lengths(),
             {"recipe": describe(self.run), **signature(describe(self.run))},
             segments=self.segments,
+            kept=self._snapshot,
         )
         self._saves.saved(self.seconds, time.perf_counter() - begun)
         self.tracker.log_checkpoint(saved, self.step)
         return saved
+
+    def _snapshot(self, step: int, before: int | None = None) -> bool:
+        """Whether the checkpoint of `step` is one of the run's `snapshots`; `before` is the step of the row before."""
+        run, before = self.run, step - self.run.num_envs if before is None else before
+        return run.snapshots > 0 and crossed(before, step, -(-run.steps // run.snapshots))
 
     def load(self, saved: Path, manifest: dict[str, Any]) -> None:
         """Puts everything back as it was when `saved` was written."""

@@ -178,6 +178,7 @@ FREE = (
     "eval_sample",
     "eval_max_steps",
     "save_every",
+    "snapshots",
     "log_every",
     "video_every",
 )

@@ -328,6 +328,7 @@ def test_every_verb_of_the_design_has_its_options():
         "watch": "--video --episodes --grid --seed --follow --sample --greedy",
         "play": "--vs --record --text --replay",
         "compare": "--agents --tasks --steps --seeds --jobs --on --out --json",
+        "explain": "--out --json",
         "league": "--games --players --out --seed --json",
         "report": "",
         "record": "--seeds --jobs",

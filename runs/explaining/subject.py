@@ -1,0 +1,173 @@
+"""A run as `rl explain` reads it: its agent with replay and moments of the optimizer, and what is missing.
+
+Everything is read into this process; the run's folder is never written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import agents
+import envs
+from agents.base import Agent
+from rl import checkpoint
+from rl.errors import RunError
+from rl.segments import SegmentStore
+from runs.folder.run_folder import resolve as locate
+from runs.folder.trust import Trust
+from runs.recipe import Run, from_document
+from runs.training.evaluation import put_back
+
+
+@dataclass
+class Subject:
+    """One run to explain."""
+
+    name: str
+    run: Run
+    agent: Agent
+    checkpoints: dict[int, Path]
+    """The folders of the good checkpoints by step."""
+    missing: list[str] = field(default_factory=list)
+    """One sentence for each thing that the folder lacks."""
+    batch: Any = None
+    """The batch of the next update; None if there is none, `why_no_batch` says why."""
+    weight: Tensor | None = None
+    why_no_batch: str = ""
+
+    @classmethod
+    def open(cls, path: str | Path, trust: Trust = False) -> Subject:
+        """Reads a run folder or a checkpoint. Raises `InputError` if there is no good checkpoint, or no trust."""
+        found = locate(path)
+        run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
+        agent = build(run)
+        put_back(agent, found.checkpoint)
+        name = (found.run or found.checkpoint).resolve().name
+        subject = cls(name, run, agent, {found.manifest["step"]: found.checkpoint}, list(found.skipped))
+        if found.run is not None:
+            subject._find_checkpoints(found.run, found.checkpoint)
+        subject._restore_learner(found.checkpoint, found.manifest)
+        return subject
+
+    def _find_checkpoints(self, root: Path, newest: Path) -> None:
+        for step, path in checkpoint.checkpoints(root).items():
+            with contextlib.suppress(checkpoint.CheckpointError):
+                checkpoint.verify(path, "skip")
+                if path.resolve() == newest.resolve() or step < self.agent.step:
+                    self.checkpoints[step] = path
+        self.checkpoints = dict(sorted(self.checkpoints.items()))
+        if len(self.checkpoints) < 4:
+            count = f"{len(self.checkpoints)} checkpoint{'s' * (len(self.checkpoints) != 1)}"
+            self.missing.append(
+                f"{self.name} keeps {count}; the untrained network is made again from the seed. "
+                "Train with `--set snapshots=10` to see more of the training."
+            )
+
+    def _restore_learner(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """Replay, target network and optimizer, as the run would go on with them; without them what is left."""
+        try:
+            for start, stop, rows in SegmentStore(folder.parent.parent, manifest["segments"]):
+                self.agent.replay.restore(start, stop, rows)
+            with checkpoint.putting_back(folder):
+                self.agent.load_learner_state(checkpoint.load_tree(folder, "learner"))
+        except (RunError, OSError) as error:
+            self.missing.append(
+                f"{self.name}: replay, optimizer and target network cannot be read ({error}): rows of new games stand "
+                "in for the replay, and the optimizer begins anew."
+            )
+            self.agent = build(self.run)
+            put_back(self.agent, folder)
+            self._play_rows()
+        try:
+            update = self.agent.next_update()
+        except NotImplementedError:
+            update = None
+        if update is None:
+            self.why_no_batch = (
+                f"{agents.title(self.run.agent)} does not offer one loss of one batch (`Agent.next_update`): "
+                "its update has several losses in turn, or is the author's own."
+            )
+        else:
+            self.batch, self.weight = update
+
+    def _play_rows(self, rows: int = 300) -> None:
+        """Fills an empty replay with the agent's own play."""
+        env = envs.make(
+            self.run.env, num_envs=self.run.num_envs, seed=self.run.seed, stream="explain", config=self.run.env_config
+        )
+        try:
+            ts = env.reset()
+            for _ in range(min(rows, self.agent.replay.slots)):
+                self.agent.observe(ts)
+                ts = env.step(self.agent.act(ts))
+        finally:
+            env.close()
+
+    def share_batch(self, first: Subject) -> None:
+        """Takes the other run's batch, if both losses read the same kind of batch from equal observations."""
+        ours, theirs = self.agent, first.agent
+        alike = ours.spec.obs == theirs.spec.obs and ours.spec.action == theirs.spec.action
+        if alike and type(self.batch) is type(first.batch) and ours.stack == theirs.stack and self.batch is not None:
+            self.batch, self.weight = first.batch, first.weight
+        else:
+            self.missing.append(f"{self.name} has a batch of its own: that of {first.name} is of another kind.")
+
+    @property
+    def title(self) -> str:
+        return f"{agents.title(self.run.agent)} on {self.run.env}, {self.agent.step:,} steps"
+
+    def at(self, step: int) -> Agent:
+        """The agent as the checkpoint of `step` has it, with its target network; step 0 is made from the seed."""
+        agent = build(self.run)
+        if step:
+            put_back(agent, self.checkpoints[step])
+            target = getattr(agent, "target", None)
+            with contextlib.suppress(RunError, OSError, KeyError, RuntimeError):
+                if target is not None:
+                    target.load_state_dict(checkpoint.load_tree(self.checkpoints[step], "learner")["target"])
+        return agent
+
+    def steps(self, most: int = 9) -> list[int]:
+        """The untrained network and up to `most` checkpoints, evenly chosen, the newest always."""
+        there = list(self.checkpoints)
+        some = there if len(there) <= most else [there[round(k * (len(there) - 1) / (most - 1))] for k in range(most)]
+        return [0, *some]
+
+
+def build(run: Run) -> Agent:
+    spec = envs.spec(run.env, run.env_config)
+    agent: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")
+    return agent
+
+
+@contextlib.contextmanager
+def in_double(agent: Agent) -> Iterator[None]:
+    """Within, the agent's networks are float64 copies, which the optimizer does not know."""
+    before = {name: getattr(agent, name) for name in ("network", "target") if hasattr(agent, name)}
+    try:
+        for name, network in before.items():
+            twin = copy.deepcopy(network, {id(agent): agent}).double()  # the network knows its agent
+            if hasattr(twin, "bf16"):
+                twin.bf16 = False
+            setattr(agent, name, twin)
+        yield
+    finally:
+        for name, network in before.items():
+            setattr(agent, name, network)
+
+
+def doubled(x: Any) -> Any:
+    """A batch (NamedTuple), dict or tensor with float32 as float64; anything else as it is."""
+    if isinstance(x, Tensor):
+        return x.double() if x.dtype == torch.float32 else x
+    if isinstance(x, dict):
+        return {name: doubled(value) for name, value in x.items()}
+    return x._replace(**{name: doubled(v) for name, v in x._asdict().items()}) if hasattr(x, "_replace") else x
