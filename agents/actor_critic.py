@@ -22,6 +22,7 @@ class Policy(NamedTuple):
     dist: Distribution  # over actions, [...]
     value: Tensor  # [...]
     state: Tensor  # [B, state_size], after the last row
+    critics: Tensor | None = None  # [B, E]: each critic's value, of agents with an ensemble
 
 
 class ActorCritic(nn.Module):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ from rl.networks import NetConfig
 from rl.networks.config import MovingNetConfig
 from rl.networks.init import seeded
 from rl.networks.moving import learning, seed_dropout
-from rl.networks.torso import build_torso
+from rl.networks.torso import Encoder, build_torso
 from rl.optim import FlatOptimizer, FlatParameters
 from rl.replay import Windows
 from rl.schedules import Ramp, value_at
@@ -131,14 +132,26 @@ class Critics(nn.Module):
         outputs = config.quantiles if self.box else spec.action.logits
         self.torsos = nn.ModuleList(torsos)
         self.heads = nn.ModuleList(nn.Linear(torso.out_features, outputs) for torso in torsos)
+        floats = all(
+            x.kind in ("vector", "action") and x.dtype == "float32" and len(x.shape) == 1 for x in spec.obs.values()
+        )
+        self.names = list(spec.obs)
+        self.flat = floats and config.stack == 1 and type(torsos[0].encoder) is Encoder
+        """Whether the critics only concatenate what they see, which is then done once for all of them."""
 
-    def forward(self, obs: dict[str, Tensor], action: Tensor | None = None) -> Tensor:
+    def forward(self, obs: dict[str, Tensor], action: Tensor | None = None, first: bool = False) -> Tensor:
+        """The values; with `first` those of the first critic alone, [B, 1, Z]."""
         if self.box:
             assert action is not None
             frames = action if self.stack == 1 else action.unsqueeze(1).expand(-1, self.stack, -1)
             obs = {**obs, ACTION: frames}
-        values = [head(torso(obs)[0]) for torso, head in zip(self.torsos, self.heads, strict=True)]
-        return torch.stack(values, 1)
+        count = 1 if first else len(self.torsos)
+        if self.flat:
+            seen = torch.cat([obs[name] for name in self.names], -1)
+            features = [torso.encoder.mlp(seen) for torso in self.torsos[:count]]  # type: ignore[union-attr, operator]
+        else:
+            features = [torso(obs)[0] for torso in self.torsos[:count]]
+        return torch.stack([head(x) for head, x in zip(self.heads, features, strict=False)], 1)
 
 
 class PolicyAndCritics(nn.ModuleDict):
@@ -177,6 +190,10 @@ class CriticAgent(ReplayAgent):
         }
         self.targets = {} if c.batch_renorm else {k: self._copy(self.network[k]) for k in self.target_names}
         """Target networks by name; they follow the online ones."""
+        self._buffers = {
+            name: list(zip(target.module.buffers(), self.network[name].buffers(), strict=True))
+            for name, target in self.targets.items()
+        }
         self._noise = torch.Generator(self.device).manual_seed(derive_seed(seed, "noise"))
         for module in (self.network, *(target.module for target in self.targets.values())):
             seed_dropout(module, self._noise)
@@ -309,7 +326,7 @@ class CriticAgent(ReplayAgent):
         with torch.no_grad():
             for name, target in self.targets.items():
                 target.flat.lerp_(self.optimizers[name].flat, self.config.target_tau)
-                for theirs, ours in zip(target.module.buffers(), self.network[name].buffers(), strict=True):
+                for theirs, ours in self._buffers[name]:
                     theirs.copy_(ours)
 
     def _batch(self, w: Windows) -> Batch:
@@ -351,11 +368,24 @@ class CriticAgent(ReplayAgent):
         }
 
 
+_FOUND: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
+
+
+def _parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The module's parameters, found once, as in `rl.networks.moving`."""
+    if module not in _FOUND:
+        _FOUND[module] = list(module.parameters())
+    return _FOUND[module]
+
+
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """No gradient reaches the module's parameters inside; it still flows through them to the module's inputs."""
-    module.requires_grad_(False)
+    parameters = _parameters(module)
+    for parameter in parameters:
+        parameter.requires_grad = False
     try:
         yield
     finally:
-        module.requires_grad_(True)
+        for parameter in parameters:
+            parameter.requires_grad = True

@@ -186,10 +186,12 @@ class SAC(CriticAgent):
         return actor.noise
 
     def _shown(self, obs: dict[str, Tensor], action: Tensor, dist: Any) -> Policy:
-        """The policy in the environment's units, and the critics' value of it."""
+        """The policy in the environment's units, and the critics' values of it."""
         if self.bounds is None:
-            value = (dist.log_probs.exp() * self.network["critics"](obs).mean(1)).sum(-1)
+            each = (dist.log_probs.exp().unsqueeze(1) * self.network["critics"](obs)).sum(-1)
+            value = each.mean(1)
         else:
-            value = self.network["critics"](obs, action).mean(-1).amin(1)
+            each = self.network["critics"](obs, action).mean(-1)
+            value = each.amin(1)
             dist = Squashed(dist.base, self.bounds.centre, self.bounds.half)
-        return Policy(dist, value, value.new_zeros(len(value), 0))
+        return Policy(dist, value, value.new_zeros(len(value), 0), each)

@@ -77,7 +77,7 @@ class TD3(CriticAgent):
         with learning(policy):
             action = policy(batch.obs)
         with frozen(critics):
-            loss = -critics(batch.obs, action)[:, 0].mean()
+            loss = -critics(batch.obs, action, first=True).mean()
         self.step_optimizer("policy", loss, self.config.lr)
         return {"policy_loss": loss.detach()}
 
@@ -95,8 +95,8 @@ class TD3(CriticAgent):
         return action, None if actor.mode == "explore" else self._shown(obs, action, mean, noise)
 
     def _shown(self, obs: dict[str, Tensor], action: Tensor, mean: Tensor, noise: float) -> Policy:
-        """The policy in the environment's units, and the lowest critic's value of the action."""
+        """The policy in the environment's units, and the critics' values of the action."""
         assert self.bounds is not None
-        value = self.network["critics"](obs, action).mean(-1).amin(1)
+        each = self.network["critics"](obs, action).mean(-1)
         dist = DiagGaussian(self.bounds.outside(mean), (self.bounds.half * noise).log())
-        return Policy(dist, value, value.new_zeros(len(value), 0))
+        return Policy(dist, each.amin(1), each.new_zeros(len(each), 0), each)

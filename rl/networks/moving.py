@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ class MovingLayer(nn.Module):
 @contextmanager
 def learning(module: nn.Module) -> Iterator[None]:
     """Turns on the moving layers of `module` inside."""
-    layers = [layer for layer in module.modules() if isinstance(layer, MovingLayer)]
+    layers = _moving_layers(module)
     for layer in layers:
         layer.learns = True
     try:
@@ -30,6 +31,16 @@ def learning(module: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.learns = False
+
+
+_FOUND: WeakKeyDictionary[nn.Module, list[MovingLayer]] = WeakKeyDictionary()
+
+
+def _moving_layers(module: nn.Module) -> list[MovingLayer]:
+    """The moving layers of `module`, found once: the search would take a tenth of SAC's update."""
+    if module not in _FOUND:
+        _FOUND[module] = [layer for layer in module.modules() if isinstance(layer, MovingLayer)]
+    return _FOUND[module]
 
 
 class Dropout(MovingLayer):

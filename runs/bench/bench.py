@@ -9,6 +9,7 @@ that begins with `solved_` is the time our recipe and the RL Zoo's values in SB3
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,12 +27,15 @@ TRAINING |= {f"{name}_2_threads": dataclasses.replace(TRAINING[name], threads=2)
 
 TRAINING |= {f"{name}_gpu": dataclasses.replace(TRAINING[name], fastest=(), device="cuda") for name in ON_PONG}
 
+MUJOCO = ("halfcheetah_sac_zoo",)
+"""Benchmarks that need the extra `mujoco`."""
+
 GPU = ("gpu", *(name for name, duel in TRAINING.items() if duel.device == "cuda"))
 """Benchmarks that need one."""
 
 
 def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: bool = True) -> dict[str, Any]:
-    """Measures what is named, or all but the races and what needs a GPU.
+    """Measures what is named, or all but the races and what needs a GPU or a package that is not installed.
 
     Returns a list `results` of name, unit, ours, peer, ratio, repeats.
 
@@ -62,9 +66,10 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
             raise unknown("benchmark", name, everything)
         if name in GPU:
             _require_gpu(name)
+    missing = MUJOCO if importlib.util.find_spec("mujoco") is None else ()
     results: list[dict[str, Any]] = []
     try:
-        for name in names or (name for name in everything if name not in {*RACES, *GPU}):
+        for name in names or (name for name in everything if name not in {*RACES, *GPU, *missing}):
             for result in everything[name]():
                 results.append(result)
                 if not quiet:

@@ -49,6 +49,9 @@ TRAINING: dict[str, Duel] = {
     "mountaincar_ppo_zoo": Duel("ppo", "MountainCar-v0", 20_480, "zoo"),
     "lunarlander_dqn_zoo": Duel("dqn", "LunarLander-v3", 10_000, "zoo"),
     "lunarlander_ppo_zoo": Duel("ppo", "LunarLander-v3", 32_768, "zoo"),
+    "pendulum_sac_sb3": Duel("sac", "Pendulum-v1", 2_000),
+    "pendulum_td3_sb3": Duel("td3", "Pendulum-v1", 2_000, shared=('policy_kwargs={"net_arch": [256, 256]}',)),
+    "halfcheetah_sac_zoo": Duel("sac", "HalfCheetah-v5", 2_000, "zoo", ("learning_starts=200",)),
     # fastest in bfloat16, where the processor has instructions for it
     "pong_dqn": Duel("dqn", "ALE/Pong-v5", 2_000, "zoo", ("learning_starts=200",), ("precision=auto",)),
     "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", (), ("precision=auto",)),

@@ -126,7 +126,7 @@ class Player:
         return int(info["game" if "game" in info else "episode"][i])
 
     def _take(self, ts: TimeStep) -> None:
-        from runs.watching.thoughts import read_thoughts
+        from runs.watching.thoughts import extremes, read_thoughts
 
         self.ts = ts
         seen = None if self._saliency is None else self._saliency.push(ts)
@@ -141,7 +141,8 @@ class Player:
                 thought.action, thought.chosen = self.human, (int(self.human),) if np.ndim(self.human) == 0 else ()
             over = bool(ts.last[i] and ts.discount[i] == 0)
             value = math.nan if thought.value is None or over else thought.value
-            episode.add(value, float(ts.exact_reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i]))
+            row = float(ts.exact_reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i])
+            episode.add(value, *row, *([] if thought.critics is None or over else [extremes(thought.critics)]))
             if thought.q_values is not None:
                 episode.add_q_values(np.asarray(thought.q_values, float))
             if ts.last[i]:

@@ -14,6 +14,8 @@ from runs.watching.views import Thought, Trace, View
 
 NEWEST = 240
 """Rows that a plot shows."""
+GAUGE = 2.0
+"""Height of a continuous action's gauge, in units of text."""
 
 
 def draw_panels(canvas: Canvas, view: View, unit: float) -> None:
@@ -34,7 +36,7 @@ def draw_panels(canvas: Canvas, view: View, unit: float) -> None:
         _bars(canvas.part(0, y, column, high), rows, title, each, unit)
         y += high + gap
     elif thought is not None and thought.mean is not None:
-        high = unit * 1.7 + unit * 1.6 * min(len(thought.mean), 6)
+        high = unit * 1.7 + GAUGE * unit * min(len(thought.mean), 6)
         _box_bars(canvas.part(0, y, column, high), thought, view.names, unit)
         y += high + gap
     if wide:
@@ -165,7 +167,7 @@ def bar_words(row: _Row, span: float) -> str:
 
 
 def _box_bars(canvas: Canvas, thought: Thought, names: Sequence[str], unit: float) -> None:
-    """Means of a continuous policy on their range, one deviation to both sides, and the action taken."""
+    """Gauges of continuous actions between their bounds: mean, one deviation to both sides, and the action taken."""
     _card(canvas, unit, "policy")
     mean = np.asarray(thought.mean, float)
     low = np.full(len(mean), -1.0) if thought.low is None else np.asarray(thought.low, float)
@@ -177,7 +179,7 @@ def _box_bars(canvas: Canvas, thought: Thought, names: Sequence[str], unit: floa
         return x + long * float(np.clip((value - low[k]) / max(high[k] - low[k], 1e-9), 0, 1))
 
     for k in range(min(len(mean), 6)):
-        y = unit * 1.55 + unit * 1.6 * (k + 0.5)
+        y = unit * 1.55 + GAUGE * unit * (k + 0.4)
         canvas.text(names[k] if k < len(names) else f"a[{k}]", unit * 0.6, y, unit * 0.9, drawing.MUTED)
         canvas.rect(x, y - unit * 0.14, long, unit * 0.28, drawing.INK, unit * 0.14)
         if thought.std is not None:
@@ -186,6 +188,10 @@ def _box_bars(canvas: Canvas, thought: Thought, names: Sequence[str], unit: floa
         canvas.rect(place(mean[k], k) - unit * 0.08, y - unit * 0.45, unit * 0.16, unit * 0.9, drawing.CYAN)
         if k < len(taken):
             canvas.circle(place(float(taken[k]), k), y, unit * 0.32, drawing.YELLOW)
+        canvas.text(f"{low[k]:.3g}", x, y + unit * 0.68, unit * 0.62, drawing.MUTED)
+        canvas.text(f"{high[k]:.3g}", x + long, y + unit * 0.68, unit * 0.62, drawing.MUTED, "right")
+        said = f"{mean[k]:.2f}" if thought.std is None else f"{mean[k]:.2f} ± {thought.std[k]:.2g}"
+        canvas.text(said, x + long / 2, y + unit * 0.68, unit * 0.68, drawing.TEXT, "centre")
 
 
 def _distribution(canvas: Canvas, thought: Thought, names: Sequence[str], unit: float) -> None:
@@ -229,11 +235,17 @@ def _value_plot(canvas: Canvas, trace: Trace, unit: float) -> None:
     """The agent's estimate and, where it is known, the discounted return that really followed."""
     followed = np.asarray(trace.followed, float).copy()
     followed[trace.known :] = np.nan
-    lines = [(followed, drawing.GREEN), (np.asarray(trace.values, float), drawing.CYAN)]
+    lines: list[tuple[np.ndarray, Colour]] = [(followed, drawing.GREEN), (np.asarray(trace.values), drawing.CYAN)]
+    critics = np.asarray(trace.critics, float).reshape(-1, 2)
+    apart = critics[-1, 1] - critics[-1, 0] if len(critics) else math.nan
+    if np.isfinite(critics).any():  # behind the estimate, which is the lowest one of SAC and TD3
+        lines[1:1] = [(critics[:, k], mix(drawing.PANEL, drawing.ORANGE, 0.7)) for k in (0, 1)]
     behind = min(len(trace.values) - trace.known, 4 * NEWEST)  # what is not known yet, beside as much that is
     _plot(canvas, "value", lines, unit, newest=NEWEST + behind)
     x = canvas.width - unit * 0.6
-    for words, colour in (("what followed", drawing.GREEN), ("estimate", drawing.CYAN)):
+    legend = [("what followed", drawing.GREEN), ("estimate", drawing.CYAN)]
+    legend += [(f"critics {number(apart, apart)} apart", drawing.ORANGE)] if math.isfinite(apart) else []
+    for words, colour in legend:
         x -= canvas.text(words, x, unit * 0.85, unit * 0.78, colour, "right") + unit * 0.6
 
 

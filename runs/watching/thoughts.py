@@ -34,6 +34,7 @@ def read_thoughts(agent: Any, output: Any, action: np.ndarray, mask: np.ndarray 
         return (value[0] if timed else value).detach().float().cpu().numpy()
 
     q_values, value = rows(getattr(output, "q_values", None)), rows(getattr(output, "value", None))
+    critics = rows(getattr(output, "critics", None))
     logits, quantiles = rows(getattr(output, "logits", None)), rows(getattr(output, "quantiles", None))
     policy = {name: rows(tensor) for name, tensor in _read_policy(getattr(output, "dist", None), spec).items()}
     support = getattr(agent, "support", None)
@@ -43,6 +44,8 @@ def read_thoughts(agent: Any, output: Any, action: np.ndarray, mask: np.ndarray 
             thought.q_values, thought.value = allowed, float(np.nanmax(allowed)) if np.isfinite(allowed).any() else None
         if value is not None:
             thought.value = float(value[i].reshape(-1)[0])
+        if critics is not None and critics.shape[1] > 1:
+            thought.critics = critics[i]
         if logits is not None and logits.ndim == 3:
             weights = np.exp(logits[i] - logits[i].max(axis=-1, keepdims=True))
             thought.atoms = weights / weights.sum(axis=-1, keepdims=True)
@@ -78,6 +81,11 @@ def _read_policy(dist: Any, spec: ActionSpec) -> dict[str, Tensor]:
 def _concatenated(each: Tensor, nvec: tuple[int, ...]) -> Tensor:
     """[..., K, max(nvec)] to [..., sum(nvec)], the padding left out."""
     return torch.cat([each[..., k, :n] for k, n in enumerate(nvec)], -1)
+
+
+def extremes(critics: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest of the critics' estimates [E]."""
+    return float(critics.min()), float(critics.max())
 
 
 def _taken(action: Any) -> int | np.ndarray:

@@ -37,6 +37,7 @@ class Thought:
     q_values: np.ndarray | None = None  # [A]
     probabilities: np.ndarray | None = None  # [A]; several elements one after the other
     value: float | None = None
+    critics: np.ndarray | None = None  # [E]: what each critic of an ensemble says of the action taken
     support: np.ndarray | None = None  # [Z]: the returns of the atoms
     atoms: np.ndarray | None = None  # [A, Z]: their probabilities
     quantiles: np.ndarray | None = None  # [A, Z], not necessarily sorted
@@ -60,6 +61,8 @@ class Trace:
     """How many rows of `followed` are settled: what is still to come weighs less than 5% there."""
     q_range: tuple[float, float] = (math.inf, -math.inf)
     """Lowest and highest action value of the episode so far."""
+    critics: list[tuple[float, float]] = field(default_factory=list)
+    """The lowest and the highest critic's estimate at each row, NaN without an ensemble."""
 
 
 @dataclass
@@ -116,8 +119,16 @@ class Episode:
             low, high = self.trace.q_range
             self.trace.q_range = min(low, float(finite.min())), max(high, float(finite.max()))
 
-    def add(self, value: float, reward: float, discount: float, first: bool, last: bool) -> None:
-        """Takes one row: the value estimate there, and the reward and discount that led to it."""
+    def add(
+        self,
+        value: float,
+        reward: float,
+        discount: float,
+        first: bool,
+        last: bool,
+        critics: tuple[float, float] = (math.nan, math.nan),
+    ) -> None:
+        """Takes one row: the value estimate there, the reward and discount that led to it, the critics' extremes."""
         if first:
             self.trace = Trace()
             self._followed = np.zeros(256)
@@ -132,6 +143,7 @@ class Episode:
             self._followed = np.concatenate([self._followed, np.zeros(t)])
         trace = self.trace
         trace.values.append(value)
+        trace.critics.append(critics)
         trace.returns.append((trace.returns[-1] if trace.returns else 0.0) + (0.0 if first else reward))
         trace.followed = self._followed[: t + 1]
         if not self.comparable:

@@ -91,6 +91,27 @@ def test_the_chosen_action_is_marked():
     assert (left != right).any()
 
 
+def test_critics_that_disagree_are_drawn_beside_the_estimate():
+    thought = Thought(np.array([0.5]), mean=np.zeros(1), std=np.ones(1), low=-np.ones(1), high=np.ones(1), value=0.1)
+    rows = [0.1, 0.2, 0.4]
+    agreed, apart = (Trace(rows, [0.0] * 3, np.zeros(3), 1, critics=[(v, v + gap) for v in rows]) for gap in (0.0, 0.8))
+    assert (painted(view(thought=thought, trace=apart)) != painted(view(thought=thought, trace=agreed))).any()
+
+
+def test_a_gauge_shows_the_mean_the_spread_and_the_bounds():
+    def shown(**fields):
+        usual = {"mean": np.zeros(1), "std": np.ones(1) / 2, "low": -np.ones(1), "high": np.ones(1), "value": 0.0}
+        return painted(view(thought=Thought(np.array([0.5]), **{**usual, **fields})))
+
+    for fields in (
+        {"mean": np.ones(1) / 4},
+        {"std": np.ones(1) / 4},
+        {"low": -np.ones(1) * 2},
+        {"high": np.ones(1) * 3},
+    ):
+        assert (shown(**fields) != shown()).any(), fields
+
+
 def test_heat_lies_where_the_observation_lies():
     area = (0.5, 0.0, 0.5, 1.0)
     hot = painted(view(heat=np.ones((4, 4), np.float32), heat_area=area, panels=False)).astype(int)

@@ -176,7 +176,16 @@ def test_outputs_of_every_family_are_read():
 
 
 @pytest.mark.parametrize(
-    ("agent", "env"), [("ppo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("c51", "CartPole-v1"), ("r2d2", "CartPole-v1")]
+    ("agent", "env"),
+    [
+        ("ppo", "CartPole-v1"),
+        ("ppo", "Pendulum-v1"),
+        ("sac", "Pendulum-v1"),
+        ("sac", "CartPole-v1"),
+        ("td3", "Pendulum-v1"),
+        ("c51", "CartPole-v1"),
+        ("r2d2", "CartPole-v1"),
+    ],
 )
 def test_every_family_can_be_watched(agent, env, tmp_path):
     run = resolve(env, agent=agent, steps=100_000, settings=["hidden=16"])
@@ -190,7 +199,11 @@ def test_every_family_can_be_watched(agent, env, tmp_path):
         assert view.thought.value is not None
         assert (view.thought.atoms is not None) == (agent == "c51")
         assert (view.thought.mean is not None) == (env == "Pendulum-v1")
-        assert (view.thought.probabilities is not None) == (agent == "ppo" and env == "CartPole-v1")
+        assert (view.thought.probabilities is not None) == (agent in ("ppo", "sac") and env == "CartPole-v1")
+        critics, (low, high) = view.thought.critics, view.trace.critics[-1]
+        assert (critics is not None) == (agent in ("sac", "td3")) == math.isfinite(low)
+        if critics is not None:
+            assert (low, high) == (critics.min(), critics.max()) and low <= view.thought.value <= high
 
 
 def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
