@@ -1,4 +1,4 @@
-import importlib
+import importlib.util
 import json
 import math
 import re
