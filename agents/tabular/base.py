@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Agent, Choice, Metrics
+from agents.base import Actor, Agent, Choice
 from agents.value_player import Q, epsilon_greedy
 from rl.errors import InputError
 from rl.fields import check_fields, fraction, positive, within
@@ -117,7 +118,7 @@ class TabularAgent(Agent):
         """Memory of what a subclass keeps for each state and action beside the values, in bytes."""
         return 0
 
-    @property
+    @cached_property
     def values(self) -> np.ndarray:
         """The action values, float64 [tables, states, actions]; writing changes the table."""
         return self.network.values.numpy()
@@ -135,7 +136,7 @@ class TabularAgent(Agent):
         self._row = ts
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 
-    def update(self) -> Metrics | None:
+    def update(self) -> dict[str, Any] | None:
         """Learns from the transitions that end in the newest row, and chooses the next actions."""
         ts, n = self._row, self.num_envs
         state, before, action = self.states(ts.obs), self._state, self._action
@@ -156,7 +157,7 @@ class TabularAgent(Agent):
         self._state = np.array(state)
         if not self.samples_next:
             self._action = self._stream.act(ts)
-        return {"loss": torch.tensor(float(np.mean(np.square(errors))))} if errors else None
+        return {"loss": sum(error * error for error in errors) / len(errors)} if errors else None
 
     def act(self, ts: TimeStep) -> np.ndarray:
         return self._action.copy()
@@ -188,8 +189,8 @@ class TabularAgent(Agent):
         if ts.mask is not None:
             values = np.where(ts.mask, values, -np.inf)
         if actor.mode == "explore":  # ties at random, or the first action would be tried for ever
-            best = values == values.max(1, keepdims=True)
-            action = (actor.rng.random(values.shape) * best).argmax(1)
+            order = actor.rng.permutation(self.actions)
+            action = order[values[:, order].argmax(1)]
         else:
             action = values.argmax(1)
         epsilon = self.epsilon(actor.mode)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from agents.base import Actor, Metrics
+from agents.base import Actor
 from agents.tabular.base import TabularAgent, TabularConfig
 from agents.tabular.counted import CountedModel, Outcome
 from rl.errors import InputError
@@ -82,7 +82,7 @@ class Planner(TabularAgent):
             self.counted.add(s * self.actions + a, Outcome(after, reward, discount))
         return None
 
-    def update(self) -> Metrics | None:
+    def update(self) -> dict[str, Any] | None:
         super().update()
         starts = self.updates == 0 and self.counted is None
         if self._converged or not (starts or crossed(self._before, self.step, self.config.plan_every)):
@@ -90,7 +90,7 @@ class Planner(TabularAgent):
         change = self.sweep(self._known or self.counted.table(), self._backup)  # type: ignore[union-attr]
         self.updates += 1
         self._converged = self.counted is None and self.ready == 0 and change < CONVERGED
-        return {"loss": torch.tensor(change)}
+        return {"loss": change}
 
     def _backup(self, model: TableModel, value: np.ndarray) -> np.ndarray:
         """The model's backup of `value` [states], [states, actions]; pairs never seen keep the initial value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -10,6 +11,16 @@ def show_scores(r: dict[str, Any]) -> None:
     for one in r.get("results", [r]):
         name = f"{one['env']} {one['agent']} step {one['step']:,}"
         print(f"{name}: mean {one['mean']:.1f} +- {one['std']:.1f}, IQM {one['iqm']:.1f}, {one['episodes']} games")
+        if "optimum" in one:
+            print(exact_words(one))
+
+
+def exact_words(score: Mapping[str, Any]) -> str:
+    """The exact expected return and its distance to the optimum, in one line."""
+    if score.get("exact") is None:
+        return f"optimum {score['optimum']:.5g}"
+    short = max(0.0, score["optimum"] - score["exact"])
+    return f"exact expected return {score['exact']:.5g}, {short:.2g} below the optimum of {score['optimum']:.5g}"
 
 
 def show_games(r: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from runs.folder.trust import Trust
 from runs.recipe import Run
 from runs.reporting.analysis import analyse, flat
 from runs.reporting.comparison_file import SCHEMA
+from runs.reporting.task_tables import to_optimum_words
 
 
 def compare(
@@ -75,8 +76,21 @@ def compare(
 
         page = report(folder)
     if not quiet:
-        print(f"{found['headline']}\n{page['html']}")
+        print("\n".join([found["headline"], *_to_optimum(found), page["html"]]))
     return {"schema": SCHEMA, "out": str(folder), "report": page["html"], **flat(found)}
+
+
+def _to_optimum(found: dict[str, Any]) -> list[str]:
+    """One line for each contender on a task whose optimum is known."""
+    return [
+        f"{task['env']}: {c['name']} {exact if c['exact'] is not None else ''} is {below} below the optimum of "
+        f"{task['optimum']:.5g}".replace("  ", " ")
+        for task in found["tasks"]
+        if "optimum" in task
+        for c in task["contenders"]
+        for exact, below in [to_optimum_words(c)]
+        if c["below"] is not None
+    ]
 
 
 def _default_folder(plan: Plan) -> Path:

@@ -208,6 +208,7 @@ class Comparison:
                     "protocol": task.spec.protocol,
                     "evaluation": task.evaluation,
                     "threshold": task.spec.reward_threshold,
+                    **({} if task.optimum is None else {"optimum": task.optimum}),
                 }
             )
         names = [c.text for c in self.plan.contenders]

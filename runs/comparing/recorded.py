@@ -49,6 +49,7 @@ def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
             "error": None,
             "score": r["score"]["mean"],
             "returns": r["score"]["returns"],
+            **{name: r["score"][name] for name in ("exact",) if name in r["score"]},
             "curve": [[step, None, score] for step, score in r.get("evaluations", [])],
             "steps": r["steps"],
             "seconds": r["seconds"] if alone else None,

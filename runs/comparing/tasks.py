@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ class Task:
     """Whether policies draw their actions when they are evaluated, ours and the peers' alike."""
     eval_epsilon: float = 0.0
     """Share of random actions when value learners are evaluated, ours and the peers' alike."""
+
+    @cached_property
+    def optimum(self) -> float | None:
+        """The best expected return of a game, if the environment has an exact model."""
+        if self.spec.model is None:
+            return None
+        from runs.training.evaluation import ENDLESS
+
+        horizon = min(filter(None, (self.spec.max_episode_steps, self.eval_max_steps)), default=ENDLESS)
+        return float(self.spec.model.table.optimum(horizon))
 
     @property
     def evaluation(self) -> str:

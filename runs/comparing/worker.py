@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,10 +118,16 @@ def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
         "curve": [[line["step"], line["seconds"], line["mean"]] for line in lines],
         "steps": run.steps,
         "seconds": answer["seconds"],
+        **_exact(answer),
         "run": str(folder),
         "resumed": saved,
         "commits": begun or [git_commit()],
     }
+
+
+def _exact(score: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy's exact expected return, if it is known."""
+    return {"exact": score["exact"]} if score.get("exact") is not None else {}
 
 
 def _trusts(job: dict[str, Any]) -> Trust:
@@ -228,6 +235,7 @@ def _run(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
         "curve": [*curve, [score.step, None, score.mean]],
         "steps": score.step,
         "seconds": None,
+        **_exact(score.to_json()),
         "run": str(folder),
     }
 

@@ -217,7 +217,7 @@ def _measured(answer: dict[str, Any], run: Run, out: Path) -> dict[str, Any]:
     choices = [part.get("choices", {}) for part in (info, *info.get("resumed", []))]
     gpus = sorted({c["gpu"] for c in choices if "gpu" in c})  # that trained some of it
     return {
-        "score": {k: answer[k] for k in score},
+        "score": {k: answer[k] for k in score} | {k: answer[k] for k in ("exact", "optimum") if k in answer},
         "steps": run.steps,
         "seconds": answer.get("seconds", last.get("seconds")),  # an evaluation alone has none
         "steps_per_second": answer.get("steps_per_second", last.get("time/sps")),

@@ -67,11 +67,20 @@ def recorded_line(results: list[dict[str, Any]]) -> str:
     text = ", ".join(f"{score:.1f}" for score in scores)
     if len(scores) > 5:
         text = f"{min(scores):.1f} to {max(scores):.1f}, median {float(np.median(scores)):.1f}"
+    text += exact_scores(ok)
     if failed := len(results) - len(scores):
         text += f"{', ' if scores else ''}{failed} failed"
     minutes = median_minutes(ok)
     took = f"; {minutes} minutes of one core" if minutes != "-" and results[0]["run"]["threads"] == 1 else ""
     return f"Recorded with {len(results)} seed{'s' * (len(results) > 1)}: {text}{took}."
+
+
+def exact_scores(results: list[dict[str, Any]]) -> str:
+    """The exact expected returns of all seeds and the optimum, in brackets; "" if they are not known."""
+    if not results or any("exact" not in r["score"] for r in results):
+        return ""
+    values = ", ".join(f"{r['score']['exact']:.4f}" for r in results)
+    return f" (exactly {values}; optimum {results[0]['score']['optimum']:.4f})"
 
 
 def median_minutes(results: list[dict[str, Any]]) -> str:

@@ -10,7 +10,7 @@ from rl.storage import write_atomic
 from runs.folder.places import RESULTS
 from runs.recipe import recipe_names
 from runs.recipe import resolve as resolve_recipe
-from runs.recording.results import fingerprint, median_minutes, read_results
+from runs.recording.results import exact_scores, fingerprint, median_minutes, read_results
 
 _INTRODUCTION = """# Recorded results
 
@@ -79,7 +79,7 @@ def _row(group: list[dict[str, Any]], versions: int) -> str:
         score.get("episodes", "-"),
         "sampled" if score.get("sample") else "greedy",
         value,
-        ", ".join(f"{r['score']['mean']:.1f}" if r["status"] == "ok" else "failed" for r in group),
+        ", ".join(f"{r['score']['mean']:.1f}" if r["status"] == "ok" else "failed" for r in group) + exact_scores(good),
         median_minutes(good),
         group[0]["machine"]["jobs"],
         versions,

@@ -11,12 +11,14 @@ A comparison is a folder with `comparison.json`, one JSON object that depends on
     tasks         [{"env", "steps",            budget in environment steps, the same for all contenders
                     "random": score or null,   mean return of the uniformly random policy
                     "protocol": "", "evaluation": "one line: games, greedy or sampled, whose seeds",
-                    "threshold": score or null  "solved", if the environment has such a score}]
+                    "threshold": score or null  "solved", if the environment has such a score,
+                    "optimum": the best expected return, if the environment has an exact model}]
     contenders    [{"name", "source": "ours" | "sb3" | "zoo" | "run" | "random",
                     "tasks": {env: {"config": {...}, "unmapped": ["one line", ...], "note": ""}}}]
     paired        [[name, name], ...]          variants of one agent, whose seed k starts from the same weights
     results       [{"contender", "task", "seed", "status": "ok" | "failed", "error": one line or null,
                     "score": mean return of the final evaluation or null, "returns": [...],
+                    "exact": the policy's exact expected return, if it is known,
                     "curve": [[step, seconds, score], ...],    evaluations; seconds of training alone
                     "steps": trained for; a run that was trained before may have another number,
                     "seconds", "cpu_seconds", "steps_per_second", "peak_memory" (bytes),
@@ -104,7 +106,11 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
     names = step_names([run["steps"] for c in contenders for run in c["runs"]])
     for c in contenders:
         c["measured"] = measured(c["runs"], len(c["failed"]), floor, names)
+    best_known = {} if task.get("optimum") is None else {"optimum": task["optimum"]}
+    for c in contenders if best_known else ():
+        c |= to_optimum(task["optimum"], results[c["name"]])
     return {
+        **best_known,
         "env": env,
         "steps": task["steps"],
         "protocol": task.get("protocol", ""),
@@ -117,6 +123,17 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
         "contenders": contenders,
         "pairs": task_pairs(comparison, env, scores, results, margin, generator(seed, env, "pairs")),
     }
+
+
+def to_optimum(optimum: float, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`exact`, the mean of the exact expected returns of all seeds, or None, and how far they are `below` the optimum.
+
+    A policy whose expected return is not known is judged by its sampled score.
+    """
+    ok = [r for r in results if r["status"] == "ok"]
+    known = bool(ok) and all(r.get("exact") is not None for r in ok)
+    mean = float(np.mean([r["exact"] if known else r["score"] for r in ok])) if ok else None
+    return {"exact": mean if known else None, "below": None if mean is None else optimum - mean}
 
 
 def _floor(task: Mapping[str, Any], results: Mapping[str, Sequence[Mapping[str, Any]]]) -> float | None:

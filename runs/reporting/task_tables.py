@@ -21,7 +21,7 @@ def task_values(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool) 
     return {
         "found": task,
         "budget": budget(task),
-        "scores": _score_table(task["contenders"], colour),
+        "scores": _score_table(task["contenders"], colour, task.get("optimum")),
         "verdicts": verdict_table(task["pairs"]),
         "sentences": [say(pair) for pair in task["pairs"]],
         "charts": _task_charts(task, colour, draw_runs),
@@ -32,7 +32,7 @@ def task_values(task: Mapping[str, Any], names: Sequence[str], draw_runs: bool) 
     }
 
 
-def _score_table(contenders: Sequence[Mapping[str, Any]], colour: Mapping[str, int]) -> Table:
+def _score_table(contenders: Sequence[Mapping[str, Any]], colour: Mapping[str, int], optimum: float | None) -> Table:
     columns = ["contender", "seeds", "IQM", "mean", "median", "std", "of random to best"]
     human = any(c["human"] is not None for c in contenders)
     rows: list[Row] = []
@@ -41,8 +41,18 @@ def _score_table(contenders: Sequence[Mapping[str, Any]], colour: Mapping[str, i
         row: list[str | Cell] = [Cell(c["name"], colour=colour[c["name"]]), f"{len(c['seeds'])}{failed}"]
         row += [point(c["iqm"], c["interval"]), point(c["mean"], c["mean_interval"])]
         row += [number(c["median"]), number(c["std"]), share(c["normalised"])]
-        rows.append(row + ([share(c["human"])] if human else []))
-    return Table(columns + (["human-normalised"] if human else []), rows)
+        row += [share(c["human"])] if human else []
+        rows.append(row + ([] if optimum is None else list(to_optimum_words(c))))
+    columns += ["human-normalised"] if human else []
+    columns += [] if optimum is None else ["exact return", f"below the optimum of {optimum:.5g}"]
+    return Table(columns, rows)
+
+
+def to_optimum_words(c: Mapping[str, Any]) -> tuple[str, str]:
+    """A contender's exact return and its distance to the optimum, the latter by its sampled games if not exact."""
+    if c["exact"] is None:
+        return "–", "–" if c["below"] is None else f"{c['below']:.2g} (sampled)"
+    return f"{c['exact']:.5g}", f"{abs(c['below']):.2g}" if abs(c["below"]) > 1e-9 else "0"
 
 
 def thin(points: Sequence[Any], count: int) -> list[Any]:

@@ -25,11 +25,16 @@ from rl.stats import iqm
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
 from runs.recipe import Run, from_document
+from runs.training.exact import exact_return
 
 log = logging.getLogger(__name__)
 
 ENDLESS = 27_000
 """Steps after which a game that counts is cut where the environment names no limit: Atari's half an hour."""
+
+
+EXACT = ("exact", "optimum")
+"""Fields of a score that are left out if they are not known."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,14 @@ class Score:
     """Environment seed of each game."""
     protocol: str = ""
     sample: bool = False
+    exact: float | None = None
+    """Exact expected return of the policy, if the environment has a known model (`runs.training.exact`)."""
+    optimum: float | None = None
+    """The best expected return there is, if it has."""
 
     def to_json(self) -> dict[str, Any]:
-        return {"schema": 1, **dataclasses.asdict(self)}
+        found = {"schema": 1, **dataclasses.asdict(self)}
+        return {name: value for name, value in found.items() if value is not None or name not in EXACT}
 
 
 def load(path: str | Path, *, device: str = "auto", trust: Trust = False) -> Agent:
@@ -173,6 +183,8 @@ def play_games(
             episodes,
             f"{ENDLESS:,}",
         )
+    horizon = env.spec.max_episode_steps or run.env_config.options.get("max_episode_steps") or ENDLESS
+    exact = exact_return(agent, horizon, sample) if isinstance(agent, Agent) else None
     return Score(
         env=run.env,
         agent=agents.title(agent.config) if isinstance(agent, Agent) else agent.name,
@@ -186,6 +198,8 @@ def play_games(
         seeds=[derive_seed(seed, "evaluate", j) for j in range(episodes)],
         protocol=agent.spec.protocol,
         sample=sample,
+        exact=None if exact is None else exact.value,
+        optimum=None if exact is None else exact.optimum,
     )
 
 

@@ -33,7 +33,7 @@ from runs.folder.trust import signature
 from runs.recipe import Run, describe, settings_warning
 from runs.training.automatic import EPISODES, EVALUATIONS, EvaluationBudget, SaveClock
 from runs.training.episodes import EpisodeRecord
-from runs.training.evaluation import Score, play_games, put_back
+from runs.training.evaluation import EXACT, Score, play_games, put_back
 from runs.training.progress import Progress
 
 IMPATIENCE = 1.0
@@ -219,6 +219,7 @@ class Session:
 
         score = play_games(self.agent, run, episodes=games, seed=run.seed, sample=run.eval_sample, tell=tell)
         line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
+        line |= {name: value for name in EXACT if (value := getattr(score, name)) is not None}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
         self.tracker.log_evaluation(self.step, score)
         return score

@@ -27,7 +27,7 @@ from runs.folder.trust import Trust
 from runs.recipe import Run, describe, from_document, from_run_json, require_updates, values_taken
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
-from runs.training.evaluation import Score, pick_device
+from runs.training.evaluation import EXACT, Score, pick_device
 from runs.training.session import Session, evaluated
 
 
@@ -165,6 +165,7 @@ def finished(folder: Path, run: Run, step: int) -> dict[str, Any]:
         seeds=last["seeds"],
         protocol=spec.protocol,
         sample=run.eval_sample,
+        **{name: last.get(name) for name in EXACT},
     )
     seconds = last["seconds"]
     speed = round(step / max(seconds, 1e-9), 1)

@@ -1,0 +1,1 @@
+"""Recipes for agents with a table on Gymnasium's toy text."""
