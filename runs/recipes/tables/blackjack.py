@@ -17,18 +17,18 @@ blackjack_monte_carlo = Run(
     env="Blackjack-v1",
     env_config=_RULES,
     agent=MonteCarloConfig(epsilon=0.3),
-    steps=500_000,
+    steps=300_000,
     num_envs=16,
     eval_episodes=100,
 )
-"""Monte Carlo control comes within 0.01 of the optimum of -0.04656 a game in 500,000 steps."""
+"""Monte Carlo control comes within 0.01 of the optimum of -0.04656 a game in 300,000 steps."""
 
 blackjack_q_learning = Run(
     env="Blackjack-v1",
     env_config=_RULES,
     agent=QLearningConfig(lr=1.0, lr_decay=0.8, gamma=1.0, epsilon=0.5),
-    steps=500_000,
+    steps=300_000,
     num_envs=16,
     eval_episodes=100,
 )
-"""Q-learning comes within 0.005 of the optimum of -0.04656 a game in 500,000 steps."""
+"""Q-learning comes within 0.005 of the optimum of -0.04656 a game in 300,000 steps."""
