@@ -20,7 +20,7 @@ from runs.folder.trust import Trust
 from runs.recipe import Run
 from runs.reporting.analysis import analyse, flat
 from runs.reporting.comparison_file import SCHEMA
-from runs.reporting.task_tables import to_optimum_words
+from runs.reporting.wording import to_optimum_words
 
 
 def compare(

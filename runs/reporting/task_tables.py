@@ -9,7 +9,7 @@ import numpy as np
 
 from runs.reporting.charts import duration, line_chart, strip_chart
 from runs.reporting.page import Cell, Chart, Row, Table
-from runs.reporting.wording import ENOUGH, budget, number, say, share, shows_interval
+from runs.reporting.wording import ENOUGH, budget, number, say, share, shows_interval, to_optimum_words
 
 Shown = Callable[[float | None], str]
 """How a figure is written: `number` or `share`."""
@@ -46,13 +46,6 @@ def _score_table(contenders: Sequence[Mapping[str, Any]], colour: Mapping[str, i
     columns += ["human-normalised"] if human else []
     columns += [] if optimum is None else ["exact return", f"below the optimum of {optimum:.5g}"]
     return Table(columns, rows)
-
-
-def to_optimum_words(c: Mapping[str, Any]) -> tuple[str, str]:
-    """A contender's exact return and its distance to the optimum, the latter by its sampled games if not exact."""
-    if c["exact"] is None:
-        return "–", "–" if c["below"] is None else f"{c['below']:.2g} (sampled)"
-    return f"{c['exact']:.5g}", f"{abs(c['below']):.2g}" if abs(c["below"]) > 1e-9 else "0"
 
 
 def thin(points: Sequence[Any], count: int) -> list[Any]:

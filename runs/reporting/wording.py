@@ -38,6 +38,13 @@ def number(x: float | None) -> str:
     return "0" if text in ("-0", "") else text.replace("-", "−")
 
 
+def to_optimum_words(c: Mapping[str, Any]) -> tuple[str, str]:
+    """A contender's exact return and its distance to the optimum, the latter by its sampled games if not exact."""
+    if c["exact"] is None:
+        return "–", "–" if c["below"] is None else f"{c['below']:.2g} (sampled)"
+    return f"{c['exact']:.5g}", f"{abs(c['below']):.2g}" if abs(c["below"]) > 1e-9 else "0"
+
+
 def share(x: float | None) -> str:
     """A normalised score or a probability."""
     return "–" if x is None else f"{x:.2f}".replace("-", "−")
