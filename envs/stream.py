@@ -490,6 +490,13 @@ class Stream:
             seeds = [episode_seed(self._seed, self._stream, i, k + 1, None) for i, k in enumerate(self._episode)]
             self._reset_info = self._vector.reset(seeds)
 
+    def face(self, opponent: Any) -> None:
+        """Attaches the learner of a training as the opponent of a board game made with opponent="self".
+
+        Raises `InputError` for other environments.
+        """
+        self._vector.face(opponent)
+
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment, of the newest row. Needs `render=True` in `make`."""
         if not self._pictures:

@@ -23,7 +23,7 @@ _LAZY = {
     "benchmark": "envs.boards.game",
     "load_board": "envs.boards.engine",
 }
-__all__ = ["GAMES", "BoardEnv", "BoardVectorEnv", "Game", "benchmark", "load_board", "register"]
+__all__ = ["GAMES", "BoardEnv", "BoardVectorEnv", "Game", "benchmark", "load_board", "plays_itself", "register"]
 
 
 def register() -> None:
@@ -38,6 +38,11 @@ def register() -> None:
                 vector_entry_point="envs.boards.env:BoardVectorEnv",
                 kwargs={"game": name},
             )
+
+
+def plays_itself(opponent: object) -> bool:
+    """Whether a training attaches its learner as the opponent to an environment with this option."""
+    return isinstance(opponent, str) and opponent.partition(":")[0] == "self"
 
 
 def __getattr__(name: str) -> Any:

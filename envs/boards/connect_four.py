@@ -75,7 +75,7 @@ MIRROR = tuple(7 * y + 6 - x for y in range(HEIGHT) for x in range(WIDTH))
 
 GAME = Board(
     NAME="ConnectFour",
-    VERSION=1,
+    VERSION=2,
     height=HEIGHT,
     width=WIDTH,
     actions=WIDTH,

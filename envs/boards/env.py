@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from gymnasium.vector import AutoresetMode
 
+from envs.boards import plays_itself
 from envs.boards.engine import load_board
 from envs.boards.game import Game
-from envs.boards.opponents import Policy, make_opponent
+from envs.boards.opponents import Opponent, Policy, make_opponent
 from envs.compiled import SavedRows
 from envs.shells import CompiledEnv, CompiledVectorEnv, check_options
 from rl.errors import InputError
@@ -18,6 +19,8 @@ from rl.errors import InputError
 OPTIONS = ("opponent", "render_mode")
 RENDER_FPS = 2
 PLANES = 2
+PAST = 5
+"""In self-play, one game in so many is against an earlier self."""
 
 
 class Games(SavedRows):
@@ -32,6 +35,7 @@ class Games(SavedRows):
         self.name, self.game, self.num = name, self.core.board, self.core.num
         self.shape, self.actions = self.core.shape, self.core.num_actions
         self.opponent = make_opponent(opponent)
+        self.plays_itself = plays_itself(opponent)
         self.rows["ended"] = True  # until the first reset
         self._all, self._flipped = np.ones(num, bool), np.zeros(num, np.uint64)
         self._cells = np.array(self.game.cells, np.uint64)
@@ -53,12 +57,16 @@ class Games(SavedRows):
         self.core.rows = rows
 
     def seed(self, seeds: Iterable[int | None], mask: np.ndarray) -> None:
-        """As in `SavedRows`. After an even seed the agent moves first, after an odd seed second."""
+        """As in `SavedRows`. After an even seed the agent moves first, after an odd seed second.
+
+        In self-play, the games of one seed in five are against an earlier self.
+        """
         seeds = list(seeds)
         super().seed(seeds, mask)
         for i, seed in enumerate(seeds):
             if mask[i] and seed is not None:
                 self.rows["next_seat"][i] = seed % 2
+                self.rows["past"][i] = seed // 2 % PAST == 0
 
     def begin(self, mask: np.ndarray) -> None:
         """Starts games. Without a new seed, each row alternates who moves first. The opponent moves if it is first."""
@@ -121,7 +129,7 @@ class Games(SavedRows):
 class BoardEnv(CompiledEnv):
     """One board game against an opponent. Observation bool [H, W, 2]: the agent's stones, the opponent's stones.
 
-    opponent: "random", "minimax:DEPTH" (1 to 6 plies) or a function, see `envs.boards.opponents`.
+    opponent: "random", "minimax:DEPTH" (1 to 6 plies), "self:NAME" or a function, see `envs.boards.opponents`.
 
     The reward is 1 for a win, 0 for a draw, -1 for a loss. `info["action_mask"]` has the legal actions; an illegal
     action loses the game at once. Reset with an even seed and the agent moves first, with an odd seed the opponent.
@@ -161,3 +169,9 @@ class BoardVectorEnv(CompiledVectorEnv):
     ) -> None:
         check_options(render_mode, ("rgb_array",), others, (*OPTIONS, "num_envs", "autoreset_mode"))
         super().__init__(Games(game, num_envs, opponent), render_mode, autoreset_mode)
+
+    def face(self, opponent: Opponent) -> None:
+        """Attaches the learner of a training as the opponent. Raises `InputError` without the option "self"."""
+        if not self.games.plays_itself:
+            raise InputError("only an environment made with opponent='self' takes a learner as its opponent")
+        self.games.opponent = opponent

@@ -107,7 +107,7 @@ def _board(size: int, name: str) -> Board:
     names = tuple(f"{'abcdefgh'[k % size]}{k // size + 1}" for k in range(cells))
     return Board(
         NAME=name,
-        VERSION=1,
+        VERSION=2,
         height=size,
         width=size,
         actions=cells + 1,

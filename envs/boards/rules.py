@@ -36,6 +36,7 @@ STATE = np.dtype(
         ("ended", np.bool_),
         ("seat", np.int8),  # the player that the agent of a single-agent environment plays
         ("next_seat", np.int8),  # its seat in the next episode
+        ("past", np.bool_),  # in self-play: whether an earlier self plays this game
     ],
     align=True,
 )

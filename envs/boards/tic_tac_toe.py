@@ -42,7 +42,7 @@ def undo(s: Row, action: int, flipped: Any) -> None:
 
 GAME = Board(
     NAME="TicTacToe",
-    VERSION=1,
+    VERSION=2,
     height=3,
     width=3,
     actions=9,

@@ -82,6 +82,10 @@ class Vector(ABC):
         """Restores what `get_state` gave. ended: bool [N], the environments whose episode had ended."""
         raise NotImplementedError
 
+    def face(self, opponent: Any) -> None:
+        """Attaches the learner as the opponent (`envs.boards.opponents.Opponent`)."""
+        raise InputError("self-play needs the board games' own vector environment: vector='auto'")
+
     @abstractmethod
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment."""

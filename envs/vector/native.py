@@ -154,6 +154,11 @@ class Native(Vector):
         self._final.clear()
         self._observations = self._vec.set_state(state)  # type: ignore[attr-defined]
 
+    def face(self, opponent: Any) -> None:
+        if not hasattr(self._vec, "face"):
+            super().face(opponent)
+        self._vec.face(opponent)  # type: ignore[attr-defined]
+
     def render(self) -> list[np.ndarray]:
         return [picture(frame) for frame in self._vec.render() or [None]]
 

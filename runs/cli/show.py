@@ -10,6 +10,8 @@ from typing import Any
 def show_scores(r: dict[str, Any]) -> None:
     for one in r.get("results", [r]):
         name = f"{one['env']} {one['agent']} step {one['step']:,}"
+        for side, n in (one.get("sides") or {}).items():
+            print(f"moving {side}: {n['won']} won, {n['drawn']} drawn, {n['lost']} lost of {n['games']}")
         print(f"{name}: mean {one['mean']:.1f} +- {one['std']:.1f}, IQM {one['iqm']:.1f}, {one['episodes']} games")
         if "optimum" in one:
             print(exact_words(one))

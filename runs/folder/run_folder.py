@@ -37,6 +37,8 @@ from runs.recipe import recipe_names
 
 JSONL = ("metrics", "episodes", "evaluations")
 
+GENERATIONS = "generations"
+"""Folder, within that of a run, with the agents of earlier steps, which `checkpoints/` no longer keeps."""
 RECENT = 100
 """Finished training episodes that `train/return` and `train/length` are the means of."""
 

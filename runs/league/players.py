@@ -17,7 +17,7 @@ from envs.boards.game import Game
 from envs.boards.opponents import DEPTHS
 from rl.checkpoint import CheckpointError, checkpoints, verify
 from rl.errors import InputError, unknown
-from runs.folder.run_folder import resolve
+from runs.folder.run_folder import GENERATIONS, resolve
 
 if TYPE_CHECKING:
     from agents.base import Agent
@@ -28,8 +28,6 @@ Thoughts = dict[str, np.ndarray]
 
 SOLVED_FROM = 8
 """Stones from which Connect Four's solver answers in seconds."""
-GENERATIONS = "generations"
-"""Folder of a run with the agents of earlier steps, which `checkpoints/` no longer keeps."""
 
 
 class Player(Protocol):

@@ -33,7 +33,7 @@ ENDLESS = 27_000
 """Steps after which a game that counts is cut where the environment names no limit: Atari's half an hour."""
 
 
-EXACT = ("exact", "optimum")
+WHERE_KNOWN = ("exact", "optimum", "sides")
 """Fields of a score that are left out if they are not known."""
 
 
@@ -62,10 +62,12 @@ class Score:
     """Exact expected return of the policy, if the environment has a known model (`runs.training.exact`)."""
     optimum: float | None = None
     """The best expected return there is, if it has."""
+    sides: dict[str, dict[str, int]] | None = None
+    """Board games: `games`, `won`, `drawn` and `lost` of the agent as `first` and as `second` player."""
 
     def to_json(self) -> dict[str, Any]:
         found = {"schema": 1, **dataclasses.asdict(self)}
-        return {name: value for name, value in found.items() if value is not None or name not in EXACT}
+        return {name: value for name, value in found.items() if value is not None or name not in WHERE_KNOWN}
 
 
 def load(path: str | Path, *, device: str = "auto", trust: Trust = False) -> Agent:
@@ -200,6 +202,7 @@ def play_games(
         sample=sample,
         exact=None if exact is None else exact.value,
         optimum=None if exact is None else exact.optimum,
+        sides=record.sides(),
     )
 
 
@@ -222,6 +225,8 @@ class GameRecord:
         self.returns = np.zeros(games)
         self.lengths = np.zeros(games, np.int64)
         self._done = np.zeros(games, bool)
+        self._seats: np.ndarray | None = None
+        """The agent's seat in each game, 0 if it moves first; None if the environment names none."""
 
     @property
     def over(self) -> int:
@@ -240,6 +245,20 @@ class GameRecord:
         self.returns[game[counted]] += ts.exact_reward[counted]
         self.lengths[game[counted]] += 1
         self._done[game[playing & ts.last]] = True
+        if "seat" in ts.info:
+            self._seats = np.zeros(len(self.returns), int) if self._seats is None else self._seats
+            self._seats[game[playing]] = np.asarray(ts.info["seat"], int)[playing]
+
+    def sides(self) -> dict[str, dict[str, int]] | None:
+        """See `Score.sides`."""
+        if self._seats is None:
+            return None
+        found = {}
+        for seat, name in enumerate(("first", "second")):
+            won = self.returns[self._seats == seat]
+            counts = {"won": int((won > 0).sum()), "drawn": int((won == 0).sum()), "lost": int((won < 0).sum())}
+            found[name] = {"games": len(won), **counts}
+        return found
 
 
 def pick_device(device: str) -> str:

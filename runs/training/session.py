@@ -28,13 +28,14 @@ from rl.tracking import Tracker
 from runs.folder.jsonl import read_jsonl
 from runs.folder.processes import ending_signals
 from runs.folder.provenance import peak_memory
-from runs.folder.run_folder import RunFolder
+from runs.folder.run_folder import GENERATIONS, RunFolder
 from runs.folder.trust import signature
 from runs.recipe import Run, describe, settings_warning
 from runs.training.automatic import EPISODES, EVALUATIONS, EvaluationBudget, SaveClock
 from runs.training.episodes import EpisodeRecord
-from runs.training.evaluation import EXACT, Score, play_games, put_back
+from runs.training.evaluation import WHERE_KNOWN, Score, play_games, put_back
 from runs.training.progress import Progress
+from runs.training.self_play import SelfPlay
 
 IMPATIENCE = 1.0
 """Seconds after a first Ctrl-C from which a second one does not wait for the save."""
@@ -56,6 +57,7 @@ class Session:
         quiet: bool = True,
         watched: bool = False,
         values: str = "",
+        self_play: SelfPlay | None = None,
     ) -> None:
         self.run, self.agent, self.env, self.folder, self.tracker = run, agent, env, folder, tracker
         self.quiet, self._values = quiet, values
@@ -67,6 +69,9 @@ class Session:
         """Of training, evaluations and saves left out, over all stretches."""
         self.episodes = EpisodeRecord(run.num_envs)
         self.segments = SegmentStore(folder.path)
+        self.self_play = self_play
+        if self_play is not None:
+            self_play.folder = folder.path / GENERATIONS
         self.metrics: dict[str, Any] = {}
         """Of the newest update; tensors, read where they are logged."""
         self.stop_requested = 0
@@ -123,6 +128,8 @@ class Session:
             before, self.step, self.ts = self.step, slot.step, slot.ts
             self.metrics = slot.metrics or self.metrics
             self._log_episodes(slot)
+            if self.self_play is not None:
+                self.self_play.keep(before, self.step)
             ends = self.step >= run.steps
             logs = crossed(before, self.step, run.log_every)
             evaluates = not ends and crossed(before, self.step, self._eval_every)
@@ -219,7 +226,7 @@ class Session:
 
         score = play_games(self.agent, run, episodes=games, seed=run.seed, sample=run.eval_sample, tell=tell)
         line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
-        line |= {name: value for name in EXACT if (value := getattr(score, name)) is not None}
+        line |= {name: value for name in WHERE_KNOWN if (value := getattr(score, name)) is not None}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
         self.tracker.log_evaluation(self.step, score)
         return score
@@ -239,6 +246,7 @@ class Session:
                 "metrics": {name: float(value) for name, value in self.metrics.items()},
                 "env": self.env.state_dict(),
                 "episodes": self.episodes.state_dict(),
+                **({} if self.self_play is None else {"self_play": self.self_play.state_dict()}),
             },
         }
         saved = checkpoint.write_checkpoint(
@@ -270,6 +278,8 @@ class Session:
             put_back(self.agent, saved)
             self.agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
             self.episodes.load_state_dict(session["episodes"])
+            if self.self_play is not None:
+                self.self_play.load_state_dict(session["self_play"])
             games = session["env"]
         self.ts = self.env.load_state_dict(games)  # what an environment raises is its own
 

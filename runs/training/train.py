@@ -21,13 +21,14 @@ from rl.stats import iqm
 from rl.tracking import Tracker
 from runs.folder.jsonl import read_jsonl
 from runs.folder.provenance import command, device_name, git_commit, versions
-from runs.folder.run_folder import RunFolder, default_name
+from runs.folder.run_folder import GENERATIONS, RunFolder, default_name
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
 from runs.recipe import Run, describe, from_document, from_run_json, require_updates, values_taken
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
-from runs.training.evaluation import EXACT, Score, pick_device
+from runs.training.evaluation import WHERE_KNOWN, Score, pick_device
+from runs.training.self_play import self_play
 from runs.training.session import Session, evaluated
 
 
@@ -67,6 +68,7 @@ def train(
         envs.make(run.env, config=run.env_config, games=1).close()
     env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
     try:
+        opponent = self_play(run, learner, env)
         with RunFolder.create(out, default_name(run.env, agents.title(run.agent), run.seed)) as folder:
             info = {
                 "schema": 1,
@@ -81,7 +83,9 @@ def train(
             tracker = _tracker(track, folder.path, run, learner.name, info)
             folder.write_info({**info, "tracking": tracker.state})
             values = "" if quiet or isinstance(recipe, Run) else values_taken(str(recipe), agent, run)
-            session = Session(run, learner, env, folder, tracker, quiet=quiet, watched=watch, values=values)
+            session = Session(
+                run, learner, env, folder, tracker, quiet=quiet, watched=watch, values=values, self_play=opponent
+            )
             if watch:
                 from runs.folder.processes import open_viewer
 
@@ -136,9 +140,10 @@ def resume(
             again |= {"choices": {**device_name(where), **learner.choices()}}
             info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
             tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
-            session = Session(run, learner, env, folder, tracker, quiet=quiet)
+            session = Session(run, learner, env, folder, tracker, quiet=quiet, self_play=self_play(run, learner, env))
             session.load(found.checkpoint, manifest)
             checkpoint.discard_after(folder.path, done)
+            checkpoint.discard_after(folder.path / GENERATIONS, done)
             for remark in folder.truncate_to(manifest["lengths"], done):
                 print(remark, file=sys.stderr)
             folder.write_info({**info, "tracking": tracker.state})
@@ -165,7 +170,7 @@ def finished(folder: Path, run: Run, step: int) -> dict[str, Any]:
         seeds=last["seeds"],
         protocol=spec.protocol,
         sample=run.eval_sample,
-        **{name: last.get(name) for name in EXACT},
+        **{name: last.get(name) for name in WHERE_KNOWN},
     )
     seconds = last["seconds"]
     speed = round(step / max(seconds, 1e-9), 1)

@@ -1,0 +1,27 @@
+"""Connect Four by self-play, without search."""
+
+from agents.ppo import PPOConfig
+from envs import EnvConfig
+from rl.networks import NetConfig
+from rl.schedules import Ramp
+from runs.recipe import Run
+
+connect_four_ppo = Run(
+    env="Boards/ConnectFour-v1",
+    env_config=EnvConfig(options={"opponent": "self:minimax:2"}),
+    agent=PPOConfig(
+        net=NetConfig(orthogonal=True),
+        gamma=0.99,
+        rollout=64,
+        minibatch_size=512,
+        epochs=3,
+        lr=Ramp(1e-3, 0.0, 1_000_000),
+        entropy_cost=0.02,
+    ),
+    steps=1_000_000,
+    num_envs=128,
+    eval_episodes=100,
+    log_every=50_000,
+    threads=1,
+)
+"""PPO learns Connect Four by playing itself for a million moves; its evaluation plays minimax of depth 2."""
