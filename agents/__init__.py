@@ -15,6 +15,7 @@ from rl.errors import InputError, unknown
 
 REGISTRY: dict[str, str] = {
     "a2c": "agents.a2c:A2C",
+    "bandit": "agents.tabular.bandit:Bandit",
     "c51": "agents.c51:C51",
     "double_q_learning": "agents.tabular.double_q_learning:DoubleQLearning",
     "dqn": "agents.dqn:DQN",

@@ -28,13 +28,17 @@ PRESENT_API = (
 """The API that an environment of the old Gym API must change to."""
 
 
+LOGGED = ("regret", "optimal")
+
+
 class Single:
     """Environment `index` of several.
 
     life_loss: whether `info["lives"]` is used; only then is a value that is no whole number an error.
     reset_options: `options` of every reset.
 
-    Of an info only what the suite uses is kept: "lives" (int) and "action_mask" (bool [A]). The mask comes from
+    Of an info only what the suite uses is kept: "lives" (int), a bandit's "regret" and "optimal" (float), which are for
+    logs, and "action_mask" (bool [A]). The mask comes from
     `info["action_mask"]`, `info["action_masks"]` or the method `action_masks()` of sb3-contrib, in this order.
     """
 
@@ -134,7 +138,7 @@ class Single:
                 )
         if self._choices and (mask := self._mask(info)) is not None:
             used[MASK] = mask
-        return used
+        return used | {name: info[name] for name in LOGGED if type(info.get(name)) is float}
 
     def _mask(self, info: Mapping[str, Any]) -> np.ndarray | None:
         mask = mask_of(info)
