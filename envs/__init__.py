@@ -34,9 +34,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _register() -> None:
-    from envs import arcade, bandits, boards, partial, probes
+    from envs import arcade, bandits, boards, partial, probes, two_player
 
-    for family in (arcade, bandits, boards, partial, probes):
+    for family in (arcade, bandits, boards, partial, probes, two_player):
         family.register()
 
 

@@ -131,6 +131,8 @@ def controls(spec: EnvSpec) -> Controls:
     if name in _TURNS and len(_TURNS[name]) == count:
         held = tuple(frozenset((b,)) for b in _TURNS[name])
         return Controls(_TURN_NAMES.get(name, _TURNS[name]), 0.0, held, None)
+    if spec.id.startswith("PettingZoo/"):
+        return replace(_numbered(spec.action_meanings, count, 0.0), rest=None)
     if spec.id.startswith("Memory/"):
         from envs.cards import card_names
 

@@ -37,9 +37,9 @@ class Single:
     life_loss: whether `info["lives"]` is used; only then is a value that is no whole number an error.
     reset_options: `options` of every reset.
 
-    Of an info only what the suite uses is kept: "lives" (int), a bandit's "regret" and "optimal" (float), which are for
-    logs, and "action_mask" (bool [A]). The mask comes from
-    `info["action_mask"]`, `info["action_masks"]` or the method `action_masks()` of sb3-contrib, in this order.
+    Of an info only what the suite uses is kept: "lives" (int), "seat" (0 or 1), a bandit's "regret" and "optimal" (float),
+    which are for logs, and "action_mask" (bool [A]). The mask comes from `info["action_mask"]`, `info["action_masks"]`
+    or the method `action_masks()` of sb3-contrib, in this order.
     """
 
     def __init__(
@@ -136,6 +136,8 @@ class Single:
                 raise RunError(
                     f"environment {self.index} gave info['lives']={short(lives)}: life_loss needs a whole number"
                 )
+        if isinstance(seat := info.get("seat"), int | np.integer) and seat in (0, 1):
+            used["seat"] = int(seat)
         if self._choices and (mask := self._mask(info)) is not None:
             used[MASK] = mask
         return used | {name: info[name] for name in LOGGED if type(info.get(name)) is float}

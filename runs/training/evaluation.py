@@ -245,9 +245,9 @@ class GameRecord:
         self.returns[game[counted]] += ts.exact_reward[counted]
         self.lengths[game[counted]] += 1
         self._done[game[playing & ts.last]] = True
-        if "seat" in ts.info:
+        if "seat" in ts.info:  # 0 or 1; None if an environment is idle
             self._seats = np.zeros(len(self.returns), int) if self._seats is None else self._seats
-            self._seats[game[playing]] = np.asarray(ts.info["seat"], int)[playing]
+            self._seats[game[playing]] = [ts.info["seat"][i] for i in np.flatnonzero(playing)]
 
     def sides(self) -> dict[str, dict[str, int]] | None:
         """See `Score.sides`."""
