@@ -17,6 +17,7 @@ from gymnasium.vector import VectorEnv
 from envs import atari
 from envs.config import EnvConfig
 from envs.exact import known_model
+from envs.headless import choose_renderer
 from envs.partial import NO_VELOCITY
 from envs.spaces import action_cast, mask_of, observation_casts
 from envs.stream import Stream, first_seeds
@@ -197,6 +198,8 @@ def _atari(id: str, num_envs: int, config: EnvConfig, render: bool) -> tuple[Vec
 
 def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: int | None) -> tuple[Vector, _Facts]:
     target = target_of(id)
+    if render:
+        choose_renderer(target)
     builder = Builder(id, target, config, render)
     native = _native(target, id, num_envs, config, render)
     if native is not None and config.drop:

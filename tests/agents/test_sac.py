@@ -24,6 +24,8 @@ from rl.networks import NetConfig
 from rl.networks.moving import BatchRenorm, Dropout, learning
 from rl.networks.summary import describe
 from rl.schedules import Ramp
+from runs.recipe import resolve
+from runs.testing import check_agent
 from runs.watching.thoughts import read_thoughts
 from tests.agents.worlds import MASKED_TABLE, STATES, TABLE, TABLE_NET, row
 
@@ -432,3 +434,28 @@ def test_inspection_counts_every_parameter(kind: Any) -> None:
     policy = (4 + 1) * 8 + (8 + 1) * (1 if kind is TD3 else 2)
     critics = 2 * ((4 + 1 + 1) * 8 + (8 + 1))
     assert sum(layer.parameters for layer in describe(agent.network, BOX)) == policy + critics
+
+
+def test_sac_learns_from_a_picture_and_a_vector_together() -> None:
+    config = SACConfig(
+        net=NetConfig(hidden=(16,)),
+        learning_starts=20,
+        batch_size=4,
+        buffer_size=90,
+        replay_ratio=0.25,
+        stack=2,
+        normalize_obs=True,  # of the vector alone
+    )
+    check_agent(config, "tests.agents.pictures:PictureArm", steps=60)
+
+
+def test_sac_trains_on_carracings_pictures() -> None:
+    run = resolve("carracing_sac", steps=120, settings=["learning_starts=60", "batch_size=4", "buffer_size=200"])
+    world = envs.make(run.env, num_envs=1, seed=0)
+    agent = agents.build(run.agent, world.spec, num_envs=1, seed=0)
+    for slot in interact(world, agent, run.steps):
+        ts = slot.ts
+    world.close()
+    assert agent.updates == 15
+    action = agent.actor(1, 0).act(ts)
+    assert (action >= np.array([-1, 0, 0])).all() and (action <= 1).all()

@@ -236,6 +236,17 @@ def test_the_network_study_matches_five_networks_on_four_tasks_within_three_perc
         assert max(counts) < 1.03 * min(counts), task.env
 
 
+def test_the_continuous_study_compares_six_learners_on_two_tasks() -> None:
+    args = parser.parse(["compare", "@runs/studies/continuous.args"])
+    plan = make_plan(None, args.agents, args.tasks)
+    assert (len(plan.tasks), len(plan.contenders), args.seeds) == (2, 6, 3)
+    sides = [s for s in plan.sides if s.task is plan.tasks[1]]
+    sac, td3, tqc, crossq, droq, simba = [s.config for s in sides]
+    assert [c["quantiles"] for c in (sac, td3, tqc)] == [1, 1, 25] and td3["name"] == "td3"
+    assert crossq["batch_renorm"] and droq["dropout"] == 0.01 and droq["replay_ratio"] == 20
+    assert "net.encoder=simba" in sides[-1].note and simba["optimizer"] == "adamw"
+
+
 def test_the_rainbow_study_removes_one_component_at_a_time() -> None:
     args = parser.parse(["compare", "@runs/studies/rainbow.args"])
     whole, *rest = make_plan(None, args.agents, args.tasks).sides

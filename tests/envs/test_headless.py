@@ -1,0 +1,60 @@
+"""MuJoCo by id, and its pictures without a screen."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import envs
+from envs import headless
+from rl.errors import InputError
+
+TARGET = SimpleNamespace(entry_point="gymnasium.envs.mujoco.swimmer_v5:SwimmerEnv")
+
+
+@pytest.fixture(autouse=True)
+def no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr("sys.platform", "linux")
+
+
+@pytest.mark.parametrize(("installed", "chosen"), [({"EGL", "OSMesa"}, "egl"), ({"OSMesa"}, "osmesa")])
+def test_egl_comes_before_osmesa(installed: set[str], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: name if name in installed else None)
+    headless.choose_renderer(TARGET)
+    assert os.environ["MUJOCO_GL"] == chosen
+
+
+def test_without_both_one_line_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    with pytest.raises(InputError, match="neither EGL nor OSMesa is installed: install libegl1 or libosmesa6$"):
+        headless.choose_renderer(TARGET)
+
+
+@pytest.mark.parametrize("name", ["MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY"])
+def test_a_screen_or_the_users_choice_stays(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "x")
+    headless.choose_renderer(TARGET)
+    assert os.environ["MUJOCO_GL"] == ("x" if name == "MUJOCO_GL" else "")
+
+
+def test_other_environments_need_no_renderer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.util.find_library", lambda name: None)
+    headless.choose_renderer(SimpleNamespace(entry_point="gymnasium.envs.box2d:LunarLander"))
+    assert os.environ["MUJOCO_GL"] == ""
+
+
+@pytest.mark.parametrize("name", ["Ant", "HalfCheetah", "Hopper", "Humanoid", "Swimmer", "Walker2d"])
+def test_mujocos_tasks_are_made_by_their_ids(name: str) -> None:
+    pytest.importorskip("mujoco", reason="an extra")
+    world = envs.make(f"{name}-v5", num_envs=1, seed=0)
+    action = world.spec.action
+    assert action.kind == "box" and np.isfinite(action.low).all() and np.isfinite(action.high).all()
+    world.reset()
+    ts = world.step(np.zeros((1, action.size), np.float32))
+    assert ts.discount[0] == 1.0 and ts.obs["obs"].dtype == np.float32
+    world.close()
