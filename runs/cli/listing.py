@@ -24,7 +24,7 @@ EXTRAS = {
 }
 """Part of an entry point -> what environments from there need beyond our dependencies."""
 
-FAMILIES = ("Arcade", "Boards", "Bandit", "Gymnasium", "Memory", "ALE")
+FAMILIES = ("Arcade", "Boards", "Gymnasium", "Memory", "ALE", "Bandit")
 """In this order, before the families that packages add."""
 
 PROBES = "Probe: tiny, for tests, their values are known"

@@ -38,6 +38,8 @@ METRICS = {
     "train/explained_variance": "share of the returns' variance that the value explains",
     "train/policy_loss": "policy loss",
     "train/value_loss": "value loss",
+    "train/regret": "regret so far, mean of the bandit problems that are played",
+    "train/optimal": "share of pulls of the best arm",
     "time/sps": "training speed, in steps per second",
 }
 """The names of metrics on the page. Other metrics keep their own."""
@@ -101,6 +103,8 @@ def _run_charts(
     if evaluations:
         means = [(e["step"], float(np.mean(e["returns"]))) for e in evaluations]
         charts.append(_run_chart("evaluations", "evaluation score", means))
+    if len(exact := [(e["step"], e["exact"]) for e in evaluations if finite(e.get("exact"))]) > 1:
+        charts.append(_run_chart("exact", "exact expected return", exact))
     finished = [(e["step"], e["return"]) for e in episodes if finite(e.get("return"))]
     if finished:
         window = max(1, len(finished) // 50)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from envs import drawing
 from envs.drawing import Canvas, Colour, mix
 from runs.watching.plots import draw_panels
+from runs.watching.table_grid import draw_table
 from runs.watching.views import View
 
 
@@ -109,6 +110,8 @@ def _badges(view: View) -> list[tuple[str, Colour]]:
 def _game(canvas: Canvas, view: View, x: float, y: float, width: float, height: float, unit: float) -> None:
     gap = unit * 0.5
     box = canvas.picture(view.picture, x + gap, y + gap, width - 2 * gap, height - 2 * gap, view.stretch)
+    if view.table is not None:
+        draw_table(canvas, view.table, box)
     if view.heat is not None:
         left, top, wide, high = view.heat_area
         canvas.heat(view.heat, box[0] + left * box[2], box[1] + top * box[3], wide * box[2], high * box[3])

@@ -72,6 +72,9 @@ class Player:
         self.actor = agent.actor(num_envs, seed, stream="evaluate", sample=sampled)
         self.heat: np.ndarray | None = None
         self.show_saliency = False
+        self.show_table = True
+        self._visited: list[list[int]] = [[] for _ in range(num_envs)]
+        """Numbers of the states of each environment's episode, for agents with a table."""
         self._saliency: Saliency | None = None
         self.finished: dict[tuple[int, int], tuple[float, int]] = {}
         """Return and length of each finished game, by its number and environment."""
@@ -133,6 +136,10 @@ class Player:
         if self._saliency is not None and seen is not None and self.show_saliency:
             self.heat = self._saliency.map(seen, ts)
         self._action = self.actor.act(ts)
+        if (number := getattr(self.agent, "states", None)) is not None:
+            for i, state in enumerate(number(ts.obs).tolist()):
+                if self.game(i) >= 0:
+                    self._visited[i] = [*([] if ts.first[i] else self._visited[i]), state]
         self.thoughts = read_thoughts(self.agent, self.actor.output, self._action, ts.mask)
         for i, (episode, thought) in enumerate(zip(self.episodes, self.thoughts, strict=True)):
             if self.game(i) < 0:
@@ -150,6 +157,7 @@ class Player:
 
     def view(self, i: int = 0) -> View:
         """The present content of a frame for environment i."""
+        from runs.watching.table_grid import table_grid
         from runs.watching.views import View
 
         trace = self.episodes[i].trace
@@ -173,6 +181,7 @@ class Player:
             over=left or bool(self.ts.last[i]),
             heat=self.heat if self.show_saliency and i == 0 else None,
             heat_area=self.heat_area,
+            table=table_grid(self.agent, self.run.env, self._visited[i]) if self.show_table else None,
             curve=None if self.follower is None else self.follower.curve,
             note="" if self.follower is None else self.follower.note,
             stretch=self.stretch,

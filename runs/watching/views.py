@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from runs.watching.table_grid import TableGrid
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, math.inf)
 
@@ -19,6 +23,7 @@ HELP = (
     ("TAB", "take over, hand back"),
     ("P", "panels"),
     ("V", "saliency"),
+    ("T", "the table on the grid"),
     ("S", "screenshot"),
     ("R", "record"),
     ("H", "this help; the game waits"),
@@ -93,6 +98,8 @@ class View:
     """Saliency, float [H, W], 0 to 1."""
     heat_area: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
     """Where it belongs on the picture: x, y, width, height as parts of it."""
+    table: TableGrid | None = None
+    """The agent's table, drawn over the picture."""
     curve: tuple[np.ndarray, np.ndarray] | None = None
     """Steps and returns of the training that is followed."""
     note: str = ""

@@ -175,6 +175,8 @@ class Desk:
                 self.paused = self.help or self._paused_before
             case "v":
                 self._saliency()
+            case "t":
+                player.show_table = not player.show_table
             case "tab":
                 self._hand_over()
             case "s" | "r":
