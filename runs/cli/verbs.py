@@ -133,6 +133,7 @@ def league(a: argparse.Namespace) -> Result:
 
 
 def explain(a: argparse.Namespace) -> Result:
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     return _call("runs.explaining.explain.explain", a.run, a.other, out=a.out, quiet=a.quiet, trust=_trust(a))
 
 

@@ -14,12 +14,22 @@ import torch
 
 from rl.errors import InputError
 from rl.storage import write_atomic
+from runs.explaining.history import curves, history_panel
+from runs.explaining.sight import sight_panel
+from runs.explaining.states import States, play
 from runs.explaining.subject import Subject
+from runs.explaining.surface import surface_panel
 from runs.explaining.update import update_panel
 from runs.folder.trust import Trust
+from runs.reporting.charts import line_chart
 from runs.reporting.page import Page
 
-PANELS: dict[str, Callable[[Subject], dict[str, Any]]] = {"update": update_panel}
+PANELS: dict[str, Callable[[Subject], dict[str, Any]]] = {
+    "update": update_panel,
+    "history": history_panel,
+    "surface": surface_panel,
+    "sight": sight_panel,
+}
 """The panels in the page's order; `explain.jinja` has a section for each."""
 
 
@@ -41,6 +51,8 @@ def explain(
     torch.set_num_threads(min(2, threads))
     try:
         subjects = [Subject.open(path, trust) for path in (run, other) if path is not None]
+        for subject in subjects:
+            subject.states = _states(subject)
         if len(subjects) == 2:
             subjects[1].share_batch(subjects[0])
         found = [_explained(subject, quiet) for subject in subjects]
@@ -48,15 +60,24 @@ def explain(
         torch.set_num_threads(threads)
     path = _place(run) if out is None else Path(out)
     seconds = round(time.perf_counter() - begun, 1)
-    page = Page(_title(subjects), _verdict(found), {"schema": 1, "kind": "explain", "runs": found}, "explain.jinja", {
-        "runs": [{k: one[k] for k in ("name", "title", "missing")} for one in found],
-        "seconds": seconds,
-    })  # fmt: skip
+    values = {"runs": [{**one, "charts": _charts(one["history"])} for one in found], "seconds": seconds}
+    data = {"schema": 1, "kind": "explain", "runs": found}
+    page = Page(_title(subjects), _verdict(found), data, "explain.jinja", values)
     try:
         write_atomic(path, page.render("html").encode())
     except OSError as error:
         raise InputError(f"--out {path} cannot be written: {error.strerror}; name another file") from error
+    for one in found:
+        one["sight"].pop("frames", None)  # pictures are for the page
     return {"schema": 1, "html": str(path), "seconds": seconds, "bytes": path.stat().st_size, "runs": found}
+
+
+def _states(subject: Subject) -> States:
+    try:
+        return play(subject.run, subject.agent, pictures=True)
+    except InputError as error:  # an environment without pictures
+        subject.missing.append(f"{subject.name}: no pictures of the states ({error}).")
+        return play(subject.run, subject.agent)
 
 
 def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
@@ -68,6 +89,19 @@ def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
         if not quiet:
             print(f"{subject.name}: {name}, {found['seconds'][name]:.1f} s")
     return {**found, "missing": subject.missing}
+
+
+def _charts(history: dict[str, Any]) -> list[dict[str, Any]]:
+    """The curves of the training: caption, names of the lines, drawing."""
+    charts = []
+    for curve in curves(history) if "rows" in history else ():
+        series = [
+            {"name": name, "colour": k, "x": [x for x, _ in points], "middle": [y for _, y in points]}
+            for k, (name, points) in enumerate(curve["lines"])
+        ]
+        names = [name for name, _ in curve["lines"]]
+        charts.append({**curve, "names": names, "svg": line_chart(curve["caption"], series, "steps", "")})
+    return charts
 
 
 def _place(run: str | Path) -> Path:

@@ -42,6 +42,8 @@ class Subject:
     """The batch of the next update; None if there is none, `why_no_batch` says why."""
     weight: Tensor | None = None
     why_no_batch: str = ""
+    states: Any = None
+    """`runs.explaining.states.States` that all panels read."""
 
     @classmethod
     def open(cls, path: str | Path, trust: Trust = False) -> Subject:
@@ -119,6 +121,8 @@ class Subject:
             self.batch, self.weight = first.batch, first.weight
         else:
             self.missing.append(f"{self.name} has a batch of its own: that of {first.name} is of another kind.")
+        if alike and ours.stack == theirs.stack:
+            self.states = first.states
 
     @property
     def title(self) -> str:

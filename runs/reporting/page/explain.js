@@ -109,7 +109,154 @@ addEventListener("DOMContentLoaded", () => {
         ["weight", "shape", "norm of the gradient", "ours and autograd's"])];
   };
 
-  const panels = { update };
+  // pictures of numbers
+  const ramp = (t) => `hsl(${250 - 200 * t}, ${65 + 20 * t}%, ${22 + 50 * t}%)`;
+  const canvas = (width, height, label) => element("canvas", { width, height, role: "img", "aria-label": label });
+  const heat = (grid, label, scale = 1, low = Math.min(...grid.flat()), high = Math.max(...grid.flat())) => {
+    const made = canvas(grid[0].length * scale, grid.length * scale, label), pen = made.getContext("2d");
+    grid.forEach((row, y) => row.forEach((v, x) => {
+      pen.fillStyle = ramp((v - low) / (high - low || 1));
+      pen.fillRect(x * scale, y * scale, scale, scale);
+    }));
+    return made;
+  };
+
+  const surface = (s) => {
+    const n = s.size, least = Math.min(...s.loss), middle = [...s.loss].sort((a, b) => a - b)[s.loss.length >> 1] - least || 1;
+    const lifted = s.loss.map((v) => Math.log1p((v - least) / middle)), top = Math.max(...lifted);
+    const z = lifted.map((v) => v / (top || 1)), side = 460, unit = side / (n - 1);
+    const flat = canvas(side, side, "contours of the loss"), pen = flat.getContext("2d");
+    for (let y = 0; y < n - 1; y++)
+      for (let x = 0; x < n - 1; x++) {
+        pen.fillStyle = ramp((z[y * n + x] + z[y * n + x + 1] + z[(y + 1) * n + x] + z[(y + 1) * n + x + 1]) / 4);
+        pen.fillRect(x * unit, side - (y + 1) * unit, unit + 0.6, unit + 0.6);
+      }
+    pen.strokeStyle = "#fff9";
+    for (let level = 0.08; level < 1; level += 0.08) // each cell is two triangles; a contour crosses two of three sides
+      for (let y = 0; y < n - 1; y++)
+        for (let x = 0; x < n - 1; x++)
+          for (const corners of [[[x, y], [x + 1, y], [x, y + 1]], [[x + 1, y + 1], [x + 1, y], [x, y + 1]]]) {
+            const cut = [];
+            for (let k = 0; k < 3; k++) {
+              const [a, b] = [corners[k], corners[(k + 1) % 3]], [u, v] = [z[a[1] * n + a[0]], z[b[1] * n + b[0]]];
+              if (u < level !== v < level) cut.push([a[0] + ((level - u) / (v - u)) * (b[0] - a[0]), a[1] + ((level - u) / (v - u)) * (b[1] - a[1])]);
+            }
+            if (cut.length !== 2) continue;
+            pen.beginPath();
+            cut.forEach(([cx, cy], k) => (k ? pen.lineTo(cx * unit, side - cy * unit) : pen.moveTo(cx * unit, side - cy * unit)));
+            pen.stroke();
+          }
+    const grid = (c) => ((c / s.reach + 1) / 2) * (n - 1);
+    pen.lineWidth = 2;
+    pen.strokeStyle = pen.fillStyle = "#fff";
+    pen.beginPath();
+    s.path.forEach((p, k) => pen[k ? "lineTo" : "moveTo"](grid(p.x) * unit, side - grid(p.y) * unit));
+    pen.stroke();
+    for (const p of s.path) pen.fillRect(grid(p.x) * unit - 3, side - grid(p.y) * unit - 3, 6, 6);
+    pen.font = "bold 13px sans-serif";
+    for (const p of [s.path[0], s.path[s.path.length - 1]])
+      pen.fillText(`${p.step.toLocaleString("en-US")} steps`, Math.min(side - 95, grid(p.x) * unit + 7), Math.max(14, side - grid(p.y) * unit - 7));
+
+    const solid = canvas(side, side * 0.8, "the loss in three dimensions, drag to turn");
+    let turn = 0.7;
+    const draw = () => {
+      const ink = solid.getContext("2d"), cos = Math.cos(turn), sin = Math.sin(turn);
+      ink.clearRect(0, 0, side, side);
+      const at = (gx, gy, height) => {
+        const [u, v] = [gx / (n - 1) - 0.5, gy / (n - 1) - 0.5], right = u * cos - v * sin, deep = u * sin + v * cos;
+        return [side / 2 + right * side * 0.66, side * 0.5 - deep * side * 0.3 - (height - 0.4) * side * 0.4, deep];
+      };
+      const cells = [];
+      for (let y = 0; y < n - 1; y += 1) for (let x = 0; x < n - 1; x += 1) cells.push([x, y, at(x + 0.5, y + 0.5, 0)[2]]);
+      cells.sort((a, b) => b[2] - a[2]);
+      for (const [x, y] of cells) {
+        ink.beginPath();
+        [[x, y], [x + 1, y], [x + 1, y + 1], [x, y + 1]].forEach(([gx, gy], k) => ink[k ? "lineTo" : "moveTo"](...at(gx, gy, z[gy * n + gx])));
+        ink.closePath();
+        ink.fillStyle = ink.strokeStyle = ramp((z[y * n + x] + z[(y + 1) * n + x + 1]) / 2);
+        ink.fill();
+        if (x % 5 === 0 || y % 5 === 0) ink.strokeStyle = "#0004";
+        ink.stroke();
+      }
+      ink.fillStyle = ink.strokeStyle = "#e00";
+      const points = s.path.map((p) => {
+        const [gx, gy] = [Math.min(n - 1, Math.max(0, grid(p.x))), Math.min(n - 1, Math.max(0, grid(p.y)))];
+        return at(gx, gy, z[Math.round(gy) * n + Math.round(gx)] + 0.02);
+      });
+      ink.lineWidth = 2;
+      ink.beginPath();
+      points.forEach(([px, py], k) => (k ? ink.lineTo(px, py) : ink.moveTo(px, py)));
+      ink.stroke();
+      ink.lineWidth = 1;
+      for (const [px, py] of points) ink.fillRect(px - 3, py - 3, 6, 6);
+    };
+    solid.addEventListener("pointermove", (event) => {
+      if (!event.buttons) return;
+      turn += event.movementX / 120;
+      draw();
+    });
+    draw();
+    const inside = s.captured === null ? "" : ` The plane holds ${(100 * s.captured).toFixed(0)} % of the squared distance between the checkpoints and the end.`;
+    return [element("div", { className: "columns pictures" }, flat, solid), element("p", { className: "quiet" },
+      `Directions: ${s.directions}. Both axes run from ${number(-s.reach)} to ${number(s.reach)} times each filter's norm; ${s.rows} rows of the batch.` +
+      ` Loss from ${number(least)} to ${number(Math.max(...s.loss))}, coloured by its logarithm.${inside}`)];
+  };
+
+  const sight = (s) => {
+    const image = (k, width) => (s.frames.length ? element("img", { src: s.frames[k], alt: `state ${k}`, width }) : element("span", {}, `state ${k}`));
+    const shown = element("div");
+    const show = (k) => {
+      const state = s.chosen[k], parts = [];
+      const seen = element("div", { className: "row" }, element("figure", {}, image(state, 112), element("figcaption", {}, `value ${number(s.value[state])}`)));
+      if (s.saliency.maps) seen.append(element("figure", {}, heat(s.saliency.maps[k], "saliency", 4), element("figcaption", {}, `saliency: |∂ value / ∂ ${s.saliency.leaf}|`)));
+      else if (s.saliency.bars) {
+        const most = Math.max(...s.saliency.bars[k]) || 1;
+        seen.append(element("figure", {}, ...s.saliency.bars[k].slice(0, 24).map((v, i) => element("div", { className: "bar" },
+          element("span", {}, `${s.saliency.leaf}[${i}]`), element("i", { style: `width:${(100 * v) / most}px` }), number(v))),
+          element("figcaption", {}, "saliency: |∂ value / ∂ input|")));
+      } else seen.append(element("p", {}, `No saliency: ${s.saliency.why_not}`));
+      parts.push(seen);
+      for (const layer of s.layers) {
+        const strip = element("div", { className: "row" });
+        if (layer.planes) {
+          const all = layer.planes[k].flat(2), low = Math.min(...all), high = Math.max(...all);
+          for (const plane of layer.planes[k]) strip.append(heat(plane, layer.title, Math.max(1, Math.round(56 / plane.length)), low, high));
+        } else strip.append(heat([layer.units[k]], layer.title, 1));
+        strip.classList.toggle("units", !layer.planes);
+        parts.push(element("p", { className: "caption" }, layer.title), strip);
+      }
+      shown.replaceChildren(...parts);
+    };
+    const choices = element("div", { className: "row" }, ...s.chosen.map((state, k) => {
+      const button = element("button", { type: "button" }, image(state, 72));
+      button.addEventListener("click", () => show(k));
+      return button;
+    }));
+    show(0);
+
+    const side = 440, [xs, ys] = [0, 1].map((c) => s.map.map((p) => p[c]));
+    const onto = (v, all, flip) => {
+      const share = (v - Math.min(...all)) / (Math.max(...all) - Math.min(...all) || 1);
+      return 10 + (flip ? 1 - share : share) * (side - 20);
+    };
+    const svg = drawn("svg", { viewBox: `0 0 ${side} ${side}`, role: "img", "aria-label": "map of states" });
+    const [low, high] = [Math.min(...s.value), Math.max(...s.value)];
+    const near = element("div", { className: "near" }, element("p", { className: "quiet" }, "Point at a state."));
+    s.map.forEach((p, k) => {
+      const dot = drawn("circle", { cx: onto(p[0], xs), cy: onto(p[1], ys, true), r: 5, fill: ramp((s.value[k] - low) / (high - low || 1)), stroke: "#8888" });
+      dot.addEventListener("pointerenter", () => near.replaceChildren(image(k, 160), element("p", {},
+        `game ${s.places[k][0]}, row ${s.places[k][1]}: value ${number(s.value[k])}, return that followed ${number(s.followed[k])}`)));
+      svg.append(dot);
+    });
+    const field = s.field.map ? element("figure", {}, heat(s.field.map, "receptive field", Math.max(1, Math.round(160 / s.field.map.length))),
+      element("figcaption", {}, `The middle unit of channel ${s.field.channel} reads ${shape(s.field.size)} of ${shape(s.field.of)} cells.`))
+      : element("p", { className: "quiet" }, `Does not apply: ${s.field.why_not}.`);
+    return [choices, shown, element("h3", {}, "Map of states"), element("div", { className: "columns" }, element("div", {}, svg), element("div", {}, near,
+      element("p", { className: "quiet" }, `Principal components of the last layer's features, coloured by value from ${number(low)} (dark) to ${number(high)} (light).`),
+      element("h3", {}, "Receptive field of a unit"), field))];
+  };
+
+  const panels = { update, surface, sight };
   for (const [name, draw] of Object.entries(panels))
     for (const place of document.querySelectorAll(`[data-panel="${name}"] [data-run]`)) {
       const found = data.runs[place.dataset.run][name];

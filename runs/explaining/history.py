@@ -1,0 +1,130 @@
+"""The panel on the training: each checkpoint measured on the same batch and states."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.base import Agent
+from runs.explaining.states import States, activations, play
+from runs.explaining.subject import Subject
+
+DORMANT = 0.1
+"""tau of Sokar et al. (2023): a unit is dormant if its mean activation is at most this share of its layer's mean."""
+SECONDS = 8.0
+"""Time for the games of all checkpoints."""
+
+
+def history_panel(subject: Subject) -> dict[str, Any]:
+    """One row of numbers for each checkpoint, as plain JSON."""
+    rows: list[dict[str, Any]] = []
+    before: Any = None
+    games, spent = True, 0.0
+    comparable = not any(getattr(subject.run.agent, n, False) for n in ("normalize_return", "rescale", "munchausen"))
+    for step in subject.steps():
+        agent = subject.at(step)
+        row: dict[str, Any] = {"step": step, **_weights(agent, subject), **_units(agent, subject.states)}
+        output = row.pop("output")
+        row |= _policy(output, before)
+        before = output
+        begun = time.perf_counter()
+        if games and comparable:
+            row |= _values(play(subject.run, agent))
+            spent += time.perf_counter() - begun
+            games = spent < SECONDS
+        rows.append(row)
+    return {"rows": rows, "states": len(subject.states.value), "tau": DORMANT}
+
+
+def _weights(agent: Agent, subject: Subject) -> dict[str, Any]:
+    """Norms of each weight and of its gradient on the batch, and the distance of the target network."""
+    named = {n: p for n, p in agent.network.named_parameters() if p.dim() > 1 and p.requires_grad}
+    found: dict[str, Any] = {"weight": {n: float(p.detach().norm()) for n, p in named.items()}}
+    if subject.batch is not None:
+        loss = agent.objective(subject.batch, subject.weight)
+        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        found["gradient"] = {n: 0.0 if g is None else float(g.norm()) for n, g in zip(named, gradients, strict=True)}
+        found["flow"] = {n: g / max(found["weight"][n], 1e-12) for n, g in found["gradient"].items()}
+    target = getattr(agent, "target", None)
+    if isinstance(target, torch.nn.Module):
+        pairs = [(p.detach(), q.detach()) for p, q in zip(agent.network.parameters(), target.parameters(), strict=True)]
+        gap = sum(float((p - q).square().sum()) for p, q in pairs)
+        found["drift"] = {"share of the weights' norm": (gap / sum(float(p.square().sum()) for p, _ in pairs)) ** 0.5}
+    return found
+
+
+def _units(agent: Agent, states: States) -> dict[str, Any]:
+    """Shares of dead and dormant units by layer, and the effective rank of the last layer's features."""
+    layers, output = activations(agent, states.obs)
+    dead, dormant, rank = {}, {}, {}
+    for k, op in enumerate(layers):
+        size = op.out.detach().abs()
+        unit = size.mean([d for d in range(size.dim()) if d != 1])  # [units]
+        name = f"{op.name} {k + 1} of {len(layers)}, {len(unit)} units"
+        dead[name] = float((unit == 0).double().mean())
+        dormant[name] = float((unit <= DORMANT * unit.mean()).double().mean())
+    if layers:
+        rank[f"of {layers[-1].out.flatten(1).shape[1]} features"] = effective_rank(layers[-1].out.detach().flatten(1))
+    return {"dead": dead, "dormant": dormant, "rank": rank, "output": output}
+
+
+def effective_rank(features: Tensor) -> int:
+    """The least k whose singular values sum to 99 % of all of them (Kumar et al. 2021), of features [M, F]."""
+    values = torch.linalg.svdvals(features.double())
+    total = values.cumsum(0)
+    return int((total < 0.99 * total[-1]).sum()) + 1 if float(total[-1]) > 0 else 0
+
+
+@torch.no_grad()
+def _policy(output: Any, before: Any) -> dict[str, Any]:
+    """Entropy and KL divergence of a policy; of action values the share of states with another best action."""
+    dist = getattr(output, "dist", None)
+    if dist is None:
+        if before is None:
+            return {}
+        changed = (output.q_values.argmax(-1) != before.q_values.argmax(-1)).double().mean()
+        return {"changed": {"other best action than a checkpoint before": float(changed)}}
+    found: dict[str, Any] = {"entropy": {"entropy, in nats": float(dist.entropy().mean())}}
+    if before is not None and hasattr(dist, "log_probs"):
+        p, q = before.dist.log_probs, dist.log_probs
+        found["kl"] = {"KL from the checkpoint before, in nats": float((p.exp() * (p - q)).sum(-1).mean())}
+    return found
+
+
+def _values(states: States) -> dict[str, Any]:
+    known = ~np.isnan(states.followed)
+    if not known.any():
+        return {}
+    value, followed = float(states.value[known].mean()), float(states.followed[known].mean())
+    return {"values": {"estimated value": value, "return that followed": followed}}
+
+
+CHARTS = {
+    "gradient": "norm of the gradient, by weight",
+    "flow": "norm of the gradient over the norm of the weight",
+    "weight": "norm of each weight",
+    "dead": "share of dead units: zero on every state",
+    "dormant": f"share of dormant units, tau = {DORMANT:g}",
+    "rank": "effective rank of the last features",
+    "drift": "distance of the target network",
+    "values": "value estimated and return that followed",
+    "entropy": "entropy of the policy",
+    "kl": "KL divergence between checkpoints",
+    "changed": "share of states with another best action",
+}
+"""The numbers of a row that the page draws, and the caption of each chart."""
+
+
+def curves(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    """The charts of a panel: caption and named lines of (step, number)."""
+    found = []
+    for key, caption in CHARTS.items():
+        names = list(dict.fromkeys(n for row in panel["rows"] for n in row.get(key, {})))
+        lines = [(n, [(row["step"], row[key][n]) for row in panel["rows"] if n in row.get(key, {})]) for n in names]
+        if lines:
+            found.append({"caption": caption, "lines": lines})
+    return found

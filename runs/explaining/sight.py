@@ -1,0 +1,103 @@
+"""The panel on what the network sees: saliency, activations, a map of states and the receptive field of a unit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.base import Agent
+from runs.explaining.states import activations, outputs, value_of
+from runs.explaining.subject import Subject
+from runs.explaining.tape import Operation
+
+CHOSEN = 6
+"""States whose saliency and activations are shown."""
+CHANNELS, UNITS = 12, 128
+"""Channels and units that are shown of a layer."""
+
+
+def sight_panel(subject: Subject) -> dict[str, Any]:
+    """Numbers of the panel as plain JSON; `frames` are pictures as data URIs, one for each state of the map."""
+    agent, states = subject.agent, subject.states
+    layers, _ = activations(agent, states.obs)
+    if not layers:
+        return {"why_not": "the network has no activation of a kind that is known here"}
+    chosen = np.linspace(0, len(states.value) - 1, CHOSEN).round().astype(int).tolist()
+    features = layers[-1].out.detach().flatten(1)
+    known = [None if np.isnan(x) else round(float(x), 4) for x in states.followed]
+    return {
+        "chosen": chosen,
+        "saliency": saliency(agent, {name: leaf[chosen] for name, leaf in states.obs.items()}),
+        "layers": [_layer(op, k, chosen) for k, op in enumerate(layers)],
+        "map": principal_map(features),
+        "value": [round(float(v), 4) for v in states.value],
+        "followed": known,
+        "places": states.places,
+        "field": receptive_field(agent, states.obs, layers),
+        "frames": states.frames,
+    }
+
+
+def saliency(agent: Agent, obs: dict[str, Tensor]) -> dict[str, Any]:
+    """The size of the value's gradient by each input (Simonyan et al. 2014): a map [H, W] or a bar a number."""
+    name = next((n for n, leaf in agent.spec.obs.items() if leaf.kind in ("image", "board")), None)
+    floats = {n: leaf for n, leaf in obs.items() if leaf.is_floating_point() or n == name}
+    if not floats:
+        return {"why_not": "the observations are categories, which have no gradient"}
+    name = name or next(iter(floats))
+    source = obs[name].float().requires_grad_()
+    (gradient,) = torch.autograd.grad(value_of(outputs(agent, {**obs, name: source})).sum(), source)
+    leaf, size = agent.spec.obs[name], gradient.abs()
+    if leaf.kind not in ("image", "board"):
+        return {"leaf": name, "bars": rounded(size.flatten(1))}
+    return {"leaf": name, "maps": rounded(_plane(size, leaf.layout))}
+
+
+def _plane(size: Tensor, layout: str) -> Tensor:
+    """[M, (S,) ...] to [M, H, W], summed over channels and frames, largest 1."""
+    size = size.movedim(-1, -3) if layout == "HWC" else size
+    heat = size.flatten(1, -3).sum(1) if size.dim() > 3 else size
+    return heat / heat.amax((-2, -1), keepdim=True).clamp(min=1e-12)
+
+
+def _layer(op: Operation, k: int, chosen: list[int]) -> dict[str, Any]:
+    out = op.out.detach()[chosen]
+    title = f"{op.name} {k + 1}: {' × '.join(map(str, out.shape[1:]))}"
+    if out.dim() == 4:
+        return {"title": title, "planes": rounded(out[:, :CHANNELS])}
+    return {"title": title, "units": rounded(out.flatten(1)[:, :UNITS])}
+
+
+def principal_map(features: Tensor) -> list[list[float]]:
+    """The first two principal components of features [M, F], by SVD: [M, 2]."""
+    centred = features.double() - features.double().mean(0)
+    u, s, _ = torch.linalg.svd(centred, full_matrices=False)
+    both = u[:, :2] * s[:2]
+    return rounded(torch.nn.functional.pad(both, (0, 2 - both.shape[1])))  # type: ignore[no-any-return]
+
+
+def receptive_field(agent: Agent, obs: dict[str, Tensor], layers: list[Operation]) -> dict[str, Any]:
+    """What the middle unit of the last convolution depends on: its mean gradient's size by pixel (Luo et al. 2016)."""
+    leaf = next(((n, of) for n, of in agent.spec.obs.items() if of.kind in ("image", "board")), None)
+    spatial = [k for k, op in enumerate(layers) if op.out.dim() == 4]
+    if leaf is None or not spatial:
+        return {"why_not": "without a convolution each unit of the first layer reads all inputs"}
+    name, of = leaf
+    source = obs[name].float().double().requires_grad_()
+    last = activations(agent, {**obs, name: source})[0][spatial[-1]].out
+    channel = int(last.detach().mean((0, 2, 3)).argmax())
+    unit = last[:, channel, last.shape[2] // 2, last.shape[3] // 2]
+    (gradient,) = torch.autograd.grad(unit.sum(), source)
+    heat = _plane(gradient.abs().sum(0, keepdim=True), of.layout)[0]
+    rows, columns = (torch.nonzero(heat.amax(d) > 0).flatten().tolist() for d in (1, 0))
+    size = [rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1] if rows else [0, 0]
+    return {"map": rounded(heat), "size": size, "of": list(heat.shape), "channel": channel}
+
+
+def rounded(x: Tensor) -> Any:
+    """Nested lists with three significant digits, which keeps the page small."""
+    flat = [float(f"{v:.3g}") for v in x.detach().double().flatten().tolist()]
+    return np.array(flat).reshape(x.shape).tolist()

@@ -1,0 +1,110 @@
+"""States of new games that an agent plays greedily: what the network saw, valued and got."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import envs
+from agents.base import Agent, as_tensors
+from rl.frame_stack import FrameStack
+from rl.interface import TimeStep
+from runs.explaining.subject import doubled, in_double
+from runs.explaining.tape import Operation, Tape
+from runs.recipe import Run
+
+ACTIVATIONS = ("relu", "tanh", "elu", "silu")
+GAMES, ROWS, KEPT = 4, 400, 240
+"""Games at once, rows of each, and states that are kept of all."""
+KNOWN = 0.05
+"""Largest weight of rewards after the last row with which a return counts as known."""
+
+
+class States(NamedTuple):
+    obs: dict[str, Tensor]  # [M, (S,) ...] as stored
+    value: np.ndarray  # float [M]
+    followed: np.ndarray  # float [M]: the discounted return; NaN if the game was cut too early to know it
+    places: list[tuple[int, int]]  # (environment, row) of each
+    frames: list[str]  # data URIs of pictures, empty without `pictures`
+
+
+def play(run: Run, agent: Agent, pictures: bool = False, rows: int = ROWS) -> States:
+    """Plays `GAMES` games at once for `rows` rows and keeps every few states."""
+    env = envs.make(run.env, num_envs=GAMES, seed=run.seed, stream="explain", config=run.env_config, render=pictures)
+    actor, frames = agent.actor(GAMES, run.seed, stream="explain"), FrameStack(agent.spec, GAMES, agent.stack)
+    every, kept, shown = max(1, rows * GAMES // KEPT), list[dict[str, np.ndarray]](), list[str]()
+    values, after = [], list[TimeStep]()
+    try:
+        ts = env.reset()
+        for t in range(rows):
+            obs = frames.push(ts.obs, ts.first)
+            action = actor.act(ts)
+            values.append(value_of(actor.output).detach().numpy().astype(float).reshape(GAMES))
+            if t % every == 0:
+                kept.append({name: np.array(leaf) for name, leaf in obs.items()})
+                shown += [picture(p) for p in env.render()] if pictures else []
+            ts = env.step(action)
+            after.append(ts)
+    finally:
+        env.close()
+    followed = returns_that_followed(after, agent.config)
+    times = range(0, rows, every)
+    return States(
+        as_tensors({name: np.concatenate([obs[name] for obs in kept]) for name in kept[0]}, agent.device),
+        np.concatenate([values[t] for t in times]),
+        np.concatenate([followed[t] for t in times]),
+        [(i, t) for t in times for i in range(GAMES)],
+        shown,
+    )
+
+
+def returns_that_followed(after: list[TimeStep], config: Any) -> np.ndarray:
+    """The discounted return from each row on, [T, N]; NaN if it is not `KNOWN`. `after[t]` is the row after row t."""
+    gamma, clip = float(getattr(config, "gamma", 0.99)), getattr(config, "reward_clip", None)
+    total, open_ = np.zeros(len(after[0].reward)), np.ones(len(after[0].reward))
+    found = np.full((len(after), len(total)), np.nan)
+    for t in reversed(range(len(after))):
+        ts = after[t]
+        reward = ts.reward if clip is None else np.clip(ts.reward, -clip, clip)
+        total = np.where(ts.first, 0.0, reward + gamma * ts.discount * total)
+        open_ = np.where(ts.first, 1.0, gamma * ts.discount * open_)
+        found[t] = np.where(ts.first | (open_ > KNOWN), np.nan, total)
+    return found
+
+
+def outputs(agent: Agent, obs: dict[str, Tensor]) -> Any:
+    """The network's named output for observations [M, ...], each seen alone."""
+    size = len(next(iter(obs.values())))
+    zeros = np.zeros(size, np.float32)
+    alone = TimeStep({}, None, zeros, zeros, zeros + 1, np.ones(size, bool), np.zeros(size, bool), {})
+    with torch.enable_grad():
+        return agent.choose(agent.actor(size, 0, stream="explain"), obs, alone).output
+
+
+def value_of(output: Any) -> Tensor:
+    """The value of each state: the critic's, or that of the best action."""
+    q = getattr(output, "q_values", None)
+    return output.value if q is None else q.max(-1).values
+
+
+def activations(agent: Agent, obs: dict[str, Tensor]) -> tuple[list[Operation], Any]:
+    """The activations that the network computes for `obs`, in order, and its output; float64."""
+    with in_double(agent):
+        tape = Tape()
+        with tape:
+            output = outputs(agent, doubled(obs))
+    return [op for op in tape.operations if op.name in ACTIVATIONS], output
+
+
+def picture(frame: np.ndarray, width: int = 112) -> str:
+    """A picture uint8 [H, W, 3] as a small data URI."""
+    from PIL import Image
+
+    image, out = Image.fromarray(frame), io.BytesIO()
+    image.resize((width, max(1, width * image.height // image.width))).save(out, "WEBP", quality=60)
+    return "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
