@@ -33,6 +33,10 @@ PANELS: dict[str, Callable[[Subject], dict[str, Any]]] = {
 """The panels in the page's order; `explain.jinja` has a section for each."""
 
 
+FOREIGN = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What a panel raises for an agent without the parts it reads: one network, a named output, a discrete choice."""
+
+
 def explain(
     run: str | Path,
     other: str | Path | None = None,
@@ -72,19 +76,24 @@ def explain(
     return {"schema": 1, "html": str(path), "seconds": seconds, "bytes": path.stat().st_size, "runs": found}
 
 
-def _states(subject: Subject) -> States:
-    try:
-        return play(subject.run, subject.agent, pictures=True)
-    except InputError as error:  # an environment without pictures
-        subject.missing.append(f"{subject.name}: no pictures of the states ({error}).")
-        return play(subject.run, subject.agent)
+def _states(subject: Subject) -> States | None:
+    for pictures in (True, False):  # an environment may have no pictures
+        try:
+            return play(subject.run, subject.agent, pictures)
+        except (InputError, *FOREIGN) as error:
+            what = "no pictures of the states" if pictures else "no states of new games, which two panels need"
+            subject.missing.append(f"{subject.name}: {what} ({error}).")
+    return None
 
 
 def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": subject.name, "title": subject.title, "seconds": {}}
     for name, panel in PANELS.items():
         begun = time.perf_counter()
-        found[name] = panel(subject)
+        try:
+            found[name] = panel(subject)
+        except FOREIGN as error:
+            found[name] = {"why_not": f"this agent lacks what the panel reads ({type(error).__name__}: {error})"}
         found["seconds"][name] = round(time.perf_counter() - begun, 2)
         if not quiet:
             print(f"{subject.name}: {name}, {found['seconds'][name]:.1f} s")

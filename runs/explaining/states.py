@@ -33,8 +33,9 @@ class States(NamedTuple):
     frames: list[str]  # data URIs of pictures, empty without `pictures`
 
 
-def play(run: Run, agent: Agent, pictures: bool = False, rows: int = ROWS) -> States:
-    """Plays `GAMES` games at once for `rows` rows and keeps every few states."""
+def play(run: Run, agent: Agent, pictures: bool = False) -> States:
+    """Plays `GAMES` games at once for `ROWS` rows and keeps every few states."""
+    rows = ROWS
     env = envs.make(run.env, num_envs=GAMES, seed=run.seed, stream="explain", config=run.env_config, render=pictures)
     actor, frames = agent.actor(GAMES, run.seed, stream="explain"), FrameStack(agent.spec, GAMES, agent.stack)
     every, kept, shown = max(1, rows * GAMES // KEPT), list[dict[str, np.ndarray]](), list[str]()

@@ -208,7 +208,7 @@ addEventListener("DOMContentLoaded", () => {
     const show = (k) => {
       const state = s.chosen[k], parts = [];
       const seen = element("div", { className: "row" }, element("figure", {}, image(state, 112), element("figcaption", {}, `value ${number(s.value[state])}`)));
-      if (s.saliency.maps) seen.append(element("figure", {}, heat(s.saliency.maps[k], "saliency", 4), element("figcaption", {}, `saliency: |∂ value / ∂ ${s.saliency.leaf}|`)));
+      if (s.saliency.maps) seen.append(element("figure", {}, heat(s.saliency.maps[k], "saliency", Math.max(1, Math.round(84 / s.saliency.maps[k].length))), element("figcaption", {}, `saliency: |∂ value / ∂ ${s.saliency.leaf}|`)));
       else if (s.saliency.bars) {
         const most = Math.max(...s.saliency.bars[k]) || 1;
         seen.append(element("figure", {}, ...s.saliency.bars[k].slice(0, 24).map((v, i) => element("div", { className: "bar" },

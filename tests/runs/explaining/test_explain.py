@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from rl.interface import TimeStep
 from runs import train
 from runs.cli import command_line as cli
-from runs.explaining import tape
+from runs.explaining import history, states, surface, tape
 from runs.explaining.explain import explain
 from runs.explaining.subject import Subject
 from runs.explaining.update import update_panel
@@ -18,7 +21,12 @@ from tests.runs.reporting import chromium
 
 SMALL = {"eval_every": 0, "eval_episodes": 1, "eval_max_steps": 30, "snapshots": 4}
 RUNS: dict[str, dict[str, Any]] = {
-    "dqn": {"recipe": "CartPole-v1", "agent": "dqn", "steps": 1_400, "settings": {**SMALL, "hidden": [24, 16]}},
+    "dqn": {
+        "recipe": "CartPole-v1",
+        "agent": "dqn",
+        "steps": 800,
+        "settings": {**SMALL, "learning_starts": 100, "hidden": [24, 16]},
+    },
     "ppo": {
         "recipe": "CartPole-v1",
         "agent": "ppo",
@@ -27,8 +35,8 @@ RUNS: dict[str, dict[str, Any]] = {
     },
     "cnn": {
         "recipe": "arcade_breakout_dqn",
-        "steps": 1_200,
-        "settings": {**SMALL, "learning_starts": 200, "batch_size": 8},
+        "steps": 600,
+        "settings": {**SMALL, "learning_starts": 100, "batch_size": 8},
     },
 }
 
@@ -40,6 +48,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, how in RUNS.items():
         train(how["recipe"], out=root / name, **{k: v for k, v in how.items() if k != "recipe"})
     return {name: root / name for name in RUNS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """Fewer states and points, so that a page takes a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(states, "ROWS", 40)
+        patch.setattr(surface, "SIZE", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def explained(trained: dict[str, Path]) -> dict[str, Any]:
+    """What `explain` found in each run, and the digests of all files before."""
+    before = {name: digests(folder) for name, folder in trained.items()}
+    return {"before": before, **{name: explain(folder)["runs"][0] for name, folder in trained.items()}}
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -103,11 +127,9 @@ def test_a_function_without_a_rule_takes_pytorchs_derivative_and_is_named() -> N
     assert torch.equal(found[id(x)], x.detach().cos())
 
 
-def test_the_runs_stay_bit_equal(trained: dict[str, Path]) -> None:
-    before = {name: digests(folder) for name, folder in trained.items()}
-    for folder in trained.values():
-        explain(folder)
-    assert {name: digests(folder) for name, folder in trained.items()} == before
+def test_the_runs_stay_bit_equal(trained: dict[str, Path], explained: dict[str, Any]) -> None:
+    assert {name: digests(folder) for name, folder in trained.items()} == explained["before"]
+    assert all((folder / "explain.html").stat().st_size < 5_000_000 for folder in trained.values())
 
 
 def test_the_command_prints_the_numbers_as_json(trained: dict[str, Path], capfd: pytest.CaptureFixture[str]) -> None:
@@ -125,7 +147,7 @@ def test_a_folder_that_is_no_run_is_refused_in_one_line(tmp_path: Path, capfd: p
 def test_snapshots_keep_checkpoints_spread_over_the_training(trained: dict[str, Path]) -> None:
     assert len(list((trained["dqn"] / "checkpoints").iterdir())) == 4
     subject = Subject.open(trained["dqn"])
-    assert list(subject.checkpoints) == [350, 700, 1_050, 1_400] and subject.steps() == [0, 350, 700, 1_050, 1_400]
+    assert list(subject.checkpoints) == [200, 400, 600, 800] and subject.steps() == [0, 200, 400, 600, 800]
     assert subject.missing == []
 
 
@@ -160,3 +182,56 @@ def test_the_page_opens_offline_without_a_console_line_and_fits_the_window(
         browser.js("document.querySelector('#update g.op').dispatchEvent(new MouseEvent('click'))")
         assert "conv2d" in browser.js("document.querySelector('#update h3 + .facts, #update .columns h3').textContent")
         assert browser.problems == [] and {r.partition(":")[0] for r in browser.requests} <= {"file", "data"}
+
+
+def test_the_return_that_followed_is_the_discounted_sum_or_unknown() -> None:
+    """One environment, gamma 0.5: a death after two rewards is known, a cut by the last row is not."""
+
+    def row(reward: float, discount: float = 1.0, first: bool = False) -> TimeStep:
+        one = [np.array([x], np.float32) for x in (reward, discount)]
+        return TimeStep({}, None, np.zeros(1), *one, np.array([first]), np.zeros(1, bool), {})
+
+    class Config:
+        gamma, reward_clip = 0.5, 1.0
+
+    after = [row(1.0), row(3.0, discount=0.0), row(0.0, first=True), row(1.0), row(1.0)]
+    found = states.returns_that_followed(after, Config())[:, 0]
+    assert found[:2].tolist() == [1.0 + 0.5 * 1.0, 1.0] and np.isnan(found[2:]).all()
+
+
+def test_the_effective_rank_counts_the_singular_values_that_hold_99_percent() -> None:
+    assert history.effective_rank(torch.diag(torch.tensor([50.0, 49.0, 0.5, 0.5]))) == 2
+    assert history.effective_rank(torch.eye(4)) == 4 and history.effective_rank(torch.zeros(3, 2)) == 0
+
+
+def test_directions_have_the_norm_of_each_filter_and_leave_biases() -> None:
+    weights = [torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.ones(2)]
+    found = surface.filter_normalised([torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.ones(2)], weights)
+    assert torch.allclose(found[0], torch.tensor([[5.0, 0.0], [1.0, 0.0]])) and not found[1].any()
+
+
+def test_a_path_within_the_plane_is_found_again() -> None:
+    first, second = [torch.tensor([[1.0, 0.0, 0.0]])], [torch.tensor([[1.0, 1.0, 0.0]])]
+    places, share = surface.project(
+        [[torch.tensor([[3.0, 2.0, 0.0]])], [torch.tensor([[0.0, 0.0, 1.0]])]], first, second
+    )
+    assert places[0] == pytest.approx((1.0, 2.0)) and places[1] == pytest.approx((0.0, 0.0))
+    assert share == pytest.approx(13 / 14)
+
+
+def test_the_panels_measure_the_run(explained: dict[str, Any]) -> None:
+    """The middle of the surface is the loss of the update; the newest checkpoint ends the path and the curves."""
+    found = {name: explained[name] for name in RUNS}
+    for name, one in found.items():
+        rows, plane = one["history"]["rows"], one["surface"]
+        assert rows[0]["step"] == plane["path"][0]["step"] == 0
+        assert rows[-1]["step"] == plane["path"][-1]["step"] == RUNS[name]["steps"]
+        assert plane["loss"][12] == pytest.approx(one["update"]["loss"], rel=2e-3), "the 13th of 25 is in the middle"
+        weights = {w["name"]: w["norm"] for w in one["update"]["weights"] if len(w["shape"]) > 1}
+        assert rows[-1]["gradient"] == pytest.approx(weights, rel=1e-3)
+        assert len(one["sight"]["map"]) == len(one["sight"]["value"]) == one["history"]["states"]
+        assert all(0 <= share <= 1 for row in rows for share in {**row["dead"], **row["dormant"]}.values())
+    assert "drift" in found["dqn"]["history"]["rows"][-1] and "drift" not in found["ppo"]["history"]["rows"][-1]
+    assert "entropy" in found["ppo"]["history"]["rows"][0] and "kl" in found["ppo"]["history"]["rows"][1]
+    assert found["cnn"]["sight"]["field"]["size"] == [3, 3] and len(found["cnn"]["sight"]["saliency"]["maps"]) == 6
+    assert "without a convolution" in found["dqn"]["sight"]["field"]["why_not"]
