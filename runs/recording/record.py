@@ -152,9 +152,13 @@ def _progress(out: Path, total: int, name: str, say: Callable[[str], None]) -> I
 
 
 def _write_table(results: Path, say: Callable[[str], None]) -> None:
-    """Writes the table, which resolves every recipe. If that fails, the results are kept all the same."""
+    """Writes the tables, which resolve every recipe. If that fails, the results are kept all the same."""
     try:
         write_table(results)
+        if results == RESULTS:
+            from runs.recording import agent_pages  # imports torch
+
+            agent_pages.main()
     except Exception as error:
         line = f"{type(error).__name__}: {error}"
         say(f"the table {results / 'README.md'} could not be written ({line}); `rl record` writes it later")

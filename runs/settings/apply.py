@@ -121,7 +121,7 @@ def _texts(cls: type) -> dict[str, str]:
             continue
         body = getattr(tree.body[0], "body", [])
         for field, below in itertools.pairwise(body):
-            words = getattr(below, "value", None)
+            words = below.value if isinstance(below, ast.Expr) else None  # not the default of the next field
             if isinstance(field, ast.AnnAssign) and isinstance(words, ast.Constant) and isinstance(words.value, str):
                 texts[ast.unparse(field.target)] = words.value
     return texts

@@ -335,3 +335,8 @@ def test_a_field_is_explained_by_the_nearest_class_that_says_it():
         "b": {"value": "2", "accepts": "a whole number", "meaning": "Of the base too."},
         "c": {"value": "4x5", "accepts": "numbers joined by x, such as 256x256", "meaning": ""},
     }
+
+
+def test_a_field_without_its_own_text_keeps_the_one_of_its_base_class() -> None:
+    meaning = explain(agents.config("a2c"))["lr"]["meaning"]  # the next field's default is the text "rmsprop"
+    assert meaning == "Learning rate, or its schedule over counted steps."
