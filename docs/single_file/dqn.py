@@ -140,5 +140,5 @@ def evaluate(network: nn.Module, games: int = 20, seed: int = 1_000, env_id: str
 
 
 if __name__ == "__main__":
-    arguments = [int(word) for word in sys.argv[1:]]
+    arguments: list[Any] = [int(word) for word in sys.argv[1:]]
     print(f"mean return of 20 games: {evaluate(train(*arguments)):.1f}")

@@ -108,9 +108,9 @@ def train(steps: int = 100_000, seed: int = 0, env_id: str = "CartPole-v1") -> A
         with torch.no_grad():
             newest = network(torch.as_tensor(obs, dtype=torch.float32))[1]
         seen, action, log_prob, value = map(torch.stack, zip(*rows, strict=True))
-        reward, terminated, first = (torch.as_tensor(np.stack(x)) for x in zip(*came, strict=True))
-        advantage, target = gae(reward.float(), terminated, first, torch.cat([value, newest.unsqueeze(0)]))
-        valid = ~first[1:].flatten()
+        rewards, ended, firsts = (torch.as_tensor(np.stack(x)) for x in zip(*came, strict=True))
+        advantage, target = gae(rewards.float(), ended, firsts, torch.cat([value, newest.unsqueeze(0)]))
+        valid = ~firsts[1:].flatten()
         flat = [x.flatten(0, 1)[valid] for x in (seen, action, log_prob, advantage, target)]
         for _ in range(EPOCHS):
             for index in torch.randperm(int(valid.sum())).split(MINIBATCH):
@@ -135,5 +135,5 @@ def evaluate(network: ActorCritic, games: int = 20, seed: int = 1_000, env_id: s
 
 
 if __name__ == "__main__":
-    arguments = [int(word) for word in sys.argv[1:]]
+    arguments: list[Any] = [int(word) for word in sys.argv[1:]]
     print(f"mean return of 20 games: {evaluate(train(*arguments)):.1f}")
