@@ -52,11 +52,15 @@ def results(*names: str) -> str:
         if good:
             scores = [r["score"]["mean"] for r in good]
             failed = f", {len(found) - len(good)} failed" if len(good) < len(found) else ""
-            cells = [recipe, f"{float(iqm(scores)):.1f}", f"{min(scores):.1f} to {max(scores):.1f}"]
+            cells = [recipe, _score(float(iqm(scores))), f"{_score(min(scores))} to {_score(max(scores))}"]
             cells += [f"{len(found)}{failed}", f"{run.steps:,}", median_minutes(good)]
             rows += f"| {' | '.join(cells)} |\n"
     head = "| recipe | IQM | lowest to highest | seeds | steps | minutes |\n|---|---|---|---|---|---|\n"
     return head + rows if rows else "None recorded yet.\n"
+
+
+def _score(value: float) -> str:
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value + 0.0:.2f}"
 
 
 def refreshed(text: str) -> str:
