@@ -37,7 +37,7 @@ class Single:
     life_loss: whether `info["lives"]` is used; only then is a value that is no whole number an error.
     reset_options: `options` of every reset.
 
-    Of an info only what the suite uses is kept: "lives" (int), "seat" (0 or 1), a bandit's "regret" and "optimal" (float),
+    Of an info these are kept: "lives" (int), "seat" (0 or 1), a bandit's "regret" and "optimal" (float),
     which are for logs, and "action_mask" (bool [A]). The mask comes from `info["action_mask"]`, `info["action_masks"]`
     or the method `action_masks()` of sb3-contrib, in this order.
     """
