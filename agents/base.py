@@ -243,7 +243,9 @@ class Actor:
         self.noise: Tensor | None = None
         """gSDE's exploration noise, which is held for some steps."""
         self.age = 0
-        """Steps for which the noise has been held."""
+        """Steps for which the noise or the random action has been held."""
+        self.held: np.ndarray | None = None
+        """The random action that is held for some steps."""
         self.extra: dict[str, np.ndarray] = {}
         self.output: Any = None
 
@@ -271,6 +273,7 @@ class Actor:
             "memory": self.memory.clone(),
             "noise": None if self.noise is None else self.noise.clone(),
             "age": self.age,
+            "held": self.held,
             "extra": dict(self.extra),
         }
 
@@ -281,6 +284,7 @@ class Actor:
         self.memory = state["memory"].to(self.agent.device)
         self.noise = None if state["noise"] is None else state["noise"].to(self.agent.device)
         self.age = state["age"]
+        self.held = state.get("held")
         self.extra = dict(state["extra"])
 
 

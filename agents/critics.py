@@ -76,6 +76,8 @@ class CriticConfig(ReplayConfig):
     """Updates during which batch renormalisation is plain batch normalisation."""
     policy_delay: int = at_least(1, 1)
     """Critic updates between updates of the policy."""
+    random_hold: int = at_least(1, 1)
+    """Steps for which each random action before `learning_starts` is held: far states need a push, not a jitter."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -211,10 +213,9 @@ class CriticAgent(ReplayAgent):
             )
         if c.net.core != "none" or (c.critic_net or c.net).core != "none":
             raise InputError(f"{self.name} has no memory: set net.core=none, or use ppo or r2d2")
-        if not self.box and c.quantiles > 1:
-            raise InputError(
-                f"quantiles={c.quantiles} is for continuous actions, {self.spec.id} has {kind}: leave it out"
-            )
+        for name in ("quantiles", "random_hold"):
+            if not self.box and (value := getattr(c, name)) > 1:
+                raise InputError(f"{name}={value} is for continuous actions, {self.spec.id} has {kind}: leave it out")
 
     @staticmethod
     def _copy(module: nn.Module) -> FlatParameters:
@@ -344,10 +345,14 @@ class CriticAgent(ReplayAgent):
         return Choice(outside.detach().cpu().numpy(), {}, output)
 
     def _random(self, actor: Actor, ts: TimeStep) -> np.ndarray:
+        """Uniform actions of the start [N, K] or [N]; continuous ones are held for `random_hold` steps."""
         spec, count = self.spec.action, actor.num_envs
         if not self.box:
             return epsilon_greedy(np.zeros(count, np.int64), 1.0, spec.nvec[0], ts.mask, actor.rng)
-        return actor.rng.uniform(spec.low, spec.high, (count, spec.size)).astype(np.float32)
+        if actor.held is None or actor.age % self.config.random_hold == 0:
+            actor.held = actor.rng.uniform(spec.low, spec.high, (count, spec.size)).astype(np.float32)
+        actor.age += 1
+        return actor.held
 
     def schedule(self) -> dict[str, float]:
         return {"lr": value_at(self.config.lr, self.step)}

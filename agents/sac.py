@@ -180,7 +180,9 @@ class SAC(CriticAgent):
         """gSDE's noise of an exploring actor, drawn again every `noise_every` steps."""
         if not self.config.gsde or actor.mode != "explore":
             return None
-        if actor.noise is None or actor.age % self.config.noise_every == 0:
+        if actor.noise is None:
+            actor.age = 0
+        if actor.age % self.config.noise_every == 0:
             actor.noise = self.network["policy"].head.draw_noise(actor.num_envs, actor.generator)  # type: ignore[union-attr, operator]
         actor.age += 1
         return actor.noise

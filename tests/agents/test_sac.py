@@ -268,6 +268,26 @@ def test_random_play_covers_the_bounds_and_evaluation_does_not_explore(kind: Any
     assert greedy.dtype == np.float32
 
 
+@pytest.mark.parametrize("kind", [SAC, TD3])
+def test_a_random_action_is_held_and_a_loaded_agent_holds_it_on(kind: Any) -> None:
+    agent, again = (table(kind, learning_starts=99, random_hold=3) for _ in range(2))
+    start = row(0, first=True)._replace(action=np.zeros((1, 1), np.float32))
+    drawn = [agent.act(start)[0, 0] for _ in range(5)]
+    again._stream.load_state_dict(agent._stream.state_dict())
+    drawn += [again.act(start)[0, 0] for _ in range(4)]
+    assert [drawn[i] == drawn[i + 1] for i in range(8)] == [True, True, False, True, True, False, True, True]
+
+
+def test_held_noise_begins_with_the_policy_and_not_with_the_random_actions() -> None:
+    config = SACConfig(**{**BASE, "learning_starts": 4}, gsde=True, noise_every=3, random_hold=3)
+    agent = SAC(BOX, config, num_envs=1, seed=0)
+    start = row(0, first=True)._replace(action=np.zeros((1, 1), np.float32))
+    agent.act(start)
+    agent.step = 4
+    drawn = [agent.act(start)[0, 0] for _ in range(4)]
+    assert [drawn[i] == drawn[i + 1] for i in range(3)] == [True, True, False]
+
+
 @pytest.mark.parametrize("raw", [0.0, 1.0, -3.0, 10.0, -20.0, 20.0])
 def test_the_squashed_log_probability_is_the_numeric_density_out_to_20(raw: float) -> None:
     mean, deviation = raw * 0.9, 1.3
