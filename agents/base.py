@@ -273,8 +273,8 @@ class Actor:
             "memory": self.memory.clone(),
             "noise": None if self.noise is None else self.noise.clone(),
             "age": self.age,
-            "held": self.held,
             "extra": dict(self.extra),
+            **({} if self.held is None else {"held": self.held.copy()}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -349,10 +349,12 @@ class CriticAgent(ReplayAgent):
         spec, count = self.spec.action, actor.num_envs
         if not self.box:
             return epsilon_greedy(np.zeros(count, np.int64), 1.0, spec.nvec[0], ts.mask, actor.rng)
-        if actor.held is None or actor.age % self.config.random_hold == 0:
-            actor.held = actor.rng.uniform(spec.low, spec.high, (count, spec.size)).astype(np.float32)
-        actor.age += 1
-        return actor.held
+        hold, held = self.config.random_hold, actor.held
+        if held is None or actor.age % hold == 0:
+            held = actor.rng.uniform(spec.low, spec.high, (count, spec.size)).astype(np.float32)
+        if hold > 1:
+            actor.held, actor.age = held, actor.age + 1
+        return held
 
     def schedule(self) -> dict[str, float]:
         return {"lr": value_at(self.config.lr, self.step)}
