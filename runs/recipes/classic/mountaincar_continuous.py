@@ -37,21 +37,21 @@ mountaincar_continuous_sac = Run(
     env="MountainCarContinuous-v0",
     agent=SACConfig(
         net=NetConfig(hidden=(64, 64)),
-        gamma=0.9999,
+        gamma=0.99,
         lr=3e-4,
-        batch_size=512,
+        batch_size=256,
         target_tau=0.01,
-        temperature=0.1,  # the learned one falls to nothing before the hill is found
-        gsde=True,
-        log_std=-3.67,
-        noise_every=32,
-        update_every=32,  # as many updates as steps: with a tenth of them the hill was not found
+        temperature=0.02,  # times the horizon, the entropy of play that never ends must stay below the hill's 100
+        n_step=5,
+        replay_ratio=0.5,
+        update_every=8,
         buffer_size=50_000,
-        learning_starts=0,
+        learning_starts=10_000,
+        random_hold=32,  # 95 of 100 random episodes find the hill; with an action drawn each step, none
     ),
     steps=50_000,
 )
-"""SAC with gSDE and the RL Zoo's values on the continuous MountainCar, 50,000 steps: some seeds do not keep the hill.
+"""SAC climbs the continuous MountainCar after 50,000 steps, because its random start holds each action for 32 steps.
 
 Published: Stable-Baselines3's RL Zoo, 94.7 after 50,000 steps (one run).
 """
