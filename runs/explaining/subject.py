@@ -19,7 +19,7 @@ import agents
 import envs
 from agents.base import Agent
 from rl import checkpoint
-from rl.errors import RunError
+from rl.errors import InputError, RunError
 from rl.segments import SegmentStore
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
@@ -80,7 +80,7 @@ class Subject:
                 self.agent.replay.restore(start, stop, rows)
             with checkpoint.putting_back(folder):
                 self.agent.load_learner_state(checkpoint.load_tree(folder, "learner"))
-        except (RunError, OSError) as error:
+        except (InputError, RunError, OSError) as error:
             self.missing.append(
                 f"{self.name}: replay, optimizer and target network cannot be read ({error}): rows of new games stand "
                 "in for the replay, and the optimizer begins anew."
@@ -134,7 +134,7 @@ class Subject:
         if step:
             put_back(agent, self.checkpoints[step])
             target = getattr(agent, "target", None)
-            with contextlib.suppress(RunError, OSError, KeyError, RuntimeError):
+            with contextlib.suppress(InputError, RunError, OSError, KeyError, RuntimeError):
                 if target is not None:
                     target.load_state_dict(checkpoint.load_tree(self.checkpoints[step], "learner")["target"])
         return agent
@@ -154,18 +154,21 @@ def build(run: Run) -> Agent:
 
 @contextlib.contextmanager
 def in_double(agent: Agent) -> Iterator[None]:
-    """Within, the agent's networks are float64 copies, which the optimizer does not know."""
+    """Within, the agent's networks are float64 copies, which the optimizer does not know, and its tensors float64."""
     before = {name: getattr(agent, name) for name in ("network", "target") if hasattr(agent, name)}
+    tensors = {name: value for name, value in vars(agent).items() if isinstance(value, Tensor)}
     try:
         for name, network in before.items():
             twin = copy.deepcopy(network, {id(agent): agent}).double()  # the network knows its agent
             if hasattr(twin, "bf16"):
                 twin.bf16 = False
             setattr(agent, name, twin)
+        for name, value in tensors.items():
+            setattr(agent, name, doubled(value))
         yield
     finally:
-        for name, network in before.items():
-            setattr(agent, name, network)
+        for name, kept in {**before, **tensors}.items():
+            setattr(agent, name, kept)
 
 
 def doubled(x: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,12 @@ def test_the_panels_measure_the_run(explained: dict[str, Any]) -> None:
     assert "entropy" in found["ppo"]["history"]["rows"][0] and "kl" in found["ppo"]["history"]["rows"][1]
     assert found["cnn"]["sight"]["field"]["size"] == [3, 3] and len(found["cnn"]["sight"]["saliency"]["maps"]) == 6
     assert "without a convolution" in found["dqn"]["sight"]["field"]["why_not"]
+
+
+def test_a_checkpoint_without_its_replay_is_explained_and_what_is_missing_is_named(
+    trained: dict[str, Path], tmp_path: Path
+) -> None:
+    newest = max((trained["dqn"] / "checkpoints").iterdir())
+    shutil.copytree(newest, tmp_path / newest.name)
+    found = explain(tmp_path / newest.name, out=tmp_path / "alone.html")["runs"][0]
+    assert "rows of new games stand in for the replay" in found["missing"][0] and found["update"]["agrees"]
