@@ -64,7 +64,7 @@ def _row(action: np.ndarray, reward: np.ndarray, first: bool) -> TimeStep:
     return TimeStep(obs, None, action, reward.astype(np.float32), discount, flags, np.zeros(n, bool), {})
 
 
-def cliff(runs: int = 50, episodes: int = 500) -> dict[str, Any]:
+def cliff(runs: int = 10, episodes: int = 500) -> dict[str, Any]:
     """Example 6.6: the return of each training episode, epsilon 0.1 and step size 0.5, mean over runs."""
     found = {}
     for name, config in (("SARSA", SarsaConfig), ("Q-learning", QLearningConfig)):
@@ -74,7 +74,7 @@ def cliff(runs: int = 50, episodes: int = 500) -> dict[str, Any]:
     return found
 
 
-def dyna(runs: int = 30, episodes: int = 50) -> dict[str, Any]:
+def dyna(runs: int = 10, episodes: int = 30) -> dict[str, Any]:
     """Figure 8.2: steps of each episode in the Dyna maze with 0, 5 and 50 planning steps; the shortest way takes 14."""
     found = {}
     for planning in (0, 5, 50):
@@ -135,7 +135,7 @@ TRUE = np.arange(-18, 20, 2) / 20
 """Values of the 19 states of the random walk."""
 
 
-def random_walk(runs: int = 100, episodes: int = 10) -> dict[str, Any]:
+def random_walk(runs: int = 25, episodes: int = 10) -> dict[str, Any]:
     """Figure 12.6: TD(lambda) on the 19-state walk; root mean squared error over states, episodes and runs.
 
     The walk has one action, so that SARSA(lambda) is TD(lambda). Lambda 0 is written as `sarsa` without traces.
