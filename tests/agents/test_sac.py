@@ -407,6 +407,13 @@ def test_discrete_sac_prefers_actions_by_the_boltzmann_distribution() -> None:
     ("kind", "spec", "fields", "words"),
     [
         (SAC, ActionSpec("box", low=(-math.inf,), high=(math.inf,)), {}, "no bounds"),
+        (
+            SAC,
+            ActionSpec("box", low=(1.0,), high=(-1.0,)),
+            {},
+            "action 0 has bounds 1.0 to -1.0: the lower must be less",
+        ),
+        (TD3, ActionSpec("box", low=(1.0,), high=(1.0,)), {}, "action 0 has bounds 1.0 to 1.0: the lower must be less"),
         (SAC, ActionSpec("box", low=(1.0,), high=(-1.0,)), {}, "bounds 1.0 to -1.0"),
         (SAC, ActionSpec("multidiscrete", (2, 3)), {}, "try ppo"),
         (SAC, ActionSpec("discrete", (3,)), {"gsde": True}, "gsde=True is for continuous"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,3 +59,11 @@ def test_mujocos_tasks_are_made_by_their_ids(name: str) -> None:
     ts = world.step(np.zeros((1, action.size), np.float32))
     assert ts.discount[0] == 1.0 and ts.obs["obs"].dtype == np.float32
     world.close()
+
+
+def test_a_missing_mujoco_is_named_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("mujoco", "gymnasium.envs.mujoco"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "mujoco", None)
+    with pytest.raises(InputError, match="^Hopper-v5 cannot be made: .*MuJoCo is not installed.*gymnasium.mujoco.*$"):
+        envs.spec("Hopper-v5")
