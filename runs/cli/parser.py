@@ -243,7 +243,7 @@ def _add_watching(verb: Verb) -> None:
         "--vs",
         metavar="RUN",
         help="split screen against this agent, the same seed for both; on a board game your opponent: a run, random, "
-        "minimax:4 or solver",
+        "minimax:4, mcts:200 or solver",
     )
     p.add_argument("--text", action="store_true", help="a board game in the terminal")
     p.add_argument("--record", metavar="DIR", help="keep your games: as rows that the replay can load, or as records")
@@ -287,7 +287,9 @@ def _add_comparing(verb: Verb) -> None:
     p = verb("league", verbs.league, "rate board-game agents: all checkpoints and known players meet", show_league)
     p.add_argument("runs", metavar="RUN", nargs="+", help="a run, a checkpoint, or a game for the known players alone")
     p.add_argument("--games", type=count, metavar="N", help="games of each pair, an even number (default: 40)")
-    p.add_argument("--players", metavar="A,B,...", help="the known players: random,minimax:4,solver (default: all)")
+    p.add_argument(
+        "--players", metavar="A,B,...", help="the known players: random,minimax:4,mcts:200,solver (default: all)"
+    )
     p.add_argument("--out", metavar="DIR", help="the folder of the page (default runs/out/league_<game>_<time>)")
     p.add_argument("--seed", type=seed, metavar="S", help="of the openings and players (default: 0)")
     _add_trust(p)

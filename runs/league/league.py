@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import agents
 from rl.errors import InputError
 from rl.storage import plain, write_atomic
 from runs.folder.places import OUT
@@ -115,6 +116,8 @@ def rate(game: str, players: Sequence[Player], games: int, seed: int = 0, quiet:
 def standard(game: str) -> list[str]:
     """The players of known strength of a game, random play first."""
     known = [ANCHOR, *(f"minimax:{depth}" for depth in range(1, 7))]
+    if "mcts" in agents.names():
+        known += ["mcts:50", "mcts:200", "mcts:800"]
     return [*known, "solver"] if game in ("ConnectFour", "TicTacToe") else known
 
 

@@ -1,6 +1,6 @@
 """The players of a board game, each with one function: positions in, actions out.
 
-`make_player` knows random, minimax, the perfect solver and trained agents by name. `rl league`, `rl play` and the
+`make_player` knows random, minimax, MCTS, the perfect solver and trained agents by name. `rl league`, `rl play` and the
 evaluation of self-play use the same players.
 """
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 Thoughts = dict[str, np.ndarray]
 """What a player saw, by label: one number an action, float [A], NaN where it has none."""
 
+BUDGETS = (25, 50, 100, 200, 400, 800, 1600)
+"""Simulations of the levels of MCTS."""
+CELLS = 20_000_000
+"""Positions times simulations times actions of one search: about 400 MB of trees."""
 SOLVED_FROM = 8
 """Stones from which Connect Four's solver answers in seconds."""
 
@@ -139,8 +143,46 @@ class Trained:
         return {name: np.where(legal[0], x, np.nan) for name, x in found.items() if x is not None}
 
 
+class Planner:
+    """An agent that searches before each move: MCTS with random games, or a trained network under a search."""
+
+    def __init__(self, agent: Any, name: str, simulations: int) -> None:
+        self.agent, self.name, self.simulations = agent, name, simulations
+        self._seen: tuple[np.ndarray, Any] | None = None
+
+    def moves(self, states: Game, rng: np.random.Generator) -> np.ndarray:
+        observations = states.observation()
+        size = max(1, CELLS // (self.simulations * states.num_actions))
+        seen: list[Any] = []
+        for begin in range(0, states.num, size):
+            part = {"obs": observations[begin : begin + size]}
+            seen += self.agent.look(part, self.simulations, seed=int(rng.integers(1 << 31)))
+        self._seen = observations[0], seen[0]
+        return np.array([one.action for one in seen], np.int64)
+
+    def thoughts(self, states: Game) -> Thoughts:
+        """What the search of the latest move saw if it began with this position, else what a new one sees."""
+        observation, legal = states.observation()[0], states.legal()[0]
+        if self._seen is None or not np.array_equal(self._seen[0], observation):
+            self._seen = observation, self.agent.look({"obs": observation[None]}, self.simulations)[0]
+        seen = self._seen[1]
+        found = {"visits": seen.visits, "value": seen.q, "prior": seen.prior}
+        return {name: np.where(legal, x, np.nan) for name, x in found.items()}
+
+
+def _mcts(game: str, simulations: int) -> Planner:
+    """MCTS with this many random games before each move."""
+    import agents
+    import envs
+    from agents.mcts import MCTSConfig
+
+    config = MCTSConfig(simulations=simulations)
+    agent = agents.build(config, envs.spec(env_of(game)), num_envs=1, seed=0, device="cpu")
+    return Planner(agent, f"mcts:{simulations}", simulations)
+
+
 def make_player(spec: str, game: str, *, device: str = "cpu", trust: Trust = False) -> Player:
-    """The player that `spec` names: random, minimax:DEPTH, solver, a run folder or one of its checkpoints.
+    """The player that `spec` names: random, minimax:DEPTH, mcts:SIMULATIONS, solver, a run or a checkpoint.
 
     Raises `InputError` for another name, and for a run of another game.
     """
@@ -149,16 +191,20 @@ def make_player(spec: str, game: str, *, device: str = "cpu", trust: Trust = Fal
         if not re.fullmatch(r"\d{1,3}", number):
             raise InputError(f"minimax needs a depth of 1 to {DEPTHS[-1]}: minimax:4; got {spec!r}")
         return Minimax(int(number))
+    if kind == "mcts":
+        if not re.fullmatch(r"[1-9]\d{0,5}", number):
+            raise InputError(f"mcts needs a number of simulations: mcts:200; got {spec!r}")
+        return _mcts(game, int(number))
     if spec == "random":
         return Random()
     if spec == "solver":
         return Perfect(game)
     if not Path(spec).exists() and not re.search(r"[/\\]", spec):
-        raise unknown("player", spec, ("random", "minimax:4", "solver", "a run folder"))
+        raise unknown("player", spec, ("random", "minimax:4", "mcts:200", "solver", "a run folder"))
     return load_player(spec, game, device=device, trust=trust)
 
 
-def load_player(path: str | Path, game: str, *, device: str = "cpu", trust: Trust = False) -> Trained:
+def load_player(path: str | Path, game: str, *, device: str = "cpu", trust: Trust = False) -> Trained | Planner:
     """The agent of a run folder or checkpoint as a player of `game`. Raises `InputError` if it plays another game."""
     from runs.training.evaluation import load_run
 
@@ -168,7 +214,8 @@ def load_player(path: str | Path, game: str, *, device: str = "cpu", trust: Trus
     found = resolve(path)
     folder = found.checkpoint.parent.parent
     owner = folder.parent if folder.name == GENERATIONS else folder
-    return Trained(agent, f"{owner.name}@{agent.step}")
+    name = f"{owner.name}@{agent.step}"
+    return Planner(agent, name, agent.config.simulations) if hasattr(agent, "look") else Trained(agent, name)
 
 
 def generations(run: str | Path) -> list[Path]:
@@ -190,10 +237,13 @@ def generations(run: str | Path) -> list[Path]:
 def strengths(spec: str) -> tuple[list[str], int]:
     """The names of a player's levels, the weakest first, and the place of `spec` among them.
 
-    The levels are depths of minimax and checkpoints of a run; another player has one.
+    The levels are depths of minimax, budgets of MCTS and checkpoints of a run; another player has one.
     """
     if re.fullmatch(r"minimax:\d", spec) and int(spec[-1]) in DEPTHS:
         return [f"minimax:{depth}" for depth in DEPTHS], int(spec[-1]) - 1
+    if re.fullmatch(r"mcts:[1-9]\d{0,5}", spec):
+        budgets = sorted({*BUDGETS, int(spec[5:])})
+        return [f"mcts:{budget}" for budget in budgets], budgets.index(int(spec[5:]))
     if not Path(spec).exists():
         return [spec], 0
     found = resolve(spec)

@@ -18,9 +18,10 @@ from rl.errors import InputError
 from rl.storage import CheckpointError, read_json, write_json
 from runs.folder.places import OUT
 from runs.folder.trust import Trust
-from runs.league.players import SOLVED_FROM, Perfect, Player, Thoughts, load_player, make_player, strengths
+from runs.league.players import SOLVED_FROM, Perfect, Planner, Player, Thoughts, load_player, make_player, strengths
 
 RECORD = "board game"
+MOST_SIMULATIONS = 100_000
 SHOWN = 9
 """Moves whose bars are shown in games with more actions."""
 LONG = 24
@@ -119,6 +120,14 @@ class BoardGame:
             return False
         self.level += by
         return True
+
+    def set_simulations(self, many: int) -> None:
+        """Sets the budget of an opponent that searches. Raises `InputError` for any other opponent."""
+        if not isinstance(self.opponent, Planner):
+            raise InputError(f"{self.opponent.name} does not search by simulations")
+        if not 1 <= many <= MOST_SIMULATIONS:
+            raise InputError(f"simulations must be 1 to {MOST_SIMULATIONS}, got {many}")
+        self.opponent.simulations = many
 
     @property
     def names(self) -> tuple[str, str]:

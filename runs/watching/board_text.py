@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ undo       take back your move and the reply
 hint       what the opponent sees in your position: on or off
 perfect    the score of every move by perfect play
 weaker, stronger    the opponent's depth, simulations or checkpoint
+simulations N       the budget of an opponent that searches
 new, side  a new game; a new game from the other side
 quit       leave; the game is saved
 Two letters are enough: un, hi, pe, we, st, ne, si, qu."""
@@ -79,16 +81,19 @@ class TextTable:
             word = self.ask("> ")
             if not word:
                 continue
-            found = [c for c in COMMANDS if c.startswith(word) and len(word) > 1]
+            if found := re.fullmatch(r"si\w* (\d+)", word):
+                self.simulations(int(found[1]))
+                continue
+            named = [c for c in COMMANDS if c.startswith(word) and len(word) > 1]
             try:
-                if found:
-                    if getattr(self, found[0])():
+                if named:
+                    if getattr(self, named[0])():
                         return
                     continue
                 self.match.play(action_of(self.match.game.name, word))
                 return
             except InputError as error:
-                self.say(f"{error} (help: all commands)" if not found else str(error))
+                self.say(f"{error} (help: all commands)" if not named else str(error))
 
     def ask(self, prompt: str) -> str:
         try:
@@ -146,6 +151,14 @@ class TextTable:
         changed = self.match.stronger(by)
         self.say(f"you play against {self.match.opponent.name}{'' if changed else ': there is no other level'}")
         return False
+
+    def simulations(self, many: int) -> None:
+        """Sets the budget of an opponent that searches."""
+        try:
+            self.match.set_simulations(many)
+            self.say(f"{self.match.opponent.name} searches {many} simulations before each move")
+        except InputError as error:
+            self.say(str(error))
 
     def new(self) -> bool:
         return self._again(self.match.seat)

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+import agents
 from envs.boards import Game
 from envs.boards.rules import WIN
 from rl.errors import InputError
 from runs import train
 from runs.cli.command_line import main
-from runs.league import arena
+from runs.league import arena, players
 from runs.league.league import league
-from runs.league.players import Player, Thoughts, generations, make_player
+from runs.league.players import Player, Thoughts, generations, make_player, strengths
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +74,9 @@ def test_openings_are_of_one_length_and_nobody_can_force_a_win_within_six_plies(
 
 
 def test_the_solver_never_loses_and_plays_the_best_score() -> None:
-    players: list[Player] = [make_player(name, "TicTacToe") for name in ("solver", "random")]
+    both: list[Player] = [make_player(name, "TicTacToe") for name in ("solver", "random")]
     seats = np.array([[0, 1], [1, 0]] * 100)
-    result = arena.play("TicTacToe", players, seats, np.zeros((200, 0), np.int64)).result.reshape(-1, 2)
+    result = arena.play("TicTacToe", both, seats, np.zeros((200, 0), np.int64)).result.reshape(-1, 2)
     assert (result[:, 0] >= 0).all() and (result[:, 1] <= 0).all()
     game = Game("ConnectFour")
     for column in "4444445226226":
@@ -143,3 +144,29 @@ def test_bad_input_is_one_line_and_writes_nothing(run: Path, tmp_path: Path, cap
 def test_a_run_of_another_game_is_refused_by_name(run: Path) -> None:
     with pytest.raises(InputError, match=r"is a run of Boards/TicTacToe-v1, not of Boards/ConnectFour-v1"):
         make_player(str(run), "ConnectFour")
+
+
+needs_mcts = pytest.mark.skipif("mcts" not in agents.names(), reason="agent mcts is not here yet")
+
+
+@needs_mcts
+def test_mcts_is_a_player_whose_bars_are_those_of_its_search() -> None:
+    player = make_player("mcts:64", "TicTacToe")
+    game = Game("TicTacToe")
+    for action in (0, 3, 1, 4):  # c3 completes the top row
+        game.play(action)
+    assert player.moves(game, np.random.default_rng(0)).tolist() == [2]
+    seen = player.thoughts(game)
+    assert list(seen) == ["visits", "value", "prior"] and np.nanargmax(seen["visits"]) == 2
+    assert np.isnan(seen["visits"][[0, 1, 3, 4]]).all() and seen["value"][2] == 1
+    assert strengths("mcts:64")[0][strengths("mcts:64")[1]] == "mcts:64"
+    with pytest.raises(InputError, match="number of simulations"):
+        make_player("mcts:none", "TicTacToe")
+
+
+@needs_mcts
+def test_mcts_of_a_large_batch_is_searched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    player = make_player("mcts:8", "TicTacToe")
+    monkeypatch.setattr(players, "CELLS", 3 * 8 * 9)
+    chosen = player.moves(Game("TicTacToe", 10), np.random.default_rng(0))
+    assert chosen.shape == (10,) and ((chosen >= 0) & (chosen < 9)).all()
