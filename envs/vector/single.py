@@ -34,17 +34,12 @@ LOGGED = ("regret", "optimal")
 class Single:
     """Environment `index` of several.
 
-        life_loss: whether `info["lives"]` is used; only then is a value that is no whole number an error.
-        reset_options: `options` of every reset.
+    life_loss: whether `info["lives"]` is used; only then is a value that is no whole number an error.
+    reset_options: `options` of every reset.
 
-    <<<<<<< HEAD
-        Of an info these are kept: "lives" (int), "seat" (0 or 1), a bandit's "regret" and "optimal" (float),
-        which are for logs, and "action_mask" (bool [A]). The mask comes from `info["action_mask"]`, `info["action_masks"]`
-    =======
-        Of an info only what the suite uses is kept: "lives" (int), "seat" (0 or 1), a bandit's "regret" and "optimal"
-        (float), which are for logs, and "action_mask" (bool [A]). The mask comes from `info["action_mask"]`, `info["action_masks"]`
-    >>>>>>> f1380ec (mcts and searching agents as players of leagues and games)
-        or the method `action_masks()` of sb3-contrib, in this order.
+    Of an info these are kept: "lives" (int), "seat" (0 or 1), a bandit's "regret" and "optimal" (float),
+    which are for logs, and "action_mask" (bool [A]). The mask comes from `info["action_mask"]`, `info["action_masks"]`
+    or the method `action_masks()` of sb3-contrib, in this order.
     """
 
     def __init__(
