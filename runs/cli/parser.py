@@ -287,9 +287,7 @@ def _add_comparing(verb: Verb) -> None:
     p = verb("league", verbs.league, "rate board-game agents: all checkpoints and known players meet", show_league)
     p.add_argument("runs", metavar="RUN", nargs="+", help="a run, a checkpoint, or a game for the known players alone")
     p.add_argument("--games", type=count, metavar="N", help="games of each pair, an even number (default: 40)")
-    p.add_argument(
-        "--players", metavar="A,B,...", help="the known players: random,minimax:4,mcts:200,solver (default: all)"
-    )
+    p.add_argument("--players", metavar="A,B,...", help="the known players, such as minimax:4,mcts:200 (default: all)")
     p.add_argument("--out", metavar="DIR", help="the folder of the page (default runs/out/league_<game>_<time>)")
     p.add_argument("--seed", type=seed, metavar="S", help="of the openings and players (default: 0)")
     _add_trust(p)

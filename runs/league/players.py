@@ -215,7 +215,9 @@ def load_player(path: str | Path, game: str, *, device: str = "cpu", trust: Trus
     folder = found.checkpoint.parent.parent
     owner = folder.parent if folder.name == GENERATIONS else folder
     name = f"{owner.name}@{agent.step}"
-    return Planner(agent, name, agent.config.simulations) if hasattr(agent, "look") else Trained(agent, name)
+    if hasattr(agent, "look"):
+        return Planner(agent, name, max(1, getattr(agent.config, "eval_simulations", agent.config.simulations)))
+    return Trained(agent, name)
 
 
 def generations(run: str | Path) -> list[Path]:
