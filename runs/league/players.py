@@ -6,6 +6,7 @@ evaluation of self-play use the same players.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -174,9 +175,8 @@ def _mcts(game: str, simulations: int) -> Planner:
     """MCTS with this many random games before each move."""
     import agents
     import envs
-    from agents.mcts import MCTSConfig
 
-    config = MCTSConfig(simulations=simulations)
+    config = dataclasses.replace(agents.config("mcts"), simulations=simulations)
     agent = agents.build(config, envs.spec(env_of(game)), num_envs=1, seed=0, device="cpu")
     return Planner(agent, f"mcts:{simulations}", simulations)
 
