@@ -156,6 +156,8 @@ RULES: dict[str, Rule] = {
     "clamp": Rule("g within the bounds, else 0", _clamp),
     "where": Rule("g at the side that was taken", lambda g, y, c, a, b: (None, g * c, g * ~c)),
     "cat": Rule("g, cut into the parts", lambda g, y, xs, dim=0: g.split([x.shape[dim] for x in xs], dim)),
+    "addcmul": Rule("g at a, g · c at b, g · b at c", lambda g, y, a, b, c: (g, g * c, g * b)),
+    "transpose": Rule("g with its axes back", lambda g, y, x, a, b: (g.transpose(a, b),)),
     "movedim": Rule("g with its axes back", lambda g, y, x, a, b: (g.movedim(b, a),)),
     **dict.fromkeys(("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze"), _VIEW),
     "expand": Rule("Σ g over the copies", lambda g, y, x, *_: (g,)),

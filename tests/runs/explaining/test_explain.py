@@ -108,6 +108,7 @@ def test_each_rule_equals_pytorchs_derivative() -> None:
         lambda: functional.elu(x).mean(),
         lambda: functional.layer_norm(x, (4,), weight, weight * 2).square().sum(),
         lambda: (torch.cat([x, x * weight], 1)[:, 1:6] / (2 + weight[0])).exp().sum(0).sum(),
+        lambda: torch.addcmul(x, weight, x).transpose(0, 1).movedim(0, 1).square().mean(),
         lambda: x.softmax(-1).clamp(0.1, 0.3).square().sum(1, keepdim=True).add(x).mean(),
         lambda: torch.where(x > 0, x.square(), -x).sqrt().log().sum(-1).mean(),
         lambda: functional.conv2d(x.view(1, 1, 3, 4), weight.view(1, 1, 2, 2), stride=1, padding=1).square().sum(),
