@@ -9,6 +9,7 @@ classes, the fields that these config classes declare are shown, else those that
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def _score(value: float) -> str:
 
 def refreshed(text: str) -> str:
     """A page with its blocks as they must be."""
-    made = {"fields": fields, "results": results}
+    made: dict[str, Callable[..., str]] = {"fields": fields, "results": results}
     return BLOCK.sub(lambda m: m[1] + made[m[2]](*m[3].split()) + m[4], text)
 
 
