@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runs.training.evaluation import evaluate as evaluate
     from runs.training.evaluation import load as load
     from runs.training.train import resume as resume
+    from runs.training.train import session as session
     from runs.training.train import train as train
     from runs.watching.watch import watch as watch
 
@@ -27,11 +28,12 @@ _PUBLIC = {
     "evaluate": "runs.training.evaluation",
     "load": "runs.training.evaluation",
     "resume": "runs.training.train",
+    "session": "runs.training.train",
     "train": "runs.training.train",
     "watch": "runs.watching.watch",
 }
 
-__all__ = ["Run", "compare", "evaluate", "load", "resume", "train", "watch"]
+__all__ = ["Run", "compare", "evaluate", "load", "resume", "session", "train", "watch"]
 
 
 def __getattr__(name: str) -> Any:

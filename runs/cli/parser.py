@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import os
 import shlex
 import sys
@@ -82,6 +83,8 @@ def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
         one = " (one recipe or environment, the agent after --agent)" if "--agent" in options else ""
         return InputError(f"unexpected argument {word!r}{one}; see {parser.prog} --help")
     option = word.partition("=")[0]
+    if option == "--until" and parser.prog.split()[-1] in ("record", "compare", "bench"):
+        return InputError("--until: a recorded or compared result has a fixed budget; only `rl train` ends early")
     if option.startswith("--env") and option not in options and "--agent" in options:
         return InputError(f"unknown option {option}: the environment's id stands alone, {parser.prog} CartPole-v1")
     if option in options or option in ("-q", "-v"):
@@ -135,6 +138,17 @@ def _whole(least: int) -> Callable[[str], int]:
         return exact
 
     return read
+
+
+def _finite(text: str) -> float:
+    """A finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r}")
+    return number
 
 
 def _one_of(*names: str) -> Callable[[str], str]:
@@ -201,6 +215,9 @@ def _add_training(verb: Verb) -> None:
     _add_track(p)
     _add_device(p)
     p.add_argument("--watch", action="store_true", help="open a viewer beside the training")
+    p.add_argument(
+        "--until", type=_finite, metavar="RETURN", help="end when an evaluation's mean return reaches this number"
+    )
     _add_trust(p)
     _add_json(p)
 

@@ -52,6 +52,7 @@ def train(a: argparse.Namespace) -> Result:
         device=a.device,
         watch=a.watch or None,
         quiet=a.quiet,
+        until=a.until,
         trust=_trust(a),
     )
 

@@ -6,11 +6,11 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -43,6 +43,55 @@ SHOW_SECONDS = 0.5
 """Seconds between two updates of the progress bar."""
 
 
+class Turn(NamedTuple):
+    """One turn of a training: what `runs.session` yields after each row of N environments."""
+
+    step: int
+    """Counted steps so far, over all environments."""
+    row: TimeStep
+    """The newest row, which the agent has observed; arrays [N, ...]."""
+    session: Session
+
+    @property
+    def agent(self) -> Agent:
+        """The learner; changes to it take effect at the next turn."""
+        return self.session.agent
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The numbers that a line of metrics.jsonl would have now: `train/return`, `train/loss`, ..."""
+        return self.session.line()
+
+    @property
+    def score(self) -> Score | None:
+        """The newest evaluation; after the loop, the final one. None before the first."""
+        return self.session.score
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.session.folder.path
+
+    def log(self, **numbers: float) -> None:
+        """Adds own numbers, as `own/NAME`, to all later lines of metrics.jsonl and to the trackers."""
+        self.session.own |= {f"own/{name}": float(number) for name, number in numbers.items()}
+
+    def evaluate(self, games: int | None = None) -> Score:
+        """Plays `games` evaluation games (default: the recipe's number) and notes the score in the run folder.
+
+        The training itself does not change.
+        """
+        return self.session.evaluate(games)
+
+    def save(self) -> Path:
+        """Writes a checkpoint and returns its folder."""
+        return self.session.save()
+
+    def stop(self) -> None:
+        """Ends the training after this turn: it saves and plays its final evaluation. `rl resume` continues it."""
+        self.session.stop()
+
+
 class Session:
     """One stretch of training in one process, from its start or a checkpoint to the budget."""
 
@@ -58,6 +107,7 @@ class Session:
         watched: bool = False,
         values: str = "",
         self_play: SelfPlay | None = None,
+        until: float | None = None,
     ) -> None:
         self.run, self.agent, self.env, self.folder, self.tracker = run, agent, env, folder, tracker
         self.quiet, self._values = quiet, values
@@ -76,8 +126,20 @@ class Session:
         """Of the newest update; tensors, read where they are logged."""
         self.stop_requested = 0
         """Number of the signal that asked to stop; looked at between slots."""
+        self.own: dict[str, float] = {}
+        """Numbers that the user adds to the log."""
+        self.score: Score | None = None
+        """Of the newest evaluation."""
+        self._until = until
+        self._over = False
+        """Whether the training has made its last step."""
+        self._progress = Progress(run.steps, quiet=True)
 
-    def go(self) -> dict[str, Any]:
+    def turns(self) -> Generator[Turn, None, dict[str, Any]]:
+        """Trains to the budget, one `Turn` after each row. Returns the result of `train`.
+
+        A consumer that leaves the loop early, by `break` or an exception, closes the generator: the run saves itself.
+        """
         status = "failed"
         keep_freed_memory()
         if self.run.threads:
@@ -87,24 +149,28 @@ class Session:
             for line in filter(None, [settings_warning(self.run), *self.agent.setting_warnings()]):
                 print(line, file=sys.stderr)
         try:
-            with Progress(self.run.steps, self.step, quiet=self.quiet) as progress:
+            with Progress(self.run.steps, self.step, quiet=self.quiet) as self._progress:
                 if self.step < self.run.steps:
                     with stop_requests(self):
                         if self.step:
-                            self._evaluate_what_was_stopped(progress)
-                        self._train(progress)
+                            self._evaluate_what_was_stopped()
+                        yield from self._train()
                         self.save()
                 self._log_the_end()
                 if not self.agent.updates and not self.quiet:
                     print(f"no update was made in {self.step:,} steps: the policy is untrained", file=sys.stderr)
                 try:
-                    score = self._evaluate(progress)  # all is saved: a signal may end it at once
+                    score = self._evaluate()  # all is saved: a signal may end it at once
                 except KeyboardInterrupt as stop:
                     stop.args = (f"stopped in its final evaluation; `rl resume {self.folder.path}` plays it",)
                     raise
             status = "done"
         except Stopped:
             status = "stopped"
+            raise
+        except GeneratorExit:
+            status = "stopped"
+            self._save_if_possible()
             raise
         except (RunError, ArithmeticError):
             self._save_if_possible()
@@ -120,45 +186,54 @@ class Session:
             "peak_memory_bytes": peak_memory(),
         }
 
-    def _train(self, progress: Progress) -> None:
-        """The loop. Evaluations, videos and saves are not counted as time; the last ones come after it."""
+    def _train(self) -> Iterator[Turn]:
+        """The loop. Evaluations, videos, saves and the consumer's own work are not counted as time."""
         run = self.run
-        saves_by_time, clock, show = run.save_every is None, time.perf_counter(), 0.0
+        clock, show = time.perf_counter(), 0.0
         for slot in interact(self.env, self.agent, run.steps, step=self.step, ts=self.ts):
             before, self.step, self.ts = self.step, slot.step, slot.ts
             self.metrics = slot.metrics or self.metrics
             self._log_episodes(slot)
             if self.self_play is not None:
                 self.self_play.keep(before, self.step)
-            ends = self.step >= run.steps
-            logs = crossed(before, self.step, run.log_every)
-            evaluates = not ends and crossed(before, self.step, self._eval_every)
-            films = not ends and crossed(before, self.step, run.video_every)
-            saves = not ends and (crossed(before, self.step, run.save_every or 0) or self._snapshot(self.step, before))
             now = time.perf_counter()
-            if saves_by_time and not ends:
-                saves = saves or self._saves.due(self.seconds + now - clock)
-            stops = self.stop_requested and not ends
+            self.seconds += now - clock
             if now >= show:
                 show = now + SHOW_SECONDS
-                progress.update(self.step, self.episodes.mean_return)
-            if not (logs or evaluates or films or saves or stops):
-                continue
-            self.seconds += time.perf_counter() - clock
-            if logs:
-                self._log()
-            saves = saves or stops or (evaluates and saves_by_time and self._saves.allows(self.seconds))
-            if saves:
-                self.save()
-            if stops:
-                raise Stopped(self.stop_requested, self.step, self.folder.path)
-            if evaluates:
-                self._evaluate_on_the_way(progress, saved=saves)
-            if films:
-                self._film()
+                self._progress.update(self.step, self.episodes.mean_return)
+            self._attend(before)
+            yield Turn(self.step, self.ts, self)
+            if self._over:
+                break
             clock = time.perf_counter()
-        self.seconds += time.perf_counter() - clock
-        progress.update(self.step, self.episodes.mean_return)
+        self._over = True
+        self._progress.update(self.step, self.episodes.mean_return)
+
+    def _attend(self, before: int) -> None:
+        """Logs, saves, stops, evaluates and films if that is due between the steps `before` and `step`."""
+        run, ends, by_time = self.run, self.step >= self.run.steps, self.run.save_every is None
+        if crossed(before, self.step, run.log_every):
+            self._log()
+        if ends:
+            return
+        evaluates = crossed(before, self.step, self._eval_every)
+        saves = crossed(before, self.step, run.save_every or 0) or self._snapshot(self.step, before)
+        saves = saves or (by_time and self._saves.due(self.seconds))
+        saves = saves or bool(self.stop_requested) or (evaluates and by_time and self._saves.allows(self.seconds))
+        if saves:
+            self.save()
+        if self.stop_requested:
+            raise Stopped(self.stop_requested, self.step, self.folder.path)
+        if evaluates:
+            self._evaluate_on_the_way(saved=saves)
+        if crossed(before, self.step, run.video_every):
+            self._film()
+
+    def stop(self) -> None:
+        """Ends the training after this turn, as if the budget ended here."""
+        if self.step < self.run.steps:
+            self.folder.write_info({**self.folder.read_info(), "stopped": self.step})
+        self._over = True
 
     @property
     def _eval_every(self) -> int:
@@ -167,39 +242,50 @@ class Session:
             return -(-self.run.steps // EVALUATIONS)
         return self.run.eval_every
 
-    def _evaluate_on_the_way(self, progress: Progress, saved: bool) -> None:
-        """An evaluation that the recipe asks for, or an automatic one if there is time for it.
-
-        A request to stop ends it at once: the run saves itself, unless it has just `saved`, and raises `Stopped`.
-        """
+    def _evaluate_on_the_way(self, saved: bool) -> None:
+        """An evaluation that the recipe asks for, or an automatic one if there is time for it."""
         games, automatic = self.run.eval_episodes, self.run.eval_every is None
         if automatic:
             games = min(EPISODES, games)
             if not self._evaluations.allows(self.seconds, self.step, self.episodes.mean_length, games):
                 return
         begun = time.perf_counter()
+        score = self.evaluate(games, saved)
+        if automatic:
+            self._evaluations.evaluated(time.perf_counter() - begun, sum(score.lengths))
+        if self._until is not None and score.mean >= self._until:
+            score = self.evaluate(saved=saved)  # an automatic one plays few games: all of them must confirm it
+            if score.mean >= self._until:
+                if not self.quiet:
+                    print(f"step {self.step:,} reaches {score.mean:g} in {score.episodes} games", file=sys.stderr)
+                self.stop()
+
+    def evaluate(self, games: int | None = None, saved: bool = False) -> Score:
+        """Plays an evaluation and notes it.
+
+        A request to stop ends it at once: the run saves itself, unless it has just `saved`, and raises `Stopped`.
+        """
         try:
-            score = self._evaluate(progress, games)
+            return self._evaluate(games)
         except _EvaluationStopped:
             if not saved:
                 self.save()
             raise Stopped(self.stop_requested, self.step, self.folder.path) from None
-        if automatic:
-            self._evaluations.evaluated(time.perf_counter() - begun, sum(score.lengths))
 
-    def _evaluate_what_was_stopped(self, progress: Progress) -> None:
+    def _evaluate_what_was_stopped(self) -> None:
         """Plays the evaluation that was due at the step of this checkpoint and that a request to stop ended."""
         every, last = self.run.eval_every, self.step - self.run.num_envs
         if not every or not crossed(last, self.step, every) or self.step >= self.run.steps:
             return
         if not any(line["step"] > last for line in read_jsonl(self.folder.evaluations.path)):
-            self._evaluate_on_the_way(progress, saved=True)
+            self._evaluate_on_the_way(saved=True)
 
     def _log_episodes(self, slot: Slot) -> None:
         for episode in self.episodes.add(slot.played):
             self.folder.episodes.write({"step": slot.step, **episode})
 
-    def _log(self) -> None:
+    def line(self) -> dict[str, Any]:
+        """The numbers of this step, as metrics.jsonl has them."""
         line: dict[str, Any] = {"step": self.step, "seconds": round(self.seconds, 3)}
         line["train/return"] = self.episodes.mean_return
         line["train/length"] = self.episodes.mean_length
@@ -207,6 +293,10 @@ class Session:
         line |= {f"train/{name}": float(value) for name, value in self.metrics.items()}
         line |= {f"train/{name}": value for name, value in self.agent.schedule().items()}
         line["time/sps"] = round(self.step / max(self.seconds, 1e-9), 1)
+        return line | self.own
+
+    def _log(self) -> None:
+        line = self.line()
         self.folder.metrics.write(line)
         self.tracker.log(self.step, line)
 
@@ -216,12 +306,15 @@ class Session:
         if not lines or lines[-1]["step"] < self.step:
             self._log()
 
-    def _evaluate(self, progress: Progress, games: int | None = None) -> Score:
-        run, games = self.run, games or self.run.eval_episodes
+    def _evaluate(self, games: int | None = None) -> Score:
+        """The score of `games` games; if this policy has just played as many, that score."""
+        run, games = self.run, self.run.eval_episodes if games is None else games
+        if self.score is not None and (self.score.step, self.score.episodes) == (self.step, games):
+            return self.score
 
         def tell(over: int) -> None:
-            progress.tell(f"evaluating, {over} of {games} games over")
-            if self.stop_requested and self.step < run.steps:
+            self._progress.tell(f"evaluating, {over} of {games} games over")
+            if self.stop_requested and not self._over:
                 raise _EvaluationStopped
 
         score = play_games(self.agent, run, episodes=games, seed=run.seed, sample=run.eval_sample, tell=tell)
@@ -229,6 +322,7 @@ class Session:
         line |= {name: value for name in WHERE_KNOWN if (value := getattr(score, name)) is not None}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})
         self.tracker.log_evaluation(self.step, score)
+        self.score = score
         return score
 
     def save(self) -> Path:

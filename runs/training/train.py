@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
 from runs.training.evaluation import WHERE_KNOWN, Score, pick_device
 from runs.training.self_play import self_play
-from runs.training.session import Session, evaluated
+from runs.training.session import Session, Turn, evaluated
 
 
 def train(
@@ -45,14 +46,68 @@ def train(
     device: str = "auto",
     watch: bool = False,
     quiet: bool = True,
+    until: float | None = None,
     trust: Trust = False,
 ) -> dict[str, Any]:
     """Trains a recipe to its budget and evaluates the final policy.
 
+    until: ends the training when an evaluation's mean return reaches it; never for results that are to be recorded.
     trust: whether a run.json may name code that is neither registered nor signed by this machine.
 
     Returns the final `Score` as plain JSON with `run`, `steps`, `seconds` and `steps_per_second` of the training alone.
     Raises InputError before anything is started or written, RunError and NonFiniteError after.
+    """
+    turns = session(
+        recipe,
+        agent=agent,
+        steps=steps,
+        seed=seed,
+        num_envs=num_envs,
+        settings=settings,
+        out=out,
+        track=track,
+        device=device,
+        watch=watch,
+        quiet=quiet,
+        until=until,
+        trust=trust,
+    )
+    return _last(turns)
+
+
+def _last(turns: Generator[Turn, None, dict[str, Any]]) -> dict[str, Any]:
+    """Takes every turn; the value that the generator returns."""
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+
+
+def session(
+    recipe: str | Path | Run | Callable[..., Any],
+    *,
+    agent: str | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    num_envs: int | None = None,
+    settings: Sequence[str] | Mapping[str, Any] = (),
+    out: str | Path | None = None,
+    track: str = "off",
+    device: str = "auto",
+    watch: bool = False,
+    quiet: bool = True,
+    until: float | None = None,
+    trust: Trust = False,
+) -> Generator[Turn, None, dict[str, Any]]:
+    """`train` as a loop: yields a `Turn` after each row, with `step, row, metrics, agent, score` and its methods.
+
+        for slot in runs.session("cartpole_dqn"):
+            if slot.score is not None and slot.score.mean >= 475:
+                slot.stop()
+
+    The arguments, errors and files are those of `train`, which takes every turn of this loop and does nothing else.
+    Nothing starts before the first turn is asked for. Leaving the loop early saves the run; docs/session.md.
     """
     if watch:
         from envs.drawing import require_display
@@ -60,6 +115,7 @@ def train(
         require_display("leave --watch out, and film the training afterwards with `rl watch RUN --video FILE`")
     run = resolve_recipe(recipe, agent=agent, steps=steps, seed=seed, num_envs=num_envs, settings=settings, trust=trust)
     require_updates(run)
+    _require_reachable(until, run)
     where = pick_device(device)
     spec = envs.spec(run.env, run.env_config, tried=True)
     learner = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=where)
@@ -83,16 +139,34 @@ def train(
             tracker = _tracker(track, folder.path, run, learner.name, info)
             folder.write_info({**info, "tracking": tracker.state})
             values = "" if quiet or isinstance(recipe, Run) else values_taken(str(recipe), agent, run)
-            session = Session(
-                run, learner, env, folder, tracker, quiet=quiet, watched=watch, values=values, self_play=opponent
+            stretch = Session(
+                run,
+                learner,
+                env,
+                folder,
+                tracker,
+                quiet=quiet,
+                watched=watch,
+                values=values,
+                self_play=opponent,
+                until=until,
             )
             if watch:
                 from runs.folder.processes import open_viewer
 
                 open_viewer(folder.path)
-            return session.go()
+            return (yield from stretch.turns())
     finally:
         env.close()
+
+
+def _require_reachable(until: float | None, run: Run) -> None:
+    if until is None:
+        return
+    if not math.isfinite(until):
+        raise InputError(f"--until must be a finite return, got {until}")
+    if run.eval_every == 0:
+        raise InputError(f"--until {until:g} needs evaluations during the training: eval_every=0 makes none")
 
 
 def resume(
@@ -138,16 +212,18 @@ def resume(
             again = {"step": done, "command": command(), "commit": git_commit()}
             again |= {"steps": run.steps} if run.steps != before.steps else {}
             again |= {"choices": {**device_name(where), **learner.choices()}}
+            info.pop("stopped", None)
             info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
             tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
-            session = Session(run, learner, env, folder, tracker, quiet=quiet, self_play=self_play(run, learner, env))
-            session.load(found.checkpoint, manifest)
+            opponent = self_play(run, learner, env)
+            stretch = Session(run, learner, env, folder, tracker, quiet=quiet, self_play=opponent)
+            stretch.load(found.checkpoint, manifest)
             checkpoint.discard_after(folder.path, done)
             checkpoint.discard_after(folder.path / GENERATIONS, done)
             for remark in folder.truncate_to(manifest["lengths"], done):
                 print(remark, file=sys.stderr)
             folder.write_info({**info, "tracking": tracker.state})
-            return session.go()
+            return _last(stretch.turns())
         finally:
             env.close()
 
