@@ -206,7 +206,7 @@ def test_a_resume_from_an_earlier_checkpoint_takes_up_its_seconds_and_gives_up_t
     assert locate(tmp_path).checkpoint.name == "step-000000100"
     assert locate(tmp_path, replay=True).checkpoint.name == "step-000000080", "it needs no damaged rows"
     begun = []
-    monkeypatch.setattr(Session, "go", lambda self: begun.append(self) or interrupted())
+    monkeypatch.setattr(Session, "turns", lambda self: begun.append(self) or interrupted())
     with pytest.raises(KeyboardInterrupt):
         resume(tmp_path, steps=120)
     (saved,) = (tmp_path / "checkpoints").iterdir()
