@@ -15,6 +15,7 @@ from rl.errors import InputError, unknown
 
 REGISTRY: dict[str, str] = {
     "a2c": "agents.a2c:A2C",
+    "alphazero": "agents.alphazero:AlphaZero",
     "bandit": "agents.tabular.bandit:Bandit",
     "c51": "agents.c51:C51",
     "double_q_learning": "agents.tabular.double_q_learning:DoubleQLearning",
@@ -22,6 +23,7 @@ REGISTRY: dict[str, str] = {
     "dyna_q": "agents.tabular.dyna_q:DynaQ",
     "expected_sarsa": "agents.tabular.expected_sarsa:ExpectedSarsa",
     "iqn": "agents.iqn:IQN",
+    "mcts": "agents.mcts:MCTS",
     "monte_carlo": "agents.tabular.monte_carlo:MonteCarlo",
     "policy_iteration": "agents.tabular.policy_iteration:PolicyIteration",
     "ppo": "agents.ppo:PPO",

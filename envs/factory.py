@@ -67,6 +67,8 @@ def make(
         if id not in NO_VELOCITY:
             raise InputError(f"no_velocity is known for {', '.join(NO_VELOCITY)}; got {id!r}")
         id = NO_VELOCITY[id]
+    if stream not in ("train", "spec"):  # games that count, or that people see, have an opponent
+        config = replace(config, options={k: v for k, v in config.options.items() if k != "self_play"})
     id = id.removeprefix("ale_py:")
     if atari.is_atari(id):
         vector, facts = _atari(id, num_envs, config, render)
@@ -130,6 +132,7 @@ class _Facts:
     action_meanings: tuple[str, ...] = ()
     life_loss: bool = False
     model: Any = None
+    simulator: Any = None
 
 
 def _stream(
@@ -162,6 +165,8 @@ def _stream(
         reward_threshold=facts.reward_threshold,
         max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
         action_meanings=facts.action_meanings,
+        simulator=facts.simulator,
+        alternating=bool(facts.simulator is not None and config.options.get("self_play")),
         options={"vector": vector.name, **{k: v for k, v in chosen.items() if v}, **config.options},
         model=None if config.drop or config.reset_options else facts.model,
     )
@@ -264,6 +269,10 @@ def _facts(target: Target, env: gymnasium.Env | None) -> _Facts:
     if env is not None and hasattr(env.unwrapped, "get_action_meanings"):
         meanings = tuple(map(str, env.unwrapped.get_action_meanings()))
     model = None if env is None else known_model(env)
+    if gym_spec is not None and gym_spec.namespace == "Boards":
+        from envs.boards.model import BoardModel
+
+        return _Facts(action_meanings=meanings, simulator=BoardModel(gym_spec.kwargs["game"]))
     if gym_spec is None:
         return _Facts(max_episode_steps=_time_limit(env), action_meanings=meanings, model=model)
     limit = gym_spec.max_episode_steps or _time_limit(env)

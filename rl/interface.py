@@ -154,6 +154,23 @@ class EnvSpec:
     """What the environment was made with, for run.json."""
     model: Any = field(default=None, compare=False, repr=False)
     """An object whose `table` is the environment's exact `rl.tables.TableModel`; None if there is no such model."""
+    simulator: Any = field(default=None, compare=False, repr=False)
+    """Plays the game for agents that plan (`rl.search.model.Model`); None if there is no simulator."""
+    alternating: bool = False
+    """Whether the agent moves for both players in turn: each row, and its reward, is then seen by the other player."""
+
+
+class Symmetries(NamedTuple):
+    """The K symmetries of a game as index maps; the first is the identity.
+
+    `observation.reshape(H * W, C)[cells[k]]` is the observation of the transformed position and
+    `policy[actions[k]]` a policy on it. An action a of the original becomes `inverse[k][a]`.
+    """
+
+    names: tuple[str, ...]
+    cells: np.ndarray  # int64 [K, H * W]
+    actions: np.ndarray  # int64 [K, A]
+    inverse: np.ndarray  # int64 [K, A]
 
 
 class Env(Protocol):

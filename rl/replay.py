@@ -200,12 +200,12 @@ class Replay:
                 good &= ~near | begun
         return good
 
-    def sample(self, batch: int, n: int = 1, beta: float = 0.0) -> Windows | None:
+    def sample(self, batch: int, n: int = 1, beta: float = 0.0, newest: int | None = None) -> Windows | None:
         """`batch` windows of up to `n` steps, uniform or by priority with importance exponent `beta`.
 
-        Windows end at the episode's last row and at the newest row. Returns None if no row starts a transition.
+        newest: draw uniformly from so many rows of each environment, the newest ones. Windows end at the episode's last row and at the newest row. Returns None if no row starts a transition.
         """
-        drawn = self._draw(batch, beta)
+        drawn = self._draw(batch, beta, newest)
         return None if drawn is None else self.windows(drawn[0], n)._replace(weight=drawn[1])
 
     def sample_sequences(self, batch: int, beta: float = 0.0) -> Sequences | None:
@@ -304,14 +304,14 @@ class Replay:
         weight = (self._tree.get(leaf) / total) ** -beta
         return self._index(leaf), (weight / weight.max()).astype(np.float32)
 
-    def _draw(self, batch: int, beta: float) -> tuple[np.ndarray, np.ndarray] | None:
+    def _draw(self, batch: int, beta: float, newest: int | None = None) -> tuple[np.ndarray, np.ndarray] | None:
         if self._tree is not None and self._tree.total > 0:
             return self._draw_by_priority(batch, beta)
-        index = self._draw_uniformly(batch)
+        index = self._draw_uniformly(batch, self.oldest if newest is None else max(self.oldest, self.count - newest))
         return None if index is None else (index, np.ones(batch, np.float32))
 
-    def _draw_uniformly(self, batch: int) -> np.ndarray | None:
-        low = -(-self.oldest // self.period) * self.num_envs
+    def _draw_uniformly(self, batch: int, oldest: int) -> np.ndarray | None:
+        low = -(-oldest // self.period) * self.num_envs
         high = ((self.count - 1 - self._reach) // self.period + 1) * self.num_envs
         if high <= low:
             return None

@@ -41,6 +41,8 @@ class Kernels(NamedTuple):
     """take_back(rows, mask, moves, flipped): undoes the latest ply of the records `moves` and `flipped`, [N, plies]."""
     pick: Any
     """pick(rows, mask, actions): a random legal action of each row, by the generator of the row."""
+    rollout: Any
+    """rollout(rows, values): plays each row in play to its end by `pick`; float32 values of the player to move before."""
     search: Any
     """search(rows, mask, depth, order, actions, values)
 
@@ -66,7 +68,8 @@ def compile_board(name: str) -> Kernels:
     scope = {**globals(), "reset": board.reset, "moves": board.moves, "play": board.play, "undo": board.undo}
     scope |= {"evaluate": board.evaluate, "ACTIONS": board.actions, "PASSES": board.passes}
     folder = compiled.cache_folder("boards", name.lower(), sources)
-    inner, outer = (restart, moved, is_legal, value_of), (begin, show, take, take_back, pick, search)
+    inner = (restart, moved, is_legal, random_move, value_of)
+    outer = (begin, show, take, take_back, pick, rollout, search)
     return Kernels(*compile_loops(name, folder, scope, inner, outer))
 
 
@@ -109,6 +112,17 @@ def is_legal(s: Row, action: int, free: Any) -> bool:
     if PASSES and action == ACTIONS - 1:
         return not free
     return 0 <= action < ACTIONS and (free >> np.uint64(action)) & np.uint64(1) == np.uint64(1)
+
+
+def random_move(s: Row) -> int:
+    free = moves(s)
+    chosen, seen = ACTIONS - 1, 0
+    for action in range(ACTIONS - PASSES):
+        if (free >> np.uint64(action)) & np.uint64(1):
+            seen += 1
+            if below(s, seen) == 0:
+                chosen = action
+    return chosen
 
 
 def begin(rows: np.ndarray, mask: np.ndarray) -> None:
@@ -173,15 +187,16 @@ def pick(rows: np.ndarray, mask: np.ndarray, actions: np.ndarray) -> None:
     for i in range(len(rows)):
         if not mask[i]:
             continue
+        actions[i] = random_move(rows[i])
+
+
+def rollout(rows: np.ndarray, values: np.ndarray) -> None:
+    for i in range(len(rows)):
         s = rows[i]
-        free = moves(s)
-        actions[i] = ACTIONS - 1
-        seen = 0
-        for action in range(ACTIONS - PASSES):
-            if (free >> np.uint64(action)) & np.uint64(1):
-                seen += 1
-                if below(s, seen) == 0:
-                    actions[i] = action
+        me = s.player
+        while not s.ended:
+            moved(s, random_move(s))
+        values[i] = 0.0 if s.winner == NOBODY else 1.0 if s.winner == me else -1.0
 
 
 def value_of(s: Row, depth: int, order: np.ndarray, alpha: int, beta: int) -> int:

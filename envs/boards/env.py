@@ -16,7 +16,7 @@ from envs.compiled import SavedRows
 from envs.shells import CompiledEnv, CompiledVectorEnv, check_options
 from rl.errors import InputError
 
-OPTIONS = ("opponent", "render_mode")
+OPTIONS = ("opponent", "self_play", "render_mode")
 RENDER_FPS = 2
 PLANES = 2
 PAST = 5
@@ -24,18 +24,24 @@ PAST = 5
 
 
 class Games(SavedRows):
-    """`num` games of an agent against an opponent. Each step is a move of the agent and the opponent's reply."""
+    """`num` games of an agent against an opponent. Each step is a move of the agent and the opponent's reply.
+
+    With `self_play` the agent moves for both players: a step is one move, the observation is seen by the player to
+    move, and the reward is that of the player who moved.
+    """
 
     kind = "a board"
 
-    def __init__(self, name: str, num: int, opponent: str | Policy) -> None:
+    def __init__(self, name: str, num: int, opponent: str | Policy, self_play: bool = False) -> None:
         if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
             raise InputError(f"num_envs must be a whole number of at least 1, got {num!r}")
         self.core = Game(name, num)
         self.name, self.game, self.num = name, self.core.board, self.core.num
         self.shape, self.actions = self.core.shape, self.core.num_actions
-        self.opponent = make_opponent(opponent)
+        self.opponent, self.self_play = make_opponent(opponent), self_play
         self.plays_itself = plays_itself(opponent)
+        if self.self_play and self.plays_itself:
+            raise InputError(f"self_play has no opponent in training, and opponent={opponent!r} is one: name one of them")
         self.rows["ended"] = True  # until the first reset
         self._all, self._flipped = np.ones(num, bool), np.zeros(num, np.uint64)
         self._cells = np.array(self.game.cells, np.uint64)
@@ -75,6 +81,8 @@ class Games(SavedRows):
 
     def _reply(self, mask: np.ndarray) -> None:
         rows = self.rows
+        if self.self_play:
+            return
         waiting = mask & ~rows["ended"] & (rows["player"] != rows["seat"])
         if not waiting.any():
             return
@@ -87,7 +95,7 @@ class Games(SavedRows):
         if boards is None:
             boards = np.zeros((self.num, *self.shape), np.bool_)
         flat = boards.reshape(self.num, -1, PLANES)
-        self.core.kernels.show(self.rows, mask, True, self._cells, flat, self._legal)
+        self.core.kernels.show(self.rows, mask, not self.self_play, self._cells, flat, self._legal)
         return boards
 
     def info(self) -> dict[str, np.ndarray]:
@@ -102,6 +110,7 @@ class Games(SavedRows):
         terminated and truncated bool [N].
         """
         rows, fresh = self.rows, self.rows["ended"].copy()
+        mover = rows["player"].copy() if self.self_play else rows["seat"]
         wrong = (actions < 0) | (actions >= self.actions) | (fresh & (not autoreset))
         if wrong.any():
             return int(np.argmax(wrong)), None, None, None, None
@@ -109,7 +118,7 @@ class Games(SavedRows):
         self.core.reset(fresh)
         self._reply(self._all)
         terminated = rows["ended"].copy()
-        won = np.where(rows["winner"] == rows["seat"], 1.0, -1.0)
+        won = np.where(rows["winner"] == mover, 1.0, -1.0)
         reward = np.where(terminated & (rows["winner"] >= 0), won, 0.0)
         return -1, self.observe(self._all), reward, terminated, np.zeros(self.num, np.bool_)
 
@@ -130,6 +139,7 @@ class BoardEnv(CompiledEnv):
     """One board game against an opponent. Observation bool [H, W, 2]: the agent's stones, the opponent's stones.
 
     opponent: "random", "minimax:DEPTH" (1 to 6 plies), "self:NAME" or a function, see `envs.boards.opponents`.
+    self_play: the agent moves for both players in turn, see `Games`. `envs.make` drops it in evaluations and viewers.
 
     The reward is 1 for a win, 0 for a draw, -1 for a loss. `info["action_mask"]` has the legal actions; an illegal
     action loses the game at once. Reset with an even seed and the agent moves first, with an odd seed the opponent.
@@ -138,10 +148,15 @@ class BoardEnv(CompiledEnv):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "human", "ansi"], "render_fps": RENDER_FPS}
 
     def __init__(
-        self, game: str, opponent: str | Policy = "random", render_mode: str | None = None, **others: Any
+        self,
+        game: str,
+        opponent: str | Policy = "random",
+        render_mode: str | None = None,
+        self_play: bool = False,
+        **others: Any,
     ) -> None:
         check_options(render_mode, tuple(self.metadata["render_modes"]), others, OPTIONS)
-        super().__init__(Games(game, 1, opponent), render_mode)
+        super().__init__(Games(game, 1, opponent, self_play), render_mode)
 
     def render(self) -> Any:
         """`rgb_array`: uint8 [H, W, 3]. `ansi`: the position as text. `human`: None."""
@@ -165,10 +180,11 @@ class BoardVectorEnv(CompiledVectorEnv):
         opponent: str | Policy = "random",
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        self_play: bool = False,
         **others: Any,
     ) -> None:
         check_options(render_mode, ("rgb_array",), others, (*OPTIONS, "num_envs", "autoreset_mode"))
-        super().__init__(Games(game, num_envs, opponent), render_mode, autoreset_mode)
+        super().__init__(Games(game, num_envs, opponent, self_play), render_mode, autoreset_mode)
 
     def face(self, opponent: Opponent) -> None:
         """Attaches the learner of a training as the opponent. Raises `InputError` without the option "self"."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -11,19 +11,7 @@ from envs.boards.engine import compile_board, load_board
 from envs.boards.rules import STATE
 from envs.compiled import as_array
 from rl.errors import InputError
-
-
-class Symmetries(NamedTuple):
-    """The K symmetries of a game as index maps; the first is the identity.
-
-    `observation.reshape(H * W, C)[cells[k]]` is the observation of the transformed position and
-    `policy[actions[k]]` a policy on it. An action a of the original becomes `inverse[k][a]`.
-    """
-
-    names: tuple[str, ...]
-    cells: np.ndarray  # int64 [K, H * W]
-    actions: np.ndarray  # int64 [K, A]
-    inverse: np.ndarray  # int64 [K, A]
+from rl.interface import Symmetries
 
 
 class Game:
@@ -135,9 +123,7 @@ class Game:
 
     @property
     def symmetries(self) -> Symmetries:
-        names, cells, actions = zip(*self.board.symmetries)
-        maps = np.array(actions, np.int64)
-        return Symmetries(names, np.array(cells, np.int64), maps, np.argsort(maps, axis=1))
+        return self.board.maps
 
     def text(self, index: int = 0, colour: bool = False) -> str:
         """Position `index` for a terminal; with ANSI colours if `colour`."""

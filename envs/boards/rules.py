@@ -15,6 +15,7 @@ import numba
 import numpy as np
 
 from envs.arcade.rules import Row, below, draw, rule
+from rl.interface import Symmetries
 
 __all__ = ["NOBODY", "STATE", "WIN", "Board", "Row", "below", "bits_of", "count", "draw", "one", "rule"]
 
@@ -79,6 +80,13 @@ class Board:
     """Heuristic value of a position in play for the player to move, smaller than WIN / 2."""
     lines: tuple[int, ...] = ()
     """In games of rows: the bits of each line that wins."""
+
+    @property
+    def maps(self) -> Symmetries:
+        """`symmetries` as arrays."""
+        names, cells, actions = zip(*self.symmetries)
+        maps = np.array(actions, np.int64)
+        return Symmetries(names, np.array(cells, np.int64), maps, np.argsort(maps, axis=1))
 
     STATE = STATE
     RANGES = (

@@ -11,7 +11,7 @@ from rl.fields import check_fields
 Activation = Literal["relu", "tanh", "elu", "silu"]
 CoreKind = Literal["none", "lstm", "gru"]
 
-ENCODERS = ("auto", "mlp", "nature", "nips", "impala", "board", "simba")
+ENCODERS = ("auto", "mlp", "nature", "nips", "impala", "board", "simba", "resnet")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class NetConfig:
     """Fields that have an effect only while another one is on."""
 
     encoder: str = "auto"
-    """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, `simba`, or your own `module:Class`."""
+    """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, `simba`, `resnet`, or your own `module:Class`."""
     hidden: tuple[int, ...] | None = None
     """Widths of the MLP on the flat encoding; () is none; None is 64x64, after a CNN 512, `nips` 256, `board` 128."""
     activation: Activation = "relu"
@@ -76,6 +76,24 @@ class MovingNetConfig(NetConfig):
     """Dropout after each linear layer; 0 is off."""
     renorm: int | None = None
     """Batch renormalisation of the input and after each layer, plain for so many batches; None is off."""
+
+
+@dataclass(frozen=True)
+class ResNetConfig(NetConfig):
+    """A `NetConfig` of the encoder `resnet`."""
+
+    encoder: str = "resnet"
+    channels: int = 64
+    """Channels of each convolution."""
+    blocks: int = 3
+    """Residual blocks of two convolutions."""
+    squeeze: int = 8
+    """Channels that a last 1x1 convolution leaves for the heads."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, least in (("channels", 1), ("blocks", 0), ("squeeze", 1)):
+            _at_least(name, getattr(self, name), least)
 
 
 def _at_least(name: str, value: int, least: int) -> None:

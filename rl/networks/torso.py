@@ -17,6 +17,7 @@ from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
 from rl.networks.init import chrono_, orthogonal_
+from rl.networks.resnet import ResNet
 from rl.networks.simba import Simba
 
 
@@ -103,7 +104,7 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     a dict of leaves [B, (S,) *shape], as stored, to [B, out_features]. It may have no batch normalisation and no
     dropout. Raises `InputError` if encoder and observations do not fit.
     """
-    make = _own if ":" in config.encoder else Simba if config.encoder == "simba" else Encoder
+    make = _own if ":" in config.encoder else {"simba": Simba, "resnet": ResNet}.get(config.encoder, Encoder)
     encoder: nn.Module = make(spec, config, stack)
     core = None
     if config.core != "none":

@@ -1,0 +1,144 @@
+"""Searches many positions at once; the leaves of all trees are evaluated in one call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+
+from rl.fields import at_least, check_fields, fraction, not_negative, positive
+from rl.search.model import Evaluate, Model
+from rl.search.tree import GUMBEL, NONE, PUCT, Tree, back_up, descend, halving, summarise
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How a tree grows."""
+
+    SWITCHES: ClassVar[dict[str, str]] = {}
+
+    rule: Literal["gumbel", "puct"] = "gumbel"
+    """Gumbel AlphaZero, or AlphaZero's PUCT."""
+    considered: int = at_least(1, 16)
+    """Gumbel: actions that sequential halving begins with at the root."""
+    c_visit: float = not_negative(50.0)
+    """Gumbel: sigma(q) = (c_visit + largest number of visits) * c_scale * q, for q in [0, 1]."""
+    c_scale: float = positive(1.0)
+    c_puct: float = positive(1.5)
+    """PUCT: weight of the prior."""
+    dirichlet: float = positive(0.6)
+    """PUCT: concentration of the noise at the root; about 10 divided by the number of moves."""
+    noise_share: float = fraction(0.25)
+    """PUCT: share of the noise in the root's prior."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+class Result(NamedTuple):
+    """The finished search of N positions. Rows that are not in play are zero."""
+
+    action: np.ndarray  # int64 [N]
+    policy: np.ndarray  # float32 [N, A]: the target of the policy
+    value: np.ndarray  # float32 [N]: of the player to move
+    visits: np.ndarray  # int32 [N, A]
+    q: np.ndarray  # float32 [N, A]: mean return of each action; NaN without a visit
+    prior: np.ndarray  # float32 [N, A]
+    tree: Tree
+
+
+def search(
+    model: Model,
+    evaluate: Evaluate,
+    states: np.ndarray,
+    simulations: int,
+    config: SearchConfig,
+    rng: np.random.Generator | None = None,
+) -> Result:
+    """Searches the `states` [N], all of them in play, with `simulations` simulations each.
+
+    rng: draws the exploration noise of the root, and with PUCT the action in proportion to the visits. None: no noise.
+    """
+    num, every = len(states), np.arange(len(states))
+    tree = Tree(num, simulations + 1, model.num_actions, states.dtype)
+    tree.states[:, 0] = states
+    _expand(tree, evaluate, every, np.zeros(num, np.int64))
+    prior = _softmax(tree.logits[:, 0])
+    noise = np.zeros((num, model.num_actions), np.float32)
+    if rng is not None and config.rule == "gumbel":
+        noise = rng.gumbel(size=noise.shape).astype(np.float32)
+    elif rng is not None:
+        _mix_noise(tree, prior, config, rng)
+    rule = GUMBEL if config.rule == "gumbel" else PUCT
+    table = halving(min(config.considered, model.num_actions), simulations)
+    node, edge = np.zeros(num, np.int64), np.zeros(num, np.int64)
+    for turn in range(simulations):
+        constants = (config.c_visit, config.c_scale, config.c_puct)
+        descend(rule, turn, noise, table, tree.ended, tree.child, *tree.edges, *constants, node, edge)
+        fresh = np.flatnonzero(edge >= 0)
+        leaf = node.copy()
+        if len(fresh):
+            leaf[fresh] = turn + 1
+            _attach(tree, model, fresh, node[fresh], edge[fresh], turn + 1)
+            _expand(tree, evaluate, fresh[~tree.ended[fresh, turn + 1]], turn + 1)
+        back_up(leaf, tree.ended, tree.value, tree.parent, tree.move, tree.visits, tree.total, tree.reward)
+    return _result(tree, config, noise, prior, rng)
+
+
+def _attach(tree: Tree, model: Model, trees: np.ndarray, parent: np.ndarray, edge: np.ndarray, node: int) -> None:
+    """Adds the position after `edge` of `parent` to each of the `trees` as number `node`."""
+    states, reward, ended = model.advance(tree.states[trees, parent], edge)
+    tree.states[trees, node], tree.ended[trees, node] = states, ended
+    tree.reward[trees, parent, edge] = reward
+    tree.parent[trees, node], tree.move[trees, node] = parent, edge
+    tree.child[trees, parent, edge] = node
+
+
+def _expand(tree: Tree, evaluate: Evaluate, trees: np.ndarray, node: Any) -> None:
+    """Evaluates position `node` of the `trees`; none of them has ended."""
+    if len(trees):
+        logits, legal, value = evaluate(tree.states[trees, node])
+        tree.logits[trees, node] = np.where(legal, logits, NONE)
+        tree.value[trees, node] = value
+
+
+def _mix_noise(tree: Tree, prior: np.ndarray, config: SearchConfig, rng: np.random.Generator) -> None:
+    drawn = rng.standard_gamma(config.dirichlet, size=prior.shape) + 1e-12
+    drawn *= tree.logits[:, 0] > NONE
+    mixed = (1 - config.noise_share) * prior + config.noise_share * drawn / drawn.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore"):
+        tree.logits[:, 0] = np.log(mixed)
+
+
+def _result(
+    tree: Tree, config: SearchConfig, noise: np.ndarray, prior: np.ndarray, rng: np.random.Generator | None
+) -> Result:
+    num, visits = len(prior), tree.visits[:, 0]
+    policy, value, action = np.zeros_like(prior), np.zeros(num, np.float32), np.zeros(num, np.int64)
+    summarise(noise, *tree.edges, config.c_visit, config.c_scale, policy, value, action)
+    count = visits.sum(axis=1)
+    if config.rule == "puct" and count.all():
+        policy = (visits / count[:, None]).astype(np.float32)
+        value = ((tree.value[:, 0] + tree.total[:, 0].sum(axis=1)) / (1 + count)).astype(np.float32)
+        action = visits.argmax(axis=1)
+        if rng is not None:  # the first action whose cumulated share exceeds the draw
+            action = (policy.cumsum(axis=1) > rng.random((num, 1)) * policy.sum(axis=1, keepdims=True)).argmax(axis=1)
+    q = np.divide(tree.total[:, 0], visits, out=np.full(visits.shape, np.nan), where=visits > 0)
+    return Result(action, policy, value, visits, q.astype(np.float32), prior, tree)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    share: np.ndarray = exp / exp.sum(axis=-1, keepdims=True)
+    return share
+
+
+def principal_line(tree: Tree, index: int = 0) -> list[int]:
+    """The actions of the most visited path from the root of tree `index`."""
+    line: list[int] = []
+    node = 0
+    while node >= 0 and tree.visits[index, node].any():
+        line.append(int(tree.visits[index, node].argmax()))
+        node = int(tree.child[index, node, line[-1]])
+    return line
