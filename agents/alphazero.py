@@ -142,10 +142,9 @@ class AlphaZero(ReplayAgent, PlanningAgent):
             keys = [row.tobytes() for row in np.packbits(boards.reshape(len(states), -1), axis=1)]
             new = {key: i for i, key in enumerate(keys) if key not in known}
             if new:
+                rows = list(new.values())
                 with torch.inference_mode():
-                    logits, value = self.network(
-                        {k: torch.from_numpy(x[[*new.values()]]).to(self.device) for k, x in obs.items()}
-                    )
+                    logits, value = self.network(as_tensors({k: x[rows] for k, x in obs.items()}, self.device))
                 known.update(zip(new, zip(logits.cpu().numpy(), value.cpu().numpy(), strict=True), strict=True))
             found = [known[key] for key in keys]
             return np.stack([x[0] for x in found]), legal, np.stack([x[1] for x in found])

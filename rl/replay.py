@@ -203,7 +203,8 @@ class Replay:
     def sample(self, batch: int, n: int = 1, beta: float = 0.0, newest: int | None = None) -> Windows | None:
         """`batch` windows of up to `n` steps, uniform or by priority with importance exponent `beta`.
 
-        newest: draw uniformly from so many rows of each environment, the newest ones. Windows end at the episode's last row and at the newest row. Returns None if no row starts a transition.
+        newest: draw from so many rows of each environment, the newest ones, if not by priority.
+        Windows end at the episode's last row and at the newest row. Returns None if no row starts a transition.
         """
         drawn = self._draw(batch, beta, newest)
         return None if drawn is None else self.windows(drawn[0], n)._replace(weight=drawn[1])

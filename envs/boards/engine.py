@@ -42,7 +42,7 @@ class Kernels(NamedTuple):
     pick: Any
     """pick(rows, mask, actions): a random legal action of each row, by the generator of the row."""
     rollout: Any
-    """rollout(rows, values): plays each row in play to its end by `pick`; float32 values of the player to move before."""
+    """rollout(rows, values): plays random moves to the end; float32 values [N] of the player to move at the start."""
     search: Any
     """search(rows, mask, depth, order, actions, values)
 

@@ -1,4 +1,4 @@
-"""AlphaZero's residual tower for boards (Silver et al. 2017), without normalisation: a batch of one is a batch of any."""
+"""AlphaZero's residual tower for boards (Silver et al. 2017), without batch normalisation."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Tree:
 
 @cache
 def halving(most: int, simulations: int) -> np.ndarray:
-    """The visits that the next action to try at the root has, int64 [most + 1, simulations], for each number of actions.
+    """The visits of the next action to try at the root, int64 [most + 1, simulations], for each number of actions.
 
     Sequential halving: the actions are tried equally often, then the better half of them, until one or two are left.
     """
@@ -195,7 +195,8 @@ def back_up(leaf, ended, value, parent, move, visits, total, reward):  # type: i
 def summarise(noise, logits, visits, total, value, c_visit, c_scale, policy, worth, action):  # type: ignore[no-untyped-def]
     """From the roots: the improved policy float32 [N, A], its value [N] and the best action [N].
 
-    The value is the policy's mean of the completed Q. The action is the one of g + logits + sigma(completed Q) among those with the most visits.
+    The value is the policy's mean of the completed Q. The action has the highest g + logits +
+    sigma(completed Q) among those with the most visits.
     """
     scores = np.empty(logits.shape[2])
     for i in range(len(action)):
