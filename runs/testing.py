@@ -13,13 +13,20 @@ import torch
 import agents
 import envs
 from agents.base import Agent
+from envs import EnvConfig
 from rl import checkpoint
 from rl.interface import Env, EnvSpec
 from rl.loop import interact
 
 
 def check_agent(
-    config: Any, env: str = "CartPole-v1", *, num_envs: int = 2, steps: int = 120, device: str = "cpu"
+    config: Any,
+    env: str = "CartPole-v1",
+    *,
+    num_envs: int = 2,
+    steps: int = 120,
+    device: str = "cpu",
+    env_config: EnvConfig | None = None,
 ) -> None:
     """Trains the agent of `config` on `env` for `steps` steps and checks what the suite requires of an agent.
 
@@ -31,18 +38,19 @@ def check_agent(
 
     Raises AssertionError with the requirement that the agent does not meet.
     """
-    spec = envs.spec(env)
-    plain = _train(config, env, num_envs, steps, device)
+    spec = envs.spec(env, env_config)
+    run = (config, env, env_config, num_envs, steps, device)
+    plain = _train(*run)
     assert plain.step == steps, f"the agent counted {plain.step} steps, the loop {steps}"
     assert plain.updates > 0, f"no update in {steps} steps: lower learning_starts or rollout"
     for name, value in plain.network.state_dict().items():
         assert bool(torch.isfinite(value.double()).all()), f"{name} is not finite"
     untrained = _build(config, spec, num_envs, device)
     assert not _equal(plain.agent_state(), untrained.agent_state()), "updates change nothing"
-    _same(_train(config, env, num_envs, steps, device), plain, "the same seed gave another run")
-    _same(_train(config, env, num_envs, steps, device, others=True), plain, "other streams changed the training")
+    _same(_train(*run), plain, "the same seed gave another run")
+    _same(_train(*run, others=True), plain, "other streams changed the training")
     with tempfile.TemporaryDirectory() as folder:
-        _same(_interrupted(config, env, num_envs, steps, device, Path(folder)), plain, "a resumed run differs")
+        _same(_interrupted(*run, Path(folder)), plain, "a resumed run differs")
     _check_predict(plain, env)
 
 
@@ -60,9 +68,11 @@ def _check_action(agent: Agent, action: Any, count: int) -> None:
         assert (action >= 0).all() and (action < np.array(spec.nvec)).all(), f"actions {action} leave {spec.nvec}"
 
 
-def _train(config: Any, env: str, num_envs: int, steps: int, device: str, others: bool = False) -> Agent:
+def _train(
+    config: Any, env: str, made: EnvConfig | None, num_envs: int, steps: int, device: str, others: bool = False
+) -> Agent:
     """The agent after its training. With `others`, two other acting streams play between its steps."""
-    world = envs.make(env, num_envs=num_envs, seed=7)
+    world = envs.make(env, num_envs=num_envs, seed=7, config=made)
     agent = _build(config, world.spec, num_envs, device)
     actors = [agent.actor(3, 1, sample=sample) for sample in (False, True)] if others else []
     played = envs.make(env, num_envs=3, seed=1, stream="evaluate")
@@ -79,9 +89,11 @@ def _train(config: Any, env: str, num_envs: int, steps: int, device: str, others
     return agent
 
 
-def _interrupted(config: Any, env: str, num_envs: int, steps: int, device: str, folder: Path) -> Agent:
+def _interrupted(
+    config: Any, env: str, made: EnvConfig | None, num_envs: int, steps: int, device: str, folder: Path
+) -> Agent:
     """The agent after a training that is saved to `folder` half-way and continued by a new agent."""
-    world = envs.make(env, num_envs=num_envs, seed=7)
+    world = envs.make(env, num_envs=num_envs, seed=7, config=made)
     agent = _build(config, world.spec, num_envs, device)
     cut = next(s for s in interact(world, agent, steps) if s.step >= steps // 2)
     rows = agent.replay.export(agent.replay.oldest, agent.replay.count)
@@ -92,7 +104,7 @@ def _interrupted(config: Any, env: str, num_envs: int, steps: int, device: str, 
         {"agent": agent.agent_state(), "learner": agent.learner_state(), "env": world.state_dict(), "rows": rows},
     )
     world.close()
-    world2: Env = envs.make(env, num_envs=num_envs, seed=7)
+    world2: Env = envs.make(env, num_envs=num_envs, seed=7, config=made)
     again = _build(config, world2.spec, num_envs, device)
     again.replay.restore(*span, checkpoint.load_tree(saved, "rows"))
     again.load_agent_state(checkpoint.load_tree(saved, "agent"))

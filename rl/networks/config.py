@@ -22,7 +22,7 @@ class NetConfig:
     """Fields that have an effect only while another one is on."""
 
     encoder: str = "auto"
-    """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, `simba`, `resnet`; or `module:Class`."""
+    """`auto` goes by kind and size; `mlp`, `nature`, `nips`, `impala`, `board`, `simba`, `resnet` or `module:Class`."""
     hidden: tuple[int, ...] | None = None
     """Widths of the MLP on the flat encoding; () is none; None is 64x64, after a CNN 512, `nips` 256, `board` 128."""
     activation: Activation = "relu"

@@ -58,7 +58,8 @@ def halving(most: int, simulations: int) -> np.ndarray:
     table = np.zeros((most + 1, simulations), np.int64)
     table[:2] = np.arange(simulations)
     for m in range(2, most + 1):
-        rounds, visits, left, sequence = int(np.ceil(np.log2(m))), [0] * m, m, []
+        rounds, visits, left = int(np.ceil(np.log2(m))), [0] * m, m
+        sequence: list[int] = []
         while len(sequence) < simulations:
             for _ in range(max(1, simulations // (rounds * left))):
                 sequence += visits[:left]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 import agents
 import envs
 from agents.a2c import A2CConfig
+from agents.alphazero import AlphaZeroConfig
 from agents.c51 import C51Config
 from agents.dqn import DQNConfig
 from agents.iqn import IQNConfig
@@ -21,9 +23,12 @@ from agents.r2d2 import R2D2Config
 from agents.reinforce import ReinforceConfig
 from agents.sac import SACConfig
 from agents.td3 import TD3Config
+from envs import EnvConfig
 from rl.distributions import PolicyConfig
 from rl.loop import interact
 from rl.networks import NetConfig
+from rl.networks.config import ResNetConfig
+from rl.search.search import SearchConfig
 from runs.testing import check_agent
 
 NET = NetConfig(hidden=(8,))
@@ -126,6 +131,28 @@ def test_agents_keep_the_contract_on_pendulum(name: str) -> None:
 @pytest.mark.parametrize("name", ["dqn all fields", "c51 all fields", "iqn all fields", "ppo all fields"])
 def test_agents_keep_the_contract_on_categories(name: str) -> None:
     check_agent(AGENTS[name] if name != "ppo all fields" else PPOConfig(**SHORT, epochs=2, stack=2), "Taxi-v4")
+
+
+PLANNING = AlphaZeroConfig(
+    net=ResNetConfig(channels=4, blocks=1),
+    simulations=6,
+    fast_simulations=3,
+    full_share=0.5,
+    eval_simulations=4,
+    learning_starts=20,
+    batch_size=8,
+    buffer_size=90,
+    window=60,
+    update_every=4,
+    replay_ratio=0.25,
+)
+
+
+@pytest.mark.parametrize("self_play", [False, True])
+@pytest.mark.parametrize("rule", ["gumbel", "puct"])
+def test_alphazero_keeps_the_contract_on_a_board(rule: Any, self_play: bool) -> None:
+    config = dataclasses.replace(PLANNING, search=SearchConfig(rule=rule))
+    check_agent(config, "Boards/TicTacToe-v1", env_config=EnvConfig(options={"self_play": self_play}))
 
 
 @pytest.mark.parametrize("name", AGENTS)

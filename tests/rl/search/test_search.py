@@ -1,0 +1,138 @@
+"""The search against exact values of tic-tac-toe, and its parts against hand-computed ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from envs.boards.game import Game
+from envs.boards.judge import tic_tac_toe
+from envs.boards.model import BoardModel
+from rl.search.model import Evaluate, random_rollouts
+from rl.search.search import SearchConfig, principal_line, search
+from rl.search.tree import NONE, halving, improved
+
+MODEL = BoardModel("TicTacToe")
+RULES = [SearchConfig(rule="gumbel"), SearchConfig(rule="puct")]
+
+
+def blank(model: BoardModel = MODEL, value: float = 0.0) -> Evaluate:
+    """Knows nothing: equal logits and one value."""
+
+    def evaluate(states: np.ndarray) -> Any:
+        assert not states["ended"].any(), "a position that ended was evaluated"
+        legal = model.observe(states)[1]
+        return np.zeros(legal.shape, np.float32), legal, np.full(len(states), value, np.float32)
+
+    return evaluate
+
+
+def positions(least: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every third position of tic-tac-toe with at least this many stones: states, and the score of every move."""
+    every = tic_tac_toe()
+    rows = [i for i, moves in enumerate(every.moves) if len(moves) >= least][::3]
+    return every.play().rows[rows], np.sign(every.scores[rows].astype(int))
+
+
+def after(moves: str, model: str = "TicTacToe") -> np.ndarray:
+    game = Game(model)
+    for move in moves:
+        game.play(int(move))
+    return game.rows.copy()
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_values_converge_to_minimax(config: SearchConfig) -> None:
+    states, scores = positions(least=4)
+    found = search(MODEL, blank(), states, 400, config)
+    legal = MODEL.observe(states)[1]
+    best = np.where(legal, scores, -2).max(axis=1)
+    chosen = scores[np.arange(len(states)), found.action]
+    assert (chosen == best).mean() > 0.99
+    assert np.abs(found.value - best).mean() < 0.12
+
+
+def test_random_games_are_evaluation_enough_to_choose_well() -> None:
+    states, scores = positions(least=3)
+    found = search(MODEL, random_rollouts(MODEL, np.random.default_rng(0)), states, 300, RULES[1])
+    best = np.where(MODEL.observe(states)[1], scores, -2).max(axis=1)
+    assert (scores[np.arange(len(states)), found.action] == best).mean() > 0.98
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_the_sign_flips_at_every_ply(config: SearchConfig) -> None:
+    # x: a1 a2, o: c1 c2, x to move wins with a3 (cell 6); o's win is at cell 8
+    wins = search(MODEL, blank(), after("0235"), 60, config)
+    assert wins.action[0] == 6 and wins.q[0, 6] == 1.0  # one ply: my win
+    # x must stop o at cell 8 and has no win: after any other move o wins at once
+    must = search(MODEL, blank(), after("0215"), 200, config)
+    assert must.action[0] == 8
+    assert must.q[0, 4] < -0.5  # two plies: the opponent's win
+    # every value of the evaluation is +0.5 for the player to move there, so that an edge with one visit returns -0.5
+    flat = search(MODEL, blank(value=0.5), after(""), 9, config)
+    assert flat.q[0][flat.visits[0] == 1] == pytest.approx(-0.5)
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_illegal_actions_are_never_visited_and_have_no_share(config: SearchConfig) -> None:
+    states, _ = positions(least=2)
+    found = search(MODEL, blank(), states, 40, config, np.random.default_rng(1))
+    legal = MODEL.observe(states)[1]
+    assert not found.visits[~legal].any() and not found.policy[~legal].any() and not found.prior[~legal].any()
+    assert legal[np.arange(len(states)), found.action].all()
+    assert found.policy.sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_a_search_makes_all_of_its_simulations_before_it_answers(config: SearchConfig) -> None:
+    found = search(MODEL, blank(), positions(least=5)[0], 37, config)
+    assert (found.visits.sum(axis=1) == 37).all()
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_the_same_seed_gives_the_same_search_and_no_generator_gives_no_noise(config: SearchConfig) -> None:
+    states = np.repeat(after(""), 64)
+    one, two = (search(MODEL, blank(), states, 16, config, np.random.default_rng(5)) for _ in range(2))
+    assert np.array_equal(one.action, two.action) and np.array_equal(one.policy, two.policy)
+    assert len(np.unique(one.action)) > 3
+    quiet = search(MODEL, blank(), states, 16, config)
+    assert len(np.unique(quiet.action)) == 1 and (quiet.policy == quiet.policy[0]).all()
+
+
+def test_sequential_halving_gives_equal_visits_to_ever_fewer_actions() -> None:
+    assert halving(4, 16)[4].tolist() == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert halving(4, 5)[1].tolist() == [0, 1, 2, 3, 4]
+    assert halving(2, 4)[2].tolist() == [0, 0, 1, 1]
+
+
+def test_the_completed_values_are_those_of_the_paper() -> None:
+    logits = np.log(np.array([0.5, 0.3, 0.2], np.float32))
+    out = np.zeros(3)
+    mixed = improved(logits, np.array([3, 1, 0]), np.array([1.5, -0.4, 0.0]), np.float32(0.1), 50.0, 0.1, out)
+    mean = (0.5 * 0.5 + 0.3 * -0.4) / 0.8
+    assert mixed == pytest.approx((0.1 + 4 * mean) / 5)
+    sigma = (50 + 3) * 0.1 * 0.5 * (np.array([0.5, -0.4, mixed]) + 1)
+    assert out == pytest.approx(logits + sigma, abs=1e-5)
+    improved(np.array([0.0, NONE], np.float32), np.zeros(2, int), np.zeros(2), np.float32(0.1), 50.0, 0.1, out[:2])
+    assert out[1] == NONE
+
+
+def test_the_principal_line_follows_the_most_visits() -> None:
+    found = search(MODEL, blank(), after("0235"), 60, RULES[1])
+    assert principal_line(found.tree) == [6]  # the win ends the line
+    long = search(MODEL, blank(), after("0215"), 200, RULES[1])
+    assert principal_line(long.tree)[0] == 8 and len(principal_line(long.tree)) > 1
+
+
+def test_a_position_without_a_placement_passes_in_the_tree() -> None:
+    model, game = BoardModel("Othello6"), Game("Othello6", 64)
+    game.rows["rng"] = np.arange(1, 65)
+    for _ in range(60):
+        passing = game.legal()[:, -1]
+        if passing.any():
+            break
+        game.play(game.random_actions(), ~game.ended)
+    found = search(model, blank(model), game.rows[passing].copy(), 20, RULES[0])
+    assert (found.action == 36).all()
