@@ -41,7 +41,9 @@ class Games(SavedRows):
         self.opponent, self.self_play = make_opponent(opponent), self_play
         self.plays_itself = plays_itself(opponent)
         if self.self_play and self.plays_itself:
-            raise InputError(f"self_play has no opponent in training, and opponent={opponent!r} is one: name one of them")
+            raise InputError(
+                f"self_play has no opponent in training, and opponent={opponent!r} is one: name one of them"
+            )
         self.rows["ended"] = True  # until the first reset
         self._all, self._flipped = np.ones(num, bool), np.zeros(num, np.uint64)
         self._cells = np.array(self.game.cells, np.uint64)
