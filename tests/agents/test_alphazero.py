@@ -131,7 +131,7 @@ def test_positions_come_back_from_their_observations() -> None:
     game.rows["rng"] = np.arange(1, 33)
     for _ in range(9):
         game.play(game.random_actions(), ~game.ended)
-    found = envs.spec("Boards/ConnectFour-v1").model.positions({"obs": game.observation()})
+    found = envs.spec("Boards/ConnectFour-v1").simulator.positions({"obs": game.observation()})
     for name in ("mine", "theirs", "ply"):
         assert np.array_equal(found[name], game.rows[name])
 
