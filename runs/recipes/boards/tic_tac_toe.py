@@ -26,7 +26,7 @@ tic_tac_toe_alphazero = Run(
     steps=60_000,
     eval_episodes=40,
 )
-"""AlphaZero on tic-tac-toe, 60,000 moves of self-play: it never loses, from any position that is not lost.
+"""AlphaZero on tic-tac-toe, 60,000 moves of self-play with 16 or 32 simulations a move.
 
-The score is against minimax of depth 6, which does not lose either: 0 is a draw in every game.
+The score is against minimax of depth 6 with 100 simulations a move: 0 is a draw in every game.
 """
