@@ -48,7 +48,9 @@ class AlphaZeroConfig(LearnerConfig):
     lr: float | Ramp = positive(2e-3)
     optimizer: OptimizerName = "adamw"
     weight_decay: float = not_negative(1e-4)
+    """Weight decay of AdamW."""
     batch_size: int = at_least(1, 256)
+    """Positions of one update."""
     buffer_size: int = at_least(1, 400_000)
     """Rows the replay keeps, over all games."""
     window: int | Ramp = at_least(1, 400_000)

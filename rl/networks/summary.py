@@ -61,7 +61,12 @@ def describe_network(module: nn.Module, spec: EnvSpec, config: NetConfig | None)
 
 
 def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]:
-    """The layers of an agent's network or a torso, in the order in which they are called, on blank observations."""
+    """The layers of an agent's network or a torso, in the order in which they are called, on blank observations.
+
+    An agent without weights, whose network is an empty module, has none.
+    """
+    if type(module) is nn.Module:
+        return []
     parts = {name: part for name, part in module.named_modules() if _is_layer(name, part, module)}
     recurrent = any(isinstance(part, Core) for part in parts.values())
     recorder = _Recorder(recurrent)

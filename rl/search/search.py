@@ -25,6 +25,7 @@ class SearchConfig:
     c_visit: float = not_negative(50.0)
     """Gumbel: sigma(q) = (c_visit + largest number of visits) * c_scale * q, for q in [0, 1]."""
     c_scale: float = positive(1.0)
+    """Gumbel: weight of the values against the prior; a small one trusts the values of little training less."""
     c_puct: float = positive(1.5)
     """PUCT: weight of the prior."""
     dirichlet: float = positive(0.6)

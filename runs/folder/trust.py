@@ -15,6 +15,7 @@ import contextlib
 import hmac
 import json
 import os
+import re
 import secrets
 import stat
 import sys
@@ -39,10 +40,15 @@ class UntrustedError(InputError):
     """A file names code that nobody has allowed."""
 
 
+_OPPONENT = re.compile(r"(self:)?(random|minimax:\d+|mcts:\d+)")
+"""The built-in opponents of the board games, which are no modules though their names have a colon."""
+
+
 def foreign_names(recipe: Any) -> list[str]:
     """The texts in a recipe that may name code outside of what is registered or installed, sorted.
 
-    Every text with a colon is one, whatever its field, and so is an agent whose entry point lies in the current folder.
+    Every text with a colon is one, whatever its field, except a built-in opponent in a field of that name; and so is an
+    agent whose entry point lies in the current folder.
     """
     return sorted(set(_foreign(recipe)))
 
@@ -54,12 +60,14 @@ def _foreign(value: Any, field: str = "") -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from _foreign(inner, field)
-    elif isinstance(value, str) and (":" in value.removeprefix("ale_py:") or _here(value, field)):
+    elif isinstance(value, str) and _names_code(value, field):
         yield value
 
 
-def _here(value: str, field: str) -> bool:
-    return field == "name" and agents.lies_here(value)
+def _names_code(value: str, field: str) -> bool:
+    if field == "opponent" and _OPPONENT.fullmatch(value):
+        return False
+    return ":" in value.removeprefix("ale_py:") or (field == "name" and agents.lies_here(value))
 
 
 def check(document: Any, source: Path, trust: Trust) -> None:

@@ -354,6 +354,13 @@ def test_registered_names_and_our_agents_need_no_trust() -> None:
     for name in runs_of_ours():
         assert trust.foreign_names(describe(name)) == []
     assert trust.foreign_names({"env": "ale_py:ALE/Pong-v5", "agent": {"name": "dqn"}}) == []
+    assert trust.foreign_names({"options": {"opponent": "self:minimax:2"}}) == []
+
+
+def test_only_a_built_in_opponent_in_its_own_field_may_have_a_colon() -> None:
+    for name in ("mine:Player", "self:mine:5", "minimax:Player", "minimax:5:x", "minimax:5\n"):
+        assert trust.foreign_names({"opponent": name}) == [name]
+    assert trust.foreign_names({"name": "minimax:5"}) == ["minimax:5"]
 
 
 def runs_of_ours() -> list[Run]:
