@@ -76,7 +76,7 @@ def show_records(r: dict[str, Any]) -> None:
 
 
 def show_league(r: dict[str, Any]) -> None:
-    from runs.league.league import lines
+    from runs.comparing.league.league import lines
 
     for line in lines(r):
         print(line)

@@ -122,7 +122,7 @@ def compare(a: argparse.Namespace) -> Result:
 
 def league(a: argparse.Namespace) -> Result:
     return _call(
-        "runs.league.league.league",
+        "runs.comparing.league.league.league",
         a.runs,
         games=a.games,
         players=a.players.split(",") if a.players else None,

@@ -176,15 +176,8 @@ def play_games(
     finally:
         env.close()
     returns = record.returns
-    unasked = config is not run.env_config and run.eval_max_steps is None
-    if unasked and (cut := int((record.lengths >= ENDLESS).sum())):
-        log.warning(
-            "%s names no time limit: %d of %d games were cut at %s steps (eval_max_steps sets another number)",
-            run.env,
-            cut,
-            episodes,
-            f"{ENDLESS:,}",
-        )
+    if config is not run.env_config and run.eval_max_steps is None:
+        _warn_of_cut_games(run.env, record.lengths)
     horizon = env.spec.max_episode_steps or run.env_config.options.get("max_episode_steps") or ENDLESS
     exact = exact_return(agent, horizon, sample) if isinstance(agent, Agent) else None
     return Score(
@@ -204,6 +197,17 @@ def play_games(
         optimum=None if exact is None else exact.optimum,
         sides=record.sides(),
     )
+
+
+def _warn_of_cut_games(env: str, lengths: np.ndarray) -> None:
+    if cut := int((lengths >= ENDLESS).sum()):
+        log.warning(
+            "%s names no time limit: %d of %d games were cut at %s steps (eval_max_steps sets another number)",
+            env,
+            cut,
+            len(lengths),
+            f"{ENDLESS:,}",
+        )
 
 
 def game_config(run: Run, spec: EnvSpec) -> EnvConfig:

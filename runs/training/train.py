@@ -16,6 +16,7 @@ import envs
 from agents.base import Agent
 from rl import checkpoint, tracking
 from rl.errors import InputError
+from rl.interface import EnvSpec
 from rl.memory import available_memory
 from rl.schedules import Ramp
 from rl.stats import iqm
@@ -126,14 +127,7 @@ def session(
     try:
         opponent = self_play(run, learner, env)
         with RunFolder.create(out, default_name(run.env, agents.title(run.agent), run.seed)) as folder:
-            info = {
-                "schema": 1,
-                "recipe": describe(run),
-                "command": command(),
-                "choices": {**device_name(where), "vector": env.spec.options.get("vector"), **learner.choices()},
-                "versions": versions(),
-                "commit": git_commit(),
-            }
+            info = _provenance(run, learner, env.spec, where)
             folder.write_info(info)
             folder.begin()
             tracker = _tracker(track, folder.path, run, learner.name, info)
@@ -158,6 +152,18 @@ def session(
             return (yield from stretch.turns())
     finally:
         env.close()
+
+
+def _provenance(run: Run, learner: Agent, spec: EnvSpec, where: str) -> dict[str, Any]:
+    """What run.json says of a training at its beginning."""
+    return {
+        "schema": 1,
+        "recipe": describe(run),
+        "command": command(),
+        "choices": {**device_name(where), "vector": spec.options.get("vector"), **learner.choices()},
+        "versions": versions(),
+        "commit": git_commit(),
+    }
 
 
 def _require_reachable(until: float | None, run: Run) -> None:

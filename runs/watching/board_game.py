@@ -16,9 +16,18 @@ from envs.boards.game import Game
 from envs.boards.rules import WIN
 from rl.errors import InputError
 from rl.storage import CheckpointError, read_json, write_json
+from runs.comparing.league.players import (
+    SOLVED_FROM,
+    Perfect,
+    Planner,
+    Player,
+    Thoughts,
+    load_player,
+    make_player,
+    strengths,
+)
 from runs.folder.places import OUT
 from runs.folder.trust import Trust
-from runs.league.players import SOLVED_FROM, Perfect, Planner, Player, Thoughts, load_player, make_player, strengths
 
 RECORD = "board game"
 MOST_SIMULATIONS = 100_000

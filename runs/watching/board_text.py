@@ -11,8 +11,8 @@ from typing import Any
 from envs.boards.game import Game
 from envs.boards.text import DISCS, STONES
 from rl.errors import InputError
+from runs.comparing.league.players import Thoughts
 from runs.folder.trust import Trust
-from runs.league.players import Thoughts
 from runs.watching.board_game import LONG, BoardGame, action_of, bars, read_record
 
 HELP = """\

@@ -14,8 +14,8 @@ from envs.boards.picture import board_place, draw
 from envs.boards.scene import plies
 from envs.drawing import Canvas, Window, require_display
 from rl.errors import InputError
+from runs.comparing.league.players import Thoughts
 from runs.folder.trust import Trust
-from runs.league.players import Thoughts
 from runs.watching.board_game import BoardGame, bars, read_record
 from runs.watching.frame import draw_help, draw_note, unit_of
 

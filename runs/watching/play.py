@@ -79,12 +79,12 @@ def play_board(
     replay: str | Path | None = None,
     trust: Trust = False,
 ) -> dict[str, Any]:
-    """A board game against a player (`runs.league.players.make_player`; minimax of depth 4 by default).
+    """A board game against a player (`runs.comparing.league.players.make_player`; minimax of depth 4 by default).
 
     text: in the terminal instead of a window. record: the folder for the records of the games, `runs/out/games` by
     default. replay: a record to show instead. Returns `env`, `results` and `records`.
     """
-    from runs.league.players import game_of
+    from runs.comparing.league.players import game_of
 
     game = game_of(env)
     seed = secrets.randbelow(2**31) if seed is None else seed

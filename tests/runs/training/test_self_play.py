@@ -18,7 +18,7 @@ from rl.checkpoint import checkpoints
 from rl.errors import InputError
 from runs import load, resume, train
 from runs.cli.command_line import main
-from runs.league.players import generations
+from runs.comparing.league.players import generations
 from runs.training.self_play import SelfPlay
 
 ID = "Boards/TicTacToe-v1"

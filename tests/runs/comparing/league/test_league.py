@@ -15,9 +15,9 @@ from envs.boards.rules import WIN
 from rl.errors import InputError
 from runs import train
 from runs.cli.command_line import main
-from runs.league import arena, players
-from runs.league.league import league
-from runs.league.players import Player, Thoughts, generations, make_player, strengths
+from runs.comparing.league import arena, players
+from runs.comparing.league.league import league
+from runs.comparing.league.players import Player, Thoughts, generations, make_player, strengths
 
 
 @pytest.fixture(scope="module")

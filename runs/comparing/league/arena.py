@@ -13,7 +13,7 @@ from envs.boards.game import Game
 from envs.boards.rules import WIN
 from rl.errors import InputError
 from rl.seeding import derive_seed, generator
-from runs.league.players import Player
+from runs.comparing.league.players import Player
 
 PLIES = 10
 """Random plies of an opening, fewer in short games. Connect Four's solver answers later positions in a second."""

@@ -10,7 +10,7 @@ from runs.reporting.page import Chart, Page, Table
 
 
 def page(result: Mapping[str, Any]) -> Page:
-    """The page of what `runs.league.league.rate` returns."""
+    """The page of what `runs.comparing.league.league.rate` returns."""
     rows = result["players"]
     table = _ratings(rows)
     named = [{"name": row["name"], "point": row["elo"], "interval": row["interval"]} for row in rows]

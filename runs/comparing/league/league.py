@@ -18,12 +18,12 @@ import numpy as np
 import agents
 from rl.errors import InputError
 from rl.storage import plain, write_atomic
+from runs.comparing.league import arena, elo
+from runs.comparing.league.page import page
+from runs.comparing.league.players import Player, env_of, game_of, generations, load_player, make_player
 from runs.folder.places import OUT
 from runs.folder.run_folder import resolve
 from runs.folder.trust import Trust
-from runs.league import arena, elo
-from runs.league.page import page
-from runs.league.players import Player, env_of, game_of, generations, load_player, make_player
 from runs.recipe import from_document
 
 ANCHOR = "random"

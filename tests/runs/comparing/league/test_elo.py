@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rl.errors import RunError
-from runs.league import elo
+from runs.comparing.league import elo
 
 STRENGTHS = np.array([0.0, 150.0, 300.0, 700.0])
 
