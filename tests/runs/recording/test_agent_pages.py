@@ -50,6 +50,12 @@ def test_the_tables_are_what_the_code_and_the_result_files_say(name: str) -> Non
     assert text == refreshed(text), "run python -m runs.recording.agent_pages"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_tables_of_results_are_of_agents_and_presets(name: str) -> None:
+    marks = re.findall(r"<!-- results (.+) -->", (PAGES / name).read_text())
+    assert set(" ".join(marks).split()) <= {*agents.REGISTRY, *agents.PRESETS}
+
+
 @pytest.mark.parametrize("name", [n for n in NAMES if n != "README.md"])
 def test_a_page_has_all_sections(name: str) -> None:
     heads = re.findall(r"^## (.+)$", (PAGES / name).read_text(), re.MULTILINE)
