@@ -18,6 +18,7 @@ from agents.base import Agent
 from envs.config import EnvConfig
 from runs.folder.jsonl import read_jsonl
 from runs.recipe import Run
+from runs.training.session import Session
 from runs.training.train import train
 from runs.watching.player import Player
 
@@ -118,3 +119,21 @@ def test_the_seconds_of_a_training_leave_evaluations_out(monkeypatch: pytest.Mon
     logged = {line["step"]: line["seconds"] for line in read_jsonl(tmp_path / "run" / "metrics.jsonl")}
     assert 0 < logged[150] < logged[300] <= wall - 3 * slow and told["seconds"] == logged[300] == lines[-1]["seconds"]
     assert logged[150] <= wall - 3 * slow
+
+
+def test_the_policy_of_the_last_step_is_evaluated_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, before = [], Session._evaluate
+
+    def counted(self: Session, *args: Any, **kwargs: Any) -> Any:
+        steps.append(self.step)
+        return before(self, *args, **kwargs)
+
+    monkeypatch.setattr(Session, "_evaluate", counted)
+    train(
+        "CartPole-v1",
+        agent="dqn",
+        steps=60,
+        settings=["eval_every=30", "eval_episodes=1", "learning_starts=10"],
+        out=tmp_path / "run",
+    )
+    assert steps == [30, 60]
