@@ -133,18 +133,8 @@ def session(
             tracker = _tracker(track, folder.path, run, learner.name, info)
             folder.write_info({**info, "tracking": tracker.state})
             values = "" if quiet or isinstance(recipe, Run) else values_taken(str(recipe), agent, run)
-            stretch = Session(
-                run,
-                learner,
-                env,
-                folder,
-                tracker,
-                quiet=quiet,
-                watched=watch,
-                values=values,
-                self_play=opponent,
-                until=until,
-            )
+            shown: dict[str, Any] = {"quiet": quiet, "watched": watch, "values": values}
+            stretch = Session(run, learner, env, folder, tracker, **shown, self_play=opponent, until=until)
             if watch:
                 from runs.folder.processes import open_viewer
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from agents.alphazero import AlphaZeroConfig
+from agents.ppo import PPOConfig
 from envs import EnvConfig
+from rl.networks import NetConfig
 from rl.networks.config import ResNetConfig
 from rl.schedules import Ramp
 from rl.search.search import SearchConfig
@@ -32,3 +34,23 @@ connect_four_alphazero = Run(
 
 The score is against minimax of depth 5, with 100 simulations a move, first and second in turn: 1 wins every game.
 """
+
+connect_four_ppo = Run(
+    env="Boards/ConnectFour-v1",
+    env_config=EnvConfig(options={"opponent": "self:minimax:2"}),
+    agent=PPOConfig(
+        net=NetConfig(orthogonal=True),
+        gamma=0.99,
+        rollout=64,
+        minibatch_size=512,
+        epochs=3,
+        lr=Ramp(1e-3, 0.0, 1_000_000),
+        entropy_cost=0.02,
+    ),
+    steps=1_000_000,
+    num_envs=128,
+    eval_episodes=100,
+    log_every=50_000,
+    threads=1,
+)
+"""PPO learns Connect Four by playing itself for a million moves; its evaluation plays minimax of depth 2."""
