@@ -56,13 +56,22 @@ def test_the_values_that_a_training_takes_are_named(recipe: str, agent: str | No
     assert values_taken(recipe, agent, resolve(recipe, agent=agent)) == words
 
 
+def until(words: str, command: list[str]) -> str:
+    """The first line of `command`'s standard error with `words`. The command is ended there; empty if none has them."""
+    with subprocess.Popen([sys.executable, "-m", "runs", *command], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        found = next((line for line in process.stderr if words in line), "")
+        process.terminate()
+        return found
+
+
 def test_train_and_compare_name_the_same_recipe_for_the_same_words(tmp_path: Path) -> None:
-    rl = [sys.executable, "-m", "runs"]
-    small = ["--steps", "1100", "--set", "learning_starts=1000", "--set", "eval_episodes=1", "--track", "off"]
-    trained = [*rl, "train", "CartPole-v1", "--agent", "dqn", *small, "--out", str(tmp_path / "run")]
-    compared = [*rl, "compare", "CartPole-v1", "--agents", "dqn,random", "--steps", "1100"]
-    compared += ["--seeds", "1", "--evaluations", "1", "--out", str(tmp_path / "compared")]
-    said = subprocess.run(trained, capture_output=True, text=True, check=True).stderr
-    beside = subprocess.run(compared, capture_output=True, text=True, check=True).stderr
-    assert "default values of dqn; `rl train cartpole_dqn` takes tuned ones" in said.splitlines()[0]
-    assert "dqn on CartPole-v1: recipe cartpole_dqn" in beside
+    trained = until(
+        "values of", ["train", "CartPole-v1", "--agent", "dqn", "--track", "off", "--out", str(tmp_path / "run")]
+    )
+    compared = until(
+        "recipe",
+        ["compare", "CartPole-v1", "--agents", "dqn,random", "--seeds", "1", "--out", str(tmp_path / "compared")],
+    )
+    assert "default values of dqn; `rl train cartpole_dqn` takes tuned ones" in trained
+    assert "dqn on CartPole-v1: recipe cartpole_dqn" in compared
