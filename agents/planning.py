@@ -69,7 +69,7 @@ class PlanningAgent(Agent):
                 found.q[i],
                 found.prior[i],
                 found.policy[i],
-                principal_line(found.tree, i),
+                principal_line(found, i),
             )
             for i in range(len(found.action))
         ]

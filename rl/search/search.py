@@ -32,6 +32,8 @@ class SearchConfig:
     """PUCT: concentration of the noise at the root; about 10 divided by the number of moves."""
     noise_share: float = fraction(0.25)
     """PUCT: share of the noise in the root's prior."""
+    proofs: bool = True
+    """Carry proved outcomes up the tree: a move that cannot be the best is searched and played no more."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -83,7 +85,8 @@ def search(
             leaf[fresh] = turn + 1
             _attach(tree, model, fresh, node[fresh], edge[fresh], turn + 1)
             _expand(tree, evaluate, fresh[~tree.ended[fresh, turn + 1]], turn + 1)
-        back_up(leaf, tree.ended, tree.value, tree.parent, tree.move, tree.visits, tree.total, tree.reward)
+        links = (tree.parent, tree.move, tree.visits, tree.total, tree.reward)
+        back_up(leaf, tree.ended, *links, tree.logits, tree.least, tree.most, tree.value, config.proofs)
     return _result(tree, config, noise, prior, rng)
 
 
@@ -117,12 +120,17 @@ def _result(
 ) -> Result:
     num, visits = len(prior), tree.visits[:, 0]
     policy, value, action = np.zeros_like(prior), np.zeros(num, np.float32), np.zeros(num, np.int64)
-    summarise(noise, *tree.edges, config.c_visit, config.c_scale, policy, value, action)
+    kept = np.zeros_like(visits, np.bool_)
+    summarise(noise, *tree.edges, config.c_visit, config.c_scale, policy, value, action, kept)
     count = visits.sum(axis=1)
     if config.rule == "puct" and count.all():
-        policy = (visits / count[:, None]).astype(np.float32)
-        value = ((tree.value[:, 0] + tree.total[:, 0].sum(axis=1)) / (1 + count)).astype(np.float32)
-        action = visits.argmax(axis=1)
+        best = np.where(kept, visits, 0)
+        best = np.where(best.any(axis=1, keepdims=True), best, kept)  # every visited action is proved lost
+        policy = (best / best.sum(axis=1, keepdims=True)).astype(np.float32)
+        mean = (tree.value[:, 0] + tree.total[:, 0].sum(axis=1)) / (1 + count)
+        low, high = (np.where(prior > 0, x[:, 0], -1).max(axis=1) for x in (tree.least, tree.most))
+        value = mean.clip(low, high).astype(np.float32)
+        action = np.where(high < 0, action, best.argmax(axis=1))  # a lost position keeps the longest defence
         if rng is not None:  # the first action whose cumulated share exceeds the draw
             action = (policy.cumsum(axis=1) > rng.random((num, 1)) * policy.sum(axis=1, keepdims=True)).argmax(axis=1)
     q = np.divide(tree.total[:, 0], visits, out=np.full(visits.shape, np.nan), where=visits > 0)
@@ -135,10 +143,10 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return share
 
 
-def principal_line(tree: Tree, index: int = 0) -> list[int]:
-    """The actions of the most visited path from the root of tree `index`."""
-    line: list[int] = []
-    node = 0
+def principal_line(found: Result, index: int = 0) -> list[int]:
+    """The action of root `index` and the most visited path after it."""
+    tree, line = found.tree, [int(found.action[index])]
+    node = int(tree.child[index, 0, line[0]])
     while node >= 0 and tree.visits[index, node].any():
         line.append(int(tree.visits[index, node].argmax()))
         node = int(tree.child[index, node, line[-1]])

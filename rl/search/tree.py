@@ -4,7 +4,12 @@ Every number of a node is seen by the player to move there. An edge's return is 
 along it minus the value of the position after it: the sign flips at every ply. Positions that ended have the value 0,
 so that the return of their edge is the exact reward.
 
-Equations: Danihelka et al. 2022, "Policy improvement by planning with Gumbel"; Silver et al. 2017 for PUCT.
+Outcomes are -1, 0 or 1. Each edge has a lower and an upper bound of its return, and a node's bounds are those of its
+best edge. Once both are positive, both negative or equal, the tree has proved the outcome. Bounds shrink by `SOONER` at
+every ply, so that a sooner win and a later loss are better. Estimates are clipped to the bounds.
+
+Equations: Danihelka et al. 2022, "Policy improvement by planning with Gumbel"; Silver et al. 2017 for PUCT; Cazenave
+and Saffidine 2010, "Score bounded Monte-Carlo tree search".
 """
 
 from __future__ import annotations
@@ -17,6 +22,8 @@ import numpy as np
 
 GUMBEL, PUCT = 0, 1
 NONE = -np.inf
+SOONER = 1 - 2.0**-10
+"""Factor of a proved outcome for every further ply."""
 
 
 def compiled(function: Any) -> Any:
@@ -42,11 +49,14 @@ class Tree:
         self.total = np.zeros(edges, np.float64)
         """Sum of an edge's returns."""
         self.reward = np.zeros(edges, np.float32)
+        self.least = np.full(edges, -1.0, np.float32)
+        """Proved lower bound of an edge's return."""
+        self.most = np.full(edges, 1.0, np.float32)
 
     @property
     def edges(self) -> tuple[np.ndarray, ...]:
         """The arguments of `improved` for all nodes."""
-        return self.logits, self.visits, self.total, self.value
+        return self.logits, self.visits, self.total, self.least, self.most, self.value
 
 
 @cache
@@ -70,35 +80,52 @@ def halving(most: int, simulations: int) -> np.ndarray:
 
 
 @compiled
-def improved(logits, visits, total, value, c_visit, c_scale, out):  # type: ignore[no-untyped-def]
+def bounds(logits, least, most):  # type: ignore[no-untyped-def]
+    """The lower and the upper bound of a node's value."""
+    low, high = -1.0, -1.0
+    for a in range(len(logits)):
+        if logits[a] > NONE:
+            low, high = max(low, least[a]), max(high, most[a])
+    return low, high
+
+
+@compiled
+def settled(low, high):  # type: ignore[no-untyped-def]
+    """Whether the bounds prove the outcome."""
+    return low > 0 or high < 0 or low == high
+
+
+@compiled
+def improved(logits, visits, total, least, most, value, c_visit, c_scale, out):  # type: ignore[no-untyped-def]
     """Writes logits + sigma(completed Q) of one node into `out` [A] (equations 7, 8 and 11); returns the mixed value.
 
     Q in [-1, 1] is mapped to [0, 1]. The Q of an edge without a visit is the mixed value: the evaluation's value and
-    the policy's mean Q of the visited edges, weighted by the visits (appendix D, equation 33).
+    the policy's mean Q of the visited edges, weighted by the visits (appendix D, equation 33). Each is clipped to the
+    bounds of its edge.
     """
     top = NONE
     for a in range(len(logits)):
         top = max(top, logits[a])
-    seen, mean, count, most = 0.0, 0.0, 0, 0
+    seen, mean, count, often = 0.0, 0.0, 0, 0
     for a in range(len(logits)):
         if visits[a] > 0:
             p = np.exp(logits[a] - top) + 1e-12
             seen += p
-            mean += p * total[a] / visits[a]
+            mean += p * min(max(total[a] / visits[a], least[a]), most[a])
             count += visits[a]
-            most = max(most, visits[a])
+            often = max(often, visits[a])
     mixed = value
     if count > 0:
         mixed = (value + count * mean / seen) / (1 + count)
     for a in range(len(logits)):
-        q = total[a] / visits[a] if visits[a] > 0 else mixed
-        out[a] = logits[a] + (c_visit + most) * c_scale * 0.5 * (q + 1.0)
+        q = min(max(total[a] / visits[a] if visits[a] > 0 else mixed, least[a]), most[a])
+        out[a] = logits[a] + (c_visit + often) * c_scale * 0.5 * (q + 1.0)
     return mixed
 
 
 @compiled
-def gumbel_edge(visits, scores):  # type: ignore[no-untyped-def]
-    """The deterministic choice below the root: argmax of pi' - N / (1 + sum N) (equation 14)."""
+def gumbel_edge(visits, scores, most, low):  # type: ignore[no-untyped-def]
+    """The deterministic choice below the root: argmax of pi' - N / (1 + sum N) (equation 14) above `low`."""
     top, count, mass = NONE, 0, 0.0
     for a in range(len(scores)):
         top = max(top, scores[a])
@@ -107,7 +134,7 @@ def gumbel_edge(visits, scores):  # type: ignore[no-untyped-def]
         mass += np.exp(scores[a] - top)
     best, chosen = NONE, 0
     for a in range(len(scores)):
-        if scores[a] == NONE:
+        if scores[a] == NONE or most[a] <= low:
             continue
         score = np.exp(scores[a] - top) / mass - visits[a] / (1.0 + count)
         if score > best:
@@ -116,8 +143,11 @@ def gumbel_edge(visits, scores):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def puct_edge(logits, visits, total, value, c_puct):  # type: ignore[no-untyped-def]
-    """argmax of Q + c P sqrt(sum N) / (1 + N). The Q of an edge without a visit is the mean value of the node."""
+def puct_edge(logits, visits, total, least, most, value, c_puct, low):  # type: ignore[no-untyped-def]
+    """argmax of Q + c P sqrt(sum N) / (1 + N) over the edges that can exceed `low`.
+
+    The Q of an edge without a visit is the mean value of the node.
+    """
     top, count, mass, mean = NONE, 0, 0.0, float(value)
     for a in range(len(logits)):
         top = max(top, logits[a])
@@ -128,9 +158,9 @@ def puct_edge(logits, visits, total, value, c_puct):  # type: ignore[no-untyped-
         mass += np.exp(logits[a] - top)
     best, chosen = NONE, 0
     for a in range(len(logits)):
-        if logits[a] == NONE:
+        if logits[a] == NONE or most[a] <= low:
             continue
-        q = total[a] / visits[a] if visits[a] > 0 else mean
+        q = min(max(total[a] / visits[a] if visits[a] > 0 else mean, least[a]), most[a])
         score = q + c_puct * np.exp(logits[a] - top) / mass * np.sqrt(max(count, 1)) / (1 + visits[a])
         if score > best:
             best, chosen = score, a
@@ -148,8 +178,28 @@ def root_edge(visits, scores, noise, tried):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def descend(kind, turn, noise, table, ended, child, logits, visits, total, value, c_visit, c_scale, c_puct, node, edge):  # type: ignore[no-untyped-def]
-    """Walks each tree from its root to an edge without a child: `node` [N], `edge` [N]; edge -1 if the node ended.
+def descend(  # type: ignore[no-untyped-def]
+    kind,
+    turn,
+    noise,
+    table,
+    ended,
+    child,
+    logits,
+    visits,
+    total,
+    least,
+    most,
+    value,
+    c_visit,
+    c_scale,
+    c_puct,
+    node,
+    edge,
+):
+    """Walks each tree from its root to an edge without a child: `node` [N], `edge` [N].
+
+    Edge -1: the walk stays at a node that ended or whose outcome is proved.
 
     noise: Gumbel noise of the root, float32 [N, A]. table: the schedule `halving`.
     """
@@ -157,13 +207,17 @@ def descend(kind, turn, noise, table, ended, child, logits, visits, total, value
     for i in range(len(node)):
         at = 0
         while True:
-            if ended[i, at]:
+            low, high = bounds(logits[i, at], least[i, at], most[i, at])
+            if ended[i, at] or (at > 0 and settled(low, high)):
                 edge[i] = -1
                 break
+            if low == high:
+                low = -2.0  # the root is solved: every move stays open
+            now = (logits[i, at], visits[i, at], total[i, at], least[i, at], most[i, at], value[i, at])
             if kind == PUCT:
-                a = puct_edge(logits[i, at], visits[i, at], total[i, at], value[i, at], c_puct)
+                a = puct_edge(*now, c_puct, low)
             else:
-                improved(logits[i, at], visits[i, at], total[i, at], value[i, at], c_visit, c_scale, scores)
+                improved(*now, c_visit, c_scale, scores)
                 if at == 0:
                     legal = 0
                     for b in range(len(scores)):
@@ -171,7 +225,7 @@ def descend(kind, turn, noise, table, ended, child, logits, visits, total, value
                     tried = table[min(legal, len(table) - 1), turn]
                     a = root_edge(visits[i, 0], scores, noise[i], tried)
                 else:
-                    a = gumbel_edge(visits[i, at], scores)
+                    a = gumbel_edge(visits[i, at], scores, most[i, at], low)
             if child[i, at, a] < 0:
                 edge[i] = a
                 break
@@ -180,29 +234,59 @@ def descend(kind, turn, noise, table, ended, child, logits, visits, total, value
 
 
 @compiled
-def back_up(leaf, ended, value, parent, move, visits, total, reward):  # type: ignore[no-untyped-def]
-    """Adds the value of each leaf [N] to the edges above it."""
+def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, most, value, proofs):  # type: ignore[no-untyped-def]
+    """Adds the value of each leaf [N] to the edges above it, and with `proofs` tightens their bounds."""
     for i in range(len(leaf)):
         at = leaf[i]
-        result = 0.0 if ended[i, at] else value[i, at]
+        low, high = bounds(logits[i, at], least[i, at], most[i, at])
+        if ended[i, at]:
+            low, high = 0.0, 0.0
+        result = value[i, at]
+        if settled(low, high):
+            result = low if low > 0 else high
         while at > 0:
             a, at = move[i, at], parent[i, at]
-            result = reward[i, at, a] - result
+            gain = reward[i, at, a]
+            if proofs:
+                least[i, at, a], most[i, at, a] = gain - SOONER * high, gain - SOONER * low
+            result = min(max(gain - result, least[i, at, a]), most[i, at, a])
             total[i, at, a] += result
             visits[i, at, a] += 1
+            low, high = bounds(logits[i, at], least[i, at], most[i, at])
 
 
 @compiled
-def summarise(noise, logits, visits, total, value, c_visit, c_scale, policy, worth, action):  # type: ignore[no-untyped-def]
-    """From the roots: the improved policy float32 [N, A], its value [N] and the best action [N].
+def summarise(noise, logits, visits, total, least, most, value, c_visit, c_scale, policy, worth, action, kept):  # type: ignore[no-untyped-def]
+    """From the roots: the improved policy float32 [N, A], its value [N], the best action [N] and `kept` bool [N, A].
 
     The value is the policy's mean of the completed Q. The action has the highest g + logits +
-    sigma(completed Q) among those with the most visits.
+    sigma(completed Q) among those with the most visits. Kept are the actions that may be the best by their bounds: the
+    soonest of the proved wins, all actions of a lost position, of which the longest is played, else those that may win
+    or hold the proved draw.
     """
     scores = np.empty(logits.shape[2])
     for i in range(len(action)):
-        mixed = improved(logits[i, 0], visits[i, 0], total[i, 0], value[i, 0], c_visit, c_scale, scores)
-        action[i] = max(root_edge(visits[i, 0], scores, noise[i], visits[i, 0].max()), 0)
+        now = (logits[i, 0], visits[i, 0], total[i, 0], least[i, 0], most[i, 0], value[i, 0])
+        mixed = improved(*now, c_visit, c_scale, scores)
+        low, high = bounds(logits[i, 0], least[i, 0], most[i, 0])
+        tried = 0
+        for a in range(len(scores)):
+            at_least, at_most = least[i, 0, a], most[i, 0, a]
+            if low > 0:
+                kept[i, a] = scores[a] > NONE and at_least == low
+            elif high >= 0:
+                kept[i, a] = scores[a] > NONE and (at_most > 0 or at_least == 0 or (at_most == 0 and low < 0))
+            else:
+                kept[i, a] = scores[a] > NONE
+            if kept[i, a]:
+                tried = max(tried, visits[i, 0, a])
+            else:
+                scores[a] = NONE
+        action[i] = max(root_edge(visits[i, 0], scores, noise[i], tried), 0)
+        if high < 0:
+            for a in range(len(scores)):
+                if kept[i, a] and most[i, 0, a] > most[i, 0, action[i]]:
+                    action[i] = a
         top, mass = scores.max(), 0.0
         for a in range(len(scores)):
             mass += np.exp(scores[a] - top)
@@ -210,3 +294,4 @@ def summarise(noise, logits, visits, total, value, c_visit, c_scale, policy, wor
             policy[i, a] = np.exp(scores[a] - top) / mass
             q = total[i, 0, a] / visits[i, 0, a] if visits[i, 0, a] > 0 else mixed
             worth[i] += policy[i, a] * q
+        worth[i] = min(max(worth[i], low), high)

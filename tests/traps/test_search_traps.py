@@ -24,7 +24,7 @@ def the_value_of_the_wrong_player(patch: Patch) -> None:
 
 
 def one_sign_for_both_players(patch: Patch) -> None:
-    def back_up(leaf, ended, value, parent, move, visits, total, reward):  # type: ignore[no-untyped-def]
+    def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, most, value, proofs):  # type: ignore[no-untyped-def]
         for i in range(len(leaf)):
             at = leaf[i]
             result = 0.0 if ended[i, at] else value[i, at]

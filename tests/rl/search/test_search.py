@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from envs.boards.judge import tic_tac_toe
 from envs.boards.model import BoardModel
 from rl.search.model import Evaluate, random_rollouts
 from rl.search.search import SearchConfig, principal_line, search
-from rl.search.tree import NONE, halving, improved
+from rl.search.tree import NONE, SOONER, halving, improved
 
 MODEL = BoardModel("TicTacToe")
 RULES = [SearchConfig(rule="gumbel"), SearchConfig(rule="puct")]
@@ -110,20 +111,51 @@ def test_sequential_halving_gives_equal_visits_to_ever_fewer_actions() -> None:
 def test_the_completed_values_are_those_of_the_paper() -> None:
     logits = np.log(np.array([0.5, 0.3, 0.2], np.float32))
     out = np.zeros(3)
-    mixed = improved(logits, np.array([3, 1, 0]), np.array([1.5, -0.4, 0.0]), np.float32(0.1), 50.0, 0.1, out)
+    least, most = -np.ones(3), np.ones(3)
+    visits, total = np.array([3, 1, 0]), np.array([1.5, -0.4, 0.0])
+    mixed = improved(logits, visits, total, least, most, np.float32(0.1), 50.0, 0.1, out)
     mean = (0.5 * 0.5 + 0.3 * -0.4) / 0.8
     assert mixed == pytest.approx((0.1 + 4 * mean) / 5)
     sigma = (50 + 3) * 0.1 * 0.5 * (np.array([0.5, -0.4, mixed]) + 1)
     assert out == pytest.approx(logits + sigma, abs=1e-5)
-    improved(np.array([0.0, NONE], np.float32), np.zeros(2, int), np.zeros(2), np.float32(0.1), 50.0, 0.1, out[:2])
+    none = np.array([0.0, NONE], np.float32)
+    improved(none, np.zeros(2, int), np.zeros(2), least[:2], most[:2], np.float32(0.1), 50.0, 0.1, out[:2])
     assert out[1] == NONE
 
 
-def test_the_principal_line_follows_the_most_visits() -> None:
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_a_proved_outcome_is_exact_and_decides_the_move_against_every_prior(config: SearchConfig) -> None:
+    states, scores = positions(least=5)
+    legal = MODEL.observe(states)[1]
+    worst = np.where(legal, -10.0 * scores, 0.0).astype(np.float32)
+
+    def misled(leaves: np.ndarray) -> Any:  # hates every good move of a root, and takes every position for lost
+        flat = np.zeros((len(leaves), 9), np.float32)
+        logits = worst if len(leaves) == len(states) and (leaves == states).all() else flat
+        return logits, MODEL.observe(leaves)[1], np.full(len(leaves), -0.9, np.float32)
+
+    best = np.where(legal, scores, -2).max(axis=1)
+    with_proofs = search(MODEL, misled, states, 150, config)
+    assert (scores[np.arange(len(states)), with_proofs.action] == best).all()
+    assert np.abs(with_proofs.value - best).max() < 0.01  # sooner by a thousandth for every ply
+    without = search(MODEL, misled, states, 150, replace(config, proofs=False))
+    assert (scores[np.arange(len(states)), without.action] == best).mean() < 0.98
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_a_proof_wins_at_once_and_loses_as_late_as_it_can(config: SearchConfig) -> None:
+    # x wins at once with cell 6; 4 and 7 would also win, two plies later
+    assert search(MODEL, blank(), after("0235"), 300, config).value[0] == 1.0
+    # every move of x loses: cell 8 stops the win at once, and o wins two plies later than after any other move
+    lost = search(MODEL, blank(), after("0215"), 300, config)
+    assert lost.action[0] == 8 and lost.value[0] == pytest.approx(-(SOONER**3))
+
+
+def test_the_principal_line_begins_with_the_move_and_follows_the_most_visits() -> None:
     found = search(MODEL, blank(), after("0235"), 60, RULES[1])
-    assert principal_line(found.tree) == [6]  # the win ends the line
+    assert principal_line(found) == [6]  # the win ends the line
     long = search(MODEL, blank(), after("0215"), 200, RULES[1])
-    assert principal_line(long.tree)[0] == 8 and len(principal_line(long.tree)) > 1
+    assert principal_line(long)[0] == 8 and len(principal_line(long)) > 1
 
 
 def test_a_position_without_a_placement_passes_in_the_tree() -> None:
