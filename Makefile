@@ -5,7 +5,7 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYGAME_HIDE_SUPPORT_PROMPT = 1
 
-.PHONY: demo test test-full lint format clean
+.PHONY: demo test test-full lint format docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -29,6 +29,10 @@ format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The documentation site, in site/; a broken link stops it. Open site/index.html, or `make docs SERVE=1` to write with a live view.
+docs: .venv/installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(if $(SERVE),serve,build) --strict
+
 .venv/pyvenv.cfg:
 	@test -n "$(PYTHON)" || { echo "no python3 >= 3.11 found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
@@ -45,4 +49,4 @@ format: .venv/installed-dev
 	@touch $@ .venv/installed
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv dist build site .pytest_cache .mypy_cache .ruff_cache
