@@ -17,6 +17,8 @@ from runs.cli import verbs
 from runs.cli.show import (
     show_doctor,
     show_games,
+    show_grading,
+    show_grading_csv,
     show_league,
     show_list,
     show_page,
@@ -270,7 +272,7 @@ def _add_watching(verb: Verb) -> None:
 
 
 def _add_comparing(verb: Verb) -> None:
-    """compare, league, report, record, bench."""
+    """compare, grade, league, report, record, bench."""
     count, seed = _whole(1), _whole(0)
     p = verb("compare", verbs.compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
@@ -300,6 +302,26 @@ def _add_comparing(verb: Verb) -> None:
     p.add_argument("--out", metavar="DIR", help="the comparison's folder; an interrupted one continues")
     _add_trust(p)
     _add_json(p)
+
+    p = verb("grade", verbs.grade, "play the same games with many run folders, safely, and rank them", show_grading)
+    p.add_argument("folders", metavar="FOLDER", nargs="+", help="a run folder, or a folder of submissions")
+    p.add_argument(
+        "--recipe",
+        metavar="R",
+        required=True,
+        help="a recipe, whose environment, agent and budget all must have; or an environment's id for every agent",
+    )
+    p.add_argument("--games", type=count, metavar="N", help="games of each run (default: 20)")
+    p.add_argument("--seed", type=seed, metavar="S", help="of the games, which are the same for all (default: 0)")
+    p.add_argument("--jobs", type=count, metavar="N", help="runs at once (default: one a core)")
+    p.add_argument("--seconds", type=count, metavar="N", help="processor time of one run (default: 120)")
+    p.add_argument("--out", metavar="DIR", help="the folder of the page (default runs/out/grade_R); it goes on there")
+    _add_trust(p)
+    how = p.add_mutually_exclusive_group()
+    _add_json(how)
+    how.add_argument(
+        "--csv", dest="show", action="store_const", const=show_grading_csv, help="the table as CSV on standard output"
+    )
 
     p = verb("league", verbs.league, "rate board-game agents: all checkpoints and known players meet", show_league)
     p.add_argument("runs", metavar="RUN", nargs="+", help="a run, a checkpoint, or a game for the known players alone")
@@ -403,5 +425,5 @@ def _add_trust(p: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_json(p: argparse.ArgumentParser) -> None:
+def _add_json(p: argparse._ActionsContainer) -> None:
     p.add_argument("--json", action="store_true", help="one JSON object on standard output, all else on standard error")

@@ -82,6 +82,19 @@ def show_league(r: dict[str, Any]) -> None:
         print(line)
 
 
+def show_grading(r: dict[str, Any]) -> None:
+    from runs.comparing.grading.grade import lines
+
+    for line in lines(r):
+        print(line)
+
+
+def show_grading_csv(r: dict[str, Any]) -> None:
+    from runs.comparing.grading.page import table
+
+    print(table(r["rows"]), end="")
+
+
 def show_page(r: dict[str, Any]) -> None:
     print(f"{r['html']}: {r['bytes'] / 1e6:.1f} MB in {r['seconds']:.0f} s")
 

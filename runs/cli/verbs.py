@@ -133,6 +133,22 @@ def league(a: argparse.Namespace) -> Result:
     )
 
 
+def grade(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
+    return _call(
+        "runs.comparing.grading.grade.grade",
+        a.folders,
+        a.recipe,
+        games=a.games,
+        seed=a.seed,
+        jobs=a.jobs,
+        seconds=a.seconds,
+        out=a.out,
+        quiet=a.quiet,
+        trust=a.trust,
+    )
+
+
 def explain(a: argparse.Namespace) -> Result:
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     return _call("runs.explaining.explain.explain", a.run, a.other, out=a.out, quiet=a.quiet, trust=_trust(a))

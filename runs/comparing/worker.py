@@ -30,7 +30,7 @@ FRAMES = 900
 
 def main(source: str, target: str) -> int:
     job = read_json(Path(source))
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         result = work(job)
     except SystemExit:
@@ -44,7 +44,7 @@ def main(source: str, target: str) -> int:
     return 0
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """Saves and ends this training if its comparison was killed."""
     while os.name != "nt":
         time.sleep(2)

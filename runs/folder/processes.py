@@ -40,11 +40,17 @@ _stopping = threading.Event()
 
 
 def run_child(
-    command: Sequence[str], *, env: Mapping[str, str], interrupted: str, cwd: Path | None = None
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    interrupted: str,
+    cwd: Path | None = None,
+    timeout: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs `command` to its end and returns its exit status and output.
 
-    Raises RunError(`interrupted`) if `stop_children` or another process interrupted it.
+    Raises RunError(`interrupted`) if `stop_children` or another process interrupted it, and subprocess.TimeoutExpired
+    after `timeout` seconds. With a timeout, all processes that the command started are killed at its end.
     """
     with _lock:
         if _stopping.is_set():
@@ -62,13 +68,22 @@ def run_child(
         )
         _running.add(child)
     try:
-        out, errors = child.communicate()
+        out, errors = child.communicate(timeout=timeout)
     finally:
+        if timeout is not None:
+            _kill_all(child)
         with _lock:
             _running.discard(child)
     if _stopping.is_set() or child.returncode in _INTERRUPTED:
         raise RunError(interrupted)
     return subprocess.CompletedProcess(command, child.returncode, out, errors)
+
+
+def _kill_all(child: subprocess.Popen[str]) -> None:
+    """Kills a child and the processes that it left; on Windows the child alone."""
+    with contextlib.suppress(OSError):
+        child.kill() if sys.platform == "win32" else os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def train_child(

@@ -329,6 +329,7 @@ def test_every_verb_of_the_design_has_its_options():
         "play": "--vs --record --text --replay",
         "compare": "--agents --tasks --steps --seeds --jobs --on --out --json",
         "explain": "--out --json",
+        "grade": "--recipe --games --seed --jobs --seconds --out --trust --json --csv",
         "league": "--games --players --out --seed --json",
         "report": "",
         "record": "--seeds --jobs",

@@ -14,6 +14,7 @@ import pytest
 from rl.errors import RunError
 from runs.folder import processes as children
 from runs.folder.places import ROOT
+from runs.folder.processes import run_child
 
 RECORD = f"""
 import sys
@@ -85,3 +86,17 @@ def test_a_child_that_somebody_interrupted_is_said_to_be(ending: str) -> None:
     command = [sys.executable, "-c", f"import os, signal, sys; {ending}"]
     with pytest.raises(RunError, match="seed 3 was interrupted"):
         children.run_child(command, env=dict(os.environ), interrupted="seed 3 was interrupted")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows kills the child alone")
+def test_after_the_timeout_a_child_and_what_it_started_are_killed(tmp_path: Path) -> None:
+    code = "import os, sys, time\nif os.fork() == 0: open(sys.argv[1], 'w').write(str(os.getpid()))\ntime.sleep(1000)"
+    pid = tmp_path / "pid"
+    with pytest.raises(subprocess.TimeoutExpired):
+        run_child([sys.executable, "-S", "-c", code, str(pid)], env=os.environ, interrupted="", timeout=3)
+    for _ in range(100):  # a killed orphan is reaped by the system's first process
+        status = Path(f"/proc/{pid.read_text()}/status")
+        if not status.exists() or "State:\tZ" in status.read_text():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the child's own child still runs")
