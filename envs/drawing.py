@@ -7,6 +7,7 @@ surface, so videos, tests and servers need no display; a `Window` shows a canvas
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,16 @@ class Stamp:
         level = round(255 * alpha)
         copy.fill((level, level, level, level), special_flags=pygame.BLEND_RGBA_MULT)
         return Stamp(copy)
+
+    def png(self) -> bytes:
+        """The picture as a PNG file with its opacity, for pages."""
+        plain = self.surface.copy()
+        colours, opacity = pygame.surfarray.pixels3d(plain), pygame.surfarray.array_alpha(plain)
+        colours[:] = np.minimum(255, colours * 255.0 / np.maximum(opacity, 1)[..., None]).round()
+        del colours  # unlocks the surface
+        file = io.BytesIO()
+        pygame.image.save(plain, file, "stamp.png")
+        return file.getvalue()
 
 
 class Pen:

@@ -618,3 +618,25 @@ def draw_scene(scene: Scene, size: tuple[int, int] = (800, 600)) -> np.ndarray:
     canvas = Canvas(*size)
     draw(canvas, scene)
     return canvas.array()
+
+
+_SHEETS: dict[str, dict[str, tuple[int, ...]]] = {
+    "Breakout": {"brick": (0, 1, 2), "paddle": (0,), "ball": (0,), "spark": (1, 2, 3, 4, 5, 6)},
+    "Asterix": {"hero": (0,), "enemy": (0,), "gold": (0,), "streak": (2,)},
+    "Freeway": {"chicken": (0,), "car": (0, 1, 2, 3, 4), "streak": (0, 1, 2, 3, 4)},
+    "Seaquest": {
+        "streak": (2,),
+        **{k: (0,) for k in ("submarine", "enemy_submarine", "fish", "diver", "no_diver", "torpedo", "enemy_torpedo")},
+    },
+    "SpaceInvaders": {"alien": (0, 1, 2, 3), "cannon": (0,), "shot": (0,), "enemy_shot": (0,), "fall": (0,)},
+}
+"""The stamps of each game: kind -> variants."""
+
+
+def sheet(game: str, cell: tuple[int, int] = (96, 72)) -> dict[str, bytes]:
+    """The game's pictures as PNG files, for pages: "backdrop", and each stamp as kind and variant, such as "brick0".
+
+    A stamp faces right and is half again as large as a `cell`.
+    """
+    found = {f"{kind}{v}": _stamp(kind, v, 1, cell).png() for kind, all in _SHEETS[game].items() for v in all}
+    return {"backdrop": _backdrop(game, cell[0] * 10, cell[1] * 10, (10, 10)).png(), **found}

@@ -1,0 +1,158 @@
+"""`rl export RUN --web FILE`: one HTML page that plays a trained agent from the disk, offline."""
+
+from __future__ import annotations
+
+import base64
+import math
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import agents
+import envs
+from agents.base import Agent
+from rl import checkpoint
+from rl.errors import InputError
+from rl.storage import write_atomic
+from runs.folder.jsonl import read_jsonl
+from runs.folder.run_folder import resolve as locate
+from runs.folder.trust import Trust
+from runs.recipe import Run
+from runs.reporting.page import embed
+from runs.sharing.web.games import game_settings
+from runs.sharing.web.plan import network_plan
+from runs.training.evaluation import load_run, put_back
+
+ALONE, MOST = 1_000_000, 5_000_000
+"""Largest page in bytes with the newest weights alone, and with the checkpoints as generations."""
+
+SCRIPTS = ("net.js", "rules.js", "paint.js", "page.js")
+
+
+def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[str, Any]:
+    """Writes the page of a run, or of one checkpoint, and returns its facts: path, bytes, generations, precision.
+
+    Raises `InputError` for a game or a network that the page lacks, or weights that do not fit into `MOST` bytes.
+    """
+    agent, recipe = load_run(run, device="cpu", trust=trust)
+    game = game_settings(recipe, agent.spec)
+    plan, newest = network_plan(agent)
+    found = locate(run)
+    name = (found.run or found.checkpoint).resolve().name
+    data: dict[str, Any] = {
+        "schema": 1,
+        "run": name[:200],
+        "env": recipe.env,
+        "agent": agents.title(recipe.agent).upper(),
+        "sample": recipe.eval_sample,
+        "game": game,
+        "plan": plan,
+        "art": art(game["name"]),
+    }
+    title = f"{data['agent']} plays {game['name']}"
+    scores = [] if found.run is None else read_jsonl(found.run / "evaluations.jsonl")
+    generations = [_generation(agent.step, newest, scores)]
+    bare = len(_render(title, {**data, "half": False, "generations": []}).encode())
+    data["half"] = bare + _text_size(newest, False) > ALONE
+    room = MOST - bare
+    if _text_size(newest, data["half"]) > room:
+        raise InputError(f"{name} has {len(newest):,} weights, more than a page of 5 MB holds: train a smaller network")
+    if found.run is not None:
+        others = _earlier(found.run, found.checkpoint, recipe, agent)
+        fitting = max(0, room // _text_size(newest, data["half"]) - 1)
+        generations = [_generation(step, weights, scores) for step, weights in _some(others, fitting)] + generations
+    data["generations"] = [{**g, "weights": _text(g["weights"], data["half"])} for g in generations]
+    page = _render(title, data).encode()
+    path = Path(file)
+    try:
+        write_atomic(path, page)
+    except OSError as error:
+        raise InputError(f"--web {path} cannot be written: {error.strerror}; name another file") from error
+    return {
+        "schema": 1,
+        "file": str(path),
+        "bytes": len(page),
+        "env": recipe.env,
+        "step": agent.step,
+        "generations": [g["step"] for g in generations],
+        "precision": "float16" if data["half"] else "float32",
+    }
+
+
+def art(game: str) -> dict[str, Any]:
+    """The pictures that the game's drawing needs, as data URIs by name; none for games that paint.js draws itself."""
+    from envs.arcade import GAMES as ARCADE
+
+    if game not in ARCADE:
+        return {}
+    from envs.arcade.picture import sheet
+
+    return {name: "data:image/png;base64," + base64.b64encode(png).decode() for name, png in sheet(game).items()}
+
+
+def _earlier(folder: Path, newest: Path, recipe: Run, agent: Agent) -> list[tuple[int, np.ndarray]]:
+    """The untrained network, made again from the seed, and every older checkpoint that is good."""
+    spec = envs.spec(recipe.env, recipe.env_config)
+    other = agents.build(recipe.agent, spec, num_envs=recipe.num_envs, seed=recipe.seed, device="cpu")
+    found = [(0, network_plan(other)[1])] if agent.step else []
+    for step, path in checkpoint.checkpoints(folder).items():
+        if step >= agent.step or path.resolve() == newest.resolve():
+            continue
+        try:
+            checkpoint.verify(path, "skip")
+            put_back(other, path)
+        except (checkpoint.CheckpointError, OSError):
+            continue  # the page does without a damaged one
+        found.append((step, network_plan(other)[1]))
+    return found
+
+
+def _some(items: list[Any], most: int) -> list[Any]:
+    """At most `most` of the items, evenly chosen, the first always."""
+    if len(items) <= most:
+        return items
+    return [items[math.floor(k * len(items) / most)] for k in range(most)]
+
+
+def _generation(step: int, weights: np.ndarray, scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """One entry of the slider, with the newest evaluation at or before `step`."""
+    known = [s for s in scores if s.get("returns") and s.get("step", math.inf) <= step]
+    last = max(known, key=lambda s: s["step"], default=None)
+    mean = None if last is None or not step else float(np.mean(last["returns"]))
+    return {
+        "step": step,
+        "score": mean,
+        "scored": None if mean is None or last is None else last["step"],
+        "weights": weights,
+    }
+
+
+def _text(weights: np.ndarray, half: bool) -> str:
+    return base64.b64encode(weights.astype("<f2" if half else "<f4").tobytes()).decode()
+
+
+def _text_size(weights: np.ndarray, half: bool) -> int:
+    return len(weights) * (2 if half else 4) * 4 // 3 + 200
+
+
+def _render(title: str, data: dict[str, Any]) -> str:
+    found = Environment(
+        loader=PackageLoader("runs.sharing", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return found.get_template("page.jinja").render(
+        title=title,
+        data=embed(data),
+        css=Markup(source("page.css")),
+        scripts=Markup("\n".join(source(script) for script in SCRIPTS)),
+        run=data["run"],
+        env=data["env"],
+    )
+
+
+def source(name: str) -> str:
+    """The text of one of this package's files."""
+    return (resources.files("runs.sharing") / "web" / name).read_text(encoding="utf-8")

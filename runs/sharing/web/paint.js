@@ -1,0 +1,209 @@
+// Draws a state in the colours of envs/drawing.py. The arcade places the very stamps of envs/arcade/picture.py.
+const INK = "#0a0e1c", PANEL = "#131a30", EDGE = "#2a365c", TEXT = "#eaeffa", MUTED = "#8a96b8", RED = "#ff5c5c",
+  ORANGE = "#ff9f43", YELLOW = "#ffd54a", GREEN = "#4cd97b", CYAN = "#4cc9f0", BLUE = "#5680ff", VIOLET = "#a46eff",
+  STEEL = "#b2bed6";
+
+// paint(c, w, h, now, part): `now` is between two states, see `glide`; `c` has the units of CSS pixels.
+const PAINT = {};
+
+function shape(c, points, fill) {
+  c.beginPath();
+  points.forEach(([x, y], i) => i ? c.lineTo(x, y) : c.moveTo(x, y));
+  c.closePath();
+  c.fillStyle = fill;
+  c.fill();
+}
+function stroke(c, points, colour, width) {
+  c.beginPath();
+  points.forEach(([x, y], i) => i ? c.lineTo(x, y) : c.moveTo(x, y));
+  Object.assign(c, {strokeStyle: colour, lineWidth: width, lineCap: "round", lineJoin: "round"});
+  c.stroke();
+}
+function disc(c, x, y, r, fill) {
+  c.beginPath();
+  c.arc(x, y, Math.max(0, r), 0, 7);
+  c.fillStyle = fill;
+  c.fill();
+}
+function box(c, x, y, w, h, r, fill) {
+  c.beginPath();
+  c.roundRect(x, y, w, h, r);
+  c.fillStyle = fill;
+  c.fill();
+}
+function glow(c, x, y, r, colour, strength = 0.5) {
+  const light = c.createRadialGradient(x, y, 0, x, y, r);
+  light.addColorStop(0, colour + Math.round(255 * strength).toString(16).padStart(2, "0"));
+  light.addColorStop(1, colour + "00");
+  disc(c, x, y, r, light);
+}
+function down(c, h, ...stops) {
+  const g = c.createLinearGradient(0, 0, 0, h);
+  stops.forEach((colour, i) => g.addColorStop(i / (stops.length - 1), colour));
+  return g;
+}
+function words(c, text, x, y, size, colour = TEXT, align = "center", weight = 600) {
+  Object.assign(c, {font: `${weight} ${size}px system-ui, sans-serif`, fillStyle: colour, textAlign: align, textBaseline: "middle"});
+  c.fillText(text, x, y);
+}
+
+// Runs `paint` once for each size, and places the picture.
+function backdrop(c, w, h, paint) {
+  const {a: dense} = c.getTransform(), wide = Math.round(w * dense), high = Math.round(h * dense), made = paint.made ??= {};
+  const picture = made[wide] ??= document.createElement("canvas");
+  if (picture.width !== wide || picture.height !== high) {
+    Object.assign(picture, {width: wide, height: high});
+    const own = picture.getContext("2d");
+    own.scale(dense, dense);
+    paint(own, w, h);
+  }
+  c.drawImage(picture, 0, 0, w, h);
+}
+function night(c, w, h) {  // a dark court with a faint grid of lights, as behind the arcade's Breakout
+  c.fillStyle = down(c, h, "#181a3e", "#090c1c");
+  c.fillRect(0, 0, w, h);
+  const step = w / 16;
+  for (let x = step / 2; x < w; x += step) stroke(c, [[x, 0], [x, h]], "#5680ff12", 1);
+  for (let y = step / 2; y < h; y += step) stroke(c, [[0, y], [w, y]], "#5680ff12", 1);
+}
+const STARS = Array.from({length: 90}, (_, i) => {  // the same sky on every page
+  const r = k => { const v = Math.sin(i * 127.1 + k * 311.7) * 43758.5453; return v - Math.floor(v); };
+  return [r(1), r(2), 0.4 + r(3) * 0.9, 0.25 + r(4) * 0.7];
+});
+function sky(c, w, h) {
+  c.fillStyle = down(c, h, "#0c0a22", "#1a123a", "#2c2258");
+  c.fillRect(0, 0, w, h);
+  glow(c, w * 0.25, h * 0.3, w * 0.4, VIOLET, 0.14);
+  for (const [x, y, r, light] of STARS) disc(c, x * w, y * h * 0.8, r * w / 700, `rgba(255,255,255,${light})`);
+}
+function arrow(c, x, y, length, colour, size) {
+  if (Math.abs(length) < size) return;
+  const way = Math.sign(length), tip = x + length;
+  stroke(c, [[x, y], [tip - way * size, y]], colour, size * 0.55);
+  shape(c, [[tip, y], [tip - way * size * 1.5, y - size * 0.9], [tip - way * size * 1.5, y + size * 0.9]], colour);
+}
+
+PAINT.CartPole = {
+  ratio: 16 / 9,
+  paint(c, w, h, s) {
+    backdrop(c, w, h, night);
+    const [x, , angle] = s.x, unit = w / 5.4, y = h * 0.76, cx = w / 2 + x * unit, long = unit * 1.35, u = unit / 8;
+    box(c, w / 2 - 2.62 * unit, y + 2.1 * u, 5.24 * unit, u * 0.9, u * 0.45, "#2a365c");
+    box(c, w / 2 - 2.62 * unit, y + 2.1 * u, 5.24 * unit, u * 0.3, u * 0.15, "#5a6a9c");
+    for (let k = -4; k <= 4; k++) stroke(c, [[w / 2 + k * 0.6 * unit, y + 3.3 * u], [w / 2 + k * 0.6 * unit, y + 3.8 * u]], "#8a96b860", 2);
+    for (const side of [-1, 1]) { const e = w / 2 + side * 2.4 * unit; box(c, e - u * 0.2, y - 1.4 * u, u * 0.4, 4 * u, u * 0.2, RED + "a0"); }
+    const limit = 12 * Math.PI / 180, pivot = y - u * 0.9;
+    c.beginPath();
+    c.moveTo(cx, pivot);
+    c.arc(cx, pivot, long * 1.12, -Math.PI / 2 - limit, -Math.PI / 2 + limit);
+    c.closePath();
+    c.fillStyle = "#4cc9f014";
+    c.fill();
+    glow(c, cx, y, unit * 0.9, BLUE, 0.35);
+    box(c, cx - 2.4 * u, y - 1.5 * u, 4.8 * u, 3 * u, u * 0.6, "#6b768e");
+    box(c, cx - 2.4 * u, y - 1.5 * u, 4.8 * u, 2.6 * u, u * 0.6, STEEL);
+    box(c, cx - 2.4 * u, y + 0.3 * u, 4.8 * u, 0.6 * u, 0, ORANGE);
+    box(c, cx - 2.0 * u, y - 1.2 * u, 4.0 * u, 0.4 * u, u * 0.2, "#ffffffb0");
+    for (const side of [-1.4, 1.4]) { disc(c, cx + side * u, y + 1.5 * u, 0.85 * u, "#0e1018"); disc(c, cx + side * u, y + 1.5 * u, 0.4 * u, STEEL); }
+    const tip = [cx + Math.sin(angle) * long, pivot - Math.cos(angle) * long];
+    stroke(c, [[cx, pivot], tip], "#a0741f", u * 1.05);
+    stroke(c, [[cx - u * 0.08, pivot], [tip[0] - u * 0.08, tip[1]]], YELLOW, u * 0.85);
+    glow(c, ...tip, u * 3, YELLOW, 0.55);
+    disc(c, ...tip, u * 0.62, "#fff0be");
+    disc(c, cx, pivot, u * 0.75, "#3c4666");
+    disc(c, cx, pivot, u * 0.4, CYAN);
+    if (s.played !== undefined) arrow(c, cx + (s.played ? 1 : -1) * 2.8 * u, y - 0.2 * u, (s.played ? 1 : -1) * 2.2 * u, CYAN + "c0", u * 0.8);
+  },
+};
+
+function mountain(goal) {
+  return {
+    ratio: 16 / 10,
+    paint(c, w, h, s) {
+      backdrop(c, w, h, sky);
+      const X = x => (x + 1.2) / 1.8 * w, H = x => Math.sin(3 * x) * 0.45 + 0.55, Y = x => h * (0.93 - 0.62 * H(x)), u = w / 90;
+      const ridge = Array.from({length: 91}, (_, i) => -1.2 + 1.8 * i / 90).map(x => [X(x), Y(x)]);
+      shape(c, [[0, h], ...ridge.map(([x, y]) => [x, y + u * 0.3]), [w, h]], down(c, h, "#24543a", "#1e4e50", "#0e2230"));
+      stroke(c, ridge, "#46aa82", u * 0.45);
+      const top = [X(goal), Y(goal)];
+      glow(c, top[0], top[1] - 8 * u, 9 * u, GREEN, 0.25);
+      stroke(c, [top, [top[0], top[1] - 10 * u]], "#dfe6f6", u * 0.4);
+      shape(c, [[top[0], top[1] - 10 * u], [top[0] + 5 * u, top[1] - 8.5 * u], [top[0], top[1] - 7 * u]], GREEN);
+      const x = s.x[0], tilt = Math.atan2(Y(x + 0.02) - Y(x - 0.02), X(x + 0.02) - X(x - 0.02));
+      c.save();
+      c.translate(X(x), Y(x));
+      c.rotate(tilt);
+      c.scale(u, u);
+      glow(c, 0, -2.4, 8, ORANGE, 0.3);
+      box(c, -4, -4.1, 8, 2.7, 1.1, "#a8512a");
+      box(c, -4, -4.1, 8, 2.2, 1.1, ORANGE);
+      shape(c, [[-2.4, -4], [-1.5, -5.8], [1.4, -5.8], [2.4, -4]], "#182038");
+      shape(c, [[-1.2, -4.2], [-0.8, -5.4], [0.9, -5.4], [1.5, -4.2]], "#bcecff");
+      disc(c, 3.7, -2.9, 0.4, "#fff6c8");
+      for (const wheel of [-2.3, 2.3]) { disc(c, wheel, -1.25, 1.25, "#0e1018"); disc(c, wheel, -1.25, 0.55, STEEL); }
+      const push = s.force !== undefined ? s.force : (s.played === undefined ? 1 : s.played) - 1;
+      arrow(c, push > 0 ? 4.8 : -4.8, -2.6, push * 5, CYAN + "d0", 0.9);
+      c.restore();
+    },
+  };
+}
+PAINT.MountainCar = mountain(0.5);
+PAINT.MountainCarContinuous = mountain(0.45);
+
+function link(c, from, to, width, colour, shade) {
+  stroke(c, [from, to], shade, width);
+  stroke(c, [from, to], colour, width * 0.68);
+}
+PAINT.Acrobot = {
+  ratio: 4 / 3,
+  paint(c, w, h, s) {
+    backdrop(c, w, h, night);
+    const unit = h / 4.7, at = [w / 2, h / 2 + unit * 0.1], [a, b] = s.x, u = unit / 9;
+    const elbow = [at[0] + Math.sin(a) * unit, at[1] + Math.cos(a) * unit];
+    const tip = [elbow[0] + Math.sin(a + b) * unit, elbow[1] + Math.cos(a + b) * unit], high = at[1] - unit, won = tip[1] < high;
+    c.setLineDash([u * 1.2, u * 1.2]);
+    stroke(c, [[w * 0.08, high], [w * 0.92, high]], won ? GREEN : CYAN + "a0", u * 0.35);
+    c.setLineDash([]);
+    words(c, "swing the tip above the line", w * 0.08, high - u * 1.6, Math.max(11, u * 1.5), MUTED, "left", 500);
+    link(c, at, elbow, u * 2, BLUE, "#2a4290");
+    link(c, elbow, tip, u * 1.8, ORANGE, "#94561c");
+    glow(c, ...tip, u * 5, won ? GREEN : YELLOW, 0.55);
+    disc(c, ...tip, u * 0.85, "#fff0be");
+    for (const [p, r] of [[at, 1.5], [elbow, 1.25]]) { disc(c, ...p, u * r, "#3c4666"); disc(c, ...p, u * r * 0.55, STEEL); }
+    const push = s.played === undefined ? 0 : s.played - 1;
+    if (push) turn(c, elbow, u * 3.2, push, CYAN);
+  },
+};
+function turn(c, [x, y], r, push, colour) {  // an arc with a tip: a torque, positive against the clock
+  const end = -Math.PI / 2 - push * 1.9, way = -Math.sign(push), p = [x + r * Math.cos(end), y + r * Math.sin(end)], k = r * 0.34;
+  c.beginPath();
+  c.arc(x, y, r, -Math.PI / 2, end, push > 0);
+  Object.assign(c, {strokeStyle: colour, lineWidth: r * 0.14, lineCap: "round"});
+  c.stroke();
+  const t = [-Math.sin(end) * way, Math.cos(end) * way], n = [Math.cos(end), Math.sin(end)];
+  shape(c, [[p[0] + t[0] * k, p[1] + t[1] * k], [p[0] + n[0] * k, p[1] + n[1] * k], [p[0] - n[0] * k, p[1] - n[1] * k]], colour);
+}
+PAINT.Pendulum = {
+  ratio: 4 / 3,
+  paint(c, w, h, s) {
+    backdrop(c, w, h, night);
+    const unit = h / 2.6, at = [w / 2, h / 2], u = unit / 14, [angle] = s.x;
+    const tip = [at[0] - Math.sin(angle) * unit, at[1] - Math.cos(angle) * unit];
+    c.setLineDash([u, u]);
+    stroke(c, [at, [at[0], at[1] - unit]], GREEN + "70", u * 0.35);
+    c.setLineDash([]);
+    link(c, at, tip, u * 2.6, RED, "#8e3340");
+    glow(c, ...tip, u * 5, YELLOW, 0.5);
+    disc(c, ...tip, u * 1.7, "#fff0be");
+    disc(c, ...at, u * 1.6, "#3c4666");
+    disc(c, ...at, u * 0.8, STEEL);
+    if (Math.abs(s.force) > 0.05) turn(c, at, u * 5.5, s.force / 2, CYAN);
+  },
+};
+
+// A state `part` of the way from the one before: classic control glides in its numbers, the arcade in its sprites.
+function glide(s, before, part) {
+  if (!before || part >= 1 || !s.x || !s.x.map) return s;
+  const turned = d => d > Math.PI ? d - 2 * Math.PI : d < -Math.PI ? d + 2 * Math.PI : d;
+  return {...s, x: s.x.map((v, i) => before.x[i] + turned(v - before.x[i]) * part)};
+}

@@ -1,0 +1,149 @@
+"""The exported page in a real Chromium: offline, playable, the same game as in Python, and safe to open."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+import runs
+from rl.errors import InputError
+from runs.sharing.web.export import ALONE, export_web
+from tests.runs.reporting import chromium
+
+HOSTILE = "run</script><b id=injected>'\"&"
+
+needs_chromium = pytest.mark.skipif(not chromium.AVAILABLE, reason=chromium.REASON)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Any]]:
+    """A run of a folder with a hostile name, its page, and what `export_web` returned."""
+    folder = tmp_path_factory.mktemp("web")
+    run = folder / HOSTILE.replace("/", "-")
+    settings = ["net.hidden=16x16", "snapshots=3", "eval_episodes=2"]
+    runs.train("CartPole-v1", agent="dqn", steps=1200, settings=settings, out=run, track="off", quiet=True)
+    page = folder / "page.html"
+    return run, page, export_web(run, page)
+
+
+def test_the_page_is_small_and_holds_every_checkpoint(exported: tuple[Path, Path, dict[str, Any]]) -> None:
+    run, page, facts = exported
+    steps = sorted(int(p.name.removeprefix("step-")) for p in (run / "checkpoints").glob("step-*"))
+    assert facts["generations"] == [0, *steps] and facts["step"] == steps[-1]
+    assert facts["precision"] == "float32" and page.stat().st_size == facts["bytes"] < ALONE
+    text = page.read_text()
+    assert "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
+
+
+@needs_chromium
+def test_watch_take_over_play_race_and_slide(exported: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, page, facts = exported
+    with chromium.Chromium(1200, 900) as browser:
+        browser.open(page)
+        assert browser.js("document.querySelectorAll('#injected').length") == 0
+        assert browser.js("document.querySelectorAll('#bars .row').length") == 2
+        for _ in range(100):
+            if browser.js("seats[0].s.elapsed") > 3:
+                break
+            time.sleep(0.1)
+        assert browser.js("seats[0].s.elapsed") > 3  # the agent plays by itself
+        browser.js("pause(); again(); 0")
+        for kind in ("keyDown", "keyUp"):
+            browser.send("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab")
+        assert browser.js("[view.hand, seats[0].human]") == [True, True]
+        browser.send("Input.dispatchKeyEvent", type="keyDown", key="ArrowRight", code="ArrowRight")
+        assert browser.js("advanceAll(), seats[0].played") == 1
+        browser.send("Input.dispatchKeyEvent", type="keyUp", key="ArrowRight", code="ArrowRight")
+        browser.send("Input.dispatchKeyEvent", type="keyDown", key="a", code="KeyA")
+        assert browser.js("advanceAll(), seats[0].played") == 0
+        browser.click("#race")
+        same = "JSON.stringify(seats.map(s => s.s.x))"
+        first, second = json.loads(browser.js(same))
+        assert first == second and browser.js("seats.map(s => s.human)") == [True, False]
+        browser.js("view.speed = 0; start(); advanceAll(); 0")
+        last = len(facts["generations"]) - 1
+        browser.js("setAge(0); 0")
+        assert "untrained" in browser.js("document.getElementById('aged').textContent")
+        untrained = browser.js("[...seats[1].out.bars]")
+        browser.js(f"setAge({last}); 0")
+        assert browser.js("[...seats[1].out.bars]") != untrained
+        browser.resize(400, 800, mobile=True)
+        browser.click("#play")
+        assert browser.js("document.documentElement.scrollWidth") <= 400
+        box = browser.js("(({x, y, width, height}) => [x + width / 2, y + height / 2])"
+                         "(document.querySelectorAll('#pad button')[1].getBoundingClientRect())")  # fmt: skip
+        touch = [{"x": box[0], "y": box[1]}]
+        browser.send("Emulation.setTouchEmulationEnabled", enabled=True)
+        browser.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=touch)
+        assert browser.js("[...held]") == ["right"]
+        browser.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        assert browser.js("[...held]") == []
+        assert browser.problems == []
+        assert all(url.startswith(("file:", "data:")) for url in browser.requests)
+
+
+@needs_chromium
+def test_the_agents_game_ends_with_pythons_score(exported: tuple[Path, Path, dict[str, Any]]) -> None:
+    run, page, _ = exported
+    play = "arrange('watch'), pause(), seats[0].restart({}n), JSON.stringify(seats[0].s.x)"
+    finish = "(() => { const s = seats[0]; while (!s.over) s.step(); return s.s.score })()"
+    agent, env = runs.load(run, device="cpu"), gymnasium.make("CartPole-v1")
+    with chromium.Chromium(600, 600) as browser:
+        browser.open(page)
+        for counter in range(1, 9):
+            start = json.loads(browser.js(play.format(counter)))
+            env.reset()
+            env.unwrapped.state = np.array(start)
+            obs, state, score, over = np.float32(start), None, 0.0, False
+            while not over:
+                action, state = agent.predict(obs, state, deterministic=True)
+                obs, reward, ended, cut, _ = env.step(int(action))
+                score, over = score + float(reward), ended or cut
+            assert browser.js(finish) == score
+
+
+def test_other_games_and_settings_are_refused_in_one_line(tmp_path: Path) -> None:
+    run = tmp_path / "taxi"
+    runs.train(
+        "Taxi-v4",
+        agent="dqn",
+        steps=40,
+        settings=["eval_episodes=1", "learning_starts=4"],
+        out=run,
+        track="off",
+        quiet=True,
+    )
+    with pytest.raises(
+        InputError, match=r"Taxi-v4 cannot be played in a web page: export a run of CartPole-v1, .*Arcade"
+    ):
+        export_web(run, tmp_path / "page.html")
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_damaged_run_gives_one_line_and_leaves_no_page(
+    exported: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(exported[0], run)
+    for weights in run.glob("checkpoints/*/agent.safetensors"):
+        weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(InputError) as error:
+        export_web(run, tmp_path / "page.html")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_damaged_older_checkpoint_is_left_out(exported: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(exported[0], run)
+    oldest = min(run.glob("checkpoints/step-*"))
+    (oldest / "agent.safetensors").write_bytes(b"no weights")
+    facts = export_web(run, tmp_path / "page.html")
+    assert facts["generations"] == [g for g in exported[2]["generations"] if g != int(oldest.name[5:])]
