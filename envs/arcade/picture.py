@@ -626,7 +626,9 @@ _SHEETS: dict[str, dict[str, tuple[int, ...]]] = {
     "Freeway": {"chicken": (0,), "car": (0, 1, 2, 3, 4), "streak": (0, 1, 2, 3, 4)},
     "Seaquest": {
         "streak": (2,),
-        **{k: (0,) for k in ("submarine", "enemy_submarine", "fish", "diver", "no_diver", "torpedo", "enemy_torpedo")},
+        **dict.fromkeys(
+            ("submarine", "enemy_submarine", "fish", "diver", "no_diver", "torpedo", "enemy_torpedo"), (0,)
+        ),
     },
     "SpaceInvaders": {"alien": (0, 1, 2, 3), "cannon": (0,), "shot": (0,), "enemy_shot": (0,), "fall": (0,)},
 }

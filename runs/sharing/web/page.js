@@ -225,6 +225,7 @@ function heatOn(c, w, h, seat, strength = 190) {
   heat.forEach((v, i) => image.data.set([255, 92, 92, v * strength], 4 * i));
   Object.assign(small, {width: columns, height: rows});
   small.getContext("2d").putImageData(image, 0, 0);
+  c.imageSmoothingQuality = "high";
   c.drawImage(small, 0, 0, w, h);
 }
 

@@ -207,3 +207,81 @@ function glide(s, before, part) {
   const turned = d => d > Math.PI ? d - 2 * Math.PI : d < -Math.PI ? d + 2 * Math.PI : d;
   return {...s, x: s.x.map((v, i) => before.x[i] + turned(v - before.x[i]) * part)};
 }
+
+// The arcade: sprites as envs/arcade/scene.py reads them from a state and the one before.
+const change = (s, old, field) => { const d = old ? s[field] - old[field] : 0; return Math.abs(d) <= 1 ? d : 0; };
+const SPRITES = {
+  Breakout(s, old, put) {
+    s.bricks.forEach((row, k) => { for (let x = 0; x < 10; x++) if (row >> x & 1) put(`brick${k}`, x, k + 1); });
+    put("paddle0", s.paddle, 9, {moved: [change(s, old, "paddle"), 0]});
+    const came = [s.ball_x - s.trail_x, s.ball_y - s.trail_y];
+    put("ball0", s.ball_x, s.ball_y, {moved: came, sparks: came});
+  },
+  Asterix(s, old, put) {
+    const crossed = old ? old.move_timer === 0 : s.move_timer >= s.move_period - 1 && s.elapsed > 0;
+    s.kind.forEach((kind, k) => {
+      if (kind) put(kind === 2 ? "gold0" : "enemy0", s.lane_x[k], k + 1, {facing: s.heading[k], streak: "streak2", moved: [crossed ? s.heading[k] : 0, 0]});
+    });
+    put("hero0", s.x, s.y, {moved: [change(s, old, "x"), change(s, old, "y")]});
+  },
+  Freeway(s, old, put) {
+    s.car_x.forEach((x, k) => {
+      const speed = s.car_speed[k], way = Math.sign(speed), pace = 5 - Math.abs(speed);
+      put(`car${pace}`, x, k + 1, {facing: way, streak: `streak${pace}`, moved: [s.car_timer[k] === Math.abs(speed) && s.elapsed ? way : 0, 0]});
+    });
+    put("chicken0", 4, s.y, {moved: [0, change(s, old, "y")]});
+  },
+  Seaquest(s, old, put) {
+    for (const [list, kind] of [["shots", "torpedo0"], ["bombs", "enemy_torpedo0"]]) {
+      for (const [x, y, right] of s[list]) put(kind, x, y, {facing: right ? 1 : -1, moved: [right ? 1 : -1, 0]});
+    }
+    for (const [list, kind] of [["fish", "fish0"], ["subs", "enemy_submarine0"], ["divers", "diver0"]]) for (const [x, y, right, move] of s[list]) {
+      const way = right ? 1 : -1, period = list === "divers" ? 5 : s.move_period;
+      const swam = old ? old[list].some(t => t[3] === 0 && t[0] === x - way && t[1] === y && t[2] === right) : move >= period;
+      put(kind, x, y, {facing: way, streak: "streak2", moved: [swam ? way : 0, 0]});
+    }
+    put("submarine0", s.x, s.y, {facing: s.facing_right ? 1 : -1, moved: [change(s, old, "x"), change(s, old, "y")]});
+  },
+  SpaceInvaders(s, old, put) {
+    const top = Math.max(0, s.aliens.findIndex(row => row)), many = rows => rows.reduce((n, row) => n + bits(row), 0);
+    const marched = old && s.march_timer >= old.march_timer && many(s.aliens) <= many(old.aliens) ? (s.heading !== old.heading ? [0, 1] : [s.heading, 0]) : [0, 0];
+    for (let y = 0; y < 10; y++) for (let x = 0; x < 10; x++) {
+      if (s.shots[y] >> x & 1) put("shot0", x, y, {moved: [0, -1], fall: -1});
+      if (s.bombs[y] >> x & 1) put("enemy_shot0", x, y, {moved: [0, !old || (y > 0 && old.bombs[y - 1] >> x & 1) ? 1 : 0], fall: 1});
+      if (s.aliens[y] >> x & 1) put(`alien${(y - top) % 4}`, x, y, {moved: marched});
+    }
+    put("cannon0", s.x, 9, {moved: [change(s, old, "x"), 0]});
+  },
+};
+
+function arcade(name) {
+  return {
+    ratio: 4 / 3,
+    paint(c, w, h, s, before, part) {
+      const u = w / 10, v = h / 10, old = before && before.elapsed + 1 === s.elapsed ? before : null;
+      const stamp = (picture, x, y, facing = 1, size = 1) => {
+        c.save();
+        c.translate(x, y);
+        c.scale(facing * size, size);
+        c.drawImage(ART[picture], -0.75 * u, -0.75 * v, 1.5 * u, 1.5 * v);
+        c.restore();
+      };
+      c.drawImage(ART.backdrop, 0, 0, w, h);
+      SPRITES[name](s, old, (picture, x, y, {facing = 1, moved = [0, 0], streak, sparks, fall} = {}) => {
+        const at = [(x + 0.5 - moved[0] * (1 - part)) * u, (y + 0.5 - moved[1] * (1 - part)) * v];
+        for (let age = 6; sparks && age; age--) stamp(`spark${age}`, at[0] - sparks[0] * age / 5 * u, at[1] - sparks[1] * age / 5 * v);
+        if (streak) stamp(streak, at[0] - facing * 0.78 * u, at[1], facing);
+        if (fall) stamp("fall0", at[0], at[1] - fall * 0.7 * v);
+        stamp(picture, ...at, facing);
+      });
+      if (name !== "Seaquest") return;
+      const y = 9.53 * v, size = v * 0.36;
+      words(c, "OXYGEN", 0.3 * u, y, size, TEXT, "left");
+      const from = 0.3 * u + size * 5, long = 5.8 * u - from, air = Math.max(0, s.oxygen / 200);
+      box(c, from, y - v * 0.15, long, v * 0.3, v * 0.15, "#3a2e2e");
+      if (air > 0) box(c, from, y - v * 0.15, Math.max(v * 0.3, long * air), v * 0.3, v * 0.15, air > 0.3 ? CYAN : RED);
+      for (let k = 0; k < 6; k++) stamp(k < s.divers_aboard ? "diver0" : "no_diver0", (6.3 + k * 0.64) * u, y, 1, 0.62);
+    },
+  };
+}
+for (const name of Object.keys(SPRITES)) PAINT[name] = arcade(name);

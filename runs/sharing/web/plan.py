@@ -74,8 +74,7 @@ class _Reader:
             policy = {"body": [*before, *self.ops(network.torso)], "critic": critic, **self._policy(network.policy)}
             return {**policy, "value": self.ops(network.value)}
         if isinstance(network, PolicyAndCritics):
-            policy = network["policy"]
-            torso, head = policy.get_submodule("torso"), policy.get_submodule("head")
+            torso, head = network.get_submodule("policy.torso"), network.get_submodule("policy.head")
             return {"body": [*before, *self.ops(torso)], "critic": None, "value": None, **self._policy(head)}
         if isinstance(network, PolicyValue):
             body, out = self.ops(network.torso), self.ops(network.policy)
@@ -99,11 +98,12 @@ class _Reader:
         plan["value"] = None if head.value is None else self.ops(head.value)
         embedding = network._modules.get("embedding")
         if isinstance(embedding, CosineEmbedding):  # at fixed fractions, so its output is constant
-            taus = network.midpoints
-            ones = torch.ones(embedding.embed.out_features, device=taus.device)
+            taus = network.get_buffer("midpoints")
+            ones = torch.ones(embedding.embed.out_features, device=self.agent.device)
             plan["mix"] = self.keep(embedding(ones, taus))
-        if (support := getattr(self.agent, "support", None)) is not None:
-            plan["support"], plan["prior"] = self.keep(support), self.keep(self.agent.prior)
+        for name in ("support", "prior"):  # of C51
+            if (atoms := getattr(self.agent, name, None)) is not None:
+                plan[name] = self.keep(atoms)
         return plan
 
     def _policy(self, head: nn.Module) -> dict[str, Any]:
@@ -165,16 +165,16 @@ class _Reader:
         return []
 
     def _conv(self, module: nn.Conv2d) -> Op:
-        (k, _), (stride, _), (pad, _) = module.kernel_size, module.stride, module.padding
+        k, stride, pad = (int(size[0]) for size in (module.kernel_size, module.stride, module.padding))
         op = {"op": "conv", "w": self.keep(module.weight), "b": self.bias(module), "shape": list(self.shape)}
-        height, width = ((side + 2 * int(pad) - k) // stride + 1 for side in self.shape[1:])
+        height, width = ((side + 2 * pad - k) // stride + 1 for side in self.shape[1:])
         self.shape = (module.out_channels, height, width)
-        return {**op, "k": k, "stride": stride, "pad": int(pad)}
+        return {**op, "k": k, "stride": stride, "pad": pad}
 
     def _normaliser(self, module: ObservationNormaliser) -> Op:
         (moments,) = module.moments
-        scale = (moments.var + 1e-8).rsqrt().float()
-        return {"op": "standardise", "mean": self.keep(moments.mean.float()), "scale": self.keep(scale)}
+        mean, var = moments.get_buffer("mean"), moments.get_buffer("var")
+        return {"op": "standardise", "mean": self.keep(mean), "scale": self.keep((var + 1e-8).rsqrt())}
 
     def _core(self, core: Core) -> Op:
         w, u, b, c = (self.keep(part) for part in core.rnn._parameters.values() if part is not None)
