@@ -620,16 +620,12 @@ def draw_scene(scene: Scene, size: tuple[int, int] = (800, 600)) -> np.ndarray:
     return canvas.array()
 
 
+_SEA = ("submarine", "enemy_submarine", "fish", "diver", "no_diver", "torpedo", "enemy_torpedo")
 _SHEETS: dict[str, dict[str, tuple[int, ...]]] = {
     "Breakout": {"brick": (0, 1, 2), "paddle": (0,), "ball": (0,), "spark": (1, 2, 3, 4, 5, 6)},
     "Asterix": {"hero": (0,), "enemy": (0,), "gold": (0,), "streak": (2,)},
     "Freeway": {"chicken": (0,), "car": (0, 1, 2, 3, 4), "streak": (0, 1, 2, 3, 4)},
-    "Seaquest": {
-        "streak": (2,),
-        **dict.fromkeys(
-            ("submarine", "enemy_submarine", "fish", "diver", "no_diver", "torpedo", "enemy_torpedo"), (0,)
-        ),
-    },
+    "Seaquest": {"streak": (2,), **dict.fromkeys(_SEA, (0,))},
     "SpaceInvaders": {"alien": (0, 1, 2, 3), "cannon": (0,), "shot": (0,), "enemy_shot": (0,), "fall": (0,)},
 }
 """The stamps of each game: kind -> variants."""
