@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.base import Actor, Choice, Metrics, as_tensors
+from agents.base import Actor, Choice, Decision, Metrics, as_tensors
 from agents.learner_config import LearnerConfig
 from agents.planning import PlanningAgent
 from agents.replay_agent import ReplayAgent
+from rl.distributions import Categorical
 from rl.errors import InputError, NonFiniteError
 from rl.fields import at_least, fraction, not_negative, positive
 from rl.interface import EnvSpec, TimeStep
@@ -161,6 +162,12 @@ class AlphaZero(ReplayAgent, PlanningAgent):
         full = actor.rng.random(count) < c.full_share
         planned = self.plan(ts, np.where(full, c.simulations, c.fast_simulations), actor.rng, noise=True)
         return planned._replace(extra={**planned.extra, "full": full})
+
+    def greedy(self, obs: dict[str, Tensor], mask: Tensor | None, state: Tensor | None) -> Decision:
+        """The network's own best move, without a search."""
+        logits, value = self.network(obs)
+        dist = Categorical(logits, mask)
+        return Decision(dist.mode(), {**dist.numbers(), "value": value})
 
     # learning
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from agents.predict import Predicts
 from agents.scale import RewardScale, large_return_warning
 from rl.device import repeatable_gpu, restore_torch_generator
+from rl.errors import InputError
 from rl.frame_stack import FrameStack
 from rl.interface import EnvSpec, Obs, TimeStep
 from rl.normalise import ObservationNormaliser
@@ -34,6 +35,17 @@ class Choice(NamedTuple):
     """Columns stored with the next row, the one that the action leads to (log-probability, value, ...)."""
     output: Any
     """The network's named output (`Q` or `Policy`), tensors [N, ...], for viewers and logs."""
+
+
+class Decision(NamedTuple):
+    """The best action of N observations and the numbers behind it, tensors that can be traced and exported."""
+
+    action: Tensor
+    """[N] or [N, K], as in `ActionSpec`."""
+    numbers: dict[str, Tensor]
+    """Action values, log-probabilities, the value, ..., [N, ...] by name."""
+    state: Tensor | None = None
+    """The recurrent state [N, state_size] after the observation; None without a recurrent core."""
 
 
 class Agent(Predicts, ABC):
@@ -136,6 +148,19 @@ class Agent(Predicts, ABC):
     def choose_by_numpy(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
         """The same choice by NumPy alone, without PyTorch's overhead; None if the agent cannot do that."""
         return None
+
+    def greedy(self, obs: dict[str, Tensor], mask: Tensor | None, state: Tensor | None) -> Decision:
+        """The greedy policy as a function of tensors alone, for export: no generator, no frame stack, no search.
+
+        Args:
+            obs: leaves [N, (S,) *shape] as they are stored, frame stacks included.
+            mask: bool [N, A]; None if the environment has none.
+            state: [N, state_size], zero at an episode's start; None without a recurrent core.
+
+        Raises:
+            InputError: the agent has no network that plays alone.
+        """
+        raise InputError(f"{self.name} has no network that could play alone: export an agent with a network")
 
     @property
     def stack(self) -> int:

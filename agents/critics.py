@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Choice, Metrics
+from agents.base import Actor, Choice, Decision, Metrics
 from agents.replay_agent import Batch, ReplayAgent
 from agents.value_config import ReplayConfig
 from agents.value_player import epsilon_greedy
@@ -37,6 +38,10 @@ from rl.seeding import derive_seed
 
 ACTION = "(action)"
 """The leaf that a critic's encoder reads the action from, besides the observation's leaves."""
+
+
+_GREEDY: Any = SimpleNamespace(mode="greedy")
+"""All that `decide` reads of a greedy actor."""
 
 
 @dataclass(frozen=True)
@@ -343,6 +348,11 @@ class CriticAgent(ReplayAgent):
         action, output = self.decide(actor, self.normalised(obs), mask)
         outside = action if self.bounds is None else self.bounds.outside(action)
         return Choice(outside.detach().cpu().numpy(), {}, output)
+
+    def greedy(self, obs: dict[str, Tensor], mask: Tensor | None, state: Tensor | None) -> Decision:
+        action, out = self.decide(_GREEDY, self.normalised(obs), mask)
+        action = action if self.bounds is None else self.bounds.outside(action)
+        return Decision(action, {**out.dist.numbers(), "value": out.value})
 
     def _random(self, actor: Actor, ts: TimeStep) -> np.ndarray:
         """Uniform actions of the start [N, K] or [N]; continuous ones are held for `random_hold` steps."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic import ActorCritic, Policy
-from agents.base import Actor, Choice, Metrics, as_tensors
+from agents.base import Actor, Choice, Decision, Metrics, as_tensors
 from agents.numpy_gradients import DensePolicy
 from agents.numpy_gradients import gradient as numpy_gradient
 from agents.policy_config import PolicyLearnerConfig
@@ -167,6 +167,12 @@ class PolicyAgent(RolloutAgent):
         if actor.mode == "explore":
             extra = {"raw": _array(raw), "log_prob": _array(out.dist.log_prob(raw)), "value": _array(out.value)}
         return Choice(_array(out.dist.action(raw)), extra, out)
+
+    def greedy(self, obs: dict[str, Tensor], mask: Tensor | None, state: Tensor | None) -> Decision:
+        first = None if state is None else torch.zeros_like(state[:, 0], dtype=torch.bool)
+        out: Policy = self.network(obs, state, first, mask)
+        action = out.dist.action(out.dist.mode())
+        return Decision(action, {**out.dist.numbers(), "value": out.value}, out.state if self.recurrent else None)
 
     def _evaluate(self, obs: dict[str, Tensor], state: Tensor, first: Tensor | None, mask: Tensor | None) -> Policy:
         """The network's output for one row of every environment."""

@@ -196,4 +196,4 @@ class SAC(CriticAgent):
             each = self.network["critics"](obs, action).mean(-1)
             value = each.amin(1)
             dist = Squashed(dist.base, self.bounds.centre, self.bounds.half)
-        return Policy(dist, value, value.new_zeros(len(value), 0), each)
+        return Policy(dist, value, value.new_zeros(value.shape[0], 0), each)

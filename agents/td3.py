@@ -99,4 +99,4 @@ class TD3(CriticAgent):
         assert self.bounds is not None
         each = self.network["critics"](obs, action).mean(-1)
         dist = DiagGaussian(self.bounds.outside(mean), (self.bounds.half * noise).log())
-        return Policy(dist, each.amin(1), each.new_zeros(len(each), 0), each)
+        return Policy(dist, each.amin(1), each.new_zeros(each.shape[0], 0), each)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Agent, Choice, as_tensors
+from agents.base import Actor, Agent, Choice, Decision, as_tensors
 from rl.interface import Obs, TimeStep
+from rl.losses import forbid
 from rl.networks.dense import Dense
 from rl.networks.heads import ValueHead, set_noise
 from rl.networks.torso import Torso
@@ -112,6 +113,15 @@ class ValuePlayer(Agent):
         assert out.state is not None
         actor.memory = out.state
         return Q(out.q_values[0], out.state)
+
+    def greedy(self, obs: dict[str, Tensor], mask: Tensor | None, state: Tensor | None) -> Decision:
+        obs = self.normalised(obs)
+        if self.state_size:
+            out: Q = self.network({name: leaf.unsqueeze(0) for name, leaf in obs.items()}, state)
+            out = out._replace(q_values=out.q_values[0])
+        else:
+            out = self.network(obs)
+        return Decision(forbid(out.q_values, mask).argmax(-1), {"values": out.q_values}, out.state)
 
     def draws(self, sample: bool) -> bool:
         return self.epsilon("sample" if sample else "greedy") > 0

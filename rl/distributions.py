@@ -58,6 +58,10 @@ class Distribution(ABC):
     @abstractmethod
     def entropy(self) -> Tensor: ...
 
+    @abstractmethod
+    def numbers(self) -> dict[str, Tensor]:
+        """The tensors that define the distribution over actions, [..., K or A], by name."""
+
 
 class Categorical(Distribution):
     """One of A choices: logits [..., A], mask bool [..., A], actions int64 [...]."""
@@ -84,6 +88,9 @@ class Categorical(Distribution):
 
     def entropy(self) -> Tensor:
         return -(self.log_probs.exp() * self.log_probs).sum(-1)
+
+    def numbers(self) -> dict[str, Tensor]:
+        return {"log_probs": self.log_probs}
 
 
 class MultiCategorical(Distribution):
@@ -120,6 +127,9 @@ class MultiCategorical(Distribution):
     def entropy(self) -> Tensor:
         return self.elements.entropy().sum(-1)
 
+    def numbers(self) -> dict[str, Tensor]:
+        return self.elements.numbers()
+
 
 class Bernoulli(Distribution):
     """K independent bits: logits [..., K] of a 1, actions int64 [..., K] of 0 and 1.
@@ -149,6 +159,9 @@ class Bernoulli(Distribution):
     def entropy(self) -> Tensor:
         return (F.softplus(self.logits) - self.logits * self.logits.sigmoid()).sum(-1)
 
+    def numbers(self) -> dict[str, Tensor]:
+        return {"logits": self.logits}
+
 
 class DiagGaussian(Distribution):
     """Independent normals: mean [..., K], log_std broadcastable to it, actions float32 [..., K]."""
@@ -170,6 +183,9 @@ class DiagGaussian(Distribution):
 
     def entropy(self) -> Tensor:
         return (self.log_std + (0.5 + _HALF_LOG_TAU)).expand_as(self.mean).sum(-1)
+
+    def numbers(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "log_std": self.log_std.expand_as(self.mean)}
 
 
 class StateDependentGaussian(DiagGaussian):
@@ -227,6 +243,13 @@ class Squashed(Distribution):
     def _log_slope(self, raw: Tensor) -> Tensor:
         """log(half (1 - tanh^2 raw)), without cancellation for large |raw|."""
         return self.half.log() + 2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))
+
+    def numbers(self) -> dict[str, Tensor]:
+        return {
+            "mean": self.action(self.base.mean),
+            "raw_mean": self.base.mean,
+            "log_std": self.base.numbers()["log_std"],
+        }
 
 
 _node, _weight = np.polynomial.hermite_e.hermegauss(32)

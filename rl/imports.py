@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from rl.errors import InputError
+
 OURS = ("rl", "agents", "envs", "runs")
 """The suite's own packages."""
 
@@ -32,6 +34,13 @@ def import_named(module: str) -> ModuleType:
         raise
     except (TypeError, ValueError) as error:  # a relative, empty or otherwise impossible name
         raise ImportError(str(error), name=module) from error
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Raises `InputError` if one of the modules, which the suite's extra installs, is missing. Imports none of them."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise InputError(f"the package {module!r} is not installed: pip install ludo-rl[{extra}]")
 
 
 def search_current_folder_for(module: str) -> None:

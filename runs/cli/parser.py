@@ -16,6 +16,7 @@ from rl.errors import InputError, unknown
 from runs.cli import verbs
 from runs.cli.show import (
     show_doctor,
+    show_export,
     show_games,
     show_grading,
     show_grading_csv,
@@ -194,6 +195,7 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_training(verb)
     _add_watching(verb)
     _add_comparing(verb)
+    _add_sharing(verb)
     _add_looking_up(verb)
     return parser, parsers
 
@@ -345,6 +347,17 @@ def _add_comparing(verb: Verb) -> None:
 
     p = verb("bench", verbs.bench, "measure speed and memory beside SB3")
     p.add_argument("names", metavar="NAME", nargs="*")
+    _add_json(p)
+
+
+def _add_sharing(verb: Verb) -> None:
+    """export."""
+    p = verb("export", verbs.export, "write a trained policy as a file for other programs", show_export)
+    p.add_argument("run", metavar="RUN")
+    form = p.add_mutually_exclusive_group(required=True)
+    form.add_argument("--onnx", metavar="FILE", help="an ONNX file, checked on 1,000 observations of the run's games")
+    form.add_argument("--torch", metavar="FILE", help="a program that torch.export.load reads, checked likewise")
+    _add_trust(p)
     _add_json(p)
 
 

@@ -39,6 +39,17 @@ def show_training(r: dict[str, Any]) -> None:
     print(f"run: {r['run']}")
 
 
+def show_export(r: dict[str, Any]) -> None:
+    print(f"inputs: {', '.join(r['inputs'])}; outputs: {', '.join(r['outputs'])}")
+    parity = r["parity"]
+    tied = f" ({parity['ties']} more were ties)" if parity["ties"] else ""
+    print(
+        f"the same action as the agent on {parity['same_actions']:,} of {parity['observations']:,} observations{tied}; "
+        f"largest difference of a number: {parity['largest_difference']:.1e}"
+    )
+    print(f"{r['format']}: {r['file']} ({r['bytes'] / 1024:,.0f} KiB)")
+
+
 def show_list(r: dict[str, Any]) -> None:
     for i, (kind, entries) in enumerate(r.items()):
         if len(r) > 1:

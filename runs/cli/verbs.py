@@ -154,6 +154,10 @@ def explain(a: argparse.Namespace) -> Result:
     return _call("runs.explaining.explain.explain", a.run, a.other, out=a.out, quiet=a.quiet, trust=_trust(a))
 
 
+def export(a: argparse.Namespace) -> Result:
+    return _call("runs.sharing.export.export", a.run, onnx=a.onnx, torch=a.torch, trust=_trust(a))
+
+
 def report(a: argparse.Namespace) -> Result:
     return _call("runs.reporting.report.report", a.dir, track=a.track, quiet=a.quiet)
 
