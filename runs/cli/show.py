@@ -40,13 +40,13 @@ def show_training(r: dict[str, Any]) -> None:
 
 
 def show_export(r: dict[str, Any]) -> None:
-    print(f"inputs: {', '.join(r['inputs'])}; outputs: {', '.join(r['outputs'])}")
-    parity = r["parity"]
-    tied = f" ({parity['ties']} more were ties)" if parity["ties"] else ""
-    print(
-        f"the same action as the agent on {parity['same_actions']:,} of {parity['observations']:,} observations{tied}; "
-        f"largest difference of a number: {parity['largest_difference']:.1e}"
-    )
+    if parity := r.get("parity"):
+        print(f"inputs: {', '.join(r['inputs'])}; outputs: {', '.join(r['outputs'])}")
+        tied = f" ({parity['ties']} more were ties)" if parity["ties"] else ""
+        print(
+            f"the same action as the agent on {parity['same_actions']:,} of {parity['observations']:,} observations"
+            f"{tied}; largest difference of a number: {parity['largest_difference']:.1e}"
+        )
     print(f"{r['format']}: {r['file']} ({r['bytes'] / 1024:,.0f} KiB)")
 
 
