@@ -113,6 +113,7 @@ class AlphaZero(ReplayAgent, PlanningAgent):
     """
 
     name = "alphazero"
+    overlaps = False
     Config = AlphaZeroConfig
     config: AlphaZeroConfig  # type: ignore[assignment]
 

@@ -8,7 +8,7 @@ losses and targets use the moments of all rows observed so far.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class ReplayAgent(Agent):
     """Learns from sampled windows of the shared replay."""
 
     config: ReplayConfig
+    overlaps: ClassVar[bool] = True
+    """Whether another instance with this one's acting stream can act for it (`agents.overlap`)."""
 
     def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
@@ -60,8 +62,12 @@ class ReplayAgent(Agent):
         return None
 
     def observe(self, ts: TimeStep) -> None:
+        self.store(ts, self.stored())
+
+    def store(self, ts: TimeStep, stored: dict[str, np.ndarray] | None) -> None:
+        """Takes a row with the replay's own columns, and counts it."""
         self.reward_scale.observe(self, ts)
-        self.replay.append(ts, self.stored())
+        self.replay.append(ts, stored)
         for normaliser in self.normalisers:
             normaliser.update(as_tensors(ts.obs, self.device))
         if self.returns is not None:
@@ -72,9 +78,13 @@ class ReplayAgent(Agent):
         self._before = self.step
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 
+    def due(self, before: int, step: int) -> bool:
+        """Whether a burst of updates is due at the row that took the counted steps from `before` to `step`."""
+        return step >= self.learning_starts and crossed(before, step, self.config.update_every)
+
     def update(self) -> Metrics | None:
         c, starts = self.config, self.learning_starts
-        if self.step < starts or not crossed(self._before, self.step, c.update_every):
+        if not self.due(self._before, self.step):
             return None
         counted = self.step // c.update_every - starts // c.update_every  # whole bursts, including the first one
         metrics = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from rl.optim import FlatOptimizer
 from rl.replay import ColumnSpec
 from rl.schedules import value_at
 from rl.seeding import derive_seed
+
+if TYPE_CHECKING:
+    from rl.ranks import Ranks
 
 
 class Rollout(NamedTuple):
@@ -48,6 +51,8 @@ class RolloutAgent(Agent):
     """Learns from the newest rows that it played, each of them used for one rollout."""
 
     config: RolloutConfig
+    ranks: Ranks | None = None
+    """The processes that compute a part of each gradient, if there are several; all hold the same rows."""
 
     def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
@@ -221,7 +226,7 @@ class RolloutAgent(Agent):
         names: list[str] = []
         losses, norms, metrics = list[Tensor](), list[Tensor](), list[Tensor]()
         for batch in self.batches(rollout):
-            out = self.gradient(batch)
+            out = self.gradient(batch) if self.ranks is None else self._shared_gradient(batch, self.ranks)
             if losses and self.enough(out, batch):
                 break
             try:
@@ -249,6 +254,27 @@ class RolloutAgent(Agent):
         loss = average(out.loss, batch.valid)
         self.optimizer.backward(loss)
         return out._replace(loss=loss.detach())
+
+    def _shared_gradient(self, batch: Any, ranks: Ranks) -> RowLoss:
+        """`gradient`, each rank's part of it summed over the ranks; loss and metrics are scalars then."""
+        rows = batch.valid.shape[-1]
+        if rows < ranks.count:
+            return self.gradient(batch)
+        part = np.array_split(np.arange(rows), ranks.count)[ranks.rank]
+        own = slice(int(part[0]), int(part[-1]) + 1)
+        share = each_tensor(batch, lambda x: x[:, own] if self.recurrent else x[own])
+        share = share._replace(state=batch.state[own]) if self.recurrent else share
+        out = self.gradient(share)
+        numbers = [out.loss, *(average(v.detach(), share.valid) for v in out.metrics.values())]
+        together = torch.cat([self.optimizer.grad, torch.stack(numbers)])
+        if share.valid.any():
+            together *= share.valid.sum() / batch.valid.sum()
+        else:  # the mean of no row is not a number
+            together.zero_()
+        ranks.sum(together)
+        self.optimizer.grad.copy_(together[: -len(numbers)])
+        loss, *values = together[-len(numbers) :]
+        return RowLoss(loss, dict(zip(out.metrics, values, strict=True)))
 
     # for viewers
 

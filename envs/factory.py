@@ -43,6 +43,7 @@ def make(
     config: EnvConfig | None = None,
     render: bool = False,
     games: int | None = None,
+    first: int = 0,
 ) -> Stream:
     """`num_envs` environments of `id` as one stream of rows (`rl.types.Env`).
 
@@ -54,6 +55,8 @@ def make(
     of each environment, -1 if no game is left; rows with -1 are `first`.
 
     render: make pictures, for `render()`.
+
+    first: the number of the first environment among those of a training that several processes share.
 
     Raises `InputError` in one line for an unknown id, a missing package or ROM, an option the environment does not
     take, and a space that has no columns.
@@ -78,7 +81,7 @@ def make(
         vector, facts = _gymnasium(id, num_envs, config, render, games)
     try:
         with _naming(id):
-            return _stream(id, vector, facts, config, seed, stream, games, render)
+            return _stream(id, vector, facts, config, seed, stream, games, render, first)
     except BaseException:
         vector.close()
         raise
@@ -144,6 +147,7 @@ def _stream(
     stream: str,
     games: int | None,
     render: bool,
+    first: int,
 ) -> Stream:
     """The stream after its first reset, which shows whether there is a mask."""
     if games is not None and not vector.seeded:
@@ -152,7 +156,7 @@ def _stream(
         raise InputError(f"its vector environment cannot be reset after max_steps: {SINGLE}")
     action, to_env = action_cast(vector.action_space)
     casts, mask_cast = observation_casts(vector.observation_space, action)
-    info = vector.reset(first_seeds(vector.num_envs, seed, stream, games))
+    info = vector.reset(first_seeds(vector.num_envs, seed, stream, games, first))
     chosen = {
         f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("vector", "options", "no_velocity")
     }
@@ -179,6 +183,7 @@ def _stream(
         seed=seed,
         stream=stream,
         games=games,
+        first=first,
         cap=None if vector.capped else config.max_steps,
         life_loss=facts.life_loss if config.life_loss is None else config.life_loss,
         flicker=config.flicker,

@@ -48,6 +48,7 @@ class Stream:
         seed: int,
         stream: str,
         games: int | None = None,
+        first: int = 0,
         cap: int | None = None,
         life_loss: bool = False,
         flicker: float = 0.0,
@@ -59,7 +60,7 @@ class Stream:
         self.num_envs = n = vector.num_envs
         self.resume_level = "exact" if vector.seeded else "episode"
         self._vector, self._casts, self._mask_cast, self._to_env = vector, list(casts), mask_cast, to_env
-        self._seed, self._stream, self._games = seed, stream, games
+        self._seed, self._stream, self._games, self._first = seed, stream, games, first
         self._cap, self._life_loss, self._flicker, self._pictures = cap, life_loss, flicker, pictures
         self._action_shape = (n, *spec.action.shape)
         self._action_dtype = np.dtype(spec.action.dtype)
@@ -70,7 +71,7 @@ class Stream:
         self._episode = [0] * n if games is None else first_games(n, games)
         """Number k of each environment's episode, or j of its game in an evaluation; -1 if it is idle."""
         self._next_game = n
-        self._seeds = np.array(first_seeds(n, seed, stream, games))
+        self._seeds = np.array(first_seeds(n, seed, stream, games, first))
         self._lives = np.zeros(n, np.int64)
         self._tiny: dict[int, np.ndarray] = {}
         self._slot = 0
@@ -100,7 +101,7 @@ class Stream:
             self._episode = [k + 1 if episode is None else episode for k in self._episode]
         else:
             self._episode, self._next_game = first_games(n, self._games), n
-        seeds = [episode_seed(self._seed, self._stream, i, max(k, 0), self._games) for i, k in enumerate(self._episode)]
+        seeds = [self._seed_of(i, max(k, 0)) for i, k in enumerate(self._episode)]
         self._seeds = np.array(seeds)
         return self._begin(self._vector.reset(seeds))
 
@@ -262,12 +263,15 @@ class Stream:
                 episode[i] = -1
                 starts[i] = None
                 continue
-            seeds[i] = episode_seed(self._seed, self._stream, i, episode[i], self._games)
+            seeds[i] = self._seed_of(i, episode[i])
             starts[i] = int(seeds[i])
         self._episode, self._seeds, self._lost = episode, seeds, self._no
         if self._flicker:
             self._flickers = [self._flicker_of(i) if i in starts else rng for i, rng in enumerate(self._flickers)]
         return starts
+
+    def _seed_of(self, index: int, episode: int) -> int:
+        return episode_seed(self._seed, self._stream, self._first + index, episode, self._games)
 
     def _prepare(self) -> None:
         """Tells the vector which seeds come next, if it can use the hint."""
@@ -278,7 +282,7 @@ class Stream:
             keys = [(i, k + 1) for i, k in enumerate(self._episode)]
         else:
             keys = [(0, game) for game in range(self._next_game, min(self._next_game + self.num_envs, self._games))]
-        self._vector.prepare([episode_seed(self._seed, self._stream, i, k, self._games) for i, k in keys])
+        self._vector.prepare([self._seed_of(i, k) for i, k in keys])
 
     def _remember(self, action: np.ndarray) -> None:
         self._history.append(action)
@@ -487,7 +491,7 @@ class Stream:
         self._row = self._row._replace(last=np.asarray(self._row.last) | lost)
         self._lost, self._ended = lost, True
         if not self._vector.seeded:
-            seeds = [episode_seed(self._seed, self._stream, i, k + 1, None) for i, k in enumerate(self._episode)]
+            seeds = [self._seed_of(i, k + 1) for i, k in enumerate(self._episode)]
             self._reset_info = self._vector.reset(seeds)
 
     def face(self, opponent: Any) -> None:
@@ -528,10 +532,10 @@ def episode_seed(seed: int, stream: str, index: int, episode: int, games: int | 
     return derive_seed(seed, "evaluate", episode) if games is not None else derive_seed(seed, stream, index, episode)
 
 
-def first_seeds(num_envs: int, seed: int, stream: str, games: int | None) -> list[int]:
+def first_seeds(num_envs: int, seed: int, stream: str, games: int | None, first: int = 0) -> list[int]:
     """The seeds of the first reset."""
-    first = [0] * num_envs if games is None else first_games(num_envs, games)
-    return [episode_seed(seed, stream, i, max(k, 0), games) for i, k in enumerate(first)]
+    episodes = [0] * num_envs if games is None else first_games(num_envs, games)
+    return [episode_seed(seed, stream, first + i, max(k, 0), games) for i, k in enumerate(episodes)]
 
 
 def first_games(num_envs: int, games: int) -> list[int]:

@@ -76,6 +76,9 @@ class Run:
     """Steps between evaluation videos; 0 makes none."""
     threads: int = 1
     """PyTorch's threads: 1 is fastest for small networks and makes a run repeatable; 0 takes all cores."""
+    overlap: bool = False
+    """Learners from a replay: act with the weights of before the newest burst of updates while a thread makes it. The
+    actions are one burst behind, and two cores share the work."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "num_envs", "eval_episodes", "log_every"):

@@ -23,6 +23,7 @@ from runs.cli.show import (
     show_league,
     show_list,
     show_page,
+    show_profile,
     show_records,
     show_scores,
     show_solution,
@@ -222,12 +223,16 @@ def _add_training(verb: Verb) -> None:
     p.add_argument(
         "--until", type=_finite, metavar="RETURN", help="end when an evaluation's mean return reaches this number"
     )
+    p.add_argument(
+        "--ranks", type=count, metavar="N", help="train by N processes, each with a part of the environments (ppo, ...)"
+    )
     _add_trust(p)
     _add_json(p)
 
     p = verb("resume", verbs.resume, "continue a stopped training exactly where it was", show_training)
     p.add_argument("run", metavar="RUN")
     p.add_argument("--steps", type=count, metavar="N", help="the new total (default: the one it was started with)")
+    p.add_argument("--ranks", type=count, metavar="N", help="as in its training, whose number is the default")
     _add_track(p)
     _add_device(p)
     _add_trust(p)
@@ -274,7 +279,7 @@ def _add_watching(verb: Verb) -> None:
 
 
 def _add_comparing(verb: Verb) -> None:
-    """compare, grade, league, report, record, bench."""
+    """compare, grade, league, report, record, bench, profile."""
     count, seed = _whole(1), _whole(0)
     p = verb("compare", verbs.compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
@@ -347,6 +352,18 @@ def _add_comparing(verb: Verb) -> None:
 
     p = verb("bench", verbs.bench, "measure speed and memory beside SB3")
     p.add_argument("names", metavar="NAME", nargs="*")
+    _add_json(p)
+
+    p = verb("profile", verbs.profile, "measure where the time of a training goes", show_profile)
+    p.add_argument("recipe", metavar="RECIPE")
+    p.add_argument("--agent", metavar="NAME")
+    p.add_argument("--steps", type=count, metavar="N", help="steps to measure, after the first update (default: 20 s)")
+    p.add_argument("--seed", type=seed, metavar="S")
+    p.add_argument("--num-envs", type=count, metavar="N")
+    _add_set(p)
+    p.add_argument("--out", metavar="FILE", help="the page (default: in runs/out)")
+    _add_device(p)
+    _add_trust(p)
     _add_json(p)
 
 

@@ -100,6 +100,13 @@ def show_grading(r: dict[str, Any]) -> None:
         print(line)
 
 
+def show_profile(r: dict[str, Any]) -> None:
+    from runs.bench.profiling import lines
+
+    for line in lines(r):
+        print(line)
+
+
 def show_grading_csv(r: dict[str, Any]) -> None:
     from runs.comparing.grading.page import table
 

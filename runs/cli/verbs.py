@@ -39,7 +39,7 @@ def _check_recipe(word: str | None) -> None:
 
 def train(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
-    return _call(
+    result = _call(
         "runs.training.train.train",
         a.recipe,
         agent=a.agent,
@@ -53,20 +53,31 @@ def train(a: argparse.Namespace) -> Result:
         watch=a.watch or None,
         quiet=a.quiet,
         until=a.until,
+        ranks=a.ranks,
         trust=_trust(a),
     )
+    return _of_rank_0(result)
+
+
+def _of_rank_0(result: Result) -> Result:
+    """The result of a training; under torchrun the other processes end here without one."""
+    if result is not None and "rank" in result:
+        raise SystemExit(0)
+    return result
 
 
 def resume(a: argparse.Namespace) -> Result:
-    return _call(
+    result = _call(
         "runs.training.train.resume",
         a.run,
         steps=a.steps,
         track=a.track or "auto",
         device=a.device,
         quiet=a.quiet,
+        ranks=a.ranks,
         trust=_trust(a),
     )
+    return _of_rank_0(result)
 
 
 def evaluate(a: argparse.Namespace) -> Result:
@@ -172,6 +183,12 @@ def record(a: argparse.Namespace) -> Result:
 
 def bench(a: argparse.Namespace) -> Result:
     return _call("runs.bench.bench.bench", a.names or None, quiet=a.quiet)
+
+
+def profile(a: argparse.Namespace) -> Result:
+    _check_recipe(a.recipe)
+    options = {"agent": a.agent, "steps": a.steps, "seed": a.seed, "num_envs": a.num_envs, "settings": a.set or None}
+    return _call("runs.bench.profiling.profile", a.recipe, **options, out=a.out, device=a.device, trust=_trust(a))
 
 
 def inspect(a: argparse.Namespace) -> Result:

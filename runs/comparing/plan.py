@@ -124,6 +124,7 @@ LATER = {
     "normalize_obs": False,
     "normalize_return": False,
     "snapshots": 0,
+    "overlap": False,
 }
 """Fields added after comparisons were recorded, and their defaults, which fingerprints leave out."""
 
@@ -283,6 +284,11 @@ def our_run(c: Contender, task: Task, own: Run | None) -> tuple[Run, str, list[s
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
     _refuse_other_task(c, changed, run, task.steps)
+    if changed.overlap:
+        raise InputError(
+            f"contender {c.text!r}: overlap=true acts one burst of updates behind, so that equal hyperparameters are "
+            "another algorithm: leave it out"
+        )
     notes = [note, line] if (line := settings_warning(changed)) else [note]
     return stretched(changed, usual), "; ".join(notes), unmapped
 

@@ -16,6 +16,7 @@ import torch
 
 import agents
 from agents.base import Agent
+from agents.overlap import Overlapped
 from rl import checkpoint
 from rl.device import keep_freed_memory
 from rl.errors import RunError
@@ -55,6 +56,7 @@ class Turn(NamedTuple):
     @property
     def agent(self) -> Agent:
         """The learner; changes to it take effect at the next turn."""
+        self.session.settle()
         return self.session.agent
 
     @property
@@ -119,6 +121,7 @@ class Session:
         """Of training, evaluations and saves left out, over all stretches."""
         self.episodes = EpisodeRecord(run.num_envs)
         self.segments = SegmentStore(folder.path)
+        self.overlapped = Overlapped(agent) if run.overlap else None
         self.self_play = self_play
         if self_play is not None:
             self_play.folder = folder.path / GENERATIONS
@@ -176,6 +179,8 @@ class Session:
             self._save_if_possible()
             raise
         finally:
+            if self.overlapped is not None:
+                self.overlapped.close()
             self.tracker.finish(status)
         return {
             **score.to_json(),
@@ -190,7 +195,7 @@ class Session:
         """The loop. Evaluations, videos, saves and the consumer's own work are not counted as time."""
         run = self.run
         clock, show = time.perf_counter(), 0.0
-        for slot in interact(self.env, self.agent, run.steps, step=self.step, ts=self.ts):
+        for slot in interact(self.env, self.overlapped or self.agent, run.steps, step=self.step, ts=self.ts):
             before, self.step, self.ts = self.step, slot.step, slot.ts
             self.metrics = slot.metrics or self.metrics
             self._log_episodes(slot)
@@ -206,6 +211,7 @@ class Session:
             if self._over:
                 break
             clock = time.perf_counter()
+        self.settle()
         self._over = True
         self._progress.update(self.step, self.episodes.mean_return)
 
@@ -228,6 +234,11 @@ class Session:
             self._evaluate_on_the_way(saved=saves)
         if crossed(before, self.step, run.video_every):
             self._film()
+
+    def settle(self) -> None:
+        """Waits for the updates that a thread is making, if there are any."""
+        if self.overlapped is not None:
+            self.overlapped.settle()
 
     def stop(self) -> None:
         """Ends the training after this turn, as if the budget ended here."""
@@ -291,7 +302,7 @@ class Session:
         line["train/length"] = self.episodes.mean_length
         line["train/episodes"] = self.episodes.count
         line |= {f"train/{name}": float(value) for name, value in self.metrics.items()}
-        line |= {f"train/{name}": value for name, value in self.agent.schedule().items()}
+        line |= {f"train/{name}": value for name, value in (self.overlapped or self.agent).schedule().items()}
         line["time/sps"] = round(self.step / max(self.seconds, 1e-9), 1)
         return line | self.own
 
@@ -312,6 +323,8 @@ class Session:
         if self.score is not None and (self.score.step, self.score.episodes) == (self.step, games):
             return self.score
 
+        self.settle()
+
         def tell(over: int) -> None:
             self._progress.tell(f"evaluating, {over} of {games} games over")
             if self.stop_requested and not self._over:
@@ -328,6 +341,7 @@ class Session:
     def save(self) -> Path:
         """Writes the checkpoint of this step. The one before stays until this one has been read back."""
         begun = time.perf_counter()
+        self.settle()
         replay = self.agent.replay
         self.segments.extend(replay.export, replay.oldest, replay.count)
         assert self.ts is not None
@@ -341,6 +355,7 @@ class Session:
                 "env": self.env.state_dict(),
                 "episodes": self.episodes.state_dict(),
                 **({} if self.self_play is None else {"self_play": self.self_play.state_dict()}),
+                **({} if self.overlapped is None else {"overlap": self.overlapped.state_dict()}),
             },
         }
         saved = checkpoint.write_checkpoint(
@@ -372,6 +387,8 @@ class Session:
             put_back(self.agent, saved)
             self.agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
             self.episodes.load_state_dict(session["episodes"])
+            if self.overlapped is not None:
+                self.overlapped.load_state_dict(session["overlap"])
             if self.self_play is not None:
                 self.self_play.load_state_dict(session["self_play"])
             games = session["env"]
@@ -381,6 +398,7 @@ class Session:
         """One evaluation game as a video in the run folder, made from the checkpoint's own agent in this process."""
         from runs.watching.film import film
 
+        self.settle()
         path = self.folder.path / "videos" / f"step-{self.step:09d}.webm"
         try:
             film(self.agent, self.run, path)
@@ -391,6 +409,10 @@ class Session:
 
     def _save_if_possible(self) -> None:
         """After a failure in the middle of a slot: the agent may have counted a row that the loop has not yielded."""
+        try:
+            self.settle()
+        except (RunError, ArithmeticError) as error:
+            print(f"the newest updates failed: {error}", file=sys.stderr)
         self.step = self.agent.step
         try:
             if self.ts is not None:

@@ -14,10 +14,12 @@ import numpy as np
 import agents
 import envs
 from agents.base import Agent
+from agents.overlap import require_replay
 from rl import checkpoint, tracking
 from rl.errors import InputError
-from rl.interface import EnvSpec
+from rl.interface import Env, EnvSpec
 from rl.memory import available_memory
+from rl.ranks import Ranks
 from rl.schedules import Ramp
 from rl.stats import iqm
 from rl.tracking import Tracker
@@ -30,6 +32,7 @@ from runs.recipe import Run, describe, from_document, from_run_json, require_upd
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
 from runs.training.evaluation import WHERE_KNOWN, Score, pick_device
+from runs.training.ranks import ShardedEnv, follow, joined, shared, wanted
 from runs.training.self_play import self_play
 from runs.training.session import Session, Turn, evaluated
 
@@ -48,11 +51,14 @@ def train(
     watch: bool = False,
     quiet: bool = True,
     until: float | None = None,
+    ranks: int | None = None,
     trust: Trust = False,
 ) -> dict[str, Any]:
     """Trains a recipe to its budget and evaluates the final policy.
 
     until: ends the training when an evaluation's mean return reaches it; never for results that are to be recorded.
+    ranks: processes of a data-parallel training (`runs.training.ranks`); none is torchrun's number, or one. In the
+        other processes of torchrun, `{"rank": number}` is returned.
     trust: whether a run.json may name code that is neither registered nor signed by this machine.
 
     Returns the final `Score` as plain JSON with `run`, `steps`, `seconds` and `steps_per_second` of the training alone.
@@ -71,6 +77,7 @@ def train(
         watch=watch,
         quiet=quiet,
         until=until,
+        ranks=ranks,
         trust=trust,
     )
     return _last(turns)
@@ -99,6 +106,7 @@ def session(
     watch: bool = False,
     quiet: bool = True,
     until: float | None = None,
+    ranks: int | None = None,
     trust: Trust = False,
 ) -> Generator[Turn, None, dict[str, Any]]:
     """`train` as a loop: yields a `Turn` after each row, with `step, row, metrics, agent, score` and its methods.
@@ -118,30 +126,45 @@ def session(
     require_updates(run)
     _require_reachable(until, run)
     where = pick_device(device)
+    with joined(run, wanted(ranks), where) as group:
+        learner, env = _parts(run, where, group)
+        if group is not None and group.rank:
+            follow(run, group, learner, env)
+            return {"rank": group.rank}
+        try:
+            opponent = self_play(run, learner, env)
+            if run.overlap and opponent is not None:
+                raise InputError("overlap=true: a learner cannot be its own opponent while it learns: leave it out")
+            with RunFolder.create(out, default_name(run.env, agents.title(run.agent), run.seed)) as folder:
+                info = _provenance(run, learner, env.spec, where) | ({"ranks": group.count} if group else {})
+                folder.write_info(info)
+                folder.begin()
+                tracker = _tracker(track, folder.path, run, learner.name, info)
+                folder.write_info({**info, "tracking": tracker.state})
+                values = "" if quiet or isinstance(recipe, Run) else values_taken(str(recipe), agent, run)
+                shown: dict[str, Any] = {"quiet": quiet, "watched": watch, "values": values}
+                stretch = Session(run, learner, env, folder, tracker, **shown, self_play=opponent, until=until)
+                if watch:
+                    from runs.folder.processes import open_viewer
+
+                    open_viewer(folder.path)
+                return (yield from stretch.turns())
+        finally:
+            env.close()
+
+
+def _parts(run: Run, where: str, group: Ranks | None) -> tuple[Agent, Env]:
+    """The learner, and the environments of its training; refuses what cannot be trained."""
     spec = envs.spec(run.env, run.env_config, tried=True)
-    learner = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=where)
+    learner: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=where)
     preflight(learner)
+    if run.overlap:
+        require_replay(learner)
     if spec.options.get("vector") == "native":  # whether its games can be started from seeds, asked before the training
         envs.make(run.env, config=run.env_config, games=1).close()
-    env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
-    try:
-        opponent = self_play(run, learner, env)
-        with RunFolder.create(out, default_name(run.env, agents.title(run.agent), run.seed)) as folder:
-            info = _provenance(run, learner, env.spec, where)
-            folder.write_info(info)
-            folder.begin()
-            tracker = _tracker(track, folder.path, run, learner.name, info)
-            folder.write_info({**info, "tracking": tracker.state})
-            values = "" if quiet or isinstance(recipe, Run) else values_taken(str(recipe), agent, run)
-            shown: dict[str, Any] = {"quiet": quiet, "watched": watch, "values": values}
-            stretch = Session(run, learner, env, folder, tracker, **shown, self_play=opponent, until=until)
-            if watch:
-                from runs.folder.processes import open_viewer
-
-                open_viewer(folder.path)
-            return (yield from stretch.turns())
-    finally:
-        env.close()
+    if group is not None:
+        return shared(learner, group), ShardedEnv(run, group)
+    return learner, envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
 
 
 def _provenance(run: Run, learner: Agent, spec: EnvSpec, where: str) -> dict[str, Any]:
@@ -172,6 +195,7 @@ def resume(
     track: str = "off",
     device: str = "auto",
     quiet: bool = True,
+    ranks: int | None = None,
     trust: Trust = False,
 ) -> dict[str, Any]:
     """Continues a run from its newest good checkpoint, to its budget or to a new total of `steps`.
@@ -200,28 +224,26 @@ def resume(
         for line in ended_schedules(before, run):
             print(line, file=sys.stderr)
         where = pick_device(device)
-        spec = envs.spec(run.env, run.env_config)
-        learner = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=where)
-        preflight(learner)
-        env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
-        try:
-            again = {"step": done, "command": command(), "commit": git_commit()}
-            again |= {"steps": run.steps} if run.steps != before.steps else {}
-            again |= {"choices": {**device_name(where), **learner.choices()}}
-            info.pop("stopped", None)
-            info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
-            tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
-            opponent = self_play(run, learner, env)
-            stretch = Session(run, learner, env, folder, tracker, quiet=quiet, self_play=opponent)
-            stretch.load(found.checkpoint, manifest)
-            checkpoint.discard_after(folder.path, done)
-            checkpoint.discard_after(folder.path / GENERATIONS, done)
-            for remark in folder.truncate_to(manifest["lengths"], done):
-                print(remark, file=sys.stderr)
-            folder.write_info({**info, "tracking": tracker.state})
-            return _last(stretch.turns())
-        finally:
-            env.close()
+        with joined(run, wanted(ranks, info.get("ranks", 1)), where, found.checkpoint) as group:
+            learner, env = _parts(run, where, group)
+            try:
+                again = {"step": done, "command": command(), "commit": git_commit()}
+                again |= {"steps": run.steps} if run.steps != before.steps else {}
+                again |= {"choices": {**device_name(where), **learner.choices()}}
+                info.pop("stopped", None)
+                info |= {"recipe": describe(run), "resumed": [*info.get("resumed", []), again]}
+                tracker = _tracker(track, folder.path, run, learner.name, info, info.get("tracking"))
+                opponent = self_play(run, learner, env)
+                stretch = Session(run, learner, env, folder, tracker, quiet=quiet, self_play=opponent)
+                stretch.load(found.checkpoint, manifest)
+                checkpoint.discard_after(folder.path, done)
+                checkpoint.discard_after(folder.path / GENERATIONS, done)
+                for remark in folder.truncate_to(manifest["lengths"], done):
+                    print(remark, file=sys.stderr)
+                folder.write_info({**info, "tracking": tracker.state})
+                return _last(stretch.turns())
+            finally:
+                env.close()
 
 
 def finished(folder: Path, run: Run, step: int) -> dict[str, Any]:

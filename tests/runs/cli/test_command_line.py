@@ -322,8 +322,8 @@ def test_help_names_every_verb_and_answers_at_once():
 def test_every_verb_of_the_design_has_its_options():
     verbs = parser.build_parser()[1]
     design = {
-        "train": "--agent --steps --seed --num-envs --set --out --track --device --watch --json",
-        "resume": "--steps",
+        "train": "--agent --steps --seed --num-envs --set --out --track --device --watch --ranks --json",
+        "resume": "--steps --ranks",
         "evaluate": "--episodes --seed --sample --greedy --json",
         "watch": "--video --episodes --grid --seed --follow --sample --greedy",
         "play": "--vs --record --text --replay",
@@ -335,6 +335,7 @@ def test_every_verb_of_the_design_has_its_options():
         "report": "",
         "record": "--seeds --jobs",
         "bench": "--json",
+        "profile": "--steps --out --set --json",
         "inspect": "",
         "solve": "--json",
         "list": "",

@@ -1,0 +1,170 @@
+"""Which part of a training a moment belongs to, by the Python stack; the flame graph's tree; operations counted."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from rl.networks.dense import Dense
+
+Stack = tuple[tuple[str, str], ...]
+"""(module, function) of each call, outermost first."""
+
+PARTS = (
+    "environment",
+    "acting",
+    "storing",
+    "sampling",
+    "forward",
+    "backward",
+    "optimizer",
+    "logging",
+    "waiting",
+    "the rest",
+)
+LOOP = "Session._train"
+"""The function whose stack is measured; everything below it is the training."""
+WHOLE = {"act": "acting", "observe": "storing"}
+"""Functions that the loop calls: all that they call is the same part."""
+WITHIN = {
+    "sample": "sampling",
+    "sample_sequences": "sampling",
+    "rollout": "sampling",
+    "batches": "sampling",
+    "shuffled": "sampling",
+    "select": "sampling",
+    "_batch": "sampling",
+    "set_priorities": "sampling",
+    "learned": "sampling",
+    "loss": "forward",
+    "gradient": "forward",
+    "critic_loss": "forward",
+    "learn_policy": "forward",
+    "backward": "backward",
+    "apply": "optimizer",
+    "sync_target": "optimizer",
+    "move_targets": "optimizer",
+}
+"""Functions inside an update; of those on the stack the innermost counts."""
+WAITS = {"poll", "_poll_pipe_envs", "wait", "join", "result", "acquire", "fsync", "sleep"}
+"""Functions in which this thread waits for another process, another thread or the disk."""
+
+
+def part_of(stack: Stack) -> str:
+    """The part that a stack below `LOOP` belongs to."""
+    part = "the rest"
+    if stack and stack[-1][1].rpartition(".")[2] in WAITS:
+        return "waiting"
+    for module, function in stack:
+        name, room = function.rpartition(".")[2], module.partition(".")[0]
+        if room == "envs":
+            return "environment"
+        if room == "runs":
+            part = "logging"
+        elif name in WHOLE and room != "torch":
+            return WHOLE[name]
+        else:
+            part = WITHIN.get(name, part)
+    return part
+
+
+def stack_of(frame: FrameType | None) -> Stack | None:
+    """The calls below `LOOP`; None outside of a training's loop."""
+    stack: list[tuple[str, str]] = []
+    while frame is not None:
+        function = frame.f_code.co_qualname
+        if function == LOOP:
+            return tuple(stack[::-1])
+        module = frame.f_globals.get("__name__", "?")
+        if module != __name__:  # not the counting itself
+            stack.append((module, function))
+        frame = frame.f_back
+    return None
+
+
+def tree(stacks: dict[Stack, float], least: float = 0.001) -> list[dict[str, Any]]:
+    """The flame graph: one bar a call and place, with `left` and `share` of the time; bars below `least` are left out.
+
+    Bars come parents first; `depth` counts from the loop.
+    """
+    total = sum(stacks.values()) or 1.0
+    bars: list[dict[str, Any]] = []
+
+    def visit(below: dict[Stack, float], depth: int, left: float) -> None:
+        children: dict[tuple[str, str], dict[Stack, float]] = {}
+        for stack, seconds in below.items():
+            if stack:
+                children.setdefault(stack[0], {})[stack[1:]] = seconds
+        for (module, function), rest in sorted(children.items()):
+            share = sum(rest.values()) / total
+            if share >= least:
+                room = module.partition(".")[0]
+                bars.append(
+                    {"name": function, "module": module, "room": room, "depth": depth, "left": left, "share": share}
+                )
+                visit(rest, depth + 1, left)
+            left += share
+
+    visit(dict(stacks), 0, 0.0)
+    return bars
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[misc]
+    """Adds up the floating-point operations of matrix products and convolutions by part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: defaultdict[str, float] = defaultdict(float)
+        self.by_hand = 0
+        """How many functions of `Dense`, which are counted as a whole, are running."""
+
+    def add(self, operations: float) -> None:
+        self.found[part_of(stack_of(sys._getframe()) or ())] += operations
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func._overloadpacket not in flop_registry:
+            with self:
+                done = func.decompose(*args, **kwargs)
+            if done is not NotImplemented:
+                return done
+        out = func(*args, **kwargs)
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None and not self.by_hand:
+            self.add(count(*args, **kwargs, out_val=out))
+        return out
+
+
+@contextmanager
+def counted_operations() -> Iterator[dict[str, float]]:
+    """Counts by part the operations that this thread makes inside, those of `Dense` too."""
+    counts = _Operations()
+    forward, backward = Dense.forward, Dense.backward
+
+    def size(dense: Dense, rows: int) -> float:
+        return 2.0 * rows * sum(layer.weight.size for layer in dense._layers)
+
+    def count(dense: Dense, rows: int, times: int, call: Any) -> Any:
+        counts.add(times * size(dense, rows))
+        counts.by_hand += 1
+        try:
+            return call()
+        finally:
+            counts.by_hand -= 1
+
+    try:
+        Dense.forward = lambda self, x: count(self, len(x), 1, lambda: forward(self, x))  # type: ignore[method-assign]
+        Dense.backward = (  # type: ignore[method-assign]
+            lambda self, grad, steps: count(self, len(grad), 2, lambda: backward(self, grad, steps))
+        )
+        with counts:
+            yield counts.found
+    finally:
+        Dense.forward, Dense.backward = forward, backward  # type: ignore[method-assign]

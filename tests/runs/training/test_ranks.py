@@ -1,0 +1,237 @@
+"""One training by several processes: the gradients and weights of one process, the same bits twice, clean ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from torch import Tensor
+
+import agents
+import envs
+from agents.a2c import A2CConfig
+from agents.policy_config import RolloutConfig
+from agents.ppo import PPOConfig
+from agents.pqn import PQNConfig
+from rl import ranks as joining
+from rl.checkpoint import load_tree, newest_good
+from rl.errors import InputError
+from rl.loop import interact
+from rl.networks import NetConfig
+from runs import resume, train
+from runs.cli import command_line as cli
+from runs.recipe import Run
+from runs.training import ranks
+
+ROOT = Path(__file__).resolve().parents[3]
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+NET = NetConfig(hidden=(16,))
+PPO = PPOConfig(
+    net=NET,
+    rollout=16,
+    epochs=2,
+    minibatch_size=20,
+    lr=1e-3,
+    target_kl=0.02,
+    max_grad_norm=0.3,
+    normalize_obs=True,
+    normalize_return=True,
+)
+AGENTS: dict[str, RolloutConfig] = {
+    "ppo": PPO,
+    "ppo with memory": dataclasses.replace(PPO, net=NetConfig(hidden=(8,), core="gru", core_size=8), minibatch_size=32),
+    "a2c": A2CConfig(net=NET, rollout=5),
+    "pqn": PQNConfig(net=NetConfig(hidden=(16,), layer_norm=True), rollout=8, minibatches=4),
+}
+
+
+def run_of(agent: RolloutConfig = PPO, steps: int = 1_200) -> Run:
+    fixed = {"eval_every": 0, "save_every": 0, "log_every": 400, "eval_episodes": 1, "eval_max_steps": 5}
+    return Run(env="CartPole-v1", agent=agent, steps=steps, num_envs=4, **fixed)
+
+
+def state(folder: Path, name: str = "agent") -> Any:
+    return load_tree(newest_good(folder)[0], name)
+
+
+def difference(a: Any, b: Any) -> float:
+    """The largest difference of two trees' numbers."""
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        return max((difference(a[k], b[k]) for k in a), default=0.0)
+    return float((torch.as_tensor(a).double() - torch.as_tensor(b).double()).abs().max())
+
+
+class Half:
+    """Rank `rank` of two, in one process: the second adds what the first has computed."""
+
+    count = 2
+
+    def __init__(self, rank: int, sent: list[Tensor]) -> None:
+        self.rank, self.sent = rank, sent
+
+    def sum(self, x: Tensor) -> None:
+        if self.rank:
+            x += self.sent[0]
+        else:
+            self.sent.append(x.clone())
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_the_parts_of_a_gradient_add_up_to_that_of_the_whole_minibatch(name: str) -> None:
+    config = AGENTS[name]
+    agent = agents.build(config, envs.spec("CartPole-v1"), num_envs=4, seed=0, device="cpu")
+    with envs.make("CartPole-v1", num_envs=4) as env:
+        for _ in interact(env, agent, 4 * 3 * config.rollout + 8):
+            pass
+    batch, _ = agent.next_update()
+    whole = agent.gradient(batch)
+    gradient = agent.optimizer.grad.clone()
+    valid = batch.valid if batch.valid.dim() > 1 else torch.ones(1, dtype=torch.bool)
+    metrics = {
+        k: torch.where(valid, v, 0.0).sum() / valid.sum() if v.dim() > 1 else v.mean() for k, v in whole.metrics.items()
+    }
+    sent: list[Tensor] = []
+    for rank in range(2):
+        agent.optimizer.grad.zero_()
+        shared = agent._shared_gradient(batch, Half(rank, sent))
+    assert difference(agent.optimizer.grad, gradient) < 1e-6 and gradient.abs().max() > 1e-4
+    assert float(shared.loss) == pytest.approx(float(whole.loss), abs=1e-6)
+    assert {k: float(v) for k, v in shared.metrics.items()} == pytest.approx(
+        {k: float(v.detach()) for k, v in metrics.items()}, abs=1e-5
+    )
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+def test_two_ranks_equal_one_process_with_the_same_global_batch(tmp_path: Path) -> None:
+    one = train(run_of(), out=tmp_path / "one")
+    two = train(run_of(), out=tmp_path / "two", ranks=2)
+    ours, theirs = state(tmp_path / "one"), state(tmp_path / "two")
+    assert ours["updates"] == theirs["updates"] >= 50, "the KL stop came at the same updates"
+    assert difference(ours["network"], theirs["network"]) < 1e-6, "weights and moments of observations"
+    assert (
+        difference(state(tmp_path / "one", "learner")["returns"], state(tmp_path / "two", "learner")["returns"]) < 1e-6
+    )
+    assert (tmp_path / "one" / "episodes.jsonl").read_text() == (tmp_path / "two" / "episodes.jsonl").read_text()
+    assert one["steps"] == two["steps"] and json.loads((tmp_path / "two" / "run.json").read_text())["ranks"] == 2
+    with pytest.raises(InputError, match="--ranks has 1, the run has 2: use the same one"):
+        resume(tmp_path / "two", steps=2_000, ranks=1)
+    assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["cartpole_ppo", "--num-envs", "4", "--ranks", "3"], "--ranks 3 is no divisor of the 4 environments"),
+        (["cartpole_ppo", "--num-envs", "1", "--ranks", "2"], "--ranks 2 is more than the 1 environments"),
+        (["cartpole_ppo", "--num-envs", "64", "--ranks", "64"], "--ranks 64 is more than the "),
+        (["cartpole_dqn", "--ranks", "2"], "--ranks 2: dqn cannot be sharded; ppo, a2c, pqn and reinforce can"),
+        (["pendulum_sac", "--ranks", "2"], "--ranks 2: sac cannot be sharded"),
+        (["connect_four_ppo", "--ranks", "2"], "a learner that is its own opponent has one process"),
+        (["cartpole_ppo", "--ranks", "0"], "--ranks: must be at least 1, got 0"),
+    ],
+)
+def test_what_cannot_be_sharded_is_refused_in_one_line(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", *words, "--out", str(tmp_path / "run"), "--track", "off"]) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.count("\n") == 1 and not (tmp_path / "run").exists()
+
+
+def test_under_torchrun_its_number_of_ranks_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ranks.wanted(None) == 1 and ranks.wanted(2) == 2 and ranks.wanted(None, 2) == 2
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    assert ranks.wanted(None) == ranks.wanted(4) == 4
+    with pytest.raises(InputError, match="--ranks has 2, torchrun has 4"):
+        ranks.wanted(2)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("import time; time.sleep(60)", "rank 1 did not reach the others within 1 s"),
+        ("raise SystemExit(7)", "rank 1 ended before the training began, with exit status 7"),
+    ],
+)
+def test_a_rank_that_does_not_arrive_ends_the_command(
+    program: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def start(document: Any) -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", program]))
+        return started[0]
+
+    monkeypatch.setattr(ranks, "_start", start)
+    monkeypatch.setattr(joining, "JOIN_SECONDS", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    with pytest.raises(InputError, match=message):
+        train(run_of(), out=tmp_path / "run", ranks=2)
+    assert started[0].poll() is not None and not (tmp_path / "run").exists()
+
+
+def test_a_state_travels_between_ranks_as_files_of_a_checkpoint() -> None:
+    tree = {"a": torch.arange(3), "b": [1, None, (2.5, "x")], "c": {}}
+    found = ranks.unpacked(ranks.packed(tree))
+    assert torch.equal(found.pop("a"), tree.pop("a")) and found == tree  # type: ignore[arg-type]
+
+
+def command(out: Path, *more: str) -> list[str]:
+    words = "train cartpole_ppo --steps 3000 --num-envs 4 --set rollout=16 --set eval_every=0 --set eval_episodes=1"
+    return [*words.split(), "--set", "save_every=500", "--track", "off", "--out", str(out), *more]
+
+
+def rl(*words: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    program = [sys.executable, *launcher, "-m", "runs", *words]
+    return subprocess.Popen(program, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def same_bits(a: Path, b: Path) -> bool:
+    trees = (("agent", "network"), ("learner", "optimizer"))
+    return all(difference(state(a, tree)[part], state(b, tree)[part]) == 0 for tree, part in trees)
+
+
+@pytest.mark.full
+@pytest.mark.skipif(os.name == "nt" or (os.cpu_count() or 1) < 2, reason="two cores, and SIGKILL")
+def test_the_same_command_gives_the_same_bits_also_after_any_rank_was_killed_and_by_torchrun(tmp_path: Path) -> None:
+    whole = rl(*command(tmp_path / "whole", "--ranks", "2"))
+    assert whole.wait(300) == 0
+    for victim in (0, 1):
+        out = tmp_path / f"killed {victim}"
+        first = rl(*command(out, "--ranks", "2"))
+        while not list((out / "checkpoints").glob("step-*")):
+            time.sleep(0.05)
+        (other,) = psutil.Process(first.pid).children()
+        os.kill(first.pid if victim == 0 else other.pid, signal.SIGKILL)
+        _, err = first.communicate(timeout=120)
+        assert victim == 0 or (first.returncode == 1 and "has lost another rank, which has ended" in err)
+        psutil.wait_procs([other], 30)
+        assert not other.is_running(), "the other rank ends too"
+        assert rl("resume", str(out), "--track", "off").wait(300) == 0
+        assert same_bits(tmp_path / "whole", out)
+    torchrun = rl(*command(tmp_path / "torchrun"), launcher=TORCHRUN)
+    _, err = torchrun.communicate(timeout=300)
+    assert torchrun.returncode == 0, err
+    assert same_bits(tmp_path / "whole", tmp_path / "torchrun")
+
+
+@pytest.mark.full
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+@pytest.mark.parametrize("name", ["a2c", "pqn", "ppo with memory"])
+def test_two_ranks_of_every_kind_of_agent_equal_one_process(name: str, tmp_path: Path) -> None:
+    train(run_of(AGENTS[name]), out=tmp_path / "one")
+    train(run_of(AGENTS[name]), out=tmp_path / "two", ranks=2)
+    assert difference(state(tmp_path / "one")["network"], state(tmp_path / "two")["network"]) < 1e-6
