@@ -16,23 +16,33 @@ from envs.compiled import SavedRows
 from envs.shells import CompiledEnv, CompiledVectorEnv, check_options
 from rl.errors import InputError
 
-OPTIONS = ("opponent", "self_play", "render_mode")
+OPTIONS = ("opponent", "self_play", "opening", "render_mode")
 RENDER_FPS = 2
 PLANES = 2
 PAST = 5
 """In self-play, one game in so many is against an earlier self."""
 
 
+def draws(counters: np.ndarray) -> np.ndarray:
+    """SplitMix64's output for uint64 counters [N]."""
+    z = counters.copy()
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    mixed: np.ndarray = z ^ (z >> np.uint64(31))
+    return mixed
+
+
 class Games(SavedRows):
     """`num` games of an agent against an opponent. Each step is a move of the agent and the opponent's reply.
 
     With `self_play` the agent moves for both players: a step is one move, the observation is seen by the player to
-    move, and the reward is that of the player who moved.
+    move, and the reward is that of the player who moved. Its games begin after 0 to `opening` random moves, all equally
+    likely, so that both players meet positions that neither would choose.
     """
 
     kind = "a board"
 
-    def __init__(self, name: str, num: int, opponent: str | Policy, self_play: bool = False) -> None:
+    def __init__(self, name: str, num: int, opponent: str | Policy, self_play: bool = False, opening: int = 0) -> None:
         if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
             raise InputError(f"num_envs must be a whole number of at least 1, got {num!r}")
         self.core = Game(name, num)
@@ -44,6 +54,12 @@ class Games(SavedRows):
             raise InputError(
                 f"self_play has no opponent in training, and opponent={opponent!r} is one: name one of them"
             )
+        if isinstance(opening, bool) or not isinstance(opening, int) or not 0 <= opening < self.game.max_plies:
+            most = self.game.max_plies - 1
+            raise InputError(f"opening must be a whole number of random moves from 0 to {most}, got {opening!r}")
+        if opening and not self_play:
+            raise InputError(f"opening={opening} is for self-play: add self_play=true")
+        self.opening = opening
         self.rows["ended"] = True  # until the first reset
         self._all, self._flipped = np.ones(num, bool), np.zeros(num, np.uint64)
         self._cells = np.array(self.game.cells, np.uint64)
@@ -78,8 +94,21 @@ class Games(SavedRows):
 
     def begin(self, mask: np.ndarray) -> None:
         """Starts games. Without a new seed, each row alternates who moves first. The opponent moves if it is first."""
-        self.core.reset(mask)
+        self._open(mask)
         self._reply(mask)
+
+    def _open(self, mask: np.ndarray) -> None:
+        """Resets games and plays their random moves. A game that these would end begins with an empty board."""
+        rows = self.rows
+        self.core.reset(mask)
+        if not self.opening:
+            return
+        rows["rng"][mask] += np.uint64(0x9E3779B97F4A7C15)
+        left = draws(rows["rng"]) % np.uint64(self.opening + 1)
+        for turn in range(self.opening):
+            moving = mask & ~rows["ended"] & (left > turn)
+            self.core.kernels.take(rows, moving, self.core.random_actions(moving), self._flipped, False)
+        self.core.reset(mask & rows["ended"])
 
     def _reply(self, mask: np.ndarray) -> None:
         rows = self.rows
@@ -117,7 +146,7 @@ class Games(SavedRows):
         if wrong.any():
             return int(np.argmax(wrong)), None, None, None, None
         self.core.kernels.take(rows, ~fresh, actions, self._flipped, True)
-        self.core.reset(fresh)
+        self._open(fresh)
         self._reply(self._all)
         terminated = rows["ended"].copy()
         won = np.where(rows["winner"] == mover, 1.0, -1.0)
@@ -142,6 +171,7 @@ class BoardEnv(CompiledEnv):
 
     opponent: "random", "minimax:DEPTH" (1 to 6 plies), "self:NAME" or a function, see `envs.boards.opponents`.
     self_play: the agent moves for both players in turn, see `Games`. `envs.make` drops it in evaluations and viewers.
+    opening: in self-play, the largest number of random moves that a game begins with.
 
     The reward is 1 for a win, 0 for a draw, -1 for a loss. `info["action_mask"]` has the legal actions; an illegal
     action loses the game at once. Reset with an even seed and the agent moves first, with an odd seed the opponent.
@@ -155,10 +185,11 @@ class BoardEnv(CompiledEnv):
         opponent: str | Policy = "random",
         render_mode: str | None = None,
         self_play: bool = False,
+        opening: int = 0,
         **others: Any,
     ) -> None:
         check_options(render_mode, tuple(self.metadata["render_modes"]), others, OPTIONS)
-        super().__init__(Games(game, 1, opponent, self_play), render_mode)
+        super().__init__(Games(game, 1, opponent, self_play, opening), render_mode)
 
     def render(self) -> Any:
         """`rgb_array`: uint8 [H, W, 3]. `ansi`: the position as text. `human`: None."""
@@ -183,10 +214,11 @@ class BoardVectorEnv(CompiledVectorEnv):
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         self_play: bool = False,
+        opening: int = 0,
         **others: Any,
     ) -> None:
         check_options(render_mode, ("rgb_array",), others, (*OPTIONS, "num_envs", "autoreset_mode"))
-        super().__init__(Games(game, num_envs, opponent, self_play), render_mode, autoreset_mode)
+        super().__init__(Games(game, num_envs, opponent, self_play, opening), render_mode, autoreset_mode)
 
     def face(self, opponent: Opponent) -> None:
         """Attaches the learner of a training as the opponent. Raises `InputError` without the option "self"."""

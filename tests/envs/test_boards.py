@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import envs
 from envs.boards import GAMES, BoardEnv, BoardVectorEnv, Game, benchmark
+from envs.boards.env import Games
 from envs.boards.rules import WIN
 from rl.errors import InputError
 from tests.envs.board_oracle import Oracle
@@ -342,6 +343,25 @@ def test_the_stream_carries_masks_and_every_legal_move_is_accepted(name: str) ->
     assert other.resume_level == "exact"
 
 
+def test_games_of_self_play_open_with_0_to_n_random_moves_all_equally_likely() -> None:
+    games = Games("ConnectFour", 4000, "random", self_play=True, opening=7)
+    games.seed(range(4000), np.ones(4000, bool))
+    games.begin(np.ones(4000, bool))
+    counts = np.bincount(games.rows["ply"], minlength=8)
+    assert len(counts) == 8 and (np.abs(counts - 500) < 100).all()  # five standard deviations
+    assert not games.rows["ended"].any()
+    first = games.rows.copy()
+    games.begin(np.ones(4000, bool))  # without new seeds the next games differ
+    assert (games.rows["ply"] != first["ply"]).mean() > 0.8
+    again = Games("ConnectFour", 4000, "random", self_play=True, opening=7)
+    again.seed(range(4000), np.ones(4000, bool))
+    again.begin(np.ones(4000, bool))
+    assert (again.rows == first).all()
+    plain = Games("ConnectFour", 8, "random", self_play=True)
+    plain.begin(np.ones(8, bool))
+    assert (plain.rows["ply"] == 0).all()
+
+
 def test_wrong_options_are_refused_in_one_line() -> None:
     for opponent, words in (
         ("minimax:7", "searches 1 to 6 plies"),
@@ -355,6 +375,10 @@ def test_wrong_options_are_refused_in_one_line() -> None:
         Game("Chess")
     with pytest.raises(InputError, match="unknown option 'opponnt'"):
         BoardEnv("TicTacToe", opponnt="random")
+    with pytest.raises(InputError, match="opening=3 is for self-play: add self_play=true"):
+        BoardEnv("TicTacToe", opening=3)
+    with pytest.raises(InputError, match="random moves from 0 to 8, got 9"):
+        BoardEnv("TicTacToe", self_play=True, opening=9)
     with pytest.raises(InputError, match="num must be a whole number of at least 1, got 0"):
         Game("TicTacToe", 0)
 

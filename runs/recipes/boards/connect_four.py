@@ -13,7 +13,7 @@ from runs.recipe import Run
 
 connect_four_alphazero = Run(
     env="Boards/ConnectFour-v1",
-    env_config=EnvConfig(options={"opponent": "minimax:5", "self_play": True}),
+    env_config=EnvConfig(options={"opponent": "minimax:5", "self_play": True, "opening": 16}),
     agent=AlphaZeroConfig(
         net=ResNetConfig(channels=32, blocks=2),
         lr=Ramp(3e-3, 2e-4, 1_000_000),
