@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,7 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
         "plan": plan,
         "art": art(game["name"]),
     }
-    title = f"{data['agent']} plays {game['name']}"
+    title = f"{data['agent']} plays {re.sub('(?<=[a-z])(?=[A-Z])', ' ', game['name'])}"
     scores = [] if found.run is None else read_jsonl(found.run / "evaluations.jsonl")
     generations = [_generation(agent.step, newest, scores)]
     bare = len(_render(title, {**data, "half": False, "generations": []}).encode())

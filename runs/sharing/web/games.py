@@ -25,10 +25,25 @@ CLASSIC = {
 SEEN = {"CartPole": (0, 2), "Pendulum": (0, 1), "MountainCarContinuous": (0,)}
 """What the variants without velocities show of the observation."""
 
-GAMES = CLASSIC | {f"Arcade/{name}-v1": name for name in ARCADE}
+MEMORY = {"RememberCue": {"delay": 50, "cues": 2}, "RepeatPrevious": {"k": 4, "symbols": 4, "length": 100}}
+"""Options that the page plays by, and their defaults."""
 
-TAKEN = {"sticky_action_prob": 0.1, "difficulty_ramping": True, "max_episode_steps": None}
-"""Options of the arcade that the page plays by, and their defaults."""
+_ARCADE = {"sticky_action_prob": 0.1, "difficulty_ramping": True, "max_episode_steps": None}
+_BOARD = {"opponent": "random", "self_play": False}  # a person takes the opponent's place
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(ARCADE, _ARCADE),
+    "ConnectFour": _BOARD,
+    "TicTacToe": _BOARD,
+    **MEMORY,
+}
+
+GAMES = (
+    CLASSIC
+    | {f"Arcade/{name}-v1": name for name in ARCADE}
+    | {f"Boards/{name}-v1": name for name in ("ConnectFour", "TicTacToe")}
+    | {f"Memory/{name}-v0": name for name in MEMORY}
+)
 
 
 def game_settings(run: Run, spec: EnvSpec) -> dict[str, Any]:
@@ -37,10 +52,11 @@ def game_settings(run: Run, spec: EnvSpec) -> dict[str, Any]:
     name = GAMES.get(run.env.replace("-NoVelocity-", "-"))
     if name is None or (hidden and name not in SEEN):
         raise InputError(f"{run.env} cannot be played in a web page: export a run of {', '.join(GAMES)}")
-    options = _options(run.env_config, name in ARCADE)
+    options = _options(run.env_config, OPTIONS.get(name, {}))
     limits = (spec.max_episode_steps, options.pop("max_episode_steps", None), run.eval_max_steps)
     keys = controls(spec)
     return {
+        **{option: options[option] for option in MEMORY.get(name, ())},
         "name": name,
         "seen": SEEN[name] if hidden else None,
         "limit": min(filter(None, limits), default=ENDLESS),
@@ -57,14 +73,13 @@ def game_settings(run: Run, spec: EnvSpec) -> dict[str, Any]:
     }
 
 
-def _options(config: EnvConfig, arcade: bool) -> dict[str, Any]:
+def _options(config: EnvConfig, known: dict[str, Any]) -> dict[str, Any]:
     """The environment's own options. Raises `InputError` for a setting that rules.js does not follow."""
     played = ("vector", "max_steps", "no_velocity", "options")  # the others must be left alone
     for field in dataclasses.fields(EnvConfig):
         value = getattr(config, field.name)
         if field.name not in played and value and value != field.default:
             raise InputError(f"env.{field.name}={value!r} cannot be exported: the page plays the plain game")
-    known = TAKEN if arcade else {}
     for option, value in config.options.items():
         if option not in known:
             raise InputError(f"env.options.{option}={value!r} cannot be exported: the page plays the plain game")

@@ -5,7 +5,7 @@ const ART = Object.fromEntries(Object.entries(DATA.art).map(([name, src]) => [na
 const SIGNS = {left: "◀", right: "▶", up: "▲", down: "▼", fire: "●"};
 const KEYS = {ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", a: "left", d: "right", w: "up", s: "down", " ": "fire"};
 const used = new Set([...G.buttons.flat(), ...Object.keys(G.axes)]), held = new Set();
-const view = {mode: "watch", hand: false, paused: false, waiting: false, speed: 1, age: DATA.generations.length - 1, sampled: DATA.sample, overlay: false};
+const view = {mode: "watch", hand: false, paused: false, waiting: false, speed: 1, age: DATA.generations.length - 1, sampled: DATA.sample, overlay: false, games: 0, won: [0, 0, 0]};
 const loaded = [];
 
 function make(tag, properties = {}, ...inside) {
@@ -36,18 +36,22 @@ class Seat {  // one board: its game, its network (which also judges a person's 
     this.canvas.addEventListener("pointerdown", e => {
       start();
       const r = this.canvas.getBoundingClientRect(), s = this.s;
-      if (GAME.pick && this.human && !s.ended) press(GAME.pick(s, (e.clientX - r.x) / r.width, (e.clientY - r.y) / r.height));
+      if (GAME.pick && this.human && !s.ended) {
+        const [left, top, cell] = LOOK.place(r.width, r.height), [rows, columns] = GAME.grid;
+        press(GAME.pick(s, clamp((e.clientX - r.x - left) / cell / columns, 0, 0.999), clamp((e.clientY - r.y - top) / cell / rows, 0, 0.999)));
+      }
       else if (this.over) again();
     });
   }
-  get human() { return this.who === "you" || (view.hand && this.who === "agent"); }
+  get human() { return (this.who === "you" || view.hand) && (!GAME.two || this.s.player === this.s.seat); }
   get over() { return this.s.ended; }
   restart(rng) {
     this.s = begin(GAME, rng, G);
+    this.s.seat = view.games++ % 2;  // of two players the one that a person plays
     this.before = null;
     this.net.restart();
     this.frames = Array(DATA.plan.stack).fill(this.look());
-    Object.assign(this, {trace: [], range: [Infinity, -Infinity], played: G.rest ?? 0, ended: 0, peak: 0});
+    Object.assign(this, {trace: [], range: [Infinity, -Infinity], played: G.rest ?? 0, ended: 0, moved: 0, peak: 0});
     this.think();
   }
   look() {
@@ -58,27 +62,34 @@ class Seat {  // one board: its game, its network (which also judges a person's 
     this.out = this.net.act(this.frames.flat(), GAME.legal && GAME.legal(this.s));
     const {kind, bars, value} = this.out;
     if (kind === "values") this.range = [Math.min(this.range[0], ...bars), Math.max(this.range[1], ...bars)];
-    if (value !== null) this.trace.push(value);
+    if (value !== null) this.trace.push(GAME.two && this.s.player ? -value : value);
     this.heat = null;
   }
   choice() {
+    if (GAME.two && this.s.elapsed < (view.mode === "watch" ? 2 : 1)) return this.opening();
     if (this.out.kind !== "probabilities" || !view.sampled) return this.out.choice;
     let left = Math.random();
     const drawn = this.out.bars.findIndex(chance => (left -= chance) < 0);
     return drawn < 0 ? this.out.choice : drawn;
   }
+  opening() {  // the agent's first move of a board game is any legal one: no two games are the same
+    const free = GAME.legal(this.s).flatMap((ok, k) => ok ? [k] : []);
+    return free[Math.floor(Math.random() * free.length)];
+  }
   tick(action) {
+    this.moved = performance.now();
     this.before = structuredClone(this.s);
     this.played = action;
-    this.s.played = Array.isArray(action) || action.length ? undefined : action;
+    this.s.played = action.length ? undefined : action;
     advance(GAME, this.s, action, G);
     if (this.s.ended) return this.finish();
     this.frames = [...this.frames.slice(1), this.look()];
     this.think();
   }
   finish() {
-    const who = this.human ? "you" : "agent";
+    const who = this.who === "you" || view.hand ? "you" : "agent";
     this.ended = performance.now();
+    if (GAME.two) return view.won[this.s.winner < 0 ? 1 : this.s.winner === (who === "you" ? this.s.seat : 0) ? 0 : 2]++;
     if (best[who] === null || this.s.score > best[who]) {
       best[who] = this.s.score;
       if (who === "you") kept.write("best", best.you);
@@ -134,7 +145,7 @@ const take = () => { const action = queued; queued = null; return action; };
 function press(action) { const legal = GAME.legal && GAME.legal(seats[0].s); if (action >= 0 && (!legal || legal[action])) queued = action; }
 
 function arrange(mode) {
-  Object.assign(view, {mode, hand: false, paused: false, waiting: mode !== "watch" && !TURNS});
+  Object.assign(view, {mode, hand: false, paused: false, won: [0, 0, 0]});
   seats = (mode === "watch" ? ["agent"] : mode === "play" ? ["you"] : ["you", "agent"]).map(who => new Seat(who));
   held.clear();
   $("boards").replaceChildren(...seats.map(seat => seat.element));
@@ -152,16 +163,16 @@ function again() {
 }
 function start() { if (view.waiting) { view.waiting = false; clock = 0; refresh(); } }
 function handOver() {
-  if (view.mode !== "watch") return;
+  if (view.mode !== "watch" || GAME.two) return;
   view.hand = !view.hand;
   held.clear();
   refresh();
 }
 
 function refresh() {
-  const human = seats.some(seat => seat.human);
-  for (const seat of seats) seat.element.classList.toggle("you", seat.human);
-  $("hand").hidden = view.mode !== "watch";
+  const human = view.hand || seats.some(seat => seat.who === "you");
+  for (const seat of seats) seat.element.classList.toggle("you", seat.who === "you" || view.hand);
+  $("hand").hidden = view.mode !== "watch" || Boolean(GAME.two);
   $("hand").textContent = view.hand ? "Hand back" : "Take over";
   $("hand").classList.toggle("on", view.hand);
   $("pause").innerHTML = `<svg width="14" height="14" viewBox="0 0 14 14" fill="currentColor"><path d="${view.paused ? "M3 1l10 6-10 6z" : "M2 1h4v12H2zM8 1h4v12H8z"}"/></svg>`;
@@ -171,6 +182,7 @@ function refresh() {
     $("pad").hidden = !human;
     $("pad").replaceChildren(...(human ? pads() : []));
   }
+  $("seeing").hidden = !GAME.grid && !GAME.inputs || JSON.stringify(DATA.plan).includes('"op":"core"');
   const age = DATA.generations[view.age], scored = age.score === null ? (age.step ? "not evaluated" : "untrained") : `last evaluation ${shown(age.score)}` + (age.scored === age.step ? "" : ` (at ${age.scored.toLocaleString("en")})`);
   $("aged").replaceChildren(make("b", {textContent: `${age.step.toLocaleString("en")} steps`}), ` · ${scored}`);
   dirty = true;
@@ -188,10 +200,12 @@ function pads() {
   });
 }
 
+const SIDES = {ConnectFour: ["RED", "YELLOW"], TicTacToe: ["X", "O"]}[G.name];
+const outcome = s => s.winner < 0 ? "DRAW" : view.mode === "play" || view.hand ? s.winner === s.seat ? "YOU WIN" : "THE AGENT WINS" : `${SIDES[s.winner]} WINS`;
 function overlayText(seat, c, w, h) {
   const size = Math.max(13, w / 22), line = (text, y, s, colour) => words(c, text, w / 2, y, s, colour);
-  if (!seat.over && !view.waiting) return;
-  c.fillStyle = "#060914b8";
+  if ((!seat.over && !view.waiting) || (GAME.two && performance.now() - seat.ended < 900)) return;
+  c.fillStyle = GAME.two ? "#06091480" : "#060914b8";
   c.fillRect(0, 0, w, h);
   if (view.waiting) {
     line(view.mode === "race" && seat.who === "agent" ? "THE AGENT" : "YOUR GAME", h * 0.44, size * 1.5, TEXT);
@@ -199,8 +213,8 @@ function overlayText(seat, c, w, h) {
   }
   const both = view.mode === "race" && seats.every(s => s.over), other = seats.find(s => s !== seat);
   const head = !both ? "GAME OVER" : seat.s.score > other.s.score ? "WINS" : seat.s.score < other.s.score ? "LOSES" : "A DRAW";
-  line(both && head !== "A DRAW" ? `${seat.who === "you" ? "YOU" : "AGENT"} ${seat.who === "you" ? head.slice(0, -1) : head}` : GAME.verdict ? GAME.verdict(seat.s) : head, h * 0.44, size * 1.7, TEXT);
-  line(`score ${shown(seat.s.score)}`, h * 0.57, size * 0.9, YELLOW);
+  line(both && head !== "A DRAW" ? `${seat.who === "you" ? "YOU" : "AGENT"} ${seat.who === "you" ? head.slice(0, -1) : head}` : GAME.two ? outcome(seat.s) : head, h * 0.44, size * 1.7, TEXT);
+  if (!GAME.two) line(`score ${shown(seat.s.score)}`, h * 0.57, size * 0.9, YELLOW);
   if (view.mode !== "watch" && (view.mode === "play" || both)) line("Enter or touch: again", h * 0.68, size * 0.65, MUTED);
 }
 
@@ -215,7 +229,12 @@ function drawSeat(seat, part) {
   const c = canvas.getContext("2d");
   c.setTransform(dense, 0, 0, dense, 0, 0);
   LOOK.paint(c, w, h, GAME.grid ? seat.s : glide(seat.s, seat.before, part), seat.before, part);
-  if (view.overlay && seat === focus() && GAME.grid) heatOn(c, w, h, seat);
+  if (view.overlay && seat === focus() && GAME.grid) {
+    const [left, top, cell] = LOOK.place ? LOOK.place(w, h) : [0, 0, 0];
+    c.translate(left, top);
+    heatOn(c, cell ? cell * GAME.grid[1] : w, cell ? cell * GAME.grid[0] : h, seat);
+    c.translate(-left, -top);
+  }
   overlayText(seat, c, w, h);
 }
 function heatOn(c, w, h, seat, strength = 190) {
@@ -231,8 +250,9 @@ function heatOn(c, w, h, seat, strength = 190) {
 
 function panels() {
   for (const seat of seats) {
-    const facts = [["score", "SCORE", shown(seat.s.score)], ["", "BEST", shown(best[seat.human ? "you" : "agent"])], ...(GAME.facts ? GAME.facts(seat.s, G) : [["", "STEP", seat.s.elapsed]])];
-    seat.hud.replaceChildren(...facts.map(([name, label, value]) => make("span", {className: name}, label, make("b", {textContent: value}))), make("span", {className: "who", textContent: seat.who === "you" ? "YOU" : view.hand ? "YOU HOLD THE CONTROLS" : "AGENT"}));
+    const you = seat.who === "you" || view.hand, tally = ["WON", "DRAWN", "LOST"].map((label, k) => ["", you ? label : [SIDES?.[0], label, SIDES?.[1]][k], view.won[k]]);
+    const facts = GAME.two ? [["score", "TO MOVE", SIDES[seat.s.player]], ...tally] : [["score", "SCORE", shown(seat.s.score)], ["", "BEST", shown(best[you ? "you" : "agent"])], ...(GAME.facts ? GAME.facts(seat.s, G) : [["", "STEP", seat.s.elapsed]])];
+    seat.hud.replaceChildren(...facts.map(([name, label, value]) => make("span", {className: name}, label, make("b", {textContent: value}))), make("span", {className: "who", textContent: seat.who === "you" ? GAME.two ? `YOU PLAY ${SIDES[seat.s.seat]}` : "YOU" : view.hand ? "YOU HOLD THE CONTROLS" : "AGENT"}));
   }
   const seat = focus(), {kind, bars, choice} = seat.out, [low, high] = seat.range;
   bars.forEach((v, i) => {
@@ -248,7 +268,7 @@ function panels() {
   drawTrace(seat.trace);
   const heat = seat.saliency();
   if (GAME.grid) drawMap(seat);
-  else if (heat) heat.forEach((v, i) => { const row = $("inputs").children[i]; row.children[1].style.setProperty("--part", `${100 * v}%`); row.children[2].textContent = `${Math.round(100 * v)}%`; });
+  else if (heat && GAME.inputs) heat.forEach((v, i) => { const row = $("inputs").children[i]; row.children[1].style.setProperty("--part", `${100 * v}%`); row.children[2].textContent = `${Math.round(100 * v)}%`; });
 }
 function fitted(canvas, ratio) {
   const w = canvas.clientWidth, h = ratio ? w / ratio : canvas.clientHeight, dense = Math.min(2, devicePixelRatio || 1);
@@ -272,7 +292,7 @@ function drawTrace(all) {
   words(c, low.toFixed(span < 1 ? 2 : 1), 38, h - 10, 11, ink, "right", 400);
 }
 function drawMap(seat) {
-  const [c, w, h] = fitted($("map"), GAME.grid[1] / GAME.grid[0] * (LOOK.ratio > 1 ? 4 / 3 : 1));
+  const [c, w, h] = fitted($("map"), GAME.grid[1] / GAME.grid[0] * (GAME.two ? 1 : 4 / 3));
   const [rows, columns] = GAME.grid, cell = [w / columns, h / rows], frame = seat.frames.at(-1);
   c.fillStyle = INK;
   c.fillRect(0, 0, w, h);
@@ -288,8 +308,7 @@ function frame(now) {
     for (let n = 0; clock >= 1 && n < 400; n++, clock--) if (!advanceAll()) { clock = 0.999; break; }
     if (view.mode === "watch" && focus().over && now - focus().ended > 1800) again();
   }
-  const part = TURNS ? 1 : Math.min(1, clock);
-  for (const seat of seats) drawSeat(seat, part);
+  for (const seat of seats) drawSeat(seat, TURNS ? Math.min(1, (now - seat.moved) / 400) : Math.min(1, clock));
   if (dirty && now - paneled > 40) {
     panels();
     dirty = false;
@@ -299,7 +318,7 @@ function frame(now) {
 }
 function advanceAll() {
   let moved = false;
-  for (const seat of seats) if (seat.step()) { moved = true; if (!GAME.grid && !seat.over) notice(seat.frames.at(-1)); }
+  for (const seat of seats) if (seat.step()) { moved = true; if (GAME.inputs && !seat.over) notice(seat.frames.at(-1)); }
   dirty ||= moved;
   return moved;
 }
@@ -346,8 +365,8 @@ $("sampled").checked = view.sampled;
 const row = name => make("div", {className: "row"}, make("span", {textContent: name, title: name}), make("i"), make("span"));
 $("bars").append(...G.names.map(row));
 $("over").hidden = $("map").hidden = !GAME.grid;
-$("seeing").hidden = JSON.stringify(DATA.plan).includes('"op":"core"');
-if (!GAME.grid) $("inputs").append(...(G.seen ? G.seen.map(i => GAME.inputs[i]) : GAME.inputs).map(row));
+document.querySelector("header p").append(DATA.plan.tanhValue ? " · the network alone, without search" : "");
+if (GAME.inputs) $("inputs").append(...(G.seen ? G.seen.map(i => GAME.inputs[i]) : GAME.inputs).map(row));
 const legend = [...[...used].filter(b => SIGNS[b]).map(b => [b === "fire" ? "Space" : SIGNS[b], G.axes[b] ? `${G.names[G.axes[b][0]]} ${G.axes[b][1]}` : G.names[G.buttons.findIndex(n => n[0] === b)] ?? b]), ["Tab", "take over, hand back"], ["P", "pause, go on"], ["+ −", "faster, slower"], ["Enter", "new game"]];
 $("keys").append(...legend.flatMap(([key, does]) => [make("dt", {textContent: key}), make("dd", {textContent: does})]));
 const scheme = matchMedia("(prefers-color-scheme: dark)");

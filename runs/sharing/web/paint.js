@@ -285,3 +285,70 @@ function arcade(name) {
   };
 }
 for (const name of Object.keys(SPRITES)) PAINT[name] = arcade(name);
+
+// Board games, as in envs/boards/picture.py: a stone falls, or grows.
+function board(W, H, colours, drops) {
+  const room = (c, w, h) => { c.fillStyle = down(c, h, "#0f152a", "#070a16"); c.fillRect(0, 0, w, h); };
+  return {
+    ratio: 4 / 3,
+    place(w, h) { const cell = Math.min(h / (H + 0.7), w / (W + 0.7)); return [(w - cell * W) / 2, (h - cell * H) / 2, cell]; },
+    paint(c, w, h, s, before, part) {
+      backdrop(c, w, h, room);
+      const [left, top, u] = this.place(w, h), spot = k => [left + (k % W + 0.5) * u, top + (Math.floor(k / W) + 0.5) * u];
+      box(c, left - 0.16 * u, top - 0.16 * u, (W + 0.32) * u, (H + 0.32) * u, 0.3 * u, drops ? "#09102c" : "#26325a");
+      for (let k = 0; !drops && k < W * H; k++) { const [x, y] = spot(k); box(c, x - 0.46 * u, y - 0.46 * u, 0.92 * u, 0.92 * u, 0.1 * u, "#141c36"); }
+      s.cells.forEach((owner, k) => {
+        if (owner < 0) return;
+        const fresh = k === s.last && part < 1, [x, y] = spot(k), colour = colours[owner];
+        const fall = fresh && drops ? top - 0.5 * u + (y - top + 0.5 * u) * part * part : y, r = 0.4 * u * (fresh && !drops ? 0.4 + 0.6 * Math.min(1, 2 * part) : 1);
+        if (!drops) {
+          if (owner) { c.beginPath(); c.arc(x, y, r * 0.72, 0, 7); Object.assign(c, {strokeStyle: colour, lineWidth: 0.13 * u}); c.stroke(); }
+          else for (const side of [-1, 1]) stroke(c, [[x - r * 0.68, y - side * r * 0.68], [x + r * 0.68, y + side * r * 0.68]], colour, 0.13 * u);
+          return;
+        }
+        disc(c, x, fall, r, colour);
+        disc(c, x, fall, r * 0.8, "#00000030");
+        disc(c, x, fall - r * 0.04, r * 0.76, colour);
+        disc(c, x - r * 0.3, fall - r * 0.34, r * 0.14, "#ffffff70");
+      });
+      if (drops) {
+        c.beginPath();
+        c.roundRect(left - 0.16 * u, top - 0.16 * u, (W + 0.32) * u, (H + 0.32) * u, 0.3 * u);
+        for (let k = 0; k < W * H; k++) { const [x, y] = spot(k); c.moveTo(x + 0.4 * u, y); c.arc(x, y, 0.4 * u, 0, 7, true); }
+        c.fillStyle = down(c, h, "#3a68ea", "#2448b4");
+        c.fill("evenodd");
+      }
+      for (const k of part < 1 ? [] : s.line) { const [x, y] = spot(k); c.beginPath(); c.arc(x, y, 0.43 * u, 0, 7); Object.assign(c, {strokeStyle: "#fff", lineWidth: 0.06 * u}); c.stroke(); }
+      if (part >= 1 && drops && !s.line.length && s.last !== undefined) disc(c, ...spot(s.last), 0.08 * u, "#0a0e1cb0");
+    },
+  };
+}
+PAINT.ConnectFour = board(7, 6, [RED, YELLOW], true);
+PAINT.TicTacToe = board(3, 3, [CYAN, "#ff7ac6"], false);
+
+// Memory tasks, as in envs/cards.py: a table with one card, which shows only what the player may see.
+const SUITS = [CYAN, ORANGE, VIOLET, GREEN, "#ff7ac6", BLUE, YELLOW, RED], LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+function table(c, w, h, title, card, asks, said, right, gone) {
+  c.fillStyle = INK;
+  c.fillRect(0, 0, w, h);
+  const u = h / 12, [x, y] = [w / 2 - 2.5 * u, 1.9 * u];
+  words(c, title, w / 2, u, 0.65 * u, MUTED);
+  box(c, x - 4, y - 4, 5 * u + 8, 7 * u + 8, 0.5 * u + 4, asks ? YELLOW : EDGE);
+  box(c, x, y, 5 * u, 7 * u, 0.5 * u, card === null ? PANEL : SUITS[card % 8]);
+  if (card !== null) words(c, LETTERS[card], w / 2, y + 3.7 * u, 3.6 * u, INK, "center", 700);
+  else if (asks) words(c, "?", w / 2, y + 3.7 * u, 3.2 * u, YELLOW);
+  if (said !== null) words(c, said === right ? `said ${LETTERS[said]}: right` : `said ${LETTERS[said]}, it was ${LETTERS[right]}`, w / 2, 10.1 * u, 0.75 * u, said === right ? GREEN : RED);
+  box(c, u, 11.1 * u, w - 2 * u, 0.25 * u, 0.12 * u, EDGE);
+  box(c, u, 11.1 * u, (w - 2 * u) * Math.min(1, gone), 0.25 * u, 0.12 * u, MUTED);
+}
+PAINT.RememberCue = {
+  ratio: 4 / 3,
+  paint(c, w, h, s) { const over = s.t > s.delay; table(c, w, h, "Remember the cue", s.t === 0 || over ? s.card : null, s.t === s.delay, over ? s.said : null, s.card, s.t / s.delay); },
+};
+PAINT.RepeatPrevious = {
+  ratio: 4 / 3,
+  paint(c, w, h, s) {
+    const t = s.said.length, judged = t > s.k;
+    table(c, w, h, s.k === 1 ? "What was it before?" : `What was it ${s.k} cards ago?`, s.shown[t], s.k <= t && t < s.length, judged ? s.said[t - 1] : null, judged ? s.shown[t - 1 - s.k] : null, t / s.length);
+  },
+};

@@ -11,7 +11,7 @@ function draw(s) {  // SplitMix64: the arcade's own generator, so that one count
 }
 const uniform = s => Number(draw(s) >> 11n) * 2 ** -53;
 const between = (s, low, high) => low + (high - low) * uniform(s);
-const below = (s, n) => Number((draw(s) >> 32n) * BigInt(n) >> 32n);
+const below = (s, n) => s.fed ? s.fed.shift() : Number((draw(s) >> 32n) * BigInt(n) >> 32n);  // `fed`: a test's own draws
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
 const GAMES = {};
 
@@ -452,4 +452,57 @@ GAMES.Seaquest = {
       if (behind >= 0 && behind <= 9) set(thing[Y], behind, 3);
     }
   }),
+};
+
+// Board games of rows: cells from the top left, -1 where free; every move is seen by the player to move.
+function rowGame(W, H, need, drops) {
+  const at = (x, y) => x >= 0 && y >= 0 && x < W && y < H ? y * W + x : -1;
+  const lines = [];
+  for (let y = 0; y < H; y++) for (let x = 0; x < W; x++) for (const [dx, dy] of [[1, 0], [0, 1], [1, 1], [1, -1]]) {
+    const line = Array.from({length: need}, (_, k) => at(x + k * dx, y + k * dy));
+    if (line.every(k => k >= 0)) lines.push(line);
+  }
+  return {
+    grid: [H, W], turns: true, alone: true, two: true,
+    start(s) { Object.assign(s, {cells: Array(W * H).fill(-1), player: 0, winner: -1, line: []}); },
+    legal: s => s.ended ? [] : Array.from({length: drops ? W : W * H}, (_, k) => s.cells[k] < 0),
+    step(s, action) {
+      let cell = action;
+      while (drops && cell + W < W * H && s.cells[cell + W] < 0) cell += W;
+      s.cells[cell] = s.player;
+      s.last = cell;
+      s.line = lines.filter(line => line.every(k => s.cells[k] === s.player)).flat();
+      if (s.line.length) s.winner = s.player;
+      s.player = 1 - s.player;
+      return [0, s.winner >= 0 || s.cells.every(owner => owner >= 0)];
+    },
+    look: s => Uint8Array.from([...s.cells.map(owner => owner === s.player), ...s.cells.map(owner => owner === 1 - s.player)]),
+    pick: (s, x, y) => drops ? Math.floor(x * W) : Math.floor(y * H) * W + Math.floor(x * W),
+  };
+}
+GAMES.ConnectFour = rowGame(7, 6, 4, true);
+GAMES.TicTacToe = rowGame(3, 3, 3, false);
+
+// Memory: the card shown is one number of an observation of ones and zeros.
+GAMES.RememberCue = {
+  turns: true,
+  start(s, {delay, cues}) { Object.assign(s, {delay, cues, t: 0, card: below(s, cues), said: null}); },
+  step(s, action) {
+    const over = s.t === s.delay;
+    s.said = action;
+    s.t += 1;
+    return [over && action === s.card ? 1 : 0, over];
+  },
+  look: s => Array.from({length: s.cues + 1}, (_, k) => (s.t === 0 && k === s.card) || (s.t === s.delay && k === s.cues) ? 1 : 0),
+};
+GAMES.RepeatPrevious = {
+  turns: true,
+  start(s, {k, symbols, length}) { Object.assign(s, {k, symbols, length, shown: [], said: []}); s.shown.push(below(s, symbols)); },
+  step(s, action) {
+    const t = s.shown.length - 1, right = t >= s.k && action === s.shown[t - s.k];
+    s.said.push(action);
+    s.shown.push(below(s, s.symbols));
+    return [right ? 1 / (s.length - s.k) : 0, t + 1 === s.length];
+  },
+  look: s => Array.from({length: s.symbols}, (_, k) => s.shown.at(-1) === k ? 1 : 0),
 };

@@ -11,17 +11,20 @@ import torch
 
 import agents
 import envs
+from agents.alphazero import AlphaZeroConfig
 from agents.c51 import C51Config
 from agents.dqn import DQNConfig
 from agents.iqn import IQNConfig
 from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
 from agents.qrdqn import QRDQNConfig
+from agents.r2d2 import R2D2Config
 from agents.sac import SACConfig
 from agents.td3 import TD3Config
 from rl.errors import InputError
 from rl.interface import TimeStep
 from rl.networks import NetConfig
+from rl.networks.config import ResNetConfig
 from runs.sharing.web.plan import network_plan
 from runs.watching.saliency import Saliency
 from tests.runs.sharing.web import javascript
@@ -161,6 +164,42 @@ def test_saliency_equals_the_viewers_gradient(name: str) -> None:
         heat = ours.reshape(-1, 10, 10).sum(0)
         middle = np.median(heat)
         np.testing.assert_allclose(viewer, np.clip((heat - middle) / (heat.max() - middle), 0, 1), atol=2e-4)
+
+
+@javascript.needs_javascript
+@pytest.mark.parametrize(
+    "config",
+    [PPOConfig(net=NetConfig(core="lstm", core_size=8)), R2D2Config(net=NetConfig(core="gru", core_size=8))],
+    ids=["ppo lstm", "r2d2 gru"],
+)
+def test_a_memory_gives_the_same_numbers_row_by_row_and_restarts_with_the_episode(config: Any) -> None:
+    torch.manual_seed(1)
+    agent = agents.build(config, envs.spec("CartPole-NoVelocity-v1"), num_envs=1, seed=0)
+    plan, weights = network_plan(agent)
+    obs, starts = observations(agent, 60), (0, 25)
+    actor, truth = agent.actor(1, 0), []
+    with torch.inference_mode():
+        for t in range(60):
+            choice = agent.choose(actor, {"obs": torch.from_numpy(obs[t])}, row(agent, obs[t], t in starts))
+            output = choice.output
+            truth.append(output.dist.log_probs.exp() if hasattr(output, "dist") else output.q_values)
+    data = {"plan": plan, "weights": base64.b64encode(weights.tobytes()).decode(), "obs": flat(agent, obs)}
+    got = javascript.run(ACT, {**data, "first": [t in starts for t in range(60)]})
+    np.testing.assert_allclose([x["bars"] for x in got], torch.cat(truth).numpy(), atol=1e-5)
+
+
+@javascript.needs_javascript
+def test_alphazeros_network_gives_the_same_probabilities_and_value() -> None:
+    config = AlphaZeroConfig(net=ResNetConfig(channels=8, blocks=2))
+    agent = agents.build(config, envs.spec("Boards/ConnectFour-v1"), num_envs=1, seed=0)
+    plan, weights = network_plan(agent)
+    obs = observations(agent, 50)
+    with torch.inference_mode():
+        logits, value = agent.network({"obs": torch.from_numpy(obs[:, 0])})
+    data = {"plan": plan, "weights": base64.b64encode(weights.tobytes()).decode(), "obs": flat(agent, obs)}
+    got = javascript.run(ACT, data)
+    np.testing.assert_allclose([x["bars"] for x in got], logits.softmax(-1).numpy(), atol=1e-5)
+    np.testing.assert_allclose([x["value"] for x in got], value.numpy(), atol=1e-5)
 
 
 def test_a_layer_without_javascript_is_named() -> None:
