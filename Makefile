@@ -5,11 +5,15 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PYGAME_HIDE_SUPPORT_PROMPT = 1
 
-.PHONY: demo test test-full lint format docs clean
+.PHONY: demo test test-full lint format docs gallery clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
 	@$(BIN)/python -m runs.cli.demo
+
+# Every run below runs/out that a web page can play, and an index: runs/out/gallery/index.html.
+gallery: .venv/installed
+	@$(BIN)/python -m runs.sharing.web.gallery
 
 test: lint
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -n 2 --dist loadfile

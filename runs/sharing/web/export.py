@@ -57,7 +57,7 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
     title = f"{data['agent']} plays {re.sub('(?<=[a-z])(?=[A-Z])', ' ', game['name'])}"
     scores = [] if found.run is None else read_jsonl(found.run / "evaluations.jsonl")
     generations = [_generation(agent.step, newest, scores)]
-    bare = len(_render(title, {**data, "half": False, "generations": []}).encode())
+    bare = len(_page(title, {**data, "half": False, "generations": []}).encode())
     data["half"] = bare + _text_size(newest, False) > ALONE
     room = MOST - bare
     if _text_size(newest, data["half"]) > room:
@@ -67,7 +67,7 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
         fitting = max(0, room // _text_size(newest, data["half"]) - 1)
         generations = [_generation(step, weights, scores) for step, weights in _some(others, fitting)] + generations
     data["generations"] = [{**g, "weights": _text(g["weights"], data["half"])} for g in generations]
-    page = _render(title, data).encode()
+    page = _page(title, data).encode()
     path = Path(file)
     try:
         write_atomic(path, page)
@@ -76,9 +76,11 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
     return {
         "schema": 1,
         "file": str(path),
+        "title": title,
         "bytes": len(page),
         "env": recipe.env,
         "step": agent.step,
+        "score": generations[-1]["score"],
         "generations": [g["step"] for g in generations],
         "precision": "float16" if data["half"] else "float32",
     }
@@ -140,20 +142,19 @@ def _text_size(weights: np.ndarray, half: bool) -> int:
     return len(weights) * (2 if half else 4) * 4 // 3 + 200
 
 
-def _render(title: str, data: dict[str, Any]) -> str:
+def _page(title: str, data: dict[str, Any]) -> str:
+    scripts = Markup("\n".join(source(script) for script in SCRIPTS))
+    return render("page.jinja", title=title, data=embed(data), css=source("page.css"), scripts=scripts, facts=data)
+
+
+def render(template: str, **values: Any) -> str:
+    """One of this package's templates; all values but `Markup` are escaped."""
     found = Environment(
         loader=PackageLoader("runs.sharing", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    return found.get_template("page.jinja").render(
-        title=title,
-        data=embed(data),
-        css=Markup(source("page.css")),
-        scripts=Markup("\n".join(source(script) for script in SCRIPTS)),
-        run=data["run"],
-        env=data["env"],
-    )
+    return found.get_template(template).render(**values)
 
 
-def source(name: str) -> str:
+def source(name: str) -> Markup:
     """The text of one of this package's files."""
-    return (resources.files("runs.sharing") / "web" / name).read_text(encoding="utf-8")
+    return Markup((resources.files("runs.sharing") / "web" / name).read_text(encoding="utf-8"))

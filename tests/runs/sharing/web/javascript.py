@@ -23,7 +23,7 @@ needs_javascript = pytest.mark.skipif(
 
 def run(body: str, data: Any = None) -> Any:
     """What the function body `body`, which sees net.js, rules.js and `data`, returns."""
-    program = "\n".join(source(name) for name in ("net.js", "rules.js"))
+    program = "\n".join(str(source(name)) for name in ("net.js", "rules.js"))
     program += f"\nconst result = ((data) => {{ {body} }})({json.dumps(data)});"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "program.js"

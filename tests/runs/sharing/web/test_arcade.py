@@ -119,7 +119,7 @@ def test_1_000_games_equal_ours_state_by_state(game: str) -> None:
 @javascript.needs_javascript
 def test_the_comparison_sees_a_single_wrong_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        javascript, "source", lambda name, of=javascript.source: of(name).replace("oxygen -= 1", "oxygen -= 2")
+        javascript, "source", lambda name, of=javascript.source: str(of(name)).replace("oxygen -= 1", "oxygen -= 2")
     )
     wrong, total, _ = differences("Seaquest", 4, 60, sticky=0.0, ramping=True)
     assert 0 < wrong < total

@@ -15,6 +15,7 @@ import pytest
 import runs
 from rl.errors import InputError
 from runs.sharing.web.export import ALONE, export_web
+from runs.sharing.web.gallery import gallery
 from tests.runs.reporting import chromium
 
 HOSTILE = "run</script><b id=injected>'\"&"
@@ -147,3 +148,18 @@ def test_a_damaged_older_checkpoint_is_left_out(exported: tuple[Path, Path, dict
     (oldest / "agent.safetensors").write_bytes(b"no weights")
     facts = export_web(run, tmp_path / "page.html")
     assert facts["generations"] == [g for g in exported[2]["generations"] if g != int(oldest.name[5:])]
+
+
+def test_the_gallery_links_every_page_and_names_what_it_leaves_out(
+    exported: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    shutil.copytree(exported[0], tmp_path / "runs" / "<script>alert(1)<")
+    (tmp_path / "runs" / "broken").mkdir()
+    (tmp_path / "runs" / "broken" / "run.json").write_text("{}")
+    made = gallery([tmp_path / "runs"], tmp_path / "gallery")
+    assert made["pages"] == ["00--script-alert-1--.html"]
+    (line,) = made["skipped"]
+    assert "broken" in line and "\n" not in line
+    index = Path(made["file"]).read_text()
+    assert "alert(1)" not in index and 'href="00--script-alert-1--.html"' in index
+    assert {path.suffix for path in (tmp_path / "gallery").iterdir()} == {".html", ".png"}
