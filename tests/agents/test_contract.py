@@ -148,8 +148,7 @@ PLANNING = AlphaZeroConfig(
 )
 
 
-@pytest.mark.parametrize("self_play", [False, True])
-@pytest.mark.parametrize("rule", ["gumbel", "puct"])
+@pytest.mark.parametrize(("rule", "self_play"), [("gumbel", True), ("puct", False)])
 def test_alphazero_keeps_the_contract_on_a_board(rule: Any, self_play: bool) -> None:
     config = dataclasses.replace(PLANNING, search=SearchConfig(rule=rule))
     check_agent(config, "Boards/TicTacToe-v1", env_config=EnvConfig(options={"self_play": self_play}))

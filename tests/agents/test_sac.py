@@ -375,7 +375,7 @@ LEARN: dict[str, Any] = {
 
 @pytest.mark.parametrize("config", [SACConfig(**LEARN), TD3Config(**LEARN)], ids=["sac", "td3"])
 def test_the_action_equals_the_observation_on_asymmetric_bounds(config: Any) -> None:
-    agent = train(config, 2_500, low=-1.0, high=3.0)
+    agent = train(config, 1_500, low=-1.0, high=3.0)
     shown = np.array([[-0.7], [0.0], [0.7]], np.float32)
     action = agent.predict(shown, deterministic=True)[0]
     assert action.flatten().tolist() == pytest.approx([-0.7, 0.0, 0.7], abs=0.2)
@@ -385,7 +385,7 @@ def test_the_action_equals_the_observation_on_asymmetric_bounds(config: Any) -> 
 
 
 def test_the_policy_of_a_fixed_temperature_is_the_boltzmann_distribution() -> None:
-    agent = train(SACConfig(**LEARN, temperature=0.08), 3_000)
+    agent = train(SACConfig(**LEARN, temperature=0.08), 2_000)
     with torch.no_grad():
         dist = agent.network["policy"]({"obs": torch.zeros(4000, 1)})
         draws = dist.action(dist.sample(torch.Generator().manual_seed(0)))

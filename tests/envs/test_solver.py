@@ -74,6 +74,7 @@ def test_scores_equal_published_ones(moves: str, score: int) -> None:
     assert solve(moves).score == score
 
 
+@pytest.mark.full
 def test_each_move_of_a_column_that_is_nearly_full_has_its_known_score() -> None:
     assert solve("444444").moves == (-1, 0, 1, None, 1, 0, -1)
     assert solve("4444443").moves == (-16, -1, -16, None, -2, -16, -16)
