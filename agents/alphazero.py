@@ -250,4 +250,9 @@ class AlphaZero(ReplayAgent, PlanningAgent):
         return {"lr": value_at(self.config.lr, self.step), "window": value_at(self.config.window, self.step)}
 
     def reward_scale_warning(self, value: float) -> str:
-        return ""
+        """One line if the agent plays one side only."""
+        if self.spec.alternating:
+            return ""
+        return (
+            "alphazero learns from games against the opponent alone: --set env.options.self_play=true plays both sides"
+        )

@@ -1,4 +1,6 @@
-"""Strength on the six sets of Connect Four positions: a run's network alone and with search, beside fixed players.
+"""Strength against perfect play: a run's network alone and with search, beside a random player.
+
+Connect Four's six sets of positions, and all 4,520 positions of tic-tac-toe.
 
 python -m runs.bench.strength RUN > runs/results/strength/NAME.json
 """
@@ -7,20 +9,27 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agents.predict import first_row
-from envs.boards.judge import strength
+from envs.boards.judge import strength, tic_tac_toe
 from envs.boards.opponents import Policy
-from envs.boards.positions import SETS, load
+from envs.boards.positions import SETS, Positions, load
 from rl.errors import InputError
 from runs.training.evaluation import load_run
+
+POSITIONS: dict[str, dict[str, Callable[[], Positions]]] = {
+    "Boards/ConnectFour-v1": {name: functools.partial(load, name) for name in SETS},
+    "Boards/TicTacToe-v1": {"all": tic_tac_toe},
+}
+"""Environment -> name of a set -> what makes it."""
 
 
 def player(agent: Any, simulations: int) -> Policy:
@@ -34,19 +43,19 @@ def player(agent: Any, simulations: int) -> Policy:
     return choose
 
 
-def measure(
-    run: str | Path, simulations: Sequence[int] = (0, 100), sets: Sequence[str] = tuple(SETS)
-) -> dict[str, Any]:
-    """For each set of positions and number of simulations, the `Strength` of a run's agent as plain JSON.
+def measure(run: str | Path, simulations: Sequence[int] = (0, 100), sets: Sequence[str] = ()) -> dict[str, Any]:
+    """For each set of positions (all if none is named) and number of simulations, the `Strength` as plain JSON.
 
-    Raises `InputError` if the agent does not plan, or not on Connect Four.
+    Raises `InputError` if the agent does not plan, or on another game than Connect Four and tic-tac-toe.
     """
     agent, settings = load_run(run, device="cpu")
-    if settings.env != "Boards/ConnectFour-v1" or not hasattr(agent, "plan"):
-        raise InputError(f"{run}: the positions are of Connect Four, for agents that plan, not {settings.env}")
+    if settings.env not in POSITIONS or not hasattr(agent, "plan"):
+        known = " and ".join(POSITIONS)
+        raise InputError(f"{run}: the positions are of {known}, for agents that plan, not {settings.env}")
     found = {
-        name: {str(many): dataclasses.asdict(strength(player(agent, many), load(name))) for many in simulations}
-        for name in sets
+        name: {str(many): dataclasses.asdict(strength(player(agent, many), make())) for many in simulations}
+        for name, make in POSITIONS[settings.env].items()
+        if not sets or name in sets
     }
     return {"schema": 1, "env": settings.env, "agent": agent.name, "step": agent.step, "sets": found}
 

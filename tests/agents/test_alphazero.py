@@ -186,3 +186,17 @@ def test_an_environment_without_a_simulator_is_refused_in_one_line(config: Any) 
 def test_fields_that_mean_nothing_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         dataclasses.replace(SMALL, **fields)
+
+
+@pytest.mark.parametrize(("options", "words"), [({}, "plays both sides"), ({"self_play": True}, "")])
+def test_a_training_against_the_opponent_alone_says_so(
+    options: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = EnvConfig(options=options)
+    spec = envs.spec("Boards/TicTacToe-v1", config)
+    agent = agents.build(AlphaZeroConfig(net=ResNetConfig(channels=4, blocks=0)), spec, num_envs=1, seed=0)
+    world = envs.make("Boards/TicTacToe-v1", num_envs=1, seed=0, config=config)
+    for _ in interact(world, agent, 2):
+        pass
+    world.close()
+    assert words in caplog.text and bool(words) == bool(caplog.text)
