@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rl.errors import InputError, unknown
-from runs.bench.duels import ON_PONG, RACES, TRAINING, measure_race, measure_training
+from runs.bench.duels import ON_PONG, RACES, TRAINING, measure_race, measure_ranks, measure_training
 from runs.bench.games import measure_arcade, measure_pqn
 from runs.bench.updates import measure_gpu, measure_replay, measure_sampling, measure_updates
 from runs.bench.viewers import measure_viewer, measure_watcher
@@ -46,6 +46,7 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     everything: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         **{name: lambda d=duel, n=name: measure_training(n, d, repeats) for name, duel in TRAINING.items()},  # type: ignore[misc]
         **{name: lambda r=race, n=name: measure_race(n, r, repeats) for name, race in RACES.items()},  # type: ignore[misc]
+        "pong_ppo_ranks": lambda: measure_ranks(repeats),
         "updates": lambda: measure_updates(repeats),
         "replay": measure_replay,
         "sampling": lambda: measure_sampling(repeats),

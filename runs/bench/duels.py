@@ -34,6 +34,10 @@ class Duel:
     """Fields of ours that differ in our fastest setting, which then is a second result, beside the same peer."""
     threads: int = 1
     """PyTorch's, on both sides."""
+    ours: tuple[str, ...] = ()
+    """Fields of our run alone, in all of its settings."""
+    ranks: int = 1
+    """Processes of our training."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the networks of both sides are."""
 
@@ -55,6 +59,20 @@ TRAINING: dict[str, Duel] = {
     # fastest in bfloat16, where the processor has instructions for it
     "pong_dqn": Duel("dqn", "ALE/Pong-v5", 2_000, "zoo", ("learning_starts=200",), ("precision=auto",)),
     "pong_ppo": Duel("ppo", "ALE/Pong-v5", 4_096, "zoo", (), ("precision=auto",)),
+    # both sides may use two cores: SB3 by PyTorch's threads, ours by two processes, or by acting during the updates
+    "pong_ppo_2_cores": Duel(
+        "ppo", "ALE/Pong-v5", 4_096, "zoo", (), ("precision=auto",), threads=2, ours=("threads=1",), ranks=2
+    ),
+    "pong_dqn_overlap": Duel(
+        "dqn",
+        "ALE/Pong-v5",
+        2_000,
+        "zoo",
+        ("learning_starts=200",),
+        ("precision=auto",),
+        threads=2,
+        ours=("threads=1", "overlap=true"),
+    ),
 }
 
 ON_PONG = ("pong_dqn", "pong_ppo")
@@ -72,6 +90,8 @@ class Race:
     """Budget of both sides, the recipe's if left out."""
     every: int = 2_500
     """Steps between evaluations. Their time is left out; learning has started before the first."""
+    threads: int = 1
+    """PyTorch's, of our side; the peer has as many as PyTorch gives it."""
 
 
 RACES: dict[str, Race] = {
@@ -83,8 +103,9 @@ RACES: dict[str, Race] = {
     "solved_acrobot_ppo": Race("acrobot_ppo", "ppo", -100.0, every=5_000),
     "solved_mountaincar_ppo": Race("mountaincar_ppo", "ppo", -110.0, every=20_000),
     "solved_lunarlander_ppo": Race("lunarlander_ppo", "ppo", 200.0, every=20_000),
+    "solved_pong_ppo": Race("pong_ppo", "ppo", 18.0, every=100_000, threads=2),
 }
-"""Solved means Gymnasium's own `reward_threshold`."""
+"""Solved means Gymnasium's own `reward_threshold`; Pong has none, 21 is the most."""
 
 
 def measure_training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, Any]]:
@@ -94,6 +115,8 @@ def measure_training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, 
 
     threads = f"{duel.threads} thread{'s' * (duel.threads > 1)}"
     note = ATARI.format(threads=threads) if is_atari(envs.spec(duel.env)) else ""
+    if duel.ours or duel.ranks > 1:
+        note += f"; ours differs by {', '.join((*duel.ours, f'--ranks {duel.ranks}'))}"
     ways = {name: (), f"{name}_fastest": duel.fastest} if duel.fastest else {name: ()}
     pairs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for repeat in range(repeats + 1):  # the first is the warm-up
@@ -119,12 +142,34 @@ def measure_training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, 
             "settings": {
                 "hyperparameters": duel.source,
                 "both": list(duel.shared),
-                "ours": list(settings),
+                "ours": [*duel.ours, *settings],
                 "threads": duel.threads,
+                **({"ranks": duel.ranks} if duel.ranks > 1 else {}),
                 **({"device": duel.device} if duel.device != "cpu" else {}),
             },
             "note": note,
         }
+
+
+def measure_ranks(repeats: int) -> Iterator[dict[str, Any]]:
+    """PPO on Pong by two processes beside one, both with one thread of PyTorch each."""
+    one = dataclasses.replace(TRAINING["pong_ppo"], fastest=())
+    two = dataclasses.replace(one, ranks=2)
+    pairs = [
+        {"ours": round(our_speed(two, (), seed), 1), "peer": round(our_speed(one, (), seed), 1)}
+        for seed in range(repeats + 1)
+    ][1:]  # the first is the warm-up
+    yield {
+        "name": "pong_ppo_ranks",
+        "unit": "steps/s",
+        "ours": statistics.median(p["ours"] for p in pairs),
+        "peer": statistics.median(p["peer"] for p in pairs),
+        "ratio": statistics.median(p["ours"] / p["peer"] for p in pairs),
+        "repeats": pairs,
+        "against": "one process",
+        "settings": {"hyperparameters": one.source, "threads": 1, "ranks": 2},
+        "note": "the same global batch, one thread of PyTorch in each process",
+    }
 
 
 def our_speed(duel: Duel, settings: Sequence[str], seed: int) -> float:
@@ -133,7 +178,8 @@ def our_speed(duel: Duel, settings: Sequence[str], seed: int) -> float:
 
     run = matched_run(duel)
     with tempfile.TemporaryDirectory() as folder:
-        result = train(run, seed=seed, settings=settings, out=Path(folder) / "run", device=duel.device)
+        out, words = Path(folder) / "run", (*duel.ours, *settings)
+        result = train(run, seed=seed, settings=words, out=out, device=duel.device, ranks=duel.ranks)
     return float(result["steps_per_second"])
 
 
@@ -193,7 +239,7 @@ def our_curve(race: Race, seed: int) -> list[tuple[float, float]]:
     from runs.recipe import resolve
     from runs.training.train import resume, train
 
-    settings = ("eval_episodes=20", "threads=1", "precision=fp32", "eval_every=0", "save_every=0")
+    settings = ("eval_episodes=20", f"threads={race.threads}", "precision=fp32", "eval_every=0", "save_every=0")
     run = resolve(race.recipe, steps=race.steps, seed=seed, settings=settings)
     curve: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as folder:

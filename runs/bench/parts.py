@@ -125,8 +125,10 @@ class _Operations(TorchDispatchMode):  # type: ignore[misc]
         self.by_hand = 0
         """How many functions of `Dense`, which are counted as a whole, are running."""
 
-    def add(self, operations: float) -> None:
-        self.found[part_of(stack_of(sys._getframe()) or ())] += operations
+    def add(self, operations: float, call: str = "") -> None:
+        """Notes operations of the present stack, and of a call below it that stands in the place of `Dense`'s."""
+        stack = stack_of(sys._getframe()) or ()
+        self.found[part_of((*stack, (Dense.__module__, call)) if call else stack)] += operations
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -151,8 +153,8 @@ def counted_operations() -> Iterator[dict[str, float]]:
     def size(dense: Dense, rows: int) -> float:
         return 2.0 * rows * sum(layer.weight.size for layer in dense._layers)
 
-    def count(dense: Dense, rows: int, times: int, call: Any) -> Any:
-        counts.add(times * size(dense, rows))
+    def count(dense: Dense, rows: int, times: int, name: str, call: Any) -> Any:
+        counts.add(times * size(dense, rows), f"Dense.{name}")
         counts.by_hand += 1
         try:
             return call()
@@ -160,9 +162,9 @@ def counted_operations() -> Iterator[dict[str, float]]:
             counts.by_hand -= 1
 
     try:
-        Dense.forward = lambda self, x: count(self, len(x), 1, lambda: forward(self, x))  # type: ignore[method-assign]
+        Dense.forward = lambda self, x: count(self, len(x), 1, "forward", lambda: forward(self, x))  # type: ignore[method-assign]
         Dense.backward = (  # type: ignore[method-assign]
-            lambda self, grad, steps: count(self, len(grad), 2, lambda: backward(self, grad, steps))
+            lambda self, grad, steps: count(self, len(grad), 2, "backward", lambda: backward(self, grad, steps))
         )
         with counts:
             yield counts.found

@@ -119,12 +119,12 @@ def test_a_race_ends_where_it_is_solved(curve: Any) -> None:
 @pytest.mark.parametrize("race", duels.RACES.values(), ids=duels.RACES)
 def test_a_race_is_to_the_score_that_gymnasium_calls_solved(race: duels.Race) -> None:
     run = resolve(race.recipe)
-    assert gymnasium.spec(run.env).reward_threshold == race.passed
+    assert (gymnasium.spec(run.env).reward_threshold or 18.0) == race.passed, "Pong has none: 18 of 21"
     assert getattr(run.agent, "learning_starts", 0) < race.every < run.steps
 
 
 def test_a_bench_without_names_leaves_the_races_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("training", "updates", "replay", "sampling", "arcade", "pqn", "viewer", "watcher"):
+    for name in ("training", "ranks", "updates", "replay", "sampling", "arcade", "pqn", "viewer", "watcher"):
         monkeypatch.setattr(bench, f"measure_{name}", lambda *_: iter(()))
     monkeypatch.setattr(bench, "measure_race", lambda *_: 1 / 0)
     assert bench.bench()["results"] == []
@@ -248,3 +248,28 @@ def test_updates_on_a_gpu_are_measured_each_way_in_turns(monkeypatch: pytest.Mon
     assert (rows["gpu_update_dqn_bf16"]["ratio"], rows["gpu_update_dqn_bf16"]["against"]) == (0.5, "graph")
     assert rows["gpu_update_ppo_pong_256_bf16"]["ratio"] == 0.75
     assert len(rows) == 12
+
+
+def test_rows_of_two_cores_train_with_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[tuple[Any, ...]] = []
+
+    def train(run: Any, *, settings: Any, ranks: int, seed: int, **options: Any) -> dict[str, float]:
+        changed = resolve(run, settings=settings)
+        trained.append((changed.agent.name, changed.threads, changed.overlap, changed.agent.precision, ranks))
+        return {"steps_per_second": 100.0 * ranks}
+
+    monkeypatch.setattr(importlib.import_module("runs.training.train"), "train", train)
+    theirs = [lambda *names, **options: {"steps_per_second": 50.0 * options["threads"]}]
+    monkeypatch.setattr("runs.comparing.peers.speed.sb3_speed", theirs[0])
+    names = ["pong_ppo_2_cores", "pong_dqn_overlap", "pong_ppo_ranks"]
+    found = {r["name"]: r for r in bench.bench(names, repeats=1)["results"]}
+    assert set(trained) == {
+        ("ppo", 1, False, "fp32", 2),
+        ("ppo", 1, False, "auto", 2),
+        ("dqn", 1, True, "fp32", 1),
+        ("dqn", 1, True, "auto", 1),
+        ("ppo", 1, False, "fp32", 1),
+    }
+    assert [found[name]["ratio"] for name in names] == [2.0, 1.0, 2.0]
+    assert "--ranks 2" in found["pong_ppo_2_cores"]["note"] and found["pong_ppo_ranks"]["against"] == "one process"
+    assert "overlap=true" in found["pong_dqn_overlap"]["note"]

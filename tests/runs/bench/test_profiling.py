@@ -39,6 +39,7 @@ def test_a_profiled_training_has_the_weights_of_one_that_is_not(recipe: str, tmp
     ours, theirs = weights(tmp_path / "a"), weights(tmp_path / "b")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs) and len(ours) == len(theirs)
     assert found["updates"] > 0 and found["steps"] >= 100
+    assert {p["part"] for p in found["parts"] if p["gflops"]} >= {"acting", "forward", "backward"}
     shares = {p["part"]: p for p in found["parts"]}
     assert list(shares) == list(parts.PARTS)
     assert sum(p["share"] for p in found["parts"]) == pytest.approx(1, abs=0.01)
