@@ -374,6 +374,7 @@ def _add_sharing(verb: Verb) -> None:
     form = p.add_mutually_exclusive_group(required=True)
     form.add_argument("--onnx", metavar="FILE", help="an ONNX file, checked on 1,000 observations of the run's games")
     form.add_argument("--torch", metavar="FILE", help="a program that torch.export.load reads, checked likewise")
+    form.add_argument("--sb3", metavar="FILE", help="a Stable-Baselines3 model with these weights, checked likewise")
     form.add_argument("--web", metavar="FILE", help="one HTML page that plays the agent, offline")
     _add_trust(p)
     _add_json(p)

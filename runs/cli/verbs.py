@@ -166,7 +166,7 @@ def explain(a: argparse.Namespace) -> Result:
 
 
 def export(a: argparse.Namespace) -> Result:
-    return _call("runs.sharing.export.export", a.run, onnx=a.onnx, torch=a.torch, web=a.web, trust=_trust(a))
+    return _call("runs.sharing.export.export", a.run, onnx=a.onnx, torch=a.torch, sb3=a.sb3, web=a.web, trust=_trust(a))
 
 
 def report(a: argparse.Namespace) -> Result:

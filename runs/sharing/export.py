@@ -12,6 +12,7 @@ from runs.folder.trust import Trust
 FORMATS = {
     "onnx": "runs.sharing.onnx_file.write",
     "torch": "runs.sharing.program.write",
+    "sb3": "runs.sharing.sb3_file.write",
     "web": "runs.sharing.web.export.export_web",
 }
 """By name, a function of (run, file, trust) that writes the file and returns the result of `rl export`."""

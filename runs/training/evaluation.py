@@ -70,11 +70,19 @@ class Score:
         return {name: value for name, value in found.items() if value is not None or name not in WHERE_KNOWN}
 
 
-def load(path: str | Path, *, device: str = "auto", trust: Trust = False) -> Agent:
+def load(
+    path: str | Path, *, device: str = "auto", trust: Trust = False, sb3: bool = False, env: str | None = None
+) -> Agent:
     """The agent of a run folder (newest good checkpoint) or of one checkpoint folder, ready to act.
 
     trust: import code that the folder names, even if this machine did not write the folder.
+    sb3: `path` is a model that Stable-Baselines3 saved (DQN, PPO, A2C, SAC or TD3): its weights are read, and nothing
+        in it is run. `env` names its environment if the spaces cannot be read off the file.
     """
+    if sb3:
+        from runs.sharing.sb3_zip import read
+
+        return read(path, env, pick_device(device)).agent
     return load_run(path, device=device, trust=trust)[0]
 
 

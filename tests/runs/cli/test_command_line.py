@@ -331,7 +331,7 @@ def test_every_verb_of_the_design_has_its_options():
         "explain": "--out --json",
         "grade": "--recipe --games --seed --jobs --seconds --out --trust --json --csv",
         "league": "--games --players --out --seed --json",
-        "export": "--onnx --torch --web --json",
+        "export": "--onnx --torch --sb3 --web --json",
         "report": "",
         "record": "--seeds --jobs",
         "bench": "--json",

@@ -130,7 +130,9 @@ def test_a_file_that_disagrees_is_not_written(run: Path, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize("files", [{}, {"onnx": None}, {"csv": "a"}])
 def test_exactly_one_known_format_is_named(run: Path, files: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="export: give exactly one of --onnx FILE, --torch FILE, --web FILE"):
+    with pytest.raises(
+        InputError, match="export: give exactly one of --onnx FILE, --torch FILE, --sb3 FILE, --web FILE"
+    ):
         export(run, **files)
 
 
