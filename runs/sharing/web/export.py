@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import math
 import re
 from importlib import resources
@@ -31,6 +32,12 @@ from runs.training.evaluation import load_run, put_back
 ALONE, MOST = 1_000_000, 5_000_000
 """Largest page in bytes with the newest weights alone, and with the checkpoints as generations."""
 
+AGREEMENT = 0.99
+"""Share of equal actions from which on weights that make a page too large are rounded to float16."""
+
+NAMES = {"alphazero": "AlphaZero", "qrdqn": "QR-DQN", "rainbow": "Rainbow"}
+"""Agents whose name is not written in capitals."""
+
 SCRIPTS = ("net.js", "rules.js", "paint.js", "page.js")
 
 
@@ -48,7 +55,7 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
         "schema": 1,
         "run": name[:200],
         "env": recipe.env,
-        "agent": agents.title(recipe.agent).upper(),
+        "agent": NAMES.get(agents.title(recipe.agent), agents.title(recipe.agent).upper()),
         "sample": recipe.eval_sample,
         "game": game,
         "plan": plan,
@@ -58,7 +65,7 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
     scores = [] if found.run is None else read_jsonl(found.run / "evaluations.jsonl")
     generations = [_generation(agent.step, newest, scores)]
     bare = len(_page(title, {**data, "half": False, "generations": []}).encode())
-    data["half"] = bare + _text_size(newest, False) > ALONE
+    data["half"] = bare + _text_size(newest, False) > ALONE and _rounded_agreement(agent, recipe) >= AGREEMENT
     room = MOST - bare
     if _text_size(newest, data["half"]) > room:
         raise InputError(f"{name} has {len(newest):,} weights, more than a page of 5 MB holds: train a smaller network")
@@ -112,6 +119,24 @@ def _earlier(folder: Path, newest: Path, recipe: Run, agent: Agent) -> list[tupl
             continue  # the page does without a damaged one
         found.append((step, network_plan(other)[1]))
     return found
+
+
+def _rounded_agreement(agent: Agent, recipe: Run, rows: int = 125) -> float:
+    """The share of rows of the agent's own play where it acts the same with weights rounded to float16."""
+    other = copy.deepcopy(agent)
+    for tensor in (*other.network.parameters(), *other.network.buffers()):
+        if tensor.is_floating_point():
+            tensor.data.copy_(tensor.data.half())
+    env = envs.make(recipe.env, num_envs=8, seed=0, stream="evaluate", config=recipe.env_config)
+    try:
+        actors, ts, same = [one.actor(8, 0) for one in (agent, other)], env.reset(), 0.0
+        for _ in range(rows):
+            action, rounded = (actor.act(ts) for actor in actors)
+            same += float(np.isclose(action, rounded, rtol=0.01, atol=0.01).mean())
+            ts = env.step(action)
+    finally:
+        env.close()
+    return same / rows
 
 
 def _some(items: list[Any], most: int) -> list[Any]:

@@ -149,7 +149,7 @@ function arrange(mode) {
   seats = (mode === "watch" ? ["agent"] : mode === "play" ? ["you"] : ["you", "agent"]).map(who => new Seat(who));
   held.clear();
   $("boards").replaceChildren(...seats.map(seat => seat.element));
-  document.body.className = mode;
+  document.body.className = GAME.two ? `${mode} two` : mode;
   for (const name of ["watch", "play", "race"]) $(name).classList.toggle("on", name === mode);
   again();
 }
@@ -188,7 +188,7 @@ function refresh() {
   dirty = true;
 }
 function pads() {
-  const order = ["left", "up", "down", "right", "fire"].filter(b => used.has(b)), own = [...used].filter(b => !SIGNS[b]);
+  const order = ["left", "up", "down", "right", "fire"].filter(b => used.has(b)), own = GAME.pick ? [] : [...used].filter(b => !SIGNS[b]);
   return [...order, ...own].map(name => {
     const index = G.buttons.findIndex(needed => needed.length === 1 && needed[0] === name);
     const button = make("button", {textContent: SIGNS[name] ?? G.names[index], ariaLabel: index >= 0 ? G.names[index] : name});
@@ -251,7 +251,7 @@ function heatOn(c, w, h, seat, strength = 190) {
 function panels() {
   for (const seat of seats) {
     const you = seat.who === "you" || view.hand, tally = ["WON", "DRAWN", "LOST"].map((label, k) => ["", you ? label : [SIDES?.[0], label, SIDES?.[1]][k], view.won[k]]);
-    const facts = GAME.two ? [["score", "TO MOVE", SIDES[seat.s.player]], ...tally] : [["score", "SCORE", shown(seat.s.score)], ["", "BEST", shown(best[you ? "you" : "agent"])], ...(GAME.facts ? GAME.facts(seat.s, G) : [["", "STEP", seat.s.elapsed]])];
+    const facts = GAME.two ? [["score", "TO MOVE", seat.over ? "–" : SIDES[seat.s.player]], ...tally] : [["score", "SCORE", shown(seat.s.score)], ["", "BEST", shown(best[you ? "you" : "agent"])], ...(GAME.facts ? GAME.facts(seat.s, G) : [["", "STEP", seat.s.elapsed]])];
     seat.hud.replaceChildren(...facts.map(([name, label, value]) => make("span", {className: name}, label, make("b", {textContent: value}))), make("span", {className: "who", textContent: seat.who === "you" ? GAME.two ? `YOU PLAY ${SIDES[seat.s.seat]}` : "YOU" : view.hand ? "YOU HOLD THE CONTROLS" : "AGENT"}));
   }
   const seat = focus(), {kind, bars, choice} = seat.out, [low, high] = seat.range;
@@ -367,7 +367,7 @@ $("bars").append(...G.names.map(row));
 $("over").hidden = $("map").hidden = !GAME.grid;
 document.querySelector("header p").append(DATA.plan.tanhValue ? " · the network alone, without search" : "");
 if (GAME.inputs) $("inputs").append(...(G.seen ? G.seen.map(i => GAME.inputs[i]) : GAME.inputs).map(row));
-const legend = [...[...used].filter(b => SIGNS[b]).map(b => [b === "fire" ? "Space" : SIGNS[b], G.axes[b] ? `${G.names[G.axes[b][0]]} ${G.axes[b][1]}` : G.names[G.buttons.findIndex(n => n[0] === b)] ?? b]), ["Tab", "take over, hand back"], ["P", "pause, go on"], ["+ −", "faster, slower"], ["Enter", "new game"]];
+const legend = [...[...used].filter(b => SIGNS[b]).map(b => [b === "fire" ? "Space" : SIGNS[b], G.axes[b] ? `${G.names[G.axes[b][0]]} ${G.axes[b][1]}` : G.names[G.buttons.findIndex(n => n[0] === b)] ?? b]), ...([...used].some(b => b.startsWith("key")) ? [[`1 – ${Math.min(9, G.names.length)}`, GAME.pick ? "the moves above, or touch the board" : "the answers above"]] : []), ...(GAME.two ? [] : [["Tab", "take over, hand back"]]), ["P", "pause, go on"], ["+ −", "faster, slower"], ["Enter", "new game"]];
 $("keys").append(...legend.flatMap(([key, does]) => [make("dt", {textContent: key}), make("dd", {textContent: does})]));
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 scheme.onchange = e => setTheme(e.matches);

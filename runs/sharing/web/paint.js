@@ -314,7 +314,7 @@ function board(W, H, colours, drops) {
       if (drops) {
         c.beginPath();
         c.roundRect(left - 0.16 * u, top - 0.16 * u, (W + 0.32) * u, (H + 0.32) * u, 0.3 * u);
-        for (let k = 0; k < W * H; k++) { const [x, y] = spot(k); c.moveTo(x + 0.4 * u, y); c.arc(x, y, 0.4 * u, 0, 7, true); }
+        for (let k = 0; k < W * H; k++) { const [x, y] = spot(k); c.moveTo(x + 0.4 * u, y); c.arc(x, y, 0.4 * u, 0, 2 * Math.PI); }
         c.fillStyle = down(c, h, "#3a68ea", "#2448b4");
         c.fill("evenodd");
       }

@@ -85,7 +85,7 @@ GAMES.MountainCarContinuous = {
 };
 
 GAMES.Acrobot = {
-  inputs: ["cos upper", "sin upper", "cos lower", "sin lower", "turning upper", "turning lower"],
+  inputs: ["cos upper", "sin upper", "cos lower", "sin lower", "turn upper", "turn lower"],
   start(s) { s.x = [0, 0, 0, 0].map(() => Math.fround(between(s, -0.1, 0.1))); },
   slope([a, b, da, db], torque) {
     const {sin, cos, PI} = Math;

@@ -202,6 +202,13 @@ def test_alphazeros_network_gives_the_same_probabilities_and_value() -> None:
     np.testing.assert_allclose([x["value"] for x in got], value.numpy(), atol=1e-5)
 
 
+@javascript.needs_javascript
+def test_float16_weights_are_read_exactly() -> None:
+    values = np.array([0.0, -0.0, 1.0, -2.5, 65504.0, 6e-8, 1e-5, 0.1, -3.14159], "<f2")
+    text = base64.b64encode(values.tobytes()).decode()
+    assert javascript.run("return [...floatsOf(data, true)];", text) == values.astype(float).tolist()
+
+
 def test_a_layer_without_javascript_is_named() -> None:
     spec = envs.spec("ALE/Pong-v5")
     with pytest.raises(InputError, match="shows images"):

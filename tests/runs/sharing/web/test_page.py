@@ -163,3 +163,14 @@ def test_the_gallery_links_every_page_and_names_what_it_leaves_out(
     index = Path(made["file"]).read_text()
     assert "alert(1)" not in index and 'href="00--script-alert-1--.html"' in index
     assert {path.suffix for path in (tmp_path / "gallery").iterdir()} == {".html", ".png"}
+
+
+def test_large_weights_are_rounded_to_float16_only_if_the_agent_then_acts_the_same(
+    exported: tuple[Path, Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = 50_000  # bytes: less than the scripts, so that every network is too large
+    monkeypatch.setattr("runs.sharing.web.export.ALONE", bare)
+    facts = export_web(exported[0], tmp_path / "page.html")
+    assert facts["precision"] == "float16" and facts["bytes"] < exported[2]["bytes"]
+    monkeypatch.setattr("runs.sharing.web.export._rounded_agreement", lambda agent, run: 0.98)
+    assert export_web(exported[0], tmp_path / "page.html")["precision"] == "float32"
