@@ -22,6 +22,7 @@ from agents.base import Actor, Choice, Decision, Metrics
 from agents.replay_agent import Batch, ReplayAgent
 from agents.value_config import ReplayConfig
 from agents.value_player import epsilon_greedy
+from rl.axes import Axis, choice, rate
 from rl.errors import InputError, NonFiniteError
 from rl.fields import at_least, not_negative, positive, within
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
@@ -53,6 +54,11 @@ class CriticConfig(ReplayConfig):
         "renorm_warmup": "batch_renorm",
         "target_tau": "not batch_renorm",
         "dropped": "quantiles",
+    }
+    SPACE: ClassVar[dict[str, Axis]] = {
+        **ReplayConfig.SPACE,
+        "target_tau": rate(1e-3, 0.1),
+        "net.hidden": choice("64x64", "128x128", "256x256", "400x300"),
     }
 
     net: NetConfig = field(default_factory=lambda: NetConfig(hidden=(256, 256)))

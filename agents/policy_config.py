@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from agents.learner_config import LearnerConfig
+from rl.axes import Axis, choice, complement, rate, size
 from rl.distributions import PolicyConfig
 from rl.errors import InputError
 from rl.fields import at_least, finite_cost, fraction
@@ -26,6 +27,18 @@ class RolloutConfig(LearnerConfig):
 @dataclass(frozen=True)
 class PolicyLearnerConfig(RolloutConfig):
     """Fields that every policy learner uses, or refuses at construction."""
+
+    SPACE: ClassVar[dict[str, Axis]] = {
+        "lr": rate(3e-5, 1e-2),
+        "gamma": complement(1e-3, 0.1),
+        "gae_lambda": complement(0.01, 0.3),
+        "rollout": size(8, 1_024),
+        "entropy_cost": rate(1e-6, 0.1),
+        "value_cost": rate(0.1, 1.0),
+        "net.hidden": choice("64x64", "128x128", "256x256"),
+        "net.activation": choice("tanh", "relu"),
+    }
+    """What `rl tune` searches."""
 
     net: NetConfig = field(default_factory=lambda: NetConfig(activation="tanh", orthogonal=True))
     policy: PolicyConfig = field(default_factory=PolicyConfig)

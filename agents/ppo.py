@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import repeat
+from typing import ClassVar
 
 import torch
 
 from agents.policy import PolicyAgent, PolicyBatch
 from agents.policy_config import PolicyLearnerConfig
 from agents.rollout import Rollout, RowLoss, average
+from rl.axes import Axis, rate, size
 from rl.fields import at_least, positive, positive_or_none
 from rl.schedules import Ramp, value_at
 
@@ -18,6 +20,13 @@ from rl.schedules import Ramp, value_at
 @dataclass(frozen=True)
 class PPOConfig(PolicyLearnerConfig):
     """PPO's own fields."""
+
+    SPACE: ClassVar[dict[str, Axis]] = {
+        **PolicyLearnerConfig.SPACE,
+        "epochs": size(1, 20),
+        "minibatch_size": size(32, 1_024),
+        "clip": rate(0.05, 0.4),
+    }
 
     epochs: int = at_least(1, 10)
     """Passes over each rollout."""

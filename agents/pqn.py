@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from agents.base import Actor, Choice
 from agents.policy_config import RolloutConfig
 from agents.rollout import Rollout, RolloutAgent, RowLoss
 from agents.value_player import Q, ValueNetwork, ValuePlayer
+from rl.axes import Axis, choice, complement, number, rate, share, size
 from rl.device import uses_bf16
 from rl.errors import InputError
 from rl.fields import at_least, fraction
@@ -33,6 +34,19 @@ from rl.schedules import Ramp
 @dataclass(frozen=True)
 class PQNConfig(RolloutConfig):
     """PQN's fields."""
+
+    SPACE: ClassVar[dict[str, Axis]] = {
+        "lr": rate(3e-5, 3e-3),
+        "gamma": complement(1e-3, 0.1),
+        "q_lambda": complement(0.01, 0.9),
+        "rollout": size(8, 256),
+        "epochs": size(1, 8),
+        "minibatches": size(1, 32),
+        "epsilon.steps": share(0.02, 0.6),
+        "epsilon.end": number(0.0, 0.2),
+        "net.hidden": choice("64x64", "128x128", "256x256"),
+    }
+    """What `rl tune` searches."""
 
     net: NetConfig = field(default_factory=lambda: NetConfig(layer_norm=True))
     rollout: int = 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from agents.policy import PolicyAgent, PolicyBatch
 from agents.policy_config import PolicyLearnerConfig
 from agents.rollout import Rollout, RowLoss
+from rl.axes import Axis, size
 from rl.errors import InputError
 from rl.fields import at_least
 from rl.interface import EnvSpec
@@ -21,6 +22,11 @@ from rl.schedules import Ramp, value_at
 @dataclass(frozen=True)
 class ReinforceConfig(PolicyLearnerConfig):
     """REINFORCE's own fields."""
+
+    SPACE: ClassVar[dict[str, Axis]] = {
+        **{k: v for k, v in PolicyLearnerConfig.SPACE.items() if k not in ("rollout", "gae_lambda")},
+        "episodes": size(1, 32),
+    }
 
     baseline: bool = True
     """Subtract a learned value from the return, and bootstrap from it at a time limit."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from agents.learner_config import LearnerConfig
+from rl.axes import Axis, choice, complement, number, rate, share, size
 from rl.errors import InputError
 from rl.fields import at_least, fraction, not_negative, positive, within
 from rl.schedules import Ramp
@@ -17,6 +18,16 @@ class ReplayConfig(LearnerConfig):
 
     SWITCHES: ClassVar[dict[str, str]] = {"priority_exponent": "prioritized", "importance": "prioritized"}
     """Fields that have an effect only while another one is on."""
+    SPACE: ClassVar[dict[str, Axis]] = {
+        "lr": rate(3e-5, 3e-3),
+        "gamma": complement(1e-3, 0.1),
+        "batch_size": size(16, 256),
+        "replay_ratio": rate(0.0625, 2.0),
+        "learning_starts": share(0.005, 0.1),
+        "n_step": size(1, 5),
+        "net.hidden": choice("64x64", "128x128", "256x256"),
+    }
+    """What `rl tune` searches."""
 
     lr: float | Ramp = 5e-4
     adam_eps: float = 1e-8
@@ -66,6 +77,13 @@ class ValueConfig(ReplayConfig):
         "munchausen_alpha": "munchausen",
         "munchausen_tau": "munchausen",
         "munchausen_low": "munchausen",
+    }
+    SPACE: ClassVar[dict[str, Axis]] = {
+        **ReplayConfig.SPACE,
+        "target_every": size(10, 2_000),
+        "epsilon.steps": share(0.02, 0.6),
+        "epsilon.end": number(0.0, 0.2),
+        "net.layer_norm": choice("false", "true"),
     }
 
     target_every: int = at_least(1, 500)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from agents.base import Actor, Agent, Choice
 from agents.value_player import Q, epsilon_greedy
+from rl.axes import Axis, complement, number, rate
 from rl.errors import InputError
 from rl.fields import check_fields, fraction, positive, within
 from rl.interface import EnvSpec, Obs, TimeStep
@@ -47,6 +48,14 @@ class TabularConfig:
 @dataclass(frozen=True)
 class LearnerTableConfig(TabularConfig):
     """Fields of the agents that move a value towards a target."""
+
+    SPACE: ClassVar[dict[str, Axis]] = {
+        "lr": rate(1e-3, 1.0),
+        "gamma": complement(1e-3, 0.2),
+        "epsilon": number(0.0, 0.3),
+        "lr_decay": number(0.0, 1.0),
+    }
+    """What `rl tune` searches."""
 
     lr: float | Ramp = positive(0.1)
     """Step size, or its schedule over counted steps."""

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from rl.errors import InputError, unknown
 from runs.cli import verbs
 from runs.cli.show import (
+    show_completion,
     show_doctor,
     show_export,
     show_games,
@@ -22,6 +23,7 @@ from runs.cli.show import (
     show_grading_csv,
     show_league,
     show_list,
+    show_new,
     show_page,
     show_profile,
     show_records,
@@ -87,7 +89,7 @@ def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
         one = " (one recipe or environment, the agent after --agent)" if "--agent" in options else ""
         return InputError(f"unexpected argument {word!r}{one}; see {parser.prog} --help")
     option = word.partition("=")[0]
-    if option == "--until" and parser.prog.split()[-1] in ("record", "compare", "bench"):
+    if option == "--until" and parser.prog.split()[-1] in ("record", "compare", "tune", "bench"):
         return InputError("--until: a recorded or compared result has a fixed budget; only `rl train` ends early")
     if option.startswith("--env") and option not in options and "--agent" in options:
         return InputError(f"unknown option {option}: the environment's id stands alone, {parser.prog} CartPole-v1")
@@ -214,6 +216,8 @@ def _add_training(verb: Verb) -> None:
         help="environment steps to train for; schedules as long as the recipe's own budget are stretched to it",
     )
     p.add_argument("--seed", type=seed, metavar="S", help="0 unless given")
+    p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1 in one folder, with one page")
+    p.add_argument("--jobs", type=count, metavar="N", help="of --seeds: trainings at once")
     p.add_argument("--num-envs", type=count, metavar="N", help="parallel environments")
     _add_set(p)
     p.add_argument("--out", metavar="DIR", help="the run folder (default runs/out/<env>_<agent>_s<seed>_<time>)")
@@ -279,7 +283,7 @@ def _add_watching(verb: Verb) -> None:
 
 
 def _add_comparing(verb: Verb) -> None:
-    """compare, grade, league, report, record, bench, profile."""
+    """compare, tune, grade, league, report, record, bench, profile."""
     count, seed = _whole(1), _whole(0)
     p = verb("compare", verbs.compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
@@ -295,7 +299,8 @@ def _add_comparing(verb: Verb) -> None:
         "--tasks",
         action="append",
         metavar="A,B|SUITE",
-        help="environments, recipes or a suite (classic, arcade, atari5, atari26), each with @STEPS for its own budget",
+        help="environments, recipes or a suite (classic, arcade, mujoco, atari5, atari26, atari57), each with @STEPS "
+        "for its own budget",
     )
     p.add_argument("--steps", type=count, metavar="N")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
@@ -307,6 +312,22 @@ def _add_comparing(verb: Verb) -> None:
     p.add_argument("--evaluations", type=count, metavar="N", help="points of a curve (20, on Atari 10)")
     p.add_argument("--title", help="of the page")
     p.add_argument("--out", metavar="DIR", help="the comparison's folder; an interrupted one continues")
+    _add_trust(p)
+    _add_json(p)
+
+    p = verb("tune", verbs.tune, "search an agent's fields, and test what was found on fresh seeds")
+    p.add_argument("recipe", metavar="RECIPE|SUITE")
+    p.add_argument(
+        "--minutes", type=_finite, metavar="M", help="of search, on each of --jobs cores; the re-test comes after"
+    )
+    p.add_argument("--trials", type=count, metavar="N", help="end the search at so many trials")
+    p.add_argument("--seeds", type=count, metavar="K", help="of the re-test: seeds 0 to K-1 (default: 10)")
+    p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
+    p.add_argument("--agent", metavar="NAME", help="another agent than the recipe's: a name or module:Class")
+    p.add_argument("--steps", type=count, metavar="N", help="environment steps of each training")
+    _add_set(p)
+    p.add_argument("--on", type=_one_of("ray"), metavar="ray", help="send each training to a Ray cluster")
+    p.add_argument("--out", metavar="DIR", help="the search's folder; an interrupted one continues")
     _add_trust(p)
     _add_json(p)
 
@@ -345,7 +366,7 @@ def _add_comparing(verb: Verb) -> None:
     _add_json(p)
 
     p = verb("record", verbs.record, "train every seed that has no result yet and write runs/results/", show_records)
-    p.add_argument("recipe", metavar="RECIPE")
+    p.add_argument("recipe", metavar="RECIPE|SUITE")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
     p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
     _add_trust(p)
@@ -381,7 +402,7 @@ def _add_sharing(verb: Verb) -> None:
 
 
 def _add_looking_up(verb: Verb) -> None:
-    """explain, inspect, solve, list, doctor."""
+    """explain, inspect, solve, new, completion, list, doctor."""
     p = verb("explain", verbs.explain, "write a page on why a run learns: gradients, loss surface, saliency", show_page)
     p.add_argument("run", metavar="RUN")
     p.add_argument("other", metavar="RUN2", nargs="?", help="a second run beside it, on the same batch")
@@ -400,6 +421,14 @@ def _add_looking_up(verb: Verb) -> None:
     p.add_argument("game", metavar="GAME", help="ConnectFour")
     p.add_argument("moves", metavar="MOVES", nargs="?", default="", help="columns 1 to 7, such as 4444 (default: none)")
     _add_json(p)
+
+    p = verb("new", verbs.new, "write a working file to start from, and its test", show_new)
+    p.add_argument("kind", type=_one_of("agent", "env", "recipe"), metavar="agent|env|recipe")
+    p.add_argument("name", metavar="NAME", help="of the module: NAME.py and test_NAME.py in this folder")
+    _add_json(p)
+
+    p = verb("completion", verbs.completion, "print a shell's completion of this command", show_completion)
+    p.add_argument("shell", type=_one_of("bash", "zsh"), metavar="bash|zsh")
 
     p = verb("list", verbs.list_names, "list recipes, agents and environments, or the fields of one", show_list)
     p.add_argument(

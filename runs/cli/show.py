@@ -33,6 +33,11 @@ def show_games(r: dict[str, Any]) -> None:
 
 
 def show_training(r: dict[str, Any]) -> None:
+    if "report" in r:
+        from runs.comparing.many_seeds import summary
+
+        print(summary(r))
+        return
     if r.get("mean") is not None:
         show_scores(r)
     print(f"{r['steps']:,} steps in {r['seconds']:.0f} s, {r['steps_per_second']:,.0f} steps/s")
@@ -122,6 +127,14 @@ def show_solution(r: dict[str, Any]) -> None:
 
     for line in lines(r):
         print(line)
+
+
+def show_new(r: dict[str, Any]) -> None:
+    print(f"{r['file']} and {r['test']}; {r['on']}")
+
+
+def show_completion(r: dict[str, Any]) -> None:
+    print(r["script"], end="")
 
 
 def show_doctor(r: dict[str, Any]) -> None:

@@ -39,6 +39,10 @@ def _check_recipe(word: str | None) -> None:
 
 def train(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
+    if a.seeds is not None:
+        return _train_seeds(a)
+    if a.jobs is not None:
+        raise InputError(f"--jobs {a.jobs} needs --seeds: one training is one job")
     result = _call(
         "runs.training.train.train",
         a.recipe,
@@ -66,6 +70,16 @@ def _of_rank_0(result: Result) -> Result:
     return result
 
 
+def _train_seeds(a: argparse.Namespace) -> Result:
+    alone = {"--seed": a.seed, "--watch": a.watch or None, "--until": a.until}
+    alone |= {"--track": a.track, "--ranks": a.ranks}
+    if given := [option for option, value in alone.items() if value is not None]:
+        raise InputError(f"{given[0]} is for one training: leave it or --seeds out")
+    options = {"seeds": a.seeds, "jobs": a.jobs, "agent": a.agent, "steps": a.steps, "num_envs": a.num_envs}
+    options |= {"settings": a.set or None, "device": a.device, "out": a.out, "quiet": a.quiet}
+    return _call("runs.comparing.many_seeds.train_seeds", a.recipe, **options, trust=_trust(a))
+
+
 def resume(a: argparse.Namespace) -> Result:
     result = _call(
         "runs.training.train.resume",
@@ -82,10 +96,19 @@ def resume(a: argparse.Namespace) -> Result:
 
 def evaluate(a: argparse.Namespace) -> Result:
     options = {"episodes": a.episodes, "seed": a.seed, "sample": a.sample, "device": a.device, "trust": _trust(a)}
-    found = [_call("runs.training.evaluation.evaluate", run, **options) for run in a.runs]
+    runs = [run for name in a.runs for run in _seeds_of(name)]
+    found = [_call("runs.training.evaluation.evaluate", run, **options) for run in runs]
     if len(found) == 1:
         return dict(found[0])
-    return {"results": [{"run": run, **score} for run, score in zip(a.runs, found, strict=True)]}
+    return {"results": [{"run": run, **score} for run, score in zip(runs, found, strict=True)]}
+
+
+def _seeds_of(run: str) -> list[str]:
+    """The run folders in a folder of `rl train --seeds`, by seed; any other name stands for itself."""
+    if os.path.exists(os.path.join(run, "run.json")) or not os.path.isdir(run):
+        return [run]
+    seeds = sorted((int(name[5:]), name) for name in os.listdir(run) if re.fullmatch(r"seed-\d+", name))
+    return [os.path.join(run, name) for _, name in seeds] or [run]
 
 
 def watch(a: argparse.Namespace) -> Result:
@@ -131,6 +154,40 @@ def compare(a: argparse.Namespace) -> Result:
     )
 
 
+def tune(a: argparse.Namespace) -> Result:
+    names = _recipes(a.recipe)
+    found = []
+    for name in names:
+        found.append(
+            _call(
+                "runs.tuning.tune.tune",
+                name,
+                minutes=a.minutes and a.minutes / len(names),
+                trials=a.trials,
+                seeds=a.seeds,
+                jobs=a.jobs,
+                agent=a.agent,
+                steps=a.steps,
+                settings=a.set or None,
+                on=a.on,
+                out=os.path.join(a.out, name) if a.out and len(names) > 1 else a.out,
+                quiet=a.quiet,
+                trust=_trust(a),
+            )
+        )
+    return dict(found[0]) if len(names) == 1 else {"results": found}
+
+
+def _recipes(word: str) -> list[str]:
+    """The recipes of a suite by its name; any other word stands for itself."""
+    from runs.comparing.suites import SUITES, in_suite
+
+    if word in SUITES and not os.path.exists(word):
+        return in_suite(word)
+    _check_recipe(word)
+    return [word]
+
+
 def league(a: argparse.Namespace) -> Result:
     return _call(
         "runs.comparing.league.league.league",
@@ -174,11 +231,10 @@ def report(a: argparse.Namespace) -> Result:
 
 
 def record(a: argparse.Namespace) -> Result:
-    _check_recipe(a.recipe)
     say = (lambda line: None) if a.quiet else None
-    return {
-        "results": _call("runs.recording.record.record", a.recipe, seeds=a.seeds, jobs=a.jobs, say=say, trust=_trust(a))
-    }
+    options = {"seeds": a.seeds, "jobs": a.jobs, "say": say, "trust": _trust(a)}
+    names = _recipes(a.recipe)
+    return {"results": [r for name in names for r in _call("runs.recording.record.record", name, **options)]}
 
 
 def bench(a: argparse.Namespace) -> Result:
@@ -198,6 +254,14 @@ def inspect(a: argparse.Namespace) -> Result:
 
 def solve(a: argparse.Namespace) -> Result:
     return _call("runs.cli.solve.solve", a.game, a.moves)
+
+
+def new(a: argparse.Namespace) -> Result:
+    return _call("runs.cli.starting_files.new", a.kind, a.name)
+
+
+def completion(a: argparse.Namespace) -> Result:
+    return {"script": _call("runs.cli.completion.script", a.shell)}
 
 
 def list_names(a: argparse.Namespace) -> Result:

@@ -57,8 +57,7 @@ def compare(
     plan = make_plan(recipe, agents, tasks, steps, match_parameters, evaluations, trust)
     send = sender(on, plan)
     folder = Path(out) if out is not None else _default_folder(plan)
-    _check_folder(folder)
-    with _locked(folder):
+    with entered(folder):
         comparison = Comparison(plan, folder, seeds, videos, title, match_parameters)
         for side in [] if quiet else plan.sides:
             print(f"{side.contender.text} on {side.task.env}: {side.note or 'no training'}", file=sys.stderr)
@@ -111,7 +110,9 @@ def _check_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def entered(folder: Path) -> Iterator[None]:
+    """A comparison's folder, made and locked. Raises InputError for one that holds something else."""
+    _check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -15,29 +15,10 @@ from rl.interface import EnvSpec
 from rl.storage import read_json
 from runs.comparing.contenders import Contender
 from runs.comparing.peers import peer as peers
+from runs.comparing.suites import SUITES as SUITES
 from runs.recipe import Run, recipe_file, recipe_for, recipe_names
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.plain import from_json
-
-SUITES: dict[str, tuple[str, ...]] = {
-    "classic": ("CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3"),
-    "arcade": tuple(f"Arcade/{g}-v1" for g in ("Breakout", "Asterix", "Freeway", "Seaquest", "SpaceInvaders")),
-    "box2d_continuous": ("lunarlander_continuous_ppo", "BipedalWalker-v3"),
-    "mujoco": tuple(f"{name}-v5" for name in ("HalfCheetah", "Walker2d", "Ant", "Hopper", "Humanoid")),
-    # Aitchison et al. 2023: five games that predict the median of 57
-    "atari5": tuple(f"ALE/{g}-v5" for g in ("BattleZone", "DoubleDunk", "NameThisGame", "Phoenix", "Qbert")),
-    # Kaiser et al. 2020
-    "atari26": tuple(
-        f"ALE/{g}-v5"
-        for g in (
-            *("Alien", "Amidar", "Assault", "Asterix", "BankHeist", "BattleZone", "Boxing", "Breakout"),
-            *("ChopperCommand", "CrazyClimber", "DemonAttack", "Freeway", "Frostbite", "Gopher", "Hero", "Jamesbond"),
-            *("Kangaroo", "Krull", "KungFuMaster", "MsPacman", "Pong", "PrivateEye", "Qbert", "RoadRunner"),
-            *("Seaquest", "UpNDown"),
-        )
-    ),
-}
-
 
 EVALUATIONS, ATARI_EVALUATIONS = 20, 10
 """Evaluations in a curve, unless the command names a number."""

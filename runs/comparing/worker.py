@@ -30,7 +30,7 @@ FRAMES = 900
 
 def main(source: str, target: str) -> int:
     job = read_json(Path(source))
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(), job.get("stop")), daemon=True).start()
     try:
         result = work(job)
     except SystemExit:
@@ -44,11 +44,11 @@ def main(source: str, target: str) -> int:
     return 0
 
 
-def end_with_parent(parent: int) -> None:
-    """Saves and ends this training if its comparison was killed."""
-    while os.name != "nt":
-        time.sleep(2)
-        if os.getppid() != parent:
+def end_with_parent(parent: int, stop: str | None = None) -> None:
+    """Saves and ends this training if its comparison was killed, or when the file `stop` appears."""
+    while stop or os.name != "nt":
+        time.sleep(0.5 if stop else 2)
+        if (os.name != "nt" and os.getppid() != parent) or (stop and os.path.exists(stop)):
             os.kill(os.getpid(), signal.SIGTERM)
             return
 
@@ -111,7 +111,8 @@ def _ours(job: dict[str, Any], meter: Meter) -> dict[str, Any]:
     lines = read_jsonl(folder / "evaluations.jsonl")
     if job.get("video"):
         film(load(folder, trust=_trusts(job)), job, Path(job["video"]))
-    shutil.rmtree(folder / "replay", ignore_errors=True)  # needed only to go on training
+    if not job.get("resumable"):
+        shutil.rmtree(folder / "replay", ignore_errors=True)  # needed only to go on training
     return {
         "score": answer["mean"],
         "returns": answer["returns"],

@@ -36,6 +36,9 @@ def apply_settings(config: T, settings: Iterable[str]) -> T:
     that fields which constrain each other can be set together. Raises `InputError` that names the field, the value and
     what was expected.
     """
+    settings = list(settings)
+    if not settings:  # a comparison asks for every recipe, as it stands, for each of its trainings
+        return config
     fields = _fields(config)
     changes: dict[str, Any] = {}
     for setting in settings:

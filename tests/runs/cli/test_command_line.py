@@ -322,12 +322,13 @@ def test_help_names_every_verb_and_answers_at_once():
 def test_every_verb_of_the_design_has_its_options():
     verbs = parser.build_parser()[1]
     design = {
-        "train": "--agent --steps --seed --num-envs --set --out --track --device --watch --ranks --json",
+        "train": "--agent --steps --seed --seeds --jobs --num-envs --set --out --track --device --watch --ranks --json",
         "resume": "--steps --ranks",
         "evaluate": "--episodes --seed --sample --greedy --json",
         "watch": "--video --episodes --grid --seed --follow --sample --greedy",
         "play": "--vs --record --text --replay",
         "compare": "--agents --tasks --steps --seeds --jobs --on --out --json",
+        "tune": "--minutes --trials --seeds --jobs --agent --steps --set --on --out --json",
         "explain": "--out --json",
         "grade": "--recipe --games --seed --jobs --seconds --out --trust --json --csv",
         "league": "--games --players --out --seed --json",
@@ -338,6 +339,8 @@ def test_every_verb_of_the_design_has_its_options():
         "profile": "--steps --out --set --json",
         "inspect": "",
         "solve": "--json",
+        "new": "--json",
+        "completion": "",
         "list": "",
         "doctor": "",
     }

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 import agents
+import envs
 from agents.dqn import DQNConfig
 from rl.errors import InputError
 from rl.schedules import Ramp
 from runs.cli import parser
 from runs.comparing.plan import make_plan, slug
-from runs.comparing.tasks import SUITES
+from runs.comparing.suites import SUITES, in_suite
 from runs.folder.jsonl import read_jsonl
 from runs.folder.places import RESULTS
 from runs.recipe import Run
@@ -155,6 +156,10 @@ def test_the_default_budget_is_the_recipes_else_the_zoos() -> None:
 
 def test_suites_expand_to_their_tasks() -> None:
     assert [len(SUITES[name]) for name in ("classic", "arcade", "mujoco", "atari5", "atari26")] == [4, 5, 5, 5, 26]
+    assert len(set(SUITES["atari57"])) == 57 and set(SUITES["atari5"] + SUITES["atari26"]) < set(SUITES["atari57"])
+    assert set(SUITES["atari57"]) <= set(envs.ids())
+    assert "cartpole_dqn" in in_suite("classic") and "pong_ppo" in in_suite("atari26")
+    assert all(resolve_recipe(name).env in SUITES["arcade"] for name in in_suite("arcade"))
     plan = make_plan(None, "sb3:ppo,random", tasks="classic,CartPole-v1", steps=3000)
     assert [t.env for t in plan.tasks] == list(SUITES["classic"])
     assert len(plan.sides) == 8
