@@ -252,6 +252,10 @@ class CriticAgent(ReplayAgent):
         """
 
     @abstractmethod
+    def policy_loss(self, batch: Batch) -> Tensor:
+        """The scalar that the policy's update descends; no gradient reaches the critics."""
+
+    @abstractmethod
     def learn_policy(self, batch: Batch) -> Metrics:
         """One update of the policy, after that of the critics."""
 
@@ -304,6 +308,27 @@ class CriticAgent(ReplayAgent):
             loss, priority = squared(error).sum(1), error.abs().mean(1)
         mean = q.detach().mean(-1)
         return loss, priority, {"q_mean": mean.mean(), "q_spread": (mean.amax(1) - mean.amin(1)).mean()}
+
+    # for viewers
+
+    def next_update(self) -> tuple[Any, Tensor | None] | None:
+        windows = self.sample() if len(self.replay) else None
+        if windows is None:
+            return None
+        weight = torch.from_numpy(windows.weight).to(self.device) if self.config.prioritized else None
+        return self._batch(windows), weight
+
+    def objective(self, batch: Any, weight: Tensor | None) -> Tensor:
+        """The critics' loss plus the policy's: every weight's gradient is that of the one loss that reaches it.
+
+        The noise is the same at every call, and the same for every agent.
+        """
+        before = self._noise.get_state()
+        self._noise.manual_seed(0)
+        loss = self.critic_loss(batch)[0]
+        both = (loss if weight is None else loss * weight).mean() + self.policy_loss(batch)
+        self._noise.set_state(before)
+        return both
 
     def values(self, batch: Batch, policy: Tensor) -> tuple[Tensor, Tensor]:
         """The critics' outputs at the batch's actions, and the target critics' at the policy's next ones."""

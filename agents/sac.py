@@ -135,6 +135,10 @@ class SAC(CriticAgent):
             self.learn_temperature(batch, entropy.detach())
         return {"policy_loss": loss.detach(), "entropy": entropy.detach().mean(), "temperature": temperature}
 
+    def policy_loss(self, batch: Batch) -> Tensor:
+        value, entropy = self.policy_value(batch)
+        return -(value + self.temperature * entropy).mean()
+
     def policy_value(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The critics' value of what the policy does now, and its entropy, [B] each, with the policy's gradient.
 

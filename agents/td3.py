@@ -72,12 +72,15 @@ class TD3(CriticAgent):
         noisy = action + noise.clamp(-c.target_noise_clip, c.target_noise_clip)
         return noisy.clamp(-1.0, 1.0), torch.zeros_like(batch.reward)
 
-    def learn_policy(self, batch: Batch) -> Metrics:
+    def policy_loss(self, batch: Batch) -> Tensor:
         critics, policy = self.network["critics"], self.network["policy"]
         with learning(policy):
             action = policy(batch.obs)
         with frozen(critics):
-            loss = -critics(batch.obs, action, first=True).mean()
+            return -critics(batch.obs, action, first=True).mean()  # type: ignore[no-any-return]
+
+    def learn_policy(self, batch: Batch) -> Metrics:
+        loss = self.policy_loss(batch)
         self.step_optimizer("policy", loss, self.config.lr)
         return {"policy_loss": loss.detach()}
 

@@ -9,7 +9,7 @@ from rl.errors import InputError, unknown
 from rl.fields import check_fields
 
 Activation = Literal["relu", "tanh", "elu", "silu"]
-CoreKind = Literal["none", "lstm", "gru"]
+CoreKind = Literal["none", "lstm", "gru", "attention"]
 
 ENCODERS = ("auto", "mlp", "nature", "nips", "impala", "board", "simba", "resnet")
 
@@ -30,13 +30,14 @@ class NetConfig:
     layer_norm: bool = False
     """LayerNorm between each layer and its non-linearity; in a CNN over the channels of each pixel, as in PQN."""
     core: CoreKind = "none"
-    """Memory on top of the encoder."""
+    """Memory on top of the encoder; `attention` is a small transformer over the last `core_span` rows."""
     core_size: int = 128
     """Units of the core."""
     core_span: int = 0
     """Rows over which an untrained core remembers, by its gates' biases (Tallec and Ollivier 2018); 0 is off.
 
-    Without it, half of the memory is lost with each row: after 50 rows float32 has nothing left to learn from."""
+    Without it, half of the memory is lost with each row: after 50 rows float32 has nothing left to learn from.
+    `attention` reads so many rows, and 16 if it is 0."""
     orthogonal: bool = False
     """Orthogonal weights of gain sqrt(2) and zero biases (a core: gain 1), instead of PyTorch's defaults.
 
@@ -63,7 +64,9 @@ class NetConfig:
         if 0 < self.core_span < 3:
             raise InputError(f"core_span must be 0 (off) or at least 3 rows, got {self.core_span}")
         if self.core_span and self.core == "none":
-            raise InputError(f"core_span {self.core_span} needs a core: set core to lstm or gru, or core_span to 0")
+            raise InputError(
+                f"core_span {self.core_span} needs a core: set core to lstm, gru or attention, or core_span to 0"
+            )
         _at_least("width", self.width, 1)
         _at_least("max_pool", self.max_pool, 0)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from rl.interface import EnvSpec
+from rl.networks.attention import Attention
 from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import Planes, stem_kind
@@ -60,6 +61,10 @@ def describe_network(module: nn.Module, spec: EnvSpec, config: NetConfig | None)
     return text
 
 
+_CORES = (Core, Attention)
+"""Layers with a row of their own, whose parts have none."""
+
+
 def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]:
     """The layers of an agent's network or a torso, in the order in which they are called, on blank observations.
 
@@ -68,7 +73,7 @@ def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]
     if type(module) is nn.Module:
         return []
     parts = {name: part for name, part in module.named_modules() if _is_layer(name, part, module)}
-    recurrent = any(isinstance(part, Core) for part in parts.values())
+    recurrent = any(isinstance(part, _CORES) for part in parts.values())
     recorder = _Recorder(recurrent)
     hooks = [part.register_forward_hook(recorder.hook(name)) for name, part in parts.items()]
     lead: tuple[int, ...] = (1, _BATCH) if recurrent else (_BATCH,)
@@ -110,9 +115,9 @@ def render_table(rows: list[LayerRow]) -> str:
 
 def _is_layer(name: str, part: nn.Module, root: nn.Module) -> bool:
     """Whether a part gets a row: known layers, and modules without parts of their own that are no activation."""
-    if isinstance(part, (nn.Linear, NoisyLinear, nn.Conv2d, Core)):
+    hidden = name != "" and isinstance(root.get_submodule(name.rpartition(".")[0]), _CORES)
+    if not hidden and isinstance(part, (nn.Linear, NoisyLinear, nn.Conv2d, *_CORES)):
         return True
-    hidden = isinstance(part, nn.RNNBase) and isinstance(root.get_submodule(name.rpartition(".")[0]), Core)
     return not (hidden or ".parametrizations." in name or isinstance(part, _SILENT) or any(part.children()))
 
 

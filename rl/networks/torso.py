@@ -13,6 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from rl.errors import InputError
 from rl.imports import import_named
 from rl.interface import EnvSpec
+from rl.networks.attention import ROWS, Attention
 from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
@@ -51,10 +52,11 @@ class Encoder(nn.Module):
 class Torso(nn.Module):
     """Encoder and core. Made by `build_torso`.
 
-    out_features: width of the features.  state_size: 0 without a core; LSTM 2 * core_size (h, c), GRU core_size.
+    out_features: width of the features.  state_size: 0 without a core; LSTM 2 * core_size (h, c), GRU core_size,
+    attention the last rows.
     """
 
-    def __init__(self, spec: EnvSpec, encoder: nn.Module, core: Core | None, stack: int = 1) -> None:
+    def __init__(self, spec: EnvSpec, encoder: nn.Module, core: Core | Attention | None, stack: int = 1) -> None:
         super().__init__()
         self.encoder = encoder
         self.core = core
@@ -106,14 +108,17 @@ def build_torso(spec: EnvSpec, config: NetConfig, stack: int = 1) -> Torso:
     """
     make = _own if ":" in config.encoder else {"simba": Simba, "resnet": ResNet}.get(config.encoder, Encoder)
     encoder: nn.Module = make(spec, config, stack)
-    core = None
+    core: Core | Attention | None = None
     if config.core != "none":
         features: Any = encoder.out_features
-        core = Core(config.core, features, config.core_size)
+        if config.core == "attention":
+            core = Attention(features, config.core_size, config.core_span or ROWS)
+        else:
+            core = Core(config.core, features, config.core_size)
     torso = Torso(spec, encoder, core, stack)
     if config.orthogonal:
         orthogonal_(torso)
-    if core is not None and config.core_span:
+    if isinstance(core, Core) and config.core_span:
         chrono_(core.rnn, config.core_span)
     return torso
 

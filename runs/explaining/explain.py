@@ -17,7 +17,7 @@ from rl.storage import write_atomic
 from runs.explaining.history import curves, history_panel
 from runs.explaining.sight import sight_panel
 from runs.explaining.states import States, play
-from runs.explaining.subject import Subject
+from runs.explaining.subject import NotShown, Subject
 from runs.explaining.surface import surface_panel
 from runs.explaining.update import update_panel
 from runs.folder.trust import Trust
@@ -27,14 +27,12 @@ from runs.reporting.page import Page
 PANELS: dict[str, Callable[[Subject], dict[str, Any]]] = {
     "update": update_panel,
     "history": history_panel,
-    "surface": surface_panel,
     "sight": sight_panel,
+    "surface": surface_panel,
 }
-"""The panels in the page's order; `explain.jinja` has a section for each."""
-
-
-FOREIGN = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError)
-"""What a panel raises for an agent without the parts it reads: one network, a named output, a discrete choice."""
+"""The panels in the order of their computation: the surface takes the time that is left."""
+SECONDS = 40.0
+"""Time for all panels of a page; opening the runs and writing the page come to it."""
 
 
 def explain(
@@ -50,12 +48,14 @@ def explain(
     out: the page's file, by default `explain.html` in the run's folder.
     Raises `InputError` for a folder that is no run, or an `out` that cannot be written.
     """
-    begun = time.perf_counter()
+    begun = time.monotonic()
     threads = torch.get_num_threads()
     torch.set_num_threads(min(2, threads))
     try:
         subjects = [Subject.open(path, trust) for path in (run, other) if path is not None]
-        for subject in subjects:
+        until = begun + max(SECONDS, time.monotonic() - begun + SECONDS / 2)
+        for k, subject in enumerate(subjects):
+            subject.until = begun + (until - begun) * (k + 1) / len(subjects)
             subject.states = _states(subject)
         if len(subjects) == 2:
             subjects[1].share_batch(subjects[0])
@@ -63,7 +63,7 @@ def explain(
     finally:
         torch.set_num_threads(threads)
     path = _place(run) if out is None else Path(out)
-    seconds = round(time.perf_counter() - begun, 1)
+    seconds = round(time.monotonic() - begun, 1)
     values = {"runs": [{**one, "charts": _charts(one["history"])} for one in found], "seconds": seconds}
     data = {"schema": 1, "kind": "explain", "runs": found}
     page = Page(_title(subjects), _verdict(found), data, "explain.jinja", values)
@@ -77,24 +77,36 @@ def explain(
 
 
 def _states(subject: Subject) -> States | None:
-    for pictures in (True, False):  # an environment may have no pictures
+    """New games of the agent, with pictures if the environment has some; None, and why, if it cannot play them."""
+    seconds = subject.left(0.2)
+    try:
+        if not list(subject.agent.network.parameters()):
+            raise NotShown("it has no network with weights")
         try:
-            return play(subject.run, subject.agent, pictures)
-        except (InputError, *FOREIGN) as error:
-            what = "no pictures of the states" if pictures else "no states of new games, which two panels need"
-            subject.missing.append(f"{subject.name}: {what} ({error}).")
+            return play(subject.run, subject.agent, seconds, pictures=True)
+        except InputError as error:
+            subject.missing.append(f"{subject.name}: no pictures of the states ({error}).")
+            return play(subject.run, subject.agent, seconds)
+    except expected(subject) as error:
+        subject.missing.append(f"{subject.name}: no states of new games, which two panels need ({error}).")
     return None
+
+
+def expected(subject: Subject) -> type[Exception]:
+    """What a panel may raise: `NotShown`, and anything if the agent is its user's own code."""
+    return NotShown if type(subject.agent).__module__.startswith("agents.") else Exception
 
 
 def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": subject.name, "title": subject.title, "seconds": {}}
     for name, panel in PANELS.items():
-        begun = time.perf_counter()
+        begun = time.monotonic()
         try:
             found[name] = panel(subject)
-        except FOREIGN as error:
-            found[name] = {"why_not": f"this agent lacks what the panel reads ({type(error).__name__}: {error})"}
-        found["seconds"][name] = round(time.perf_counter() - begun, 2)
+        except expected(subject) as error:
+            kind = "" if isinstance(error, NotShown) else f"{type(error).__name__}: "
+            found[name] = {"why_not": f"this agent lacks what the panel reads ({kind}{error})"}
+        found["seconds"][name] = round(time.monotonic() - begun, 2)
         if not quiet:
             print(f"{subject.name}: {name}, {found['seconds'][name]:.1f} s")
     return {**found, "missing": subject.missing}

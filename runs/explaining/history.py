@@ -8,40 +8,42 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
 from agents.base import Agent
-from runs.explaining.states import States, activations, play
-from runs.explaining.subject import Subject
+from runs.explaining.states import States, activations, outputs, play
+from runs.explaining.subject import Subject, targets
 
 DORMANT = 0.1
 """tau of Sokar et al. (2023): a unit is dormant if its mean activation is at most this share of its layer's mean."""
-SECONDS = 8.0
-"""Time for the games of all checkpoints."""
+MOST = 9
+"""Checkpoints that are measured."""
 
 
 def history_panel(subject: Subject) -> dict[str, Any]:
-    """One row of numbers for each checkpoint, as plain JSON."""
+    """One row of numbers for each checkpoint that the time allows, as plain JSON."""
+    states = subject.known_states()
     rows: list[dict[str, Any]] = []
     before: Any = None
-    games, spent = True, 0.0
     comparable = not any(getattr(subject.run.agent, n, False) for n in ("normalize_return", "rescale", "munchausen"))
-    for step in subject.steps():
-        agent = subject.at(step)
-        row: dict[str, Any] = {"step": step, **_weights(agent, subject), **_units(agent, subject.states)}
-        output = row.pop("output")
+    seconds, begun, steps = subject.left(0.5), time.monotonic(), [0]
+    while steps:
+        agent = subject.at(step := steps.pop(0))
+        row: dict[str, Any] = {"step": step, **_weights(agent, subject), **_units(agent, states)}
+        output = outputs(agent, states.obs)
         row |= _policy(output, before)
         before = output
-        begun = time.perf_counter()
-        if games and comparable:
-            row |= _values(play(subject.run, agent))
-            spent += time.perf_counter() - begun
-            games = spent < SECONDS
+        if comparable:
+            row |= _values(play(subject.run, agent, seconds / 20))
+        if not rows:  # the time of the first row decides how many follow
+            spent = time.monotonic() - begun
+            steps = subject.steps(max(1, min(MOST, int(seconds / spent) - 1)))[1:]
         rows.append(row)
-    return {"rows": rows, "states": len(subject.states.value), "tau": DORMANT}
+    return {"rows": rows, "checkpoints": len(subject.checkpoints), "states": len(states.value), "tau": DORMANT}
 
 
 def _weights(agent: Agent, subject: Subject) -> dict[str, Any]:
-    """Norms of each weight and of its gradient on the batch, and the distance of the target network."""
+    """Norms of each weight and of its gradient on the batch, and the distance of each target network."""
     named = {n: p for n, p in agent.network.named_parameters() if p.dim() > 1 and p.requires_grad}
     found: dict[str, Any] = {"weight": {n: float(p.detach().norm()) for n, p in named.items()}}
     if subject.batch is not None:
@@ -49,17 +51,16 @@ def _weights(agent: Agent, subject: Subject) -> dict[str, Any]:
         gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
         found["gradient"] = {n: 0.0 if g is None else float(g.norm()) for n, g in zip(named, gradients, strict=True)}
         found["flow"] = {n: g / max(found["weight"][n], 1e-12) for n, g in found["gradient"].items()}
-    target = getattr(agent, "target", None)
-    if isinstance(target, torch.nn.Module):
-        pairs = [(p.detach(), q.detach()) for p, q in zip(agent.network.parameters(), target.parameters(), strict=True)]
-        gap = sum(float((p - q).square().sum()) for p, q in pairs)
-        found["drift"] = {"share of the weights' norm": (gap / sum(float(p.square().sum()) for p, _ in pairs)) ** 0.5}
+    for part, target in targets(agent).items():
+        online = parameters_to_vector(agent.network.get_submodule(part).parameters())
+        gap = (online - parameters_to_vector(target.parameters())).detach().norm() / online.detach().norm()
+        found.setdefault("drift", {})[f"{part} share of the weights' norm".strip()] = float(gap)
     return found
 
 
 def _units(agent: Agent, states: States) -> dict[str, Any]:
     """Shares of dead and dormant units by layer, and the effective rank of the last layer's features."""
-    layers, output = activations(agent, states.obs)
+    layers = activations(agent, states.obs)
     dead, dormant, rank = {}, {}, {}
     for k, op in enumerate(layers):
         size = op.out.detach().abs()
@@ -69,7 +70,7 @@ def _units(agent: Agent, states: States) -> dict[str, Any]:
         dormant[name] = float((unit <= DORMANT * unit.mean()).double().mean())
     if layers:
         rank[f"of {layers[-1].out.flatten(1).shape[1]} features"] = effective_rank(layers[-1].out.detach().flatten(1))
-    return {"dead": dead, "dormant": dormant, "rank": rank, "output": output}
+    return {"dead": dead, "dormant": dormant, "rank": rank}
 
 
 def effective_rank(features: Tensor) -> int:
@@ -84,7 +85,7 @@ def _policy(output: Any, before: Any) -> dict[str, Any]:
     """Entropy and KL divergence of a policy; of action values the share of states with another best action."""
     dist = getattr(output, "dist", None)
     if dist is None:
-        if before is None:
+        if before is None or not hasattr(output, "q_values"):
             return {}
         changed = (output.q_values.argmax(-1) != before.q_values.argmax(-1)).double().mean()
         return {"changed": {"other best action than a checkpoint before": float(changed)}}

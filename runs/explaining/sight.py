@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from agents.base import Agent
 from runs.explaining.states import activations, outputs, value_of
-from runs.explaining.subject import Subject
+from runs.explaining.subject import Subject, in_double
 from runs.explaining.tape import Operation
 
 CHOSEN = 6
@@ -21,8 +22,8 @@ CHANNELS, UNITS = 12, 128
 
 def sight_panel(subject: Subject) -> dict[str, Any]:
     """Numbers of the panel as plain JSON; `frames` are pictures as data URIs, one for each state of the map."""
-    agent, states = subject.agent, subject.states
-    layers, _ = activations(agent, states.obs)
+    agent, states = subject.agent, subject.known_states()
+    layers = activations(agent, states.obs)
     if not layers:
         return {"why_not": "the network has no activation of a kind that is known here"}
     chosen = np.linspace(0, len(states.value) - 1, CHOSEN).round().astype(int).tolist()
@@ -33,6 +34,7 @@ def sight_panel(subject: Subject) -> dict[str, Any]:
         "saliency": saliency(agent, {name: leaf[chosen] for name, leaf in states.obs.items()}),
         "layers": [_layer(op, k, chosen) for k, op in enumerate(layers)],
         "map": principal_map(features),
+        "neighbours": rounded(tsne(features.double())),
         "value": [round(float(v), 4) for v in states.value],
         "followed": known,
         "places": states.places,
@@ -79,6 +81,31 @@ def principal_map(features: Tensor) -> list[list[float]]:
     return rounded(torch.nn.functional.pad(both, (0, 2 - both.shape[1])))  # type: ignore[no-any-return]
 
 
+def tsne(features: Tensor, perplexity: float = 30.0, rounds: int = 500) -> Tensor:
+    """t-SNE of features [M, F], exact and without a random start (van der Maaten and Hinton 2008): [M, 2]."""
+    count = len(features)
+    square = torch.cdist(features, features).square()
+    square = (square / square.mean().clamp(min=1e-12)).fill_diagonal_(torch.inf)
+    low, high = torch.full((count, 1), -60.0), torch.full((count, 1), 60.0)
+    for _ in range(50):  # bisect the logarithm of each state's precision until its neighbours are as many as wanted
+        middle = (low + high) / 2
+        p = torch.softmax(-middle.exp() * square, 1)
+        many = torch.special.entr(p).sum(1, keepdim=True) > math.log(min(perplexity, (count - 1) / 3))
+        low, high = torch.where(many, middle, low), torch.where(many, high, middle)
+    p = ((p + p.T) / (2 * count)).clamp(min=1e-12)
+    y = torch.tensor(principal_map(features), dtype=p.dtype)
+    y = 1e-2 * y / y.std().clamp(min=1e-12)
+    speed = torch.zeros_like(y)
+    for k in range(rounds):
+        early = k < 100  # the paper's early exaggeration and its two momenta
+        near = (1 / (1 + torch.cdist(y, y).square())).fill_diagonal_(0.0)
+        pull = ((12.0 if early else 1.0) * p - near / near.sum()) * near
+        gradient = 4 * (pull.sum(1, keepdim=True) * y - pull @ y)
+        speed = (0.5 if early else 0.8) * speed - max(count / 12, 20.0) * gradient
+        y = y + speed
+    return y - y.mean(0)
+
+
 def receptive_field(agent: Agent, obs: dict[str, Tensor], layers: list[Operation]) -> dict[str, Any]:
     """What the middle unit of the last convolution depends on: its mean gradient's size by pixel (Luo et al. 2016)."""
     leaf = next(((n, of) for n, of in agent.spec.obs.items() if of.kind in ("image", "board")), None)
@@ -87,10 +114,11 @@ def receptive_field(agent: Agent, obs: dict[str, Tensor], layers: list[Operation
         return {"why_not": "without a convolution each unit of the first layer reads all inputs"}
     name, of = leaf
     source = obs[name].float().double().requires_grad_()
-    last = activations(agent, {**obs, name: source})[0][spatial[-1]].out
-    channel = int(last.detach().mean((0, 2, 3)).argmax())
-    unit = last[:, channel, last.shape[2] // 2, last.shape[3] // 2]
-    (gradient,) = torch.autograd.grad(unit.sum(), source)
+    with in_double(agent):
+        last = activations(agent, {**obs, name: source})[spatial[-1]].out
+        channel = int(last.detach().mean((0, 2, 3)).argmax())
+        unit = last[:, channel, last.shape[2] // 2, last.shape[3] // 2]
+        (gradient,) = torch.autograd.grad(unit.sum(), source)
     heat = _plane(gradient.abs().sum(0, keepdim=True), of.layout)[0]
     rows, columns = (torch.nonzero(heat.amax(d) > 0).flatten().tolist() for d in (1, 0))
     size = [rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1] if rows else [0, 0]

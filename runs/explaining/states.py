@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +15,15 @@ import envs
 from agents.base import Agent, as_tensors
 from rl.frame_stack import FrameStack
 from rl.interface import TimeStep
-from runs.explaining.subject import doubled, in_double
+from runs.explaining.subject import NotShown, doubled, in_double
 from runs.explaining.tape import Operation, Tape
 from runs.recipe import Run
 
 ACTIVATIONS = ("relu", "tanh", "elu", "silu")
 GAMES, ROWS, KEPT = 4, 400, 240
-"""Games at once, rows of each, and states that are kept of all."""
+"""Games at once, most rows of each, and states that are kept of all."""
+FEWEST = 40
+"""Rows that are played even if the time is over."""
 KNOWN = 0.05
 """Largest weight of rewards after the last row with which a return counts as known."""
 
@@ -33,16 +36,18 @@ class States(NamedTuple):
     frames: list[str]  # data URIs of pictures, empty without `pictures`
 
 
-def play(run: Run, agent: Agent, pictures: bool = False) -> States:
-    """Plays `GAMES` games at once for `ROWS` rows and keeps every few states."""
-    rows = ROWS
+def play(run: Run, agent: Agent, seconds: float, pictures: bool = False) -> States:
+    """Plays `GAMES` games at once for `ROWS` rows, or until the time is over, and keeps every few states."""
+    until = time.monotonic() + seconds
     env = envs.make(run.env, num_envs=GAMES, seed=run.seed, stream="explain", config=run.env_config, render=pictures)
     actor, frames = agent.actor(GAMES, run.seed, stream="explain"), FrameStack(agent.spec, GAMES, agent.stack)
-    every, kept, shown = max(1, rows * GAMES // KEPT), list[dict[str, np.ndarray]](), list[str]()
+    every, kept, shown = max(1, ROWS * GAMES // KEPT), list[dict[str, np.ndarray]](), list[str]()
     values, after = [], list[TimeStep]()
     try:
         ts = env.reset()
-        for t in range(rows):
+        for t in range(ROWS):
+            if t >= FEWEST and time.monotonic() > until:
+                break
             obs = frames.push(ts.obs, ts.first)
             action = actor.act(ts)
             values.append(value_of(actor.output).detach().numpy().astype(float).reshape(GAMES))
@@ -54,7 +59,7 @@ def play(run: Run, agent: Agent, pictures: bool = False) -> States:
     finally:
         env.close()
     followed = returns_that_followed(after, agent.config)
-    times = range(0, rows, every)
+    times = range(0, len(after), every)
     return States(
         as_tensors({name: np.concatenate([obs[name] for obs in kept]) for name in kept[0]}, agent.device),
         np.concatenate([values[t] for t in times]),
@@ -88,18 +93,21 @@ def outputs(agent: Agent, obs: dict[str, Tensor]) -> Any:
 
 
 def value_of(output: Any) -> Tensor:
-    """The value of each state: the critic's, or that of the best action."""
-    q = getattr(output, "q_values", None)
-    return output.value if q is None else q.max(-1).values
+    """The value of each state: the critic's, or that of the best action. Raises `NotShown` if there is neither."""
+    if hasattr(output, "q_values"):
+        return output.q_values.max(-1).values
+    if not isinstance(getattr(output, "value", None), Tensor):
+        raise NotShown("what this agent's `choose` outputs has neither q_values nor a value")
+    return output.value  # type: ignore[no-any-return]
 
 
-def activations(agent: Agent, obs: dict[str, Tensor]) -> tuple[list[Operation], Any]:
-    """The activations that the network computes for `obs`, in order, and its output; float64."""
+def activations(agent: Agent, obs: dict[str, Tensor]) -> list[Operation]:
+    """The activations that the network computes for `obs`, in order; float64."""
     with in_double(agent):
         tape = Tape()
         with tape:
-            output = outputs(agent, doubled(obs))
-    return [op for op in tape.operations if op.name in ACTIVATIONS], output
+            outputs(agent, doubled(obs))
+    return [op for op in tape.operations if op.name in ACTIVATIONS]
 
 
 def picture(frame: np.ndarray, width: int = 112) -> str:

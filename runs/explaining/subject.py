@@ -6,7 +6,7 @@ Everything is read into this process; the run's folder is never written.
 from __future__ import annotations
 
 import contextlib
-import copy
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,10 @@ from runs.recipe import Run, from_document
 from runs.training.evaluation import put_back
 
 
+class NotShown(Exception):
+    """What a panel needs and this agent lacks; the page says so."""
+
+
 @dataclass
 class Subject:
     """One run to explain."""
@@ -44,6 +48,18 @@ class Subject:
     why_no_batch: str = ""
     states: Any = None
     """`runs.explaining.states.States` that all panels read."""
+    until: float = float("inf")
+    """When the panels of this run should be done, by `time.monotonic`."""
+
+    def known_states(self) -> Any:
+        """The states of new games. Raises `NotShown` if none could be played."""
+        if self.states is None:
+            raise NotShown("it needs states of new games")
+        return self.states
+
+    def left(self, share: float = 1.0) -> float:
+        """Seconds of a share of the time that is left."""
+        return share * max(0.0, self.until - time.monotonic())
 
     @classmethod
     def open(cls, path: str | Path, trust: Trust = False) -> Subject:
@@ -129,14 +145,15 @@ class Subject:
         return f"{agents.title(self.run.agent)} on {self.run.env}, {self.agent.step:,} steps"
 
     def at(self, step: int) -> Agent:
-        """The agent as the checkpoint of `step` has it, with its target network; step 0 is made from the seed."""
+        """The agent as the checkpoint of `step` has it, with its target networks; step 0 is made from the seed."""
         agent = build(self.run)
         if step:
             put_back(agent, self.checkpoints[step])
-            target = getattr(agent, "target", None)
-            with contextlib.suppress(InputError, RunError, OSError, KeyError, RuntimeError):
-                if target is not None:
-                    target.load_state_dict(checkpoint.load_tree(self.checkpoints[step], "learner")["target"])
+            with contextlib.suppress(InputError, RunError, OSError):  # a checkpoint without what learning needs
+                saved = checkpoint.load_tree(self.checkpoints[step], "learner")
+                saved = saved.get("targets", {"": saved.get("target")})
+                for name, target in targets(agent).items():
+                    target.load_state_dict(saved[name])
         return agent
 
     def steps(self, most: int = 9) -> list[int]:
@@ -152,23 +169,30 @@ def build(run: Run) -> Agent:
     return agent
 
 
+def targets(agent: Agent) -> dict[str, torch.nn.Module]:
+    """The target networks, by the name of the part of the network that they follow; "" is all of it."""
+    parts = {name: copied.module for name, copied in getattr(agent, "targets", {}).items()}
+    return {"": agent.target} if hasattr(agent, "target") else parts
+
+
 @contextlib.contextmanager
 def in_double(agent: Agent) -> Iterator[None]:
-    """Within, the agent's networks are float64 copies, which the optimizer does not know, and its tensors float64."""
-    before = {name: getattr(agent, name) for name in ("network", "target") if hasattr(agent, name)}
+    """Within, the agent's networks and tensors are float64; afterwards they hold the same memory as before."""
+    modules = [module for network in agent.networks() for module in network.modules()]
+    own = [x for module in modules for x in (*module._parameters.values(), *module._buffers.values())]
+    before = [(x, x.data) for x in own if x is not None and x.dtype == torch.float32]
     tensors = {name: value for name, value in vars(agent).items() if isinstance(value, Tensor)}
     try:
-        for name, network in before.items():
-            twin = copy.deepcopy(network, {id(agent): agent}).double()  # the network knows its agent
-            if hasattr(twin, "bf16"):
-                twin.bf16 = False
-            setattr(agent, name, twin)
+        for x, data in before:
+            x.data = data.double()
         for name, value in tensors.items():
             setattr(agent, name, doubled(value))
         yield
     finally:
-        for name, kept in {**before, **tensors}.items():
-            setattr(agent, name, kept)
+        for x, data in before:
+            x.data = data
+        for name, value in tensors.items():
+            setattr(agent, name, value)
 
 
 def doubled(x: Any) -> Any:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -88,6 +89,11 @@ def _smaller(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Gradients:
     return (g * ((a < b) + tie), g * ((b < a) + tie))
 
 
+def _amin(g: Tensor, y: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False) -> Gradients:
+    least = x == _spread(y, x, dim, keepdim)
+    return (_spread(g, x, dim, keepdim) * least / least.sum(dim, keepdim=True),)
+
+
 def _clamp(g: Tensor, y: Tensor, x: Tensor, low: Any = None, high: Any = None, **own: Any) -> Gradients:
     low, high = own.get("min", low), own.get("max", high)
     inside = torch.ones_like(x, dtype=torch.bool) if low is None else x >= low
@@ -147,15 +153,18 @@ RULES: dict[str, Rule] = {
     "truediv": Rule("g / b at a, −g y / b at b", _divided),
     "neg": Rule("−g", lambda g, y, x: (-g,)),
     "square": Rule("2 g x", lambda g, y, x: (2 * g * x,)),
+    "softplus": Rule("g σ(x)", lambda g, y, x, **_: (g * x.sigmoid(),)),
     "exp": Rule("g y", lambda g, y, x: (g * y,)),
     "log": Rule("g / x", lambda g, y, x: (g / x,)),
     "sqrt": Rule("g / 2y", lambda g, y, x: (g / (2 * y),)),
     "log_softmax": Rule("g − softmax(x) Σ g", _log_softmax),
     "softmax": Rule("y (g − Σ g y)", _softmax),
     "min": Rule("g at the smaller one, half at each if equal", _smaller),
+    "amin": Rule("g at the smallest, shared if several are", _amin),
     "clamp": Rule("g within the bounds, else 0", _clamp),
     "where": Rule("g at the side that was taken", lambda g, y, c, a, b: (None, g * c, g * ~c)),
     "cat": Rule("g, cut into the parts", lambda g, y, xs, dim=0: g.split([x.shape[dim] for x in xs], dim)),
+    "stack": Rule("g, cut into the parts", lambda g, y, xs, dim=0: g.unbind(dim)),
     "addcmul": Rule("g at a, g · c at b, g · b at c", lambda g, y, a, b, c: (g, g * c, g * b)),
     "transpose": Rule("g with its axes back", lambda g, y, x, a, b: (g.transpose(a, b),)),
     "movedim": Rule("g with its axes back", lambda g, y, x, a, b: (g.movedim(b, a),)),
@@ -178,10 +187,13 @@ class Operation:
     """Which of several results `out` is."""
     inputs: list[Any] = field(default_factory=list)
     """The arguments in order, lists opened."""
+    wanted: list[bool] = field(default_factory=list)
+    """Which of them needed a gradient during the call."""
 
     def __post_init__(self) -> None:
         for arg in (*self.args, *self.kwargs.values()):
-            self.inputs += arg if isinstance(arg, (list, tuple)) and arg and isinstance(arg[0], Tensor) else [arg]
+            self.inputs += arg if _tensors_in(arg) else [arg]
+        self.wanted = [wants(x) for x in self.inputs]
 
     @property
     def own(self) -> bool:
@@ -192,34 +204,34 @@ class Operation:
         """The gradient at each input by `RULES`, or by PyTorch if there is none; None if it needs none."""
         if not self.own:
             return self.by_autograd(g)
-        found = list(RULES[self.name].function(g, self.out.detach(), *self.args, **self.kwargs))
-        found += [None] * (len(self.inputs) - len(found))
-        return [
-            None if d is None or not wants(x) else d.sum_to_size(x.shape).detach()
-            for x, d in zip(self.inputs, found, strict=False)
-        ]
+        found = RULES[self.name].function(g, self.out.detach(), *self.args, **self.kwargs)
+        each = zip(itertools.chain(found, itertools.repeat(None)), self.inputs, self.wanted, strict=False)
+        return [d.sum_to_size(x.shape).detach() if w and d is not None else None for d, x, w in each]
 
     def by_autograd(self, g: Tensor) -> list[Tensor | None]:
         """The same by PyTorch, of this operation alone."""
-        fresh: dict[int, Tensor] = {k: x.detach().requires_grad_() for k, x in enumerate(self.inputs) if wants(x)}
-        numbered = iter(range(len(self.inputs)))
+        fresh = [x.detach().requires_grad_() if w else x for x, w in zip(self.inputs, self.wanted, strict=True)]
+        given = iter(fresh)
 
         def again(arg: Any) -> Any:
-            if isinstance(arg, (list, tuple)) and arg and isinstance(arg[0], Tensor):
-                return [fresh.get(next(numbered), x) for x in arg]
-            return fresh.get(next(numbered), arg)
+            return [next(given) for _ in arg] if _tensors_in(arg) else next(given)
 
         with torch.enable_grad():
             args = [again(arg) for arg in self.args]
             out = self.function(*args, **{name: again(arg) for name, arg in self.kwargs.items()})
             out = out if self.pick is None else out[self.pick]
-            found = torch.autograd.grad(out, list(fresh.values()), g, allow_unused=True)
-        by_input = dict(zip(fresh, found, strict=True))
-        return [by_input.get(k) for k in range(len(self.inputs))]
+            asked = [x for x, w in zip(fresh, self.wanted, strict=True) if w]
+            found = iter(torch.autograd.grad(out, asked, g, allow_unused=True))
+        return [next(found) if w else None for w in self.wanted]
 
 
 def wants(x: Any) -> bool:
     return isinstance(x, Tensor) and x.requires_grad
+
+
+def _tensors_in(arg: Any) -> bool:
+    """Whether an argument is a list of tensors."""
+    return isinstance(arg, (list, tuple)) and bool(arg) and isinstance(arg[0], Tensor)
 
 
 class Tape(TorchFunctionMode):
@@ -262,38 +274,42 @@ def _tensors(args: Any) -> Iterator[Tensor]:
             yield from _tensors(arg)
 
 
-def chain_rule(operations: Sequence[Operation]) -> dict[int, Tensor]:
-    """The gradient of the last operation's result at every tensor it depends on, by the id of the tensor."""
+def chain_rule(operations: Sequence[Operation]) -> tuple[dict[int, Tensor], list[list[Tensor | None]]]:
+    """The gradient of the last operation's result at every tensor that it depends on, by the id of the tensor.
+
+    Also what each operation passes on to its inputs.
+    """
     gradients = {id(operations[-1].out): torch.ones_like(operations[-1].out)}
+    passed: list[list[Tensor | None]] = []
     for op in reversed(operations):
-        g = gradients.get(id(op.out))
-        if g is None:
-            continue
-        for x, d in zip(op.inputs, op.by_rule(g), strict=True):
+        passed.append(op.by_rule(gradients.setdefault(id(op.out), torch.zeros_like(op.out))))
+        for x, d in zip(op.inputs, passed[-1], strict=True):
             if d is not None:
                 gradients[id(x)] = gradients[id(x)] + d if id(x) in gradients else d
-    return gradients
+    return gradients, passed[::-1]
 
 
 class Check(NamedTuple):
     """How far one operation is from autograd."""
 
     rule: float
-    """Largest difference of the operation's own derivative, given autograd's gradient at its output."""
+    """Largest difference of the operation's own derivative, given the same gradient at its output."""
     chain: float
     """Largest difference of the gradient at its output, after the chain rule from the loss down to it."""
 
 
-def check(operations: Sequence[Operation], gradients: dict[int, Tensor]) -> list[Check]:
+def check(
+    operations: Sequence[Operation], gradients: dict[int, Tensor], passed: Sequence[list[Tensor | None]]
+) -> list[Check]:
     """The differences of each operation from autograd, as `TOLERANCE` measures them."""
     outs = [op.out for op in operations]
     theirs = torch.autograd.grad(outs[-1], outs, retain_graph=True, allow_unused=True)
     found = []
-    for op, true in zip(operations, theirs, strict=True):
-        g = torch.zeros_like(op.out) if true is None else true
-        pairs = list(zip(op.by_rule(g), op.by_autograd(g), strict=True))
+    for op, true, ours in zip(operations, theirs, passed, strict=True):
+        g = gradients[id(op.out)]
+        pairs = zip(ours, op.by_autograd(g) if op.own else ours, strict=True)
         rule = max((difference(a, b) for a, b in pairs if b is not None), default=0.0)
-        found.append(Check(rule, difference(gradients.get(id(op.out)), g)))
+        found.append(Check(rule, difference(g, torch.zeros_like(g) if true is None else true)))
     return found
 
 

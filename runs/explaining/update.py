@@ -12,7 +12,7 @@ from torch import Tensor
 from rl.optim import BETA2
 from rl.schedules import value_at
 from runs.explaining.subject import Subject, doubled, in_double
-from runs.explaining.tape import RULES, TOLERANCE, Check, Operation, Tape, chain_rule, check, difference, wants
+from runs.explaining.tape import RULES, TOLERANCE, Check, Operation, Tape, chain_rule, check, difference
 
 SHOWN = 6
 """Elements of a tensor that the page shows."""
@@ -29,8 +29,8 @@ def update_panel(subject: Subject) -> dict[str, Any]:
             loss = agent.objective(doubled(subject.batch), doubled(subject.weight))
         names = {id(p): name for name, p in agent.network.named_parameters()}
         operations = _needed(tape.operations, loss)
-        ours = chain_rule(operations)
-        checks = check(operations, ours)
+        ours, passed = chain_rule(operations)
+        checks = check(operations, ours, passed)
         parameters = {n: p for n, p in agent.network.named_parameters() if p.requires_grad and id(p) in ours}
         theirs = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True)
         differences = {
@@ -38,7 +38,7 @@ def update_panel(subject: Subject) -> dict[str, Any]:
         }
         worst = max([*differences.values(), *(max(c) for c in checks)])
         gradient = {name: ours[id(p)] for name, p in parameters.items()}
-        nodes = _nodes(operations, checks, ours, names)
+        nodes = _nodes(operations, checks, ours, passed, names)
     return {
         "loss": float(loss.detach()),
         "rows": _rows(subject.batch),
@@ -66,24 +66,26 @@ def _needed(operations: list[Operation], loss: Tensor) -> list[Operation]:
     for op in reversed(operations):
         if id(op.out) in needed:
             kept.append(op)
-            needed |= {id(x) for x in op.inputs if wants(x)}
+            needed |= {id(x) for x, wanted in zip(op.inputs, op.wanted, strict=True) if wanted}
     return kept[::-1]
 
 
 def _nodes(
-    operations: list[Operation], checks: list[Check], ours: dict[int, Tensor], names: dict[int, str]
+    operations: list[Operation],
+    checks: list[Check],
+    ours: dict[int, Tensor],
+    passed: list[list[Tensor | None]],
+    names: dict[int, str],
 ) -> list[dict[str, Any]]:
     place = {id(op.out): k for k, op in enumerate(operations)}
     rank: list[int] = []
     found = []
-    for op, checked in zip(operations, checks, strict=True):
+    for op, checked, passes in zip(operations, checks, passed, strict=True):
         before = [place[id(x)] for x in op.inputs if id(x) in place]
         rank.append(1 + max((rank[k] for k in before), default=-1))
-        g = ours.get(id(op.out), torch.zeros_like(op.out))
-        passed = op.by_rule(g)
+        g = ours[id(op.out)]
         weights = [(names[id(x)], x) for x in op.inputs if id(x) in names]
-        constants = [x for x in op.inputs if isinstance(x, Tensor) and not wants(x)]
-        alike = [x for x in op.inputs if id(x) in place and x.shape == op.out.shape]
+        alike = [k for k, x in enumerate(op.inputs) if id(x) in place and x.shape == op.out.shape]
         found.append(
             {
                 "name": op.name,
@@ -94,14 +96,16 @@ def _nodes(
                 "formula": RULES[op.name].formula if op.own else "PyTorch's own: the table has no rule for it",
                 "value": preview(op.out),
                 "arrives": preview(g),
-                "local": preview(op.by_rule(torch.ones_like(g))[_index(op, alike[0])]) if alike else None,
+                "local": preview(op.by_rule(torch.ones_like(g))[alike[0]]) if alike else None,
                 "passes": [
                     {"to": _called(x, place, names, operations), **(preview(d) or {})}
-                    for x, d in zip(op.inputs, passed, strict=True)
+                    for x, d in zip(op.inputs, passes, strict=True)
                     if d is not None
                 ],
                 "weights": [{"name": name, **(preview(x) or {})} for name, x in weights],
-                "constants": [preview(x) for x in constants],
+                "constants": [
+                    preview(x) for x, w in zip(op.inputs, op.wanted, strict=True) if isinstance(x, Tensor) and not w
+                ],
                 "rule": checked.rule,
                 "chain": checked.chain,
                 "ok": max(checked) <= TOLERANCE,
@@ -110,10 +114,6 @@ def _nodes(
             }
         )
     return found
-
-
-def _index(op: Operation, x: Tensor) -> int:
-    return next(k for k, other in enumerate(op.inputs) if other is x)
 
 
 def _called(x: Tensor, place: dict[int, int], names: dict[int, str], operations: list[Operation]) -> str:
@@ -139,12 +139,15 @@ def preview(x: Tensor | None) -> dict[str, Any] | None:
 def _step(subject: Subject, gradient: dict[str, Tensor]) -> dict[str, Any]:
     """The optimizer's step on the weight of the largest gradient, by hand and by the optimizer itself."""
     agent = subject.agent
-    optimizer = getattr(agent, "optimizer", None)
+    part, optimizer = "", getattr(agent, "optimizer", None)
+    if hasattr(agent, "optimizers"):  # the step of the critics, which comes first
+        part, optimizer = "critics.", agent.optimizers["critics"]
+        gradient = {n.removeprefix(part): g for n, g in gradient.items() if n.startswith(part)}
     if optimizer is None or optimizer.name not in ("adam", "adamw", "rmsprop"):
         return {"why_not": f"the step of {getattr(optimizer, 'name', 'this optimizer')} is not written out here"}
     name = max((n for n in gradient if gradient[n].dim() > 1), key=lambda n: float(gradient[n].abs().max()))
     index = tuple(int(k) for k in torch.unravel_index(gradient[name].abs().argmax(), gradient[name].shape))
-    flat = int(dict(agent.network.named_parameters())[name].detach()[index].storage_offset())
+    flat = int(dict(optimizer.module.named_parameters())[name].detach()[index].storage_offset())
     norm = math.sqrt(sum(float(g.square().sum()) for g in gradient.values()))
     limit = optimizer.max_grad_norm
     scale = limit / (norm + 1e-6) if limit is not None and norm > limit else 1.0
@@ -171,7 +174,7 @@ def _step(subject: Subject, gradient: dict[str, Tensor]) -> dict[str, Any]:
     theirs = float(other.flat[flat])
     moved = abs(theirs - weight)
     return {
-        "optimizer": optimizer.name, "name": name, "index": list(index), "weight": weight, "gradient": g / scale,
+        "optimizer": optimizer.name, "name": part + name, "index": list(index), "weight": weight, "gradient": g / scale,
         "norm": norm, "limit": limit, "scale": scale, "clipped": g, "lr": lr, "t": t, "beta1": optimizer.beta1,
         "beta2": BETA2, "eps": optimizer.eps, "m_before": state.get("exp_avg"),
         "v_before": state.get("exp_avg_sq", state.get("square_avg")), "m": m, "v": v, "m_hat": m_hat, "v_hat": v_hat,

@@ -35,6 +35,7 @@ NET = NetConfig(hidden=(8,))
 SIMBA = NetConfig(encoder="simba", hidden=(8,))
 LSTM = NetConfig(hidden=(8,), core="lstm", core_size=6)
 GRU = NetConfig(hidden=(8,), core="gru", core_size=6)
+ATTENTION = NetConfig(hidden=(8,), core="attention", core_size=6, core_span=4)
 VALUE: dict[str, Any] = {"net": NET, "learning_starts": 20, "batch_size": 8, "buffer_size": 90, "target_every": 5}
 EVERY: dict[str, Any] = {
     "dueling": True,
@@ -83,6 +84,9 @@ AGENTS: dict[str, Any] = {
     "ppo lstm": PPOConfig(**{**SHORT, "net": LSTM}, epochs=2, minibatch_size=8, normalize_obs=True),
     "ppo gru shared": PPOConfig(**{**SHORT, "net": GRU}, epochs=2, minibatch_size=8, critic="shared"),
     "r2d2": R2D2Config(**{**VALUE, "net": LSTM}, **SEQUENCES, prioritized=True, n_step=3, double=True, dueling=True),
+    "ppo attention": PPOConfig(**{**SHORT, "net": ATTENTION}, epochs=2, minibatch_size=8),
+    "pqn attention": PQNConfig(**{**SHORT, "net": ATTENTION}, minibatches=2),
+    "r2d2 attention": R2D2Config(**{**VALUE, "net": ATTENTION}, **SEQUENCES, prioritized=True, n_step=3),
     "r2d2 every row": R2D2Config(**{**VALUE, "net": LSTM}, **{**SEQUENCES, "period": 1}),
     "drqn": R2D2Config(**{**VALUE, "net": GRU}, **{**SEQUENCES, "burn_in": 0}, stored_state=False, rescale=False),
     "r2d2 noisy stacked": R2D2Config(**{**VALUE, "net": GRU}, **SEQUENCES, noisy=True, stack=2),

@@ -90,6 +90,9 @@ CASES: dict[str, Case] = {
     "ppo_gru": Case(
         "CartPole-NoVelocity-v1", "ppo", 512, "net.hidden=16 core=gru core_size=8 rollout=32 epochs=2", num_envs=4
     ),
+    "ppo_attention": Case(
+        "CartPole-NoVelocity-v1", "ppo", 512, "net.hidden=16 core=attention core_size=8 rollout=32 epochs=2", num_envs=4
+    ),
     "pqn_lstm": Case(
         "Memory/RememberCue-v0",
         "pqn",

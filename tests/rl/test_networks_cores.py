@@ -10,7 +10,9 @@ from torch import Tensor
 from rl.errors import InputError
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NetConfig
+from rl.networks.attention import Attention
 from rl.networks.cores import Core
+from rl.networks.summary import describe
 from rl.networks.torso import build_torso
 
 KINDS: Any = pytest.mark.parametrize("kind", ["lstm", "gru"])
@@ -146,3 +148,58 @@ def test_a_span_too_short_is_refused() -> None:
         NetConfig(core="gru", core_span=2)
     with pytest.raises(InputError, match="core_span 52 needs a core"):
         NetConfig(core_span=52)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize(("T", "B"), [(1, 3), (2, 1), (17, 5), (40, 8)])
+def test_attention_over_a_sequence_equals_acting_row_by_row(rate: float, T: int, B: int) -> None:
+    core = Attention(6, 12, rows=5)
+    core.by_age.data.normal_(generator=rng(9))
+    x = torch.randn(T, B, 6, generator=rng(1), requires_grad=True)
+    first = torch.rand(T, B, generator=rng(2)) < rate
+    _, state = core(torch.randn(3, B, 6, generator=rng(3)), None, torch.rand(3, B, generator=rng(4)) < 0.3)
+    state = state.detach().requires_grad_()
+    got, got_last = core(x, state, first)
+    out, last = step_by_step(core, x, state, first)  # type: ignore[arg-type]
+    torch.testing.assert_close(got, out, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(got_last, last, atol=1e-6, rtol=1e-5)
+    leaves = [x, *core.parameters()]
+    for a, b in zip(torch.autograd.grad(got.sum(), leaves), torch.autograd.grad(out.sum(), leaves), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_attention_reads_the_last_k_rows_of_its_episode_and_no_other() -> None:
+    core = Attention(6, 12, rows=4)
+    x, first = torch.randn(9, 1, 6, generator=rng(), requires_grad=True), torch.zeros(9, 1, dtype=torch.bool)
+
+    def read(t: int) -> list[int]:
+        (gradient,) = torch.autograd.grad(core(x, None, first)[0][t].sum(), x)
+        return gradient.abs().sum((1, 2)).nonzero().flatten().tolist()  # type: ignore[no-any-return]
+
+    assert read(7) == [4, 5, 6, 7] and read(1) == [0, 1]
+    first[6] = True
+    assert read(7) == [6, 7] and core.state_size == 1 + 3 * 12
+
+
+def test_attention_gives_by_hand_the_mean_of_what_equal_rows_offer() -> None:
+    """With queries of zero, all rows are read alike: the output is the row plus the mean of the values."""
+    core = Attention(2, 2, rows=3)
+    with torch.no_grad():
+        for layer in (core.inward, core.out):
+            layer.weight.copy_(torch.eye(2))
+            layer.bias.zero_()
+        core.read.weight.copy_(torch.cat([torch.zeros(4, 2), torch.eye(2)]))
+        core.read.bias.zero_()
+        core.narrow.weight.zero_()
+        core.narrow.bias.zero_()
+    x = torch.tensor([[[1.0, 3.0]], [[4.0, 2.0]], [[0.0, 8.0]]])  # normalised: (-1, 1), (1, -1), (-1, 1)
+    out, state = core(x)
+    torch.testing.assert_close(out[2, 0], torch.tensor([0.0 - 1 / 3, 8.0 + 1 / 3]), atol=1e-4, rtol=0.0)
+    assert state.tolist() == [[2.0, 4.0, 2.0, 0.0, 8.0]]
+
+
+def test_a_torso_with_attention_has_one_row_in_the_summary() -> None:
+    torso = build_torso(SPEC, NetConfig(core="attention", core_size=8, core_span=5))
+    assert isinstance(torso.core, Attention) and (torso.out_features, torso.state_size) == (8, 33)
+    row = describe(torso, SPEC)[-1]
+    assert (row.kind, row.parameters) == ("Attention", sum(p.numel() for p in torso.core.parameters()))

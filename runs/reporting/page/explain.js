@@ -146,7 +146,7 @@ addEventListener("DOMContentLoaded", () => {
             cut.forEach(([cx, cy], k) => (k ? pen.lineTo(cx * unit, side - cy * unit) : pen.moveTo(cx * unit, side - cy * unit)));
             pen.stroke();
           }
-    const grid = (c) => ((c / s.reach + 1) / 2) * (n - 1);
+    const grid = (c) => Math.min(n - 1, Math.max(0, ((c / s.reach + 1) / 2) * (n - 1)));
     pen.lineWidth = 2;
     pen.strokeStyle = pen.fillStyle = "#fff";
     pen.beginPath();
@@ -180,7 +180,7 @@ addEventListener("DOMContentLoaded", () => {
       }
       ink.fillStyle = ink.strokeStyle = "#e00";
       const points = s.path.map((p) => {
-        const [gx, gy] = [Math.min(n - 1, Math.max(0, grid(p.x))), Math.min(n - 1, Math.max(0, grid(p.y)))];
+        const [gx, gy] = [grid(p.x), grid(p.y)];
         return at(gx, gy, z[Math.round(gy) * n + Math.round(gx)] + 0.02);
       });
       ink.lineWidth = 2;
@@ -197,8 +197,9 @@ addEventListener("DOMContentLoaded", () => {
     });
     draw();
     const inside = s.captured === null ? "" : ` The plane holds ${(100 * s.captured).toFixed(0)} % of the squared distance between the checkpoints and the end.`;
+    const grids = n === s.finest ? `${n} × ${n} points.` : `${n} × ${n} of ${s.finest} × ${s.finest} points: time allowed no finer grid.`;
     return [element("div", { className: "columns pictures" }, flat, solid), element("p", { className: "quiet" },
-      `Directions: ${s.directions}. Both axes run from ${number(-s.reach)} to ${number(s.reach)} times each filter's norm; ${s.rows} rows of the batch.` +
+      `${grids} Directions: ${s.directions}. Both axes run from ${number(-s.reach)} to ${number(s.reach)} times each filter's norm; ${s.rows} rows of the batch.` +
       ` Loss from ${number(least)} to ${number(Math.max(...s.loss))}, coloured by its logarithm.${inside}`)];
   };
 
@@ -234,7 +235,7 @@ addEventListener("DOMContentLoaded", () => {
     }));
     show(0);
 
-    const side = 440, [xs, ys] = [0, 1].map((c) => s.map.map((p) => p[c]));
+    const side = 440;
     const onto = (v, all, flip) => {
       const share = (v - Math.min(...all)) / (Math.max(...all) - Math.min(...all) || 1);
       return 10 + (flip ? 1 - share : share) * (side - 20);
@@ -242,17 +243,26 @@ addEventListener("DOMContentLoaded", () => {
     const svg = drawn("svg", { viewBox: `0 0 ${side} ${side}`, role: "img", "aria-label": "map of states" });
     const [low, high] = [Math.min(...s.value), Math.max(...s.value)];
     const near = element("div", { className: "near" }, element("p", { className: "quiet" }, "Point at a state."));
-    s.map.forEach((p, k) => {
-      const dot = drawn("circle", { cx: onto(p[0], xs), cy: onto(p[1], ys, true), r: 5, fill: ramp((s.value[k] - low) / (high - low || 1)), stroke: "#8888" });
-      dot.addEventListener("pointerenter", () => near.replaceChildren(image(k, 160), element("p", {},
-        `game ${s.places[k][0]}, row ${s.places[k][1]}: value ${number(s.value[k])}, return that followed ${number(s.followed[k])}`)));
-      svg.append(dot);
-    });
+    const place = (map) => {
+      const [xs, ys] = [0, 1].map((c) => map.map((p) => p[c]));
+      svg.replaceChildren(...map.map((p, k) => {
+        const dot = drawn("circle", { cx: onto(p[0], xs), cy: onto(p[1], ys, true), r: 5, fill: ramp((s.value[k] - low) / (high - low || 1)), stroke: "#8888" });
+        dot.addEventListener("pointerenter", () => near.replaceChildren(image(k, 160), element("p", {},
+          `game ${s.places[k][0]}, row ${s.places[k][1]}: value ${number(s.value[k])}, return that followed ${number(s.followed[k])}`)));
+        return dot;
+      }));
+    };
+    place(s.map);
+    const maps = element("div", { className: "row" }, ...[["principal components", s.map], ["neighbours (t-SNE)", s.neighbours]].map(([name, map]) => {
+      const button = element("button", { type: "button" }, name);
+      button.addEventListener("click", () => place(map));
+      return button;
+    }));
     const field = s.field.map ? element("figure", {}, heat(s.field.map, "receptive field", Math.max(1, Math.round(160 / s.field.map.length))),
       element("figcaption", {}, `The middle unit of channel ${s.field.channel} reads ${shape(s.field.size)} of ${shape(s.field.of)} cells.`))
       : element("p", { className: "quiet" }, `Does not apply: ${s.field.why_not}.`);
-    return [choices, shown, element("h3", {}, "Map of states"), element("div", { className: "columns" }, element("div", {}, svg), element("div", {}, near,
-      element("p", { className: "quiet" }, `Principal components of the last layer's features, coloured by value from ${number(low)} (dark) to ${number(high)} (light).`),
+    return [choices, shown, element("h3", {}, "Map of states"), element("div", { className: "columns" }, element("div", {}, maps, svg), element("div", {}, near,
+      element("p", { className: "quiet" }, `All states by the last layer's features, coloured by value from ${number(low)} (dark) to ${number(high)} (light).`),
       element("h3", {}, "Receptive field of a unit"), field))];
   };
 

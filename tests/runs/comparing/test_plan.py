@@ -232,10 +232,11 @@ def test_networks_that_cannot_be_matched_are_refused(agents: str, words: str) ->
         make_plan("CartPole-v1", agents, steps=1000, match_parameters=True)
 
 
-def test_the_network_study_matches_five_networks_on_four_tasks_within_three_percent() -> None:
-    args = parser.parse(["compare", "@runs/studies/networks.args"])
+@pytest.mark.parametrize(("study", "size"), [("networks", (4, 5, 3)), ("networks_six", (6, 6, 10))])
+def test_the_network_studies_match_their_networks_within_three_percent(study: str, size: tuple[int, ...]) -> None:
+    args = parser.parse(["compare", f"@runs/studies/{study}.args"])
     plan = make_plan(None, args.agents, args.tasks, match_parameters=args.match_parameters)
-    assert (len(plan.tasks), len(plan.contenders), args.seeds) == (4, 5, 3)
+    assert (len(plan.tasks), len(plan.contenders), args.seeds) == size
     for task in plan.tasks:
         counts = [s.config["parameters"] for s in plan.sides if s.task is task]
         assert max(counts) < 1.03 * min(counts), task.env

@@ -14,9 +14,9 @@ import torch
 from rl.interface import TimeStep
 from runs import train
 from runs.cli import command_line as cli
-from runs.explaining import history, states, surface, tape
-from runs.explaining.explain import explain
-from runs.explaining.subject import Subject
+from runs.explaining import history, sight, states, surface, tape
+from runs.explaining.explain import expected, explain
+from runs.explaining.subject import NotShown, Subject
 from runs.explaining.update import update_panel
 from tests.runs.reporting import chromium
 
@@ -33,6 +33,12 @@ RUNS: dict[str, dict[str, Any]] = {
         "agent": "ppo",
         "steps": 512,
         "settings": {**SMALL, "rollout": 128, "minibatch_size": 64, "hidden": [24, 16]},
+    },
+    "sac": {
+        "recipe": "Pendulum-v1",
+        "agent": "sac",
+        "steps": 300,
+        "settings": {**SMALL, "learning_starts": 100, "batch_size": 16, "hidden": [16, 16]},
     },
     "cnn": {
         "recipe": "arcade_breakout_dqn",
@@ -80,7 +86,7 @@ def test_every_gradient_by_our_chain_rule_equals_autograds(trained: dict[str, Pa
     assert shown["nodes"][-1]["shape"] == [] and shown["nodes"][-1]["value"]["mean"] == pytest.approx(shown["loss"])
     assert shown["step"]["ok"] and shown["step"]["t"] > 1, "the moments are those of the run"
     kinds = {node["name"] for node in shown["nodes"]}
-    assert {"dqn": "huber_loss", "ppo": "log_softmax", "cnn": "conv2d"}[name] in kinds
+    assert {"dqn": "huber_loss", "ppo": "log_softmax", "sac": "tanh", "cnn": "conv2d"}[name] in kinds
 
 
 def test_the_shown_update_is_the_one_that_the_run_would_make_next(trained: dict[str, Path]) -> None:
@@ -105,6 +111,7 @@ def test_each_rule_equals_pytorchs_derivative() -> None:
     functional = torch.nn.functional
     losses = [
         lambda: functional.silu(x).sum(),
+        lambda: torch.stack([x, functional.softplus(x).square()], 1).amin(1).mean(),
         lambda: functional.elu(x).mean(),
         lambda: functional.layer_norm(x, (4,), weight, weight * 2).square().sum(),
         lambda: (torch.cat([x, x * weight], 1)[:, 1:6] / (2 + weight[0])).exp().sum(0).sum(),
@@ -116,7 +123,7 @@ def test_each_rule_equals_pytorchs_derivative() -> None:
     for loss in losses:
         with tape.Tape() as recorded:
             loss()
-        checks = tape.check(recorded.operations, tape.chain_rule(recorded.operations))
+        checks = tape.check(recorded.operations, *tape.chain_rule(recorded.operations))
         assert max(max(c) for c in checks) < 1e-12, [op.name for op in recorded.operations]
 
 
@@ -125,7 +132,7 @@ def test_a_function_without_a_rule_takes_pytorchs_derivative_and_is_named() -> N
     with tape.Tape() as recorded:
         x.sin().sum()
     assert [op.own for op in recorded.operations] == [False, True]
-    found = tape.chain_rule(recorded.operations)
+    found, _ = tape.chain_rule(recorded.operations)
     assert torch.equal(found[id(x)], x.detach().cos())
 
 
@@ -208,17 +215,52 @@ def test_the_effective_rank_counts_the_singular_values_that_hold_99_percent() ->
 
 def test_directions_have_the_norm_of_each_filter_and_leave_biases() -> None:
     weights = [torch.tensor([[3.0, 4.0], [0.0, 1.0]]), torch.ones(2)]
-    found = surface.filter_normalised([torch.tensor([[1.0, 0.0], [2.0, 0.0]]), torch.ones(2)], weights)
-    assert torch.allclose(found[0], torch.tensor([[5.0, 0.0], [1.0, 0.0]])) and not found[1].any()
+    found = surface.filter_normalised(torch.tensor([1.0, 0.0, 2.0, 0.0, 1.0, 1.0]), weights)
+    assert torch.allclose(found, torch.tensor([5.0, 0.0, 1.0, 0.0, 0.0, 0.0]))
 
 
 def test_a_path_within_the_plane_is_found_again() -> None:
-    first, second = [torch.tensor([[1.0, 0.0, 0.0]])], [torch.tensor([[1.0, 1.0, 0.0]])]
-    places, share = surface.project(
-        [[torch.tensor([[3.0, 2.0, 0.0]])], [torch.tensor([[0.0, 0.0, 1.0]])]], first, second
-    )
-    assert places[0] == pytest.approx((1.0, 2.0)) and places[1] == pytest.approx((0.0, 0.0))
+    plane = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    places, share = surface.project(torch.tensor([[3.0, 2.0, 0.0], [0.0, 0.0, 1.0]]), plane)
+    assert places[0].tolist() == pytest.approx([1.0, 2.0]) and places[1].tolist() == pytest.approx([0.0, 0.0])
     assert share == pytest.approx(13 / 14)
+
+
+def test_the_surface_is_as_fine_as_the_time_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each evaluation takes one second of a made-up clock; every grid has the middle, and no point is asked twice."""
+    monkeypatch.setattr(surface, "SIZE", 51)
+    clock = {"now": 0.0}
+    asked: list[tuple[float, float]] = []
+    monkeypatch.setattr(surface.time, "monotonic", lambda: clock["now"])
+
+    def loss(x: float, y: float) -> float:
+        clock["now"] += 1.0
+        asked.append((x, y))
+        return x + 10 * y
+
+    for seconds, size in ((0, 3), (9, 3), (200, 11), (1000, 25), (9000, 51)):
+        clock["now"] = 0.0
+        asked.clear()
+        axis, losses = surface.refined(loss, 1.0, seconds)
+        assert len(axis) == size and losses == [x + 10 * y for y in axis for x in axis]
+        assert len(asked) == len(set(asked)) <= max(9, seconds + 2) and pytest.approx(axis[size // 2]) == 0.0
+
+
+def test_two_clusters_stay_apart_on_the_map_of_neighbours() -> None:
+    features = torch.randn(60, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    features[30:] += 10.0
+    found = sight.tsne(features, perplexity=10.0)
+    inside = [torch.cdist(found[k : k + 30], found[k : k + 30]).amax(1) for k in (0, 30)]
+    between = torch.cdist(found[:30], found[30:]).min()
+    assert float(between) > float(max(x.median() for x in inside)) / 2 and found.isfinite().all()
+    assert (torch.cdist(found, found).fill_diagonal_(torch.inf).argmin(1) < 30).tolist() == [True] * 30 + [False] * 30
+
+
+def test_an_agent_of_ones_own_is_named_and_a_fault_of_ours_is_not_swallowed(trained: dict[str, Path]) -> None:
+    subject = Subject.open(trained["dqn"])
+    assert expected(subject) is NotShown
+    subject.agent.__class__ = type("Mine", (type(subject.agent),), {"__module__": "mine"})
+    assert expected(subject) is Exception
 
 
 def test_the_panels_measure_the_run(explained: dict[str, Any]) -> None:
