@@ -119,8 +119,9 @@ def test_overlapped_training_equals_a_sequential_one_with_the_older_weights(case
     assert reference.updates > 20
     assert same(ours["agent"], reference.agent_state())
     assert same(ours["learner"]["optimizer"], reference.learner_state()["optimizer"])
-    train(dataclasses.replace(run, overlap=False), out=tmp_path / "plain")
-    assert not same(ours["agent"]["network"], state(tmp_path / "plain")["agent"]["network"]), "one burst behind"
+    if case == "dqn":
+        train(dataclasses.replace(run, overlap=False), out=tmp_path / "plain")
+        assert not same(ours["agent"]["network"], state(tmp_path / "plain")["agent"]["network"]), "one burst behind"
 
 
 @pytest.mark.parametrize("case", ["dqn", "r2d2"])
