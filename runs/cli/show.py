@@ -134,7 +134,7 @@ def show_new(r: dict[str, Any]) -> None:
 
 
 def show_completion(r: dict[str, Any]) -> None:
-    print(r["script"], end="")
+    print(r["script"])
 
 
 def show_doctor(r: dict[str, Any]) -> None:
