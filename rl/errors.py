@@ -19,7 +19,7 @@ class RunError(RuntimeError):
     """A run that failed after its start (an environment raised, the disk is full). Exit status 1."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str], own: bool = False) -> InputError:
+def unknown(kind: str, name: str, known: Iterable[str], own: bool = False, all_by: str = "rl list") -> InputError:
     """An `InputError` for a name that is not among `known`, with the nearest valid one offered.
 
     own: whether `module:Name` is allowed too, so that the name may be a module in this folder.
@@ -31,7 +31,7 @@ def unknown(kind: str, name: str, known: Iterable[str], own: bool = False) -> In
     if near:
         mend = f"did you mean {near[0]!r}?"
     elif len(known) > 20:
-        mend = "`rl list` shows them all"
+        mend = f"`{all_by}` shows them all"
     else:
         mend = f"known: {', '.join(known)}"
     return InputError(f"unknown {kind} {name!r}: {mend}")

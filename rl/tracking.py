@@ -1,8 +1,10 @@
-"""Weights & Biases as a reader of the run: it receives the run's numbers and can neither stop, slow nor change it.
+"""Weights & Biases and TensorBoard as readers of the run: they receive its numbers, and can neither stop nor change it.
 
     tracker = track("auto", folder=path, env="CartPole-v1", agent="dqn", seed=0, config=info, command=sys.argv)
     tracker.log(step, {"train/loss": 0.1})           # one call for each line of metrics.jsonl
     tracker.finish("done")
+
+`track("offline,tensorboard", ...)` writes to both.
 
 One background thread makes every call to W&B; the caller only puts it into a queue. Any failure there (package missing,
 no network, full disk, an exception in a call) becomes one line of warning and ends the tracking; the run folder has
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import os
 import queue
 import re
@@ -25,7 +28,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from rl.errors import unknown
+import numpy as np
+
+from rl.errors import InputError, unknown
 from rl.redact import redact, redact_command
 from rl.storage import plain
 
@@ -50,6 +55,9 @@ class Tracker:
     def log_evaluation(self, step: int, score: Any) -> None:
         """A Score, or a mapping of `returns, lengths, seeds` (one number a game) and of single numbers."""
 
+    def log_histogram(self, step: int, name: str, values: Any) -> None:
+        """How numbers of any shape are distributed at `step`."""
+
     def log_video(self, path: Path, step: int, name: str = "video") -> None:
         """A finished video file."""
 
@@ -63,7 +71,33 @@ class Tracker:
         """Sends the rest, for at most `patience` seconds. `status`: done, failed, stopped, ..."""
 
 
-def track(
+def track(mode: str, *, folder: Path, say: Callable[[str], None] | None = None, **options: Any) -> Tracker:
+    """The tracker for `mode`: a mode of W&B (see `track_wandb`, which takes the options), `tensorboard`, or both.
+
+    TensorBoard's files lie in `folder`/tensorboard. `auto` continues them if there are any. Returns at once. Raises
+    `InputError` for an unknown mode, and nothing else.
+    """
+    words = str(mode).split(",")
+    for word in words:
+        if word not in (*get_args(Mode), "tensorboard"):
+            raise unknown("tracking mode", word, (*get_args(Mode), "tensorboard"))
+    modes: list[Any] = [word for word in words if word != "tensorboard"]
+    if len(modes) > 1 or len(words) - len(modes) > 1:
+        raise InputError(
+            f"tracking mode {mode!r}: give one of {', '.join(get_args(Mode))}, tensorboard, or one of each"
+        )
+    say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+    board = Path(folder) / "tensorboard"
+    wandb = track_wandb(modes[0] if modes else "off", folder=folder, say=say, **options)
+    if "tensorboard" not in words and not (mode == "auto" and board.is_dir()):
+        return wandb
+    if importlib.util.find_spec("tensorboard") is None:
+        say("TensorBoard is off: --track tensorboard needs `pip install ludo-rl[tensorboard]`")
+        return wandb
+    return Trackers(wandb, TensorBoardTracker(board, say))
+
+
+def track_wandb(
     mode: Mode,
     *,
     folder: Path,
@@ -77,7 +111,7 @@ def track(
     state: Mapping[str, Any] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Tracker:
-    """The tracker for `mode`. Returns at once. Raises `InputError` for an unknown mode, and nothing else.
+    """W&B's tracker for `mode`. Returns at once.
 
     `auto` is WANDB_MODE if that is set, else online if a key exists, else off; then a first training gets a hint. After
     a resume W&B keeps the rows beyond the checkpoint beside those that replace them, because it cannot delete rows.
@@ -88,8 +122,6 @@ def track(
         state: the `state` of the run that is resumed.
         say: prints a hint or a warning; to standard error by default.
     """
-    if mode not in get_args(Mode):
-        raise unknown("tracking mode", mode, get_args(Mode))
     say = say or (lambda line: print(line, file=sys.stderr, flush=True))
     wanted = _resolve(mode, state, Path(folder), say)
     if wanted == "off":
@@ -143,6 +175,8 @@ class WandbTracker(Tracker):
 
     CAPACITY = 2000
     """Calls that wait while W&B starts or is slow; further ones are left out, and are only in the files."""
+    patience = 0.0
+    """Seconds for which a call waits for a place; a training never waits."""
     CHECKPOINT_SECONDS = 600.0
     """Between two uploads of a latest checkpoint, because W&B keeps a copy of each. The last one is always sent."""
 
@@ -187,6 +221,10 @@ class WandbTracker(Tracker):
             run.log({**row, **now})
 
         self._put(send, step)
+
+    def log_histogram(self, step: int, name: str, values: Any) -> None:
+        numbers = np.asarray(values, float).ravel()
+        self._put(lambda wandb, run, now: run.log({name: wandb.Histogram(numbers), **now}), step)
 
     def log_video(self, path: Path, step: int, name: str = "video") -> None:
         form = Path(path).suffix.removeprefix(".").lower()
@@ -247,7 +285,7 @@ class WandbTracker(Tracker):
         if self.mode == "off":
             return
         try:
-            self._queue.put_nowait((call, {"global_step": step, "_timestamp": time.time()}))
+            self._queue.put((call, {"global_step": step, "_timestamp": time.time()}), timeout=self.patience)
         except queue.Full:
             if not self._overflowed:
                 self._overflowed = True
@@ -310,6 +348,118 @@ class WandbTracker(Tracker):
             f"W&B: {run.url}" if self.mode == "online" else f"W&B is offline: `wandb sync {place}` uploads this run"
         )
         return run, wandb
+
+
+class TensorBoardTracker(Tracker):
+    """TensorBoard's event files in one folder. The first failure becomes one line and ends it."""
+
+    mode = "tensorboard"
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._folder, self._say = folder, say
+        self._writer: Any = None
+
+    def _write(self, step: int, call: Callable[[Any], None]) -> None:
+        if self.mode == "off":
+            return
+        try:
+            if self._writer is None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                again = self._folder.is_dir()  # a resumed run: TensorBoard then hides the rows beyond the checkpoint
+                self._writer = SummaryWriter(str(self._folder), purge_step=step if again else None)
+            call(self._writer)
+        except Exception as error:  # no failure of TensorBoard may reach the training
+            self.mode = "off"
+            self._say(f"TensorBoard is off from here on ({type(error).__name__}: {' '.join(str(error).split())[:200]})")
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        def send(writer: Any) -> None:
+            for name, value in plain(metrics).items():
+                if isinstance(value, int | float) and name != "step":
+                    writer.add_scalar(name, value, step)
+
+        self._write(step, send)
+
+    def log_evaluation(self, step: int, score: Any) -> None:
+        fields = plain(score._asdict() if hasattr(score, "_asdict") else score)
+        self.log(step, {f"evaluation/{k}": v for k, v in fields.items() if k not in ("step", "schema", "seconds")})
+        for name in ("returns", "lengths"):
+            if fields.get(name):
+                self.log_histogram(step, f"evaluation/{name}", fields[name])
+
+    def log_histogram(self, step: int, name: str, values: Any) -> None:
+        self._write(step, lambda writer: writer.add_histogram(name, np.asarray(values, float), step))
+
+    def log_video(self, path: Path, step: int, name: str = "video") -> None:
+        def send(writer: Any) -> None:
+            Summary = importlib.import_module("tensorboard.compat.proto.summary_pb2").Summary
+
+            width, height, data = _gif(Path(path))
+            picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=data)
+            writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=picture)]), step)
+
+        self._write(step, send)
+
+    def finish(self, status: str = "done", patience: float = 60.0) -> None:
+        if self._writer is not None:
+            self._write(0, lambda writer: writer.close())
+
+
+def _gif(path: Path, frames: int = 100, width: int = 240) -> tuple[int, int, bytes]:
+    """Width, height and bytes of a film as a GIF, the only film that TensorBoard shows, of at most `frames` frames."""
+    import av
+
+    with av.open(str(path)) as film:
+        every = [frame.to_image() for frame in film.decode(video=0)]
+    kept = every[:: -(-len(every) // frames)]
+    size = (width, max(1, round(width * kept[0].height / kept[0].width)))
+    pictures = [picture.resize(size) for picture in kept]
+    pictures[0].save(out := io.BytesIO(), "GIF", save_all=True, append_images=pictures[1:], duration=60, loop=0)
+    return *size, out.getvalue()
+
+
+class Trackers(Tracker):
+    """Several trackers; the first one's mode and state are those of the run."""
+
+    def __init__(self, *parts: Tracker) -> None:
+        self.parts = parts
+
+    @property
+    def mode(self) -> str:  # type: ignore[override]
+        return self.parts[0].mode
+
+    @property
+    def state(self) -> dict[str, Any] | None:  # type: ignore[override]
+        return self.parts[0].state
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        for part in self.parts:
+            part.log(step, metrics)
+
+    def log_evaluation(self, step: int, score: Any) -> None:
+        for part in self.parts:
+            part.log_evaluation(step, score)
+
+    def log_histogram(self, step: int, name: str, values: Any) -> None:
+        for part in self.parts:
+            part.log_histogram(step, name, values)
+
+    def log_video(self, path: Path, step: int, name: str = "video") -> None:
+        for part in self.parts:
+            part.log_video(path, step, name)
+
+    def log_checkpoint(self, path: Path, step: int, aliases: Sequence[str] = ("latest",)) -> None:
+        for part in self.parts:
+            part.log_checkpoint(path, step, aliases)
+
+    def log_report(self, tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]], page: Path) -> None:
+        for part in self.parts:
+            part.log_report(tables, page)
+
+    def finish(self, status: str = "done", patience: float = 60.0) -> None:
+        for part in self.parts:
+            part.finish(status, patience)
 
 
 def may_have_key() -> bool:

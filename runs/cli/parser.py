@@ -26,9 +26,12 @@ from runs.cli.show import (
     show_new,
     show_page,
     show_profile,
+    show_pulled,
+    show_pushed,
     show_records,
     show_scores,
     show_solution,
+    show_synced,
     show_training,
 )
 from runs.folder.places import STUDIES
@@ -38,7 +41,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser, parsers = build_parser()
     words = [_study(word) for word in words]
     if words and not words[0].startswith("-") and words[0] not in parsers:
-        raise unknown("command", words[0], parsers)
+        raise unknown("command", words[0], parsers, all_by="rl --help")
     args, extra = parser.parse_known_args(words)
     if "call" not in args:
         if extra:
@@ -60,8 +63,8 @@ def _study(word: str) -> str:
 
 
 _ELSEWHERE = {
-    "tensorboard": "--track",
-    "tensorboard-log": "--track",
+    "tensorboard": "--track tensorboard",
+    "tensorboard-log": "--track tensorboard",
     "wandb": "--track online",
     "timesteps": "--steps",
     "total-timesteps": "--steps",
@@ -389,7 +392,7 @@ def _add_comparing(verb: Verb) -> None:
 
 
 def _add_sharing(verb: Verb) -> None:
-    """export."""
+    """export, push, pull, sync."""
     p = verb("export", verbs.export, "write a trained policy as a file for other programs", show_export)
     p.add_argument("run", metavar="RUN")
     form = p.add_mutually_exclusive_group(required=True)
@@ -398,6 +401,23 @@ def _add_sharing(verb: Verb) -> None:
     form.add_argument("--sb3", metavar="FILE", help="a Stable-Baselines3 model with these weights, checked likewise")
     form.add_argument("--web", metavar="FILE", help="one HTML page that plays the agent, offline")
     _add_trust(p)
+    _add_json(p)
+
+    p = verb("push", verbs.push, "share a run: as a zip file, or on the Hugging Face hub", show_pushed)
+    p.add_argument("run", metavar="RUN")
+    p.add_argument("target", metavar="REPO", help="you/name on the hub (extra hub), or FILE.zip without an account")
+    p.add_argument("--private", action="store_true", help="a new repository that only you can see")
+    _add_json(p)
+
+    p = verb("pull", verbs.pull, "make a run folder of a shared run; nothing in it is executed", show_pulled)
+    p.add_argument("source", metavar="REPO", help="owner/name on the hub, a zip file or a folder")
+    p.add_argument("--out", metavar="DIR", help="the run folder (default: runs/out/NAME)")
+    p.add_argument("--env", metavar="ID", help="of a model file that Stable-Baselines3 saved, which is taken in too")
+    _add_json(p)
+
+    p = verb("sync", verbs.sync, "write a finished run to TensorBoard or Weights & Biases", show_synced)
+    p.add_argument("run", metavar="RUN")
+    _add_track(p)
     _add_json(p)
 
 
@@ -457,7 +477,14 @@ def _add_set(p: argparse.ArgumentParser) -> None:
 
 def _add_track(p: argparse.ArgumentParser) -> None:
     modes = ("auto", "online", "offline", "off")
-    p.add_argument("--track", type=_one_of(*modes), metavar="|".join(modes), help="Weights & Biases")
+
+    def read(text: str) -> str:
+        for word in text.split(","):
+            _one_of(*modes, "tensorboard")(word)
+        return text
+
+    metavar = "|".join((*modes, "tensorboard"))
+    p.add_argument("--track", type=read, metavar=metavar, help="Weights & Biases, TensorBoard, or offline,tensorboard")
 
 
 def _add_policy(p: argparse.ArgumentParser) -> None:

@@ -55,6 +55,24 @@ def show_export(r: dict[str, Any]) -> None:
     print(f"{r['format']}: {r['file']} ({r['bytes'] / 1024:,.0f} KiB)")
 
 
+def show_pushed(r: dict[str, Any]) -> None:
+    if "mean" in r:
+        print(f"{r['env']} {r['agent']} step {r['step']:,}: mean {r['mean']:.1f} +- {r['std']:.1f}, {r['games']} games")
+    print(f"shared: {r['to']}")
+
+
+def show_pulled(r: dict[str, Any]) -> None:
+    if r["left_out"]:
+        print(f"left out: {', '.join(r['left_out'])}")
+    if r["code"]:
+        print(f"its recipe names code, which runs only with --trust: {', '.join(map(repr, r['code']))}")
+    print(f"run: {r['run']} (it can be watched, evaluated and played; without its replay it cannot be resumed)")
+
+
+def show_synced(r: dict[str, Any]) -> None:
+    print(f"{r['metrics']:,} rows, {r['evaluations']} evaluations and {r['films']} films to {r['to']}: {r['run']}")
+
+
 def show_list(r: dict[str, Any]) -> None:
     for i, (kind, entries) in enumerate(r.items()):
         if len(r) > 1:

@@ -226,6 +226,18 @@ def export(a: argparse.Namespace) -> Result:
     return _call("runs.sharing.export.export", a.run, onnx=a.onnx, torch=a.torch, sb3=a.sb3, web=a.web, trust=_trust(a))
 
 
+def push(a: argparse.Namespace) -> Result:
+    return _call("runs.sharing.hub.push", a.run, a.target, private=a.private or None)
+
+
+def pull(a: argparse.Namespace) -> Result:
+    return _call("runs.sharing.hub.pull", a.source, out=a.out, env=a.env)
+
+
+def sync(a: argparse.Namespace) -> Result:
+    return _call("runs.sharing.sync.sync", a.run, track=a.track)
+
+
 def report(a: argparse.Namespace) -> Result:
     return _call("runs.reporting.report.report", a.dir, track=a.track, quiet=a.quiet)
 

@@ -192,7 +192,13 @@ def resolve(run: Path | str, replay: bool = False) -> Located:
     if not (path / "run.json").exists() and not (path / "checkpoints").exists():
         raise InputError(f"{run} is neither a run folder (no run.json) nor a checkpoint (no manifest.json)")
     checkpoint, skipped = newest_good(path, check)
-    return Located(path, checkpoint, verify(checkpoint, "skip"), skipped)
+    manifest = verify(checkpoint, "skip")
+    if replay and "learner.json" not in manifest["files"]:
+        raise InputError(
+            f"{path} was shared without optimizer and replay: it can be watched, evaluated and played, but not "
+            f"resumed; `rl train {path / 'run.json'}` starts it anew"
+        )
+    return Located(path, checkpoint, manifest, skipped)
 
 
 def _make(path: Path) -> list[Path]:

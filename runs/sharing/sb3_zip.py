@@ -68,7 +68,11 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
 }
 _RULES["ppo cnn"] = (*_CNN, *_RULES["ppo"][2:])
-_COPIES = {"q_net.": ("q_net_target.",), "actor.": ("actor_target.",), "critic.": ("critic_target.",)}
+_COPIES: dict[str, tuple[str, ...]] = {
+    "q_net.": ("q_net_target.",),
+    "actor.": ("actor_target.",),
+    "critic.": ("critic_target.",),
+}
 _COPIES["features_extractor."] = ("pi_features_extractor.", "vf_features_extractor.")
 
 
