@@ -24,6 +24,7 @@ from runs.folder.jsonl import read_jsonl
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
 from runs.recipe import Run
+from runs.reporting.comparison_file import finite
 from runs.reporting.page import embed
 from runs.sharing.web.games import game_settings
 from runs.sharing.web.plan import network_plan
@@ -147,16 +148,18 @@ def _some(items: list[Any], most: int) -> list[Any]:
 
 
 def _generation(step: int, weights: np.ndarray, scores: list[dict[str, Any]]) -> dict[str, Any]:
-    """One entry of the slider, with the newest evaluation at or before `step`."""
-    known = [s for s in scores if s.get("returns") and s.get("step", math.inf) <= step]
-    last = max(known, key=lambda s: s["step"], default=None)
-    mean = None if last is None or not step else float(np.mean(last["returns"]))
-    return {
-        "step": step,
-        "score": mean,
-        "scored": None if mean is None or last is None else last["step"],
-        "weights": weights,
-    }
+    """One entry of the slider, with the mean of the newest evaluation at or before `step`, and its step."""
+    known = [s for s in scores if _is_evaluation(s) and s["step"] <= step] if step else []
+    last = max(known, key=lambda s: int(s["step"]), default=None)
+    score, scored = (None, None) if last is None else (float(np.mean(last["returns"])), last["step"])
+    return {"step": step, "score": score, "scored": scored, "weights": weights}
+
+
+def _is_evaluation(line: dict[str, Any]) -> bool:
+    """Whether a line of evaluations.jsonl, which anybody may have written, is a step and finite returns."""
+    returns = line.get("returns")
+    good = isinstance(returns, list) and len(returns) > 0 and all(finite(r) for r in returns)
+    return good and type(line.get("step")) is int
 
 
 def _text(weights: np.ndarray, half: bool) -> str:

@@ -37,29 +37,36 @@ const LAYERS = {
   conv(o, at) {  // x [C, H, W], w [O, C, K, K], all flat
     const w = at(o.w), b = at(o.b), [C, H, W] = o.shape, {k, stride, pad} = o;
     const h = Math.floor((H + 2 * pad - k) / stride) + 1, v = Math.floor((W + 2 * pad - k) / stride) + 1;
-    const each = visit => {  // (place of the output, of the input, of the weight) of every product
-      for (let q = 0; q < b.length; q++) for (let c = 0; c < C; c++) for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) {
-        const weight = ((q * C + c) * k + i) * k + j;
-        for (let y = 0; y < h; y++) {
-          const row = y * stride + i - pad;
-          if (row < 0 || row >= H) continue;
-          for (let x = 0; x < v; x++) {
-            const col = x * stride + j - pad;
-            if (col >= 0 && col < W) visit((q * h + y) * v + x, (c * H + row) * W + col, weight);
-          }
-        }
+    const taps = Array.from({length: h * v}, (_, p) => {  // of each output pixel: (input pixel, place in the kernel)
+      const found = [], top = Math.floor(p / v) * stride - pad, left = p % v * stride - pad;
+      for (let i = 0; i < k; i++) for (let j = 0; j < k; j++) {
+        const y = top + i, x = left + j;
+        if (y >= 0 && y < H && x >= 0 && x < W) found.push(y * W + x, i * k + j);
       }
+      return Int32Array.from(found);
+    });
+    const outputs = visit => {  // visit(output, its taps, its first weight, its channel)
+      for (let q = 0, out = 0; q < b.length; q++) for (let p = 0; p < taps.length; p++, out++) visit(out, taps[p], q * C * k * k, q);
     };
     return {
       forward: x => {
-        const out = new Float64Array(b.length * h * v);
-        for (let p = 0; p < out.length; p++) out[p] = b[Math.floor(p / (h * v))];
-        each((p, i, k) => { out[p] += w[k] * x[i]; });
-        return out;
+        const y = new Float64Array(b.length * h * v);
+        outputs((out, tap, first, q) => {
+          let sum = b[q];
+          for (let t = 0; t < tap.length; t += 2) {
+            for (let c = 0, i = tap[t], n = first + tap[t + 1]; c < C; c++, i += H * W, n += k * k) sum += w[n] * x[i];
+          }
+          y[out] = sum;
+        });
+        return y;
       },
       backward: g => {
         const back = new Float64Array(C * H * W);
-        each((p, i, k) => { back[i] += w[k] * g[p]; });
+        outputs((out, tap, first) => {
+          for (let t = 0; g[out] && t < tap.length; t += 2) {
+            for (let c = 0, i = tap[t], n = first + tap[t + 1]; c < C; c++, i += H * W, n += k * k) back[i] += w[n] * g[out];
+          }
+        });
         return back;
       },
     };

@@ -12,10 +12,15 @@ import gymnasium
 import numpy as np
 import pytest
 
+import envs
 import runs
+from agents.ppo import PPOConfig
+from envs import EnvConfig
 from rl.errors import InputError
+from runs.recipe import Run
 from runs.sharing.web.export import ALONE, export_web
 from runs.sharing.web.gallery import gallery
+from runs.sharing.web.games import game_settings
 from tests.runs.reporting import chromium
 
 HOSTILE = "run</script><b id=injected>'\"&"
@@ -110,22 +115,17 @@ def test_the_agents_game_ends_with_pythons_score(exported: tuple[Path, Path, dic
             assert browser.js(finish) == score
 
 
-def test_other_games_and_settings_are_refused_in_one_line(tmp_path: Path) -> None:
-    run = tmp_path / "taxi"
-    runs.train(
-        "Taxi-v4",
-        agent="dqn",
-        steps=40,
-        settings=["eval_episodes=1", "learning_starts=4"],
-        out=run,
-        track="off",
-        quiet=True,
-    )
-    with pytest.raises(
-        InputError, match=r"Taxi-v4 cannot be played in a web page: export a run of CartPole-v1, .*Arcade"
-    ):
-        export_web(run, tmp_path / "page.html")
-    assert not (tmp_path / "page.html").exists()
+@pytest.mark.parametrize(
+    ("env", "config", "complaint"),
+    [
+        ("Taxi-v4", EnvConfig(), r"Taxi-v4 cannot be played in a web page: export a run of CartPole-v1, .*Arcade"),
+        ("CartPole-v1", EnvConfig(flicker=0.5), r"env.flicker=0.5 cannot be exported"),
+        ("Pendulum-v1", EnvConfig(options={"g": 9.0}), r"env.options.g=9.0 cannot be exported"),
+    ],
+)
+def test_other_games_and_settings_are_refused_in_one_line(env: str, config: EnvConfig, complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        game_settings(Run(env=env, env_config=config, agent=PPOConfig(), steps=1000), envs.spec(env, config))
 
 
 def test_a_damaged_run_gives_one_line_and_leaves_no_page(
@@ -174,3 +174,12 @@ def test_large_weights_are_rounded_to_float16_only_if_the_agent_then_acts_the_sa
     assert facts["precision"] == "float16" and facts["bytes"] < exported[2]["bytes"]
     monkeypatch.setattr("runs.sharing.web.export._rounded_agreement", lambda agent, run: 0.98)
     assert export_web(exported[0], tmp_path / "page.html")["precision"] == "float32"
+
+
+def test_hostile_evaluations_are_ignored(exported: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(exported[0], run)
+    lines = ['{"step": "</script>", "returns": [1]}', '{"step": 1, "returns": ["<b>"]}', '{"step": 2, "returns": {}}']
+    (run / "evaluations.jsonl").write_text("\n".join(lines) + "\n")
+    assert export_web(run, tmp_path / "page.html")["score"] is None
+    assert "<b>" not in (tmp_path / "page.html").read_text().split('id="data"')[1].split("</script>")[0]
