@@ -20,20 +20,26 @@ if TYPE_CHECKING:
     from runs.training.train import resume as resume
     from runs.training.train import session as session
     from runs.training.train import train as train
+    from runs.watching.result import Result as Result
+    from runs.watching.result import frame as frame
+    from runs.watching.result import plot as plot
     from runs.watching.watch import watch as watch
 
 _PUBLIC = {
+    "Result": "runs.watching.result",
     "Run": "runs.recipe",
     "compare": "runs.comparing.compare",
     "evaluate": "runs.training.evaluation",
+    "frame": "runs.watching.result",
     "load": "runs.training.evaluation",
+    "plot": "runs.watching.result",
     "resume": "runs.training.train",
     "session": "runs.training.train",
     "train": "runs.training.train",
     "watch": "runs.watching.watch",
 }
 
-__all__ = ["Run", "compare", "evaluate", "load", "resume", "session", "train", "watch"]
+__all__ = ["Result", "Run", "compare", "evaluate", "frame", "load", "plot", "resume", "session", "train", "watch"]
 
 
 def __getattr__(name: str) -> Any:

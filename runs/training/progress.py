@@ -1,12 +1,46 @@
-"""The progress of a training: a bar on a terminal, elsewhere a plain line every ten seconds, nothing if quiet."""
+"""The progress of a training: a bar on a terminal or in a notebook, else a plain line every ten seconds."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import time
+from html import escape
 from types import TracebackType
 from typing import Any
+
+
+class NotebookBar:
+    """A bar in the output of a notebook's cell, drawn anew at most four times a second."""
+
+    def __init__(self, total: int, start: int) -> None:
+        from IPython.display import HTML, display
+
+        self._html, self._total = HTML, total
+        self._fields: dict[str, Any] = {"completed": start, "speed": "-", "latest": ""}
+        self._handle = display(HTML(""), display_id=True)
+        self._shown = 0.0
+
+    def update(self, task: Any, **fields: Any) -> None:
+        self._fields |= fields
+        if time.monotonic() - self._shown > 0.25:
+            self._draw()
+
+    def stop(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        self._shown = time.monotonic()
+        done, words = self._fields["completed"], f"{self._fields['speed']} steps/s, {escape(self._fields['latest'])}"
+        bar = f'<progress value="{done}" max="{self._total}" style="width:40%"></progress>'
+        if self._handle is not None:
+            self._handle.update(self._html(f"{bar} {done:,} of {self._total:,} steps, {words}"))
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return "ipykernel" in sys.modules and ipython is not None and ipython.get_ipython() is not None
 
 
 class Progress:
@@ -38,6 +72,8 @@ class Progress:
             )
             self._bar.start()
             self._task = self._bar.add_task("", total=self.total, completed=self.start, speed="-", latest="")
+        elif not self.quiet and in_notebook():
+            self._bar = NotebookBar(self.total, self.start)
         return self
 
     def update(self, step: int, latest: float | None) -> None:
