@@ -26,7 +26,7 @@ from runs.folder.trust import Trust
 from runs.recipe import Run
 from runs.reporting.comparison_file import finite
 from runs.reporting.page import embed
-from runs.sharing.web.games import game_settings
+from runs.sharing.web.games import CLASSIC, game_settings
 from runs.sharing.web.plan import network_plan
 from runs.training.evaluation import load_run, put_back
 
@@ -62,7 +62,8 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
         "plan": plan,
         "art": art(game["name"]),
     }
-    title = f"{data['agent']} plays {re.sub('(?<=[a-z])(?=[A-Z])', ' ', game['name'])}"
+    spaced = game["name"] if game["name"] in CLASSIC.values() else re.sub("(?<=[a-z])(?=[A-Z])", " ", game["name"])
+    title = f"{data['agent']} plays {spaced}"
     scores = [] if found.run is None else read_jsonl(found.run / "evaluations.jsonl")
     generations = [_generation(agent.step, newest, scores)]
     bare = len(_page(title, {**data, "half": False, "generations": []}).encode())

@@ -49,15 +49,16 @@ def _runs(places: list[Path]) -> list[Path]:
 
 def _picture(folder: Path, file: Path) -> None:
     """A picture of the agent's game, 480 x 360."""
-    from envs.drawing import INK, Canvas
+    from envs.drawing import Canvas
 
     agent, run = load_run(folder, device="cpu")
     canvas = Canvas(480, 360)
-    canvas.fill(INK)
     with Player(agent, run) as player:
         for _ in range(STEPS):
             player.step()
         player.fetch()
+        red, green, blue = player.pictures[0][0, 0].tolist()
+        canvas.fill((red, green, blue))  # around a picture of another shape
         canvas.picture(player.pictures[0], 0, 0, 480, 360)
     canvas.save(file)
 
