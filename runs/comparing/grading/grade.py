@@ -103,7 +103,7 @@ def grade(
     write_json(place / "grade.json", plain({"kind": "grading", "fingerprint": fingerprint(run), **result}))
     write_atomic(place / "grade.csv", table(result["rows"]).encode("utf-8-sig"))  # a spreadsheet needs the mark
     write_atomic(place / "report.html", shown.render("html").encode())
-    write_atomic(place / "report.md", shown.render("md").encode())
+    write_atomic(place / "report.md", shown.render("md").replace("<", "&lt;").encode())  # a name is no element
     paths = {"html": "report.html", "markdown": "report.md", "csv": "grade.csv", "file": "grade.json"}
     return {**result, **{name: str(place / file) for name, file in paths.items()}}
 

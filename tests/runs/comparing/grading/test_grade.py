@@ -145,7 +145,7 @@ def test_a_folder_of_submissions_is_graded_whatever_lies_in_it(run: Path, tmp_pa
     ours, out = tmp_path / "class", tmp_path / "out"
     copy(run, ours / "=ann")
     with_code(run, ours / "hungry", HUNGRY)
-    (ours / "no\nrun").mkdir()
+    (ours / "no\n<b>run").mkdir()
     words = ["grade", str(ours), "--recipe", "cartpole_dqn", "--games", "2", "--seed", "3", "--trust"]
     words += ["--out", str(out), "--jobs", "2", "--quiet"]
     assert main([*words, "--csv"]) == 0
@@ -153,10 +153,11 @@ def test_a_folder_of_submissions_is_graded_whatever_lies_in_it(run: Path, tmp_pa
     assert rows["'=ann"]["rank"] == "1"
     assert float(rows["'=ann"]["mean"]) == pytest.approx(evaluate(run, episodes=2, seed=3)["mean"])
     assert rows["hungry/run"]["reason"] == "needs more than 4 GB of memory"
-    assert rows["no\\nrun"]["reason"] == "holds no run folder (no run.json)"
+    assert rows["no\\n<b>run"]["reason"] == "holds no run folder (no run.json)"
 
     page = (out / "report.html").read_text()
     assert "2 of 3 could not be graded" in page and "<script src" not in page
+    assert not [file for file in ("report.html", "report.md") if "<b>run" in (out / file).read_text()]
     before = (out / "rows.jsonl").stat().st_mtime_ns
     assert main([*words, "--json"]) == 0  # the same command goes on: nothing is played again
     assert [r["status"] for r in json.loads(capsys.readouterr().out)["rows"]] == ["ok", "failed", "failed"]
