@@ -39,5 +39,5 @@ def searched(
     """`tune` on CartPole whose trainings are answered by `send`."""
     monkeypatch.setattr(tuning, "sender", lambda on, plan: send)
     monkeypatch.setattr(comparing, "sender", lambda on, plan: send)
-    options = {"trials": 6, "seeds": 5, "steps": STEPS, "settings": ["agent.learning_starts=100"], **options}
+    options = {"trials": 6, "seeds": 2, "steps": STEPS, "settings": ["agent.learning_starts=100"], **options}
     return tuning.tune("cartpole_dqn", out=out, **options)

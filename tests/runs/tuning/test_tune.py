@@ -44,7 +44,7 @@ def test_a_search_promises_and_the_retest_on_fresh_seeds_tells_what_is_kept(
         jobs.append(job)
         return answer(job)
 
-    found = searched(monkeypatch, tmp_path / "t", send, trials=14)
+    found = searched(monkeypatch, tmp_path / "t", send, trials=14, seeds=5)
     trials = [job for job in jobs if "stop" in job]
     assert [job["seed"] for job in trials] == list(range(1_000, 1_014)), "no trial uses a seed of a result"
     assert found["trials"]["complete"] == 14 and len(found["candidates"]) == 3
@@ -164,7 +164,7 @@ def test_ray_gets_every_training_of_the_search(tmp_path: Path, monkeypatch: pyte
     """Ray's part is a stand-in: `senders.sender` returns the function that waits for a result."""
     asked: list[Any] = []
     found = searched(monkeypatch, tmp_path / "t", lambda job: asked.append(job) or answer(job), on="ray", trials=3)
-    assert found["trials"]["complete"] == 3 and len(asked) == 3 + 3 * 5 + 1
+    assert found["trials"]["complete"] == 3 and len(asked) == 3 + 3 * 2 + 1
 
 
 def test_a_users_agent_declares_its_own_space() -> None:
