@@ -7,10 +7,15 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+import agents
+import envs
+from agents.dqn import DQNConfig
 from rl.checkpoint import load_tree, newest_good
+from rl.networks import NetConfig
 from runs.bench import parts, profiling
 from runs.cli import command_line as cli
 from runs.recipe import resolve
@@ -39,7 +44,6 @@ def test_a_profiled_training_has_the_weights_of_one_that_is_not(recipe: str, tmp
     ours, theirs = weights(tmp_path / "a"), weights(tmp_path / "b")
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs) and len(ours) == len(theirs)
     assert found["updates"] > 0 and found["steps"] >= 100
-    assert {p["part"] for p in found["parts"] if p["gflops"]} >= {"acting", "forward", "backward"}
     shares = {p["part"]: p for p in found["parts"]}
     assert list(shares) == list(parts.PARTS)
     assert sum(p["share"] for p in found["parts"]) == pytest.approx(1, abs=0.01)
@@ -90,6 +94,15 @@ def test_operations_of_products_convolutions_and_their_gradients_are_counted() -
     assert found == {"forward": forward, "backward": forward, "the rest": 2 * 2 * 3 * 4}
 
 
+def test_operations_of_numpys_networks_are_counted() -> None:
+    agent = agents.build(DQNConfig(net=NetConfig(hidden=(16,))), envs.spec("CartPole-v1"), num_envs=1, seed=0)
+    x, grad = np.ones((300, 4), np.float32), np.ones((300, 2), np.float32)
+    with parts.counted_operations() as found:
+        Session()._train(lambda: agent.dense.backward(grad, agent.dense.forward(x)[1]))
+    forward = 2 * 300 * (4 * 16 + 16 * 2)
+    assert found == {"the rest": forward, "backward": 2 * forward}
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_the_clock_gives_each_function_its_time(own: bool) -> None:
     clock = profiling.Clock()
@@ -128,10 +141,10 @@ def test_the_command_writes_a_page_and_one_json_object(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "page.html"
-    words = ["profile", "cartpole_ppo", "--steps", "500", "--out", str(page), "--set", "rollout=32"]
+    words = ["profile", "cartpole_ppo", "--steps", "3000", "--out", str(page), "--set", "rollout=32"]
     assert cli.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["recipe"] == "cartpole_ppo" and found["steps"] >= 500 and found["html"] == str(page)
+    assert found["recipe"] == "cartpole_ppo" and found["steps"] >= 3000 and found["html"] == str(page)
     assert {p["part"] for p in found["parts"] if p["gflops"]} >= {"acting", "forward", "backward"}
     assert all(p["of_limit"] is None or p["of_limit"] > 0 for p in found["parts"])
     html = page.read_text(encoding="utf-8")
