@@ -58,7 +58,7 @@ def _model(model: Deployed, env: RowEnv) -> Any:
         if not there or there[0] not in state or state[there[0]].shape != ours[key].shape:
             raise InputError(
                 f"Stable-Baselines3's {agent.name} has no place for {key} {list(ours[key].shape)}: --sb3 takes plain "
-                "networks (an MLP, or the encoder nature; no dueling, noise, memory, normalisation or quantiles)"
+                "networks (an MLP or nature; no layer norm, dueling, noise, memory, normalisation or quantiles)"
             )
         for name in state.keys() & set(there):
             state[name] = ours[key]
