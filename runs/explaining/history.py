@@ -39,7 +39,12 @@ def history_panel(subject: Subject) -> dict[str, Any]:
             spent = time.monotonic() - begun
             steps = subject.steps(max(1, min(MOST, int(seconds / spent) - 1)))[1:]
         rows.append(row)
-    return {"rows": rows, "checkpoints": len(subject.checkpoints), "states": len(states.value), "tau": DORMANT}
+    flow = rows[-1].get("flow", {})
+    order = sorted(flow, key=flow.__getitem__)
+    return {
+        "rows": rows, "checkpoints": len(subject.checkpoints), "states": len(states.value), "tau": DORMANT,
+        "slowest": order[0] if order else None, "fastest": order[-1] if order else None,
+    }  # fmt: skip
 
 
 def _weights(agent: Agent, subject: Subject) -> dict[str, Any]:

@@ -84,12 +84,17 @@ def returns_that_followed(after: list[TimeStep], config: Any) -> np.ndarray:
 
 
 def outputs(agent: Agent, obs: dict[str, Tensor]) -> Any:
-    """The network's named output for observations [M, ...], each seen alone."""
+    """The network's named output for observations [M, ...], each seen alone. Raises `NotShown` if there is none."""
+    if hasattr(agent, "plan"):
+        raise NotShown("its actions come from a search, not from one pass of a network")
     size = len(next(iter(obs.values())))
     zeros = np.zeros(size, np.float32)
     alone = TimeStep({}, None, zeros, zeros, zeros + 1, np.ones(size, bool), np.zeros(size, bool), {})
-    with torch.enable_grad():
-        return agent.choose(agent.actor(size, 0, stream="explain"), obs, alone).output
+    try:
+        with torch.enable_grad():
+            return agent.choose(agent.actor(size, 0, stream="explain"), obs, alone).output
+    except NotImplementedError as error:  # a table answers without tensors
+        raise NotShown("it acts without a network of layers") from error
 
 
 def value_of(output: Any) -> Tensor:

@@ -256,6 +256,13 @@ def test_two_clusters_stay_apart_on_the_map_of_neighbours() -> None:
     assert (torch.cdist(found, found).fill_diagonal_(torch.inf).argmin(1) < 30).tolist() == [True] * 30 + [False] * 30
 
 
+def test_a_table_has_no_layers_and_each_panel_says_so(tmp_path: Path) -> None:
+    train("CliffWalking-v1", agent="q_learning", steps=200, settings={**SMALL, "snapshots": 0}, out=tmp_path / "q")
+    found = explain(tmp_path / "q")["runs"][0]
+    assert all("why_not" in found[panel] for panel in ("update", "history", "sight", "surface"))
+    assert "without a network of layers" in found["history"]["why_not"]
+
+
 def test_an_agent_of_ones_own_is_named_and_a_fault_of_ours_is_not_swallowed(trained: dict[str, Path]) -> None:
     subject = Subject.open(trained["dqn"])
     assert expected(subject) is NotShown
@@ -275,6 +282,8 @@ def test_the_panels_measure_the_run(explained: dict[str, Any]) -> None:
         assert rows[-1]["gradient"] == pytest.approx(weights, rel=1e-3)
         assert len(one["sight"]["map"]) == len(one["sight"]["value"]) == one["history"]["states"]
         assert all(0 <= share <= 1 for row in rows for share in {**row["dead"], **row["dormant"]}.values())
+        flow = rows[-1]["flow"]
+        assert flow[one["history"]["slowest"]] == min(flow.values()) and one["history"]["fastest"] in flow
     assert "drift" in found["dqn"]["history"]["rows"][-1] and "drift" not in found["ppo"]["history"]["rows"][-1]
     assert "entropy" in found["ppo"]["history"]["rows"][0] and "kl" in found["ppo"]["history"]["rows"][1]
     assert found["cnn"]["sight"]["field"]["size"] == [3, 3] and len(found["cnn"]["sight"]["saliency"]["maps"]) == 6
@@ -288,3 +297,12 @@ def test_a_checkpoint_without_its_replay_is_explained_and_what_is_missing_is_nam
     shutil.copytree(newest, tmp_path / newest.name)
     found = explain(tmp_path / newest.name, out=tmp_path / "alone.html")["runs"][0]
     assert "rows of new games stand in for the replay" in found["missing"][0] and found["update"]["agrees"]
+
+
+def test_the_times_on_the_page_about_explain_are_the_recorded_ones() -> None:
+    docs = Path(__file__).parents[3] / "docs"
+    rows = json.loads((docs / "explain.json").read_text())["runs"]
+    shown = [line.split("|")[1:5] for line in (docs / "explain.md").read_text().splitlines() if line.startswith("| `")]
+    wanted = [[r["recipe"], r["seconds"], r["megabytes"], r["surface"]] for r in rows]
+    assert [[cell.strip().strip("`") for cell in row] for row in shown] == [[str(x) for x in row] for row in wanted]
+    assert all(r["seconds"] < 60 and r["megabytes"] < 5 for r in rows)
