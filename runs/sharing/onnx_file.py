@@ -34,6 +34,12 @@ def _save(model: Deployed, recipe: Any, rows: Recorded, path: Path) -> None:
             exported(model, rows), (), dynamo=True, input_names=names, output_names=model.outputs, verbose=False
         )
     assert program is not None
+    graph = program.model.graph
+    ends = {value.name: value for value in (*graph.inputs, *graph.outputs)}
+    for node in graph:
+        for value in node.outputs:
+            if value.name in ends and value is not ends[value.name]:
+                value.name = f"inner.{value.name}"  # the exporter names values by operators, such as mean
     program.model.metadata_props["ludo_rl"] = json.dumps(model.description(recipe))
     program.save(str(path))
 
