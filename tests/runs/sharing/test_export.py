@@ -48,6 +48,7 @@ CASES: dict[str, tuple[Any, str, dict[str, Any]]] = {
 QUICK = ["leaves", "masked values", "alphazero", "categories", "dqn normalised, CartPole", "iqn all fields, CartPole"]
 QUICK += ["r2d2 noisy stacked, CartPole", "ppo lstm, CartPole", "sac, CartPole", "sac all fields, Pendulum"]
 QUICK += ["td3 normalised, Pendulum", "gsde lstm, Pendulum", "state deviation, squashed, Pendulum"]
+FILES = ["leaves", "td3, Pendulum"]
 
 
 def made(name: str) -> tuple[deployed.Deployed, Run]:
@@ -97,7 +98,7 @@ def parity(name: str, write: Any, path: Path) -> deployed.Parity:
     return deployed.compare(model, rows, onnx_file.session(path))
 
 
-@pytest.mark.parametrize("name", [x if x in ("leaves", "td3, Pendulum") else pytest.param(x, marks=pytest.mark.full) for x in CASES])
+@pytest.mark.parametrize("name", [x if x in FILES else pytest.param(x, marks=pytest.mark.full) for x in CASES])
 def test_onnxruntime_takes_the_same_action_with_the_same_numbers(name: str, tmp_path: Path) -> None:
     found = parity(name, onnx_file._save, tmp_path / "a.onnx")
     assert found.holds and found.observations == 200, found
