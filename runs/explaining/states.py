@@ -90,9 +90,11 @@ def outputs(agent: Agent, obs: dict[str, Tensor]) -> Any:
     size = len(next(iter(obs.values())))
     zeros = np.zeros(size, np.float32)
     alone = TimeStep({}, None, zeros, zeros, zeros + 1, np.ones(size, bool), np.zeros(size, bool), {})
+    actor = agent.actor(size, 0, stream="explain")
+    actor.memory = actor.memory.to(next((p.dtype for p in agent.network.parameters()), torch.float32))
     try:
         with torch.enable_grad():
-            return agent.choose(agent.actor(size, 0, stream="explain"), obs, alone).output
+            return agent.choose(actor, obs, alone).output
     except NotImplementedError as error:  # a table answers without tensors
         raise NotShown("it acts without a network of layers") from error
 
@@ -112,7 +114,11 @@ def activations(agent: Agent, obs: dict[str, Tensor]) -> list[Operation]:
         tape = Tape()
         with tape:
             outputs(agent, doubled(obs))
-    return [op for op in tape.operations if op.name in ACTIVATIONS]
+    found = [op for op in tape.operations if op.name in ACTIVATIONS]
+    for op in found:
+        if op.out.dim() > 2 and len(op.out) == 1:  # [1, M, ...]: the one row of a network with memory
+            op.out = op.out.flatten(0, 1)
+    return found
 
 
 def picture(frame: np.ndarray, width: int = 112) -> str:

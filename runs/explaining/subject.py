@@ -159,7 +159,11 @@ class Subject:
     def steps(self, most: int = 9) -> list[int]:
         """The untrained network and up to `most` checkpoints, evenly chosen, the newest always."""
         there = list(self.checkpoints)
-        some = there if len(there) <= most else [there[round(k * (len(there) - 1) / (most - 1))] for k in range(most)]
+        some = (
+            there
+            if len(there) <= most
+            else [there[-1 if most == 1 else round(k * (len(there) - 1) / max(1, most - 1))] for k in range(most)]
+        )
         return [0, *some]
 
 
