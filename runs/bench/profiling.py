@@ -75,12 +75,13 @@ class Clock:
         """Looks every `INTERVAL` while the body runs, in the thread that called it."""
         self._begun = self._last = time.perf_counter()
         self._last_cpu = time.process_time()
-        own = threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer")
+        own = threading.current_thread() is threading.main_thread() and sys.platform != "win32"
         with self._by_signal() if own else self._by_thread():
             yield
 
     @contextlib.contextmanager
     def _by_signal(self) -> Iterator[None]:
+        assert sys.platform != "win32"
         over = False
 
         def look(_: int, frame: FrameType | None) -> None:

@@ -82,7 +82,10 @@ def run_child(
 def _kill_all(child: subprocess.Popen[str]) -> None:
     """Kills a child and the processes that it left; on Windows the child alone."""
     with contextlib.suppress(OSError):
-        child.kill() if sys.platform == "win32" else os.killpg(child.pid, signal.SIGKILL)
+        if sys.platform == "win32":
+            child.kill()
+        else:
+            os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
