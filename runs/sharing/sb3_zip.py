@@ -12,6 +12,7 @@ import math
 import re
 import zipfile
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,12 +143,21 @@ def _contents(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 _member(archive, n, most) for n, most in (("data", LARGEST_JSON), ("policy.pth", LARGEST_WEIGHTS))
             )
         plain = parse_json(data)
+        with zipfile.ZipFile(io.BytesIO(weights)) as inner:  # torch.load would unpack a compressed one without limit
+            if sum(info.file_size for info in inner.infolist()) > LARGEST_WEIGHTS:
+                raise ValueError(f"policy.pth unpacks to more than {LARGEST_WEIGHTS >> 20} MB")
         tensors = torch.load(io.BytesIO(weights), map_location="cpu", weights_only=True)
     except Exception as error:  # a hostile file makes zipfile, zlib and torch raise many kinds
         line = (str(error).splitlines() or [""])[0][:200]
         raise InputError(f"{path} is no model that Stable-Baselines3 saved: {type(error).__name__}: {line}") from None
     fine = isinstance(tensors, Mapping) and all(
-        isinstance(x, Tensor) and x.layout == torch.strided and x.ndim for x in tensors.values()
+        isinstance(x, Tensor)
+        and x.layout == torch.strided
+        and x.is_floating_point()
+        and x.device.type == "cpu"
+        and x.is_contiguous()
+        and x.ndim  # an expanded tensor may be far larger than the file
+        for x in tensors.values()
     )
     if not isinstance(plain, dict) or not fine or not all(isinstance(key, str) for key in tensors):
         raise InputError(f"{path} is no model that Stable-Baselines3 saved: policy.pth is no table of tensors")
@@ -182,13 +192,21 @@ def _config(
     if cnn:
         body = ("q_net." if algorithm == "dqn" else "") + "features_extractor.linear."
     found = sorted(
-        (int(key.removeprefix(body).partition(".")[0]), len(x))
+        (int(key.removeprefix(body).partition(".")[0]), *x.shape)
         for key, x in weights.items()
-        if re.fullmatch(re.escape(body) + r"\d{1,3}\.weight", key)
+        if re.fullmatch(re.escape(body) + r"\d{1,3}\.weight", key) and x.ndim == 2
     )
-    hidden = tuple(width for _, width in (found[:-1] if algorithm in ("dqn", "td3") and not cnn else found))
+    wrong = [name for (_, width, _), (name, _, reads) in pairwise(found) if reads != width]
+    if wrong or (spec.action.kind == "discrete" and spec.action.logits > max(map(len, weights.values()))):
+        layer = f"layer {body}{wrong[0]}" if wrong else f"the head of {spec.action.logits} actions"
+        raise InputError(f"{path} does not fit: {layer} has another size in its policy.pth")
+    hidden = tuple(width for _, width, _ in (found[:-1] if algorithm in ("dqn", "td3") and not cnn else found))
     usual = "tanh" if algorithm in ("ppo", "a2c") and not cnn else "relu"
-    given = re.search(r"activation\.(\w+)'", str(kwargs.get("activation_fn", "")))
+    given = re.search(r"torch\.nn\.modules\.activation\.(\w+)'", str(kwargs.get("activation_fn", "")))
+    if given is None and kwargs.get("activation_fn") is not None and not cnn:
+        raise InputError(f"{path}: its activation_fn is none of PyTorch's activations")
+    if kwargs.get("normalize_images") is False and cnn:
+        raise InputError(f"{path}: its network reads pictures from 0 to 255 (normalize_images=False), ours from 0 to 1")
     act: Any = given[1].lower() if given and not cnn else usual
     net = NetConfig(hidden=hidden, activation=act, encoder="nature" if cnn else "mlp")
     first = weights.get(f"{'q_net.' if algorithm == 'dqn' else ''}features_extractor.cnn.0.weight") if cnn else None
@@ -226,7 +244,7 @@ def _space(given: Any, path: Any, name: str) -> spaces.Space:
     shape = tuple(_numbers(texts.get("_shape"), int))
     if kind is not None and kind[1] == "Discrete":
         return spaces.Discrete(_whole(texts.get("n")) or 1, start=_whole(texts.get("start")))
-    if kind is not None and kind[1] == "Box" and 0 < math.prod(shape) < 1 << 24:
+    if kind is not None and kind[1] == "Box" and 0 < math.prod(shape) <= 1 << 20:
         if name == "observation_space":
             if texts.get("dtype") == "uint8":
                 return spaces.Box(0, 255, shape, np.uint8)

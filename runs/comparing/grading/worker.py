@@ -26,6 +26,7 @@ def limit(seconds: int, memory: int) -> None:
     import resource
 
     for kind, most in (
+        (resource.RLIMIT_CPU, seconds),  # ends it by SIGXCPU
         (resource.RLIMIT_DATA, memory),
         (resource.RLIMIT_FSIZE, LARGEST_FILE),
         (resource.RLIMIT_CORE, 0),

@@ -18,6 +18,7 @@ from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
 
 from rl.errors import InputError
 from runs import load
+from runs.sharing import sb3_zip
 from runs.sharing.export import export
 from runs.sharing.sb3_zip import read
 from runs.training.train import train
@@ -89,6 +90,7 @@ def saved(value: Any) -> bytes:
 
 
 GOOD = {"q_net.q_net.0.weight": torch.ones(2, 4), "q_net.q_net.0.bias": torch.zeros(2)}
+HEAD = {"q_net.q_net.4.weight": torch.ones(2, 10**6)}
 HOSTILE: dict[str, tuple[bytes, bytes]] = {
     "a pickle instead of weights": (b"{}", pickle.dumps(Bomb())),
     "a pickle inside the weights": (b"{}", saved({"q_net.q_net.0.weight": Bomb()})),
@@ -106,6 +108,17 @@ HOSTILE: dict[str, tuple[bytes, bytes]] = {
         saved({"q_net.q_net.0.weight": torch.ones(3, 4), "q_net.q_net.0.bias": torch.ones(3)}),
     ),
     "a missing bias": (b"{}", saved({"q_net.q_net.0.weight": torch.ones(2, 4)})),
+    "a tensor of a terabyte on four bytes": (b"{}", saved({**GOOD, "x": torch.zeros(1).expand(10**6, 10**6)})),
+    "weights without data": (b"{}", saved({**GOOD, "x": torch.ones(3, device="meta")})),
+    "whole numbers": (b"{}", saved({key: x.to(torch.int8) for key, x in GOOD.items()})),
+    "layers that do not fit each other": (
+        b"{}",
+        saved({"q_net.q_net.0.weight": torch.ones(10**6, 4), "q_net.q_net.2.weight": torch.ones(10**6, 1), **HEAD}),
+    ),
+    "another activation": (
+        b'{"policy_kwargs": {"activation_fn": "<class \'torch.nn.modules.linear.Identity\'>"}}',
+        saved(GOOD),
+    ),
     "a scalar as a weight": (b"{}", saved({**GOOD, "q_net.q_net.0.weight": torch.tensor(1.0)})),
 }
 
@@ -115,6 +128,24 @@ def test_a_hostile_model_file_is_refused_in_one_line_and_runs_nothing(name: str,
     with pytest.raises(InputError) as caught:
         read(packed(tmp_path / "a.zip", *HOSTILE[name]), "CartPole-v1")
     assert "\n" not in str(caught.value) and not Path("/tmp/ludo-sb3-was-run").exists()
+
+
+def test_weights_and_spaces_that_unpack_without_limit_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = saved({**GOOD, "x": torch.zeros(1 << 19)})
+    with zipfile.ZipFile(io.BytesIO(large)) as plain, zipfile.ZipFile(tmp_path / "inner", "w", 8) as small:
+        for info in plain.infolist():
+            small.writestr(info.filename, plain.read(info))
+    monkeypatch.setattr(sb3_zip, "LARGEST_WEIGHTS", 1 << 20)
+    with pytest.raises(InputError, match="unpacks to more than 1 MB"):
+        read(packed(tmp_path / "a.zip", b"{}", (tmp_path / "inner").read_bytes()), "CartPole-v1")
+    spaces = {
+        "observation_space": {":type:": "<class 'gymnasium.spaces.box.Box'>", "_shape": "(4,)", "dtype": "float32"},
+        "action_space": {":type:": "<class 'gymnasium.spaces.discrete.Discrete'>", "n": str(10**11), "start": "0"},
+    }
+    with pytest.raises(InputError, match="the head of 100000000000 actions"):
+        read(packed(tmp_path / "a.zip", json.dumps(spaces).encode(), saved(GOOD)))
 
 
 def test_a_file_that_is_no_zip_and_one_without_weights_are_refused(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -171,6 +173,14 @@ def test_a_run_whose_code_never_ends_is_a_row(run: Path, tmp_path: Path) -> None
     with_code(run, tmp_path / "class" / "endless", ENDLESS)
     found = grade([tmp_path / "class"], "cartpole_dqn", games=2, seconds=1, out=tmp_path / "out", trust=True)
     assert [r["reason"] for r in found["rows"]] == ["did not end within 1 seconds"]
+
+
+@POSIX
+def test_a_run_may_take_the_seconds_of_processor_time_and_no_more() -> None:
+    """By the clock it may take four times as long."""
+    code = "from runs.comparing.grading.worker import limit\nlimit(1, 1 << 33)\nwhile True: pass"
+    done = subprocess.run([sys.executable, "-c", code], timeout=60)
+    assert done.returncode == -signal.SIGXCPU
 
 
 def test_without_trust_no_code_is_imported(run: Path, tmp_path: Path) -> None:
