@@ -130,7 +130,11 @@ def _retest(search: Search, seeds: int, jobs: int, on: str | None, quiet: bool) 
     search.say(f"{', '.join(title(t.number) for t in best)} and the start values again, on {seeds} fresh seeds each")
     contenders = [search.contender(t) for t in (*best, first)]
     more: dict[str, Any] = {"seeds": seeds, "jobs": jobs, "on": on, "title": "Re-test of a search", "videos": False}
-    return compare(search.run, contenders, out=search.folder / "retest", quiet=quiet, **more)
+    found = compare(search.run, contenders, out=search.folder / "retest", quiet=quiet, **more)
+    if all(c["iqm"] is None for c in found["contenders"]):
+        reason = found["contenders"][0]["failed"][0]["error"]
+        raise RunError(f"every training of the re-test failed, the first: {reason}; {search.folder} keeps the search")
+    return found
 
 
 def _report(search: Search, retest: Mapping[str, Any], typed: str, quiet: bool) -> dict[str, Any]:

@@ -138,6 +138,14 @@ def test_failed_trials_count_and_are_listed_with_their_reason(tmp_path: Path, mo
     assert (tmp_path / "u" / "report.html").exists()
 
 
+def test_a_retest_without_any_result_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(job: Job) -> dict[str, Any]:
+        return answer(job) if "stop" in job else failed(job, "disk full")
+
+    with pytest.raises(RunError, match="every training of the re-test failed, the first: disk full; .* keeps the sear"):
+        searched(monkeypatch, tmp_path / "t", send, trials=2, seeds=1)
+
+
 def test_minutes_end_the_search_and_count_all_trainings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def send(job: Job) -> dict[str, Any]:
         time.sleep(0.2 if "stop" in job else 0)
