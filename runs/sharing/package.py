@@ -260,6 +260,8 @@ def zip_entries(path: Path) -> list[Entry]:
     try:
         archive = zipfile.ZipFile(path)
         found = archive.infolist()
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
     except Exception as error:
         raise InputError(f"{path} is no zip file: {type(error).__name__}") from None
     for info in found:

@@ -221,3 +221,8 @@ def test_a_model_file_of_sb3_becomes_a_run_that_evaluates(tmp_path: Path) -> Non
     DQN("MlpPolicy", "CartPole-v1", buffer_size=10, device="cpu").save(tmp_path / "m.zip")
     found = pull(str(tmp_path / "m.zip"), env="CartPole-v1", out=tmp_path / "b")
     assert found["run"] == str(tmp_path / "b") and evaluate(tmp_path / "b", episodes=2)["agent"] == "dqn"
+
+
+def test_a_zip_file_that_is_not_there_is_named_in_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^there is no file .*nosuch\.zip$"):
+        pull(str(tmp_path / "nosuch.zip"))
