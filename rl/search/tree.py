@@ -285,7 +285,8 @@ def summarise(noise, logits, visits, total, least, most, value, c_visit, c_scale
         action[i] = max(root_edge(visits[i, 0], scores, noise[i], tried), 0)
         if high < 0:
             for a in range(len(scores)):
-                if kept[i, a] and most[i, 0, a] > most[i, 0, action[i]]:
+                sure, chance = least[i, 0, a] - least[i, 0, action[i]], most[i, 0, a] - most[i, 0, action[i]]
+                if kept[i, a] and (sure > 0 or (sure == 0 and chance > 0)):
                     action[i] = a
         top, mass = scores.max(), 0.0
         for a in range(len(scores)):

@@ -151,6 +151,15 @@ def test_a_proof_wins_at_once_and_loses_as_late_as_it_can(config: SearchConfig) 
     assert lost.action[0] == 8 and lost.value[0] == pytest.approx(-(SOONER**3))
 
 
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_a_lost_position_plays_a_move_whose_proved_defence_is_the_longest(config: SearchConfig) -> None:
+    states, scores = positions(least=2)
+    lost = states[np.where(MODEL.observe(states)[1], scores, -2).max(axis=1) < 0]
+    found = search(MODEL, blank(), lost, 200, config)
+    root_least = np.where(MODEL.observe(lost)[1], found.tree.least[:, 0], -2)
+    assert (root_least[np.arange(len(lost)), found.action] == root_least.max(axis=1)).all()
+
+
 def test_the_principal_line_begins_with_the_move_and_follows_the_most_visits() -> None:
     found = search(MODEL, blank(), after("0235"), 60, RULES[1])
     assert principal_line(found) == [6]  # the win ends the line
