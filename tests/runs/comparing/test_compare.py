@@ -367,7 +367,7 @@ def test_sigterm_interrupts_and_sigkill_fails_the_seed(name: str, monkeypatch: A
 
         def __init__(self, *given: Any, **named: Any) -> None: ...
 
-        def communicate(self) -> tuple[None, str]:
+        def communicate(self, timeout: float | None = None) -> tuple[None, str]:
             return None, ""
 
     monkeypatch.setattr(subprocess, "Popen", Ended)
