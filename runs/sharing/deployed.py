@@ -205,7 +205,7 @@ def checked(
 
     `save` writes it and `read` reads it. Raises `InputError` otherwise.
     """
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
+    temporary = file.with_name(f".{file.stem}.{os.getpid()}.new{file.suffix}")  # torch warns at other suffixes
     try:
         save(temporary)
         parity = compare(model, rows, read(temporary))

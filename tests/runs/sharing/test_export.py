@@ -156,8 +156,11 @@ def test_a_missing_extra_is_named(run: Path, tmp_path: Path, monkeypatch: pytest
         export(run, onnx=tmp_path / "a.onnx")
 
 
-def test_a_torch_program_agrees_and_says_what_it_is(run: Path, tmp_path: Path) -> None:
+def test_a_torch_program_agrees_and_says_what_it_is(
+    run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     found = export(run, torch=tmp_path / "a.pt2")
+    assert ".pt2" not in caplog.text  # torch warns if the temporary file has another suffix
     assert found["parity"]["same_actions"] + found["parity"]["ties"] == found["parity"]["observations"] == 1_000
     assert found["parity"]["largest_difference"] <= deployed.TOLERANCE and found["inputs"] == ["obs"]
     again = torch.export.load(tmp_path / "a.pt2", extra_files=(files := {"ludo_rl": ""}))
