@@ -201,6 +201,8 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.Argument
     _add_training(verb)
     _add_watching(verb)
     _add_comparing(verb)
+    _add_ranking(verb)
+    _add_measuring(verb)
     _add_sharing(verb)
     _add_looking_up(verb)
     return parser, parsers
@@ -220,7 +222,7 @@ def _add_training(verb: Verb) -> None:
     )
     p.add_argument("--seed", type=seed, metavar="S", help="0 unless given")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1 in one folder, with one page")
-    p.add_argument("--jobs", type=count, metavar="N", help="of --seeds: trainings at once")
+    p.add_argument("--jobs", type=count, metavar="N", help="trainings at once, with --seeds")
     p.add_argument("--num-envs", type=count, metavar="N", help="parallel environments")
     _add_set(p)
     p.add_argument("--out", metavar="DIR", help="the run folder (default runs/out/<env>_<agent>_s<seed>_<time>)")
@@ -286,8 +288,8 @@ def _add_watching(verb: Verb) -> None:
 
 
 def _add_comparing(verb: Verb) -> None:
-    """compare, tune, grade, league, report, record, bench, profile."""
-    count, seed = _whole(1), _whole(0)
+    """compare, tune."""
+    count = _whole(1)
     p = verb("compare", verbs.compare, "train several contenders and say which is better, with error bars")
     p.add_argument("recipe", metavar="RECIPE", nargs="?")
     p.add_argument(
@@ -334,6 +336,10 @@ def _add_comparing(verb: Verb) -> None:
     _add_trust(p)
     _add_json(p)
 
+
+def _add_ranking(verb: Verb) -> None:
+    """grade, league, report."""
+    count, seed = _whole(1), _whole(0)
     p = verb("grade", verbs.grade, "play the same games with many run folders, safely, and rank them", show_grading)
     p.add_argument("folders", metavar="FOLDER", nargs="+", help="a run folder, or a folder of submissions")
     p.add_argument(
@@ -368,6 +374,10 @@ def _add_comparing(verb: Verb) -> None:
     _add_track(p)
     _add_json(p)
 
+
+def _add_measuring(verb: Verb) -> None:
+    """record, bench, profile."""
+    count, seed = _whole(1), _whole(0)
     p = verb("record", verbs.record, "train every seed that has no result yet and write runs/results/", show_records)
     p.add_argument("recipe", metavar="RECIPE|SUITE")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
