@@ -82,7 +82,7 @@ def test_pygame_sb3_and_wandb_have_one_home_each():
 def test_environments_know_nothing_of_torch():
     assert not [
         f"{path.relative_to(ROOT)}:{line}"
-        for path in 
+        for path in FILES
         if path.relative_to(ROOT).parts[0] == "envs"
         for name, line, _ in imported(path)
         if within(name, "torch")
@@ -92,7 +92,7 @@ def test_environments_know_nothing_of_torch():
 def test_nothing_is_saved_or_loaded_as_a_pickle():
     assert not [
         f"{path.relative_to(ROOT)}:{line} {name}"
-        for path in 
+        for path in FILES
         for name, line, _ in imported(path)
         if name.partition(".")[0] in ("pickle", "cPickle", "cloudpickle", "dill", "shelve", "marshal", "joblib")
     ]
@@ -188,7 +188,7 @@ def test_no_function_is_longer_than_60_lines() -> None:
     """Except the rules of Othello, which are one closure over the size of the board."""
     long = [
         f"{path.relative_to(ROOT)}: {node.name}"
-        for path in 
+        for path in FILES
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef) and (node.end_lineno or 0) - node.lineno >= 60
     ]
