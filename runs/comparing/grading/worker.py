@@ -25,15 +25,15 @@ def limit(seconds: int, memory: int) -> None:
         return
     import resource
 
-    for kind, most in (
-        (resource.RLIMIT_CPU, seconds),  # ends it by SIGXCPU
-        (resource.RLIMIT_DATA, memory),
-        (resource.RLIMIT_FSIZE, LARGEST_FILE),
-        (resource.RLIMIT_CORE, 0),
+    for kind, most, grace in (
+        (resource.RLIMIT_CPU, seconds, 1),  # SIGXCPU ends it, and SIGKILL a second later if it ignores that
+        (resource.RLIMIT_DATA, memory, 0),
+        (resource.RLIMIT_FSIZE, LARGEST_FILE, 0),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
         hard = resource.getrlimit(kind)[1]
-        least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (least, least))
+        least, last = (x if hard == resource.RLIM_INFINITY else min(x, hard) for x in (most, most + grace))
+        resource.setrlimit(kind, (least, last))
 
 
 def silence() -> None:
