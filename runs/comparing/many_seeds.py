@@ -86,8 +86,9 @@ def train_seeds(
         if before - {plan.sides[0].fingerprint}:
             raise InputError(f"{folder} holds other trainings, of another recipe or settings: name a new --out")
         found.write()
-        for line in [] if quiet else [f"{len(found.missing())} trainings to do, in {folder}"]:
-            print(line, file=sys.stderr)
+        left = [seed for side, seed in found.missing() if side in plan.sides]
+        if not quiet:
+            print(f"{len(left)} of {seeds} seeds to train, in {folder}; random play is the reference", file=sys.stderr)
         try:
             found.fill(jobs, run_job, quiet)
         except KeyboardInterrupt as stop:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from agents.alphazero import AlphaZeroConfig
 from agents.ppo import PPOConfig
 from envs import EnvConfig
 from rl.networks import NetConfig
-from rl.networks.config import ResNetConfig
 from rl.schedules import Ramp
-from rl.search.search import SearchConfig
 from runs.recipe import Run
+from runs.recipes.boards.shared import alphazero
 
-connect_four_alphazero = Run(
-    env="Boards/ConnectFour-v1",
-    env_config=EnvConfig(options={"opponent": "minimax:5", "self_play": True, "opening": 16}),
-    agent=AlphaZeroConfig(
-        net=ResNetConfig(channels=32, blocks=2),
-        lr=Ramp(3e-3, 2e-4, 500_000),
-        search=SearchConfig(c_scale=0.25),  # values of little training are noise: 1.0 follows them
-        simulations=32,
-        fast_simulations=8,
-        full_share=0.25,
-        buffer_size=400_000,
-        window=Ramp(20_000, 400_000, 500_000),
-        update_every=256,
-        replay_ratio=1 / 32,
-    ),
-    num_envs=256,
-    steps=500_000,
-    eval_episodes=40,
-)
+connect_four_alphazero = alphazero("Boards/ConnectFour-v1", "minimax:5", opening=16, steps=500_000, rows=400_000)
 """AlphaZero on Connect Four, 500,000 moves of self-play with 8 or 32 simulations a move.
 
 The score is against minimax of depth 5, with 100 simulations a move, first and second in turn: 1 wins every game.

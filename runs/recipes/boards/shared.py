@@ -1,0 +1,28 @@
+"""What the AlphaZero recipes of the larger boards have in common."""
+
+from __future__ import annotations
+
+from agents.alphazero import AlphaZeroConfig
+from envs import EnvConfig
+from rl.networks.config import ResNetConfig
+from rl.schedules import Ramp
+from rl.search.search import SearchConfig
+from runs.recipe import Run
+
+
+def alphazero(env: str, opponent: str, opening: int, steps: int, rows: int) -> Run:
+    """Self-play for `steps` moves, sampled from the newest 20,000 to `rows` rows. Evaluations play `opponent`."""
+    agent = AlphaZeroConfig(
+        net=ResNetConfig(channels=32, blocks=2),
+        lr=Ramp(3e-3, 2e-4, steps),
+        search=SearchConfig(c_scale=0.25),  # values of little training are noise: 1.0 follows them
+        simulations=32,
+        fast_simulations=8,
+        full_share=0.25,
+        buffer_size=rows,
+        window=Ramp(20_000, rows, steps),
+        update_every=256,
+        replay_ratio=1 / 32,
+    )
+    options = {"opponent": opponent, "self_play": True, "opening": opening}
+    return Run(env=env, env_config=EnvConfig(options=options), agent=agent, num_envs=256, steps=steps, eval_episodes=40)
