@@ -112,6 +112,19 @@ class Chromium:
 
     def resize(self, width: int, height: int, mobile: bool = False) -> None:
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait for two frames, a second at most: input events are aimed at what was last drawn, not at the newest layout."""
+        frames = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(0))))"
+        self.js(f"Promise.race([{frames}, new Promise(late => setTimeout(() => late(0), 1000))])")
+
+    def until(self, expression: str, value: Any, seconds: float = 10) -> Any:
+        """The value of `expression` as soon as it equals `value`, or its last value after `seconds`."""
+        end = time.monotonic() + seconds
+        while (found := self.js(expression)) != value and time.monotonic() < end:
+            time.sleep(0.05)
+        return found
 
     def media(self, kind: str = "", dark: bool = False) -> None:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -123,6 +136,7 @@ class Chromium:
     def click(self, selector: str) -> None:
         box = f"document.querySelector({json.dumps(selector)})"
         self.js(f"{box}.scrollIntoView({{block: 'center'}})")
+        self.settle()
         place = self.js(
             f"(() => {{ const r = {box}.getBoundingClientRect(); return [r.x + r.width/2, r.y + r.height/2] }})()"
         )

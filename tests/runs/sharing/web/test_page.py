@@ -83,14 +83,15 @@ def test_watch_take_over_play_race_and_slide(exported: tuple[Path, Path, dict[st
         browser.resize(400, 800, mobile=True)
         browser.click("#play")
         assert browser.js("document.documentElement.scrollWidth") <= 400
+        browser.send("Emulation.setTouchEmulationEnabled", enabled=True)
+        browser.settle()
         box = browser.js("(({x, y, width, height}) => [x + width / 2, y + height / 2])"
                          "(document.querySelectorAll('#pad button')[1].getBoundingClientRect())")  # fmt: skip
         touch = [{"x": box[0], "y": box[1]}]
-        browser.send("Emulation.setTouchEmulationEnabled", enabled=True)
         browser.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=touch)
-        assert browser.js("[...held]") == ["right"]
+        assert browser.until("[...held]", ["right"]) == ["right"]
         browser.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
-        assert browser.js("[...held]") == []
+        assert browser.until("[...held]", []) == []
         assert browser.problems == []
         assert all(url.startswith(("file:", "data:")) for url in browser.requests)
 
