@@ -115,7 +115,7 @@ class Chromium:
         self.settle()
 
     def settle(self) -> None:
-        """Wait for two frames, a second at most: input events are aimed at what was last drawn, not at the newest layout."""
+        """Wait for two frames, a second at most: input events are aimed at what was last drawn."""
         frames = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(0))))"
         self.js(f"Promise.race([{frames}, new Promise(late => setTimeout(() => late(0), 1000))])")
 
