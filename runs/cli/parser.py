@@ -88,6 +88,8 @@ _ELSEWHERE = {
 
 def _unexpected(word: str, parser: argparse.ArgumentParser) -> InputError:
     options = sorted(option for action in parser._actions for option in action.option_strings if option[:2] == "--")
+    if "=" in word and not word.startswith("-") and "--set" in options:
+        return InputError(f"unexpected argument {word!r}: every field has its own --set, as in --set {word}")
     if not word.startswith("-"):
         one = " (one recipe or environment, the agent after --agent)" if "--agent" in options else ""
         return InputError(f"unexpected argument {word!r}{one}; see {parser.prog} --help")

@@ -62,6 +62,10 @@ def verb_that(raises=None, returns=None, prints=()):
             ["train", "--env", "CartPole-v1"],
             "unknown option --env: the environment's id stands alone, rl train Cart",
         ),
+        (
+            ["train", "a", "--set", "b=1", "c=2"],
+            "unexpected argument 'c=2': every field has its own --set, as in --set c=2",
+        ),
         (["list", "a", "b"], "unexpected argument 'b'; see rl list --help"),
         (["--verbose", "train", "a"], "--verbose comes after the verb: rl train ... --verbose"),
         (["train", "a", "--stepz", "5"], "unknown option --stepz: did you mean --steps?"),
