@@ -14,14 +14,13 @@ import torch
 
 from rl.errors import InputError
 from rl.storage import write_atomic
-from runs.explaining.history import curves, history_panel
+from runs.explaining.history import charts, history_panel
 from runs.explaining.sight import sight_panel
 from runs.explaining.states import States, play
 from runs.explaining.subject import NotShown, Subject
 from runs.explaining.surface import surface_panel
 from runs.explaining.update import update_panel
 from runs.folder.trust import Trust
-from runs.reporting.charts import line_chart
 from runs.reporting.page import Page
 
 PANELS: dict[str, Callable[[Subject], dict[str, Any]]] = {
@@ -62,11 +61,12 @@ def explain(
         found = [_explained(subject, quiet) for subject in subjects]
     finally:
         torch.set_num_threads(threads)
-    path = _place(run) if out is None else Path(out)
+    folder = Path(run).parent if Path(run).name == "run.json" else Path(run)
+    path = folder / "explain.html" if out is None else Path(out)
     seconds = round(time.monotonic() - begun, 1)
-    values = {"runs": [{**one, "charts": _charts(one["history"])} for one in found], "seconds": seconds}
+    values = {"runs": [{**one, "charts": charts(one["history"].get("rows", []))} for one in found], "seconds": seconds}
     data = {"schema": 1, "kind": "explain", "runs": found}
-    page = Page(_title(subjects), _verdict(found), data, "explain.jinja", values)
+    page = Page(" beside ".join(subject.title for subject in subjects), _verdict(found), data, "explain.jinja", values)
     try:
         write_atomic(path, page.render("html").encode())
     except OSError as error:
@@ -110,28 +110,6 @@ def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
         if not quiet:
             print(f"{subject.name}: {name}, {found['seconds'][name]:.1f} s")
     return {**found, "missing": subject.missing}
-
-
-def _charts(history: dict[str, Any]) -> list[dict[str, Any]]:
-    """The curves of the training: caption, names of the lines, drawing."""
-    charts = []
-    for curve in curves(history) if "rows" in history else ():
-        series = [
-            {"name": name, "colour": k, "x": [x for x, _ in points], "middle": [y for _, y in points]}
-            for k, (name, points) in enumerate(curve["lines"])
-        ]
-        names = [name for name, _ in curve["lines"]]
-        charts.append({**curve, "names": names, "svg": line_chart(curve["caption"], series, "steps", "")})
-    return charts
-
-
-def _place(run: str | Path) -> Path:
-    folder = Path(run)
-    return (folder.parent if folder.name == "run.json" else folder) / "explain.html"
-
-
-def _title(subjects: list[Subject]) -> str:
-    return " beside ".join(subject.title for subject in subjects)
 
 
 def _verdict(found: list[dict[str, Any]]) -> str:

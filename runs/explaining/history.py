@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector
 from agents.base import Agent
 from runs.explaining.states import States, activations, outputs, play
 from runs.explaining.subject import Subject, targets
+from runs.reporting.charts import line_chart
 
 DORMANT = 0.1
 """tau of Sokar et al. (2023): a unit is dormant if its mean activation is at most this share of its layer's mean."""
@@ -23,15 +24,13 @@ MOST = 9
 def history_panel(subject: Subject) -> dict[str, Any]:
     """One row of numbers for each checkpoint that the time allows, as plain JSON."""
     states = subject.known_states()
-    rows: list[dict[str, Any]] = []
-    before: Any = None
+    rows, before = list[dict[str, Any]](), None
     comparable = not any(getattr(subject.run.agent, n, False) for n in ("normalize_return", "rescale", "munchausen"))
     seconds, begun, steps = subject.left(0.5), time.monotonic(), [0]
     while steps:
         agent = subject.at(step := steps.pop(0))
-        row: dict[str, Any] = {"step": step, **_weights(agent, subject), **_units(agent, states)}
         output = outputs(agent, states.obs)
-        row |= _policy(output, before)
+        row = {"step": step, **_weights(agent, subject), **_units(agent, states), **_policy(output, before)}
         before = output
         if comparable:
             row |= _values(play(subject.run, agent, seconds / 20))
@@ -109,28 +108,16 @@ def _values(states: States) -> dict[str, Any]:
     return {"values": {"estimated value": value, "return that followed": followed}}
 
 
-CHARTS = {
-    "gradient": "norm of the gradient, by weight",
-    "flow": "norm of the gradient over the norm of the weight",
-    "weight": "norm of each weight",
-    "dead": "share of dead units: zero on every state",
-    "dormant": f"share of dormant units, tau = {DORMANT:g}",
-    "rank": "effective rank of the last features",
-    "drift": "distance of the target network",
-    "values": "value estimated and return that followed",
-    "entropy": "entropy of the policy",
-    "kl": "KL divergence between checkpoints",
-    "changed": "share of states with another best action",
-}
-"""The numbers of a row that the page draws, and the caption of each chart."""
-
-
-def curves(panel: dict[str, Any]) -> list[dict[str, Any]]:
-    """The charts of a panel: caption and named lines of (step, number)."""
-    found = []
-    for key, caption in CHARTS.items():
-        names = list(dict.fromkeys(n for row in panel["rows"] for n in row.get(key, {})))
-        lines = [(n, [(row["step"], row[key][n]) for row in panel["rows"] if n in row.get(key, {})]) for n in names]
-        if lines:
-            found.append({"caption": caption, "lines": lines})
+def charts(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The curves of the numbers in `rows`, by their key: names of the lines, and the drawing."""
+    found = {}
+    for key in {key: None for row in rows for key, numbers in row.items() if isinstance(numbers, dict)}:
+        names = list({name: None for row in rows for name in row.get(key, {})})
+        lines = [[(row["step"], row[key][n]) for row in rows if n in row.get(key, {})] for n in names]
+        series = [
+            {"name": name, "colour": k, "x": [x for x, _ in line], "middle": [y for _, y in line]}
+            for k, (name, line) in enumerate(zip(names, lines, strict=True))
+        ]
+        if series:
+            found[key] = {"names": names, "svg": line_chart(key, series, "steps", "")}
     return found

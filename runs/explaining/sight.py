@@ -28,7 +28,6 @@ def sight_panel(subject: Subject) -> dict[str, Any]:
         return {"why_not": "the network has no activation of a kind that is known here"}
     chosen = np.linspace(0, len(states.value) - 1, CHOSEN).round().astype(int).tolist()
     features = layers[-1].out.detach().flatten(1)
-    known = [None if np.isnan(x) else round(float(x), 4) for x in states.followed]
     return {
         "chosen": chosen,
         "saliency": saliency(agent, {name: leaf[chosen] for name, leaf in states.obs.items()}),
@@ -36,7 +35,7 @@ def sight_panel(subject: Subject) -> dict[str, Any]:
         "map": principal_map(features),
         "neighbours": rounded(tsne(features.double())),
         "value": [round(float(v), 4) for v in states.value],
-        "followed": known,
+        "followed": [None if np.isnan(x) else round(float(x), 4) for x in states.followed],
         "places": states.places,
         "field": receptive_field(agent, states.obs, layers),
         "frames": states.frames,
@@ -45,17 +44,20 @@ def sight_panel(subject: Subject) -> dict[str, Any]:
 
 def saliency(agent: Agent, obs: dict[str, Tensor]) -> dict[str, Any]:
     """The size of the value's gradient by each input (Simonyan et al. 2014): a map [H, W] or a bar a number."""
-    name = next((n for n, leaf in agent.spec.obs.items() if leaf.kind in ("image", "board")), None)
-    floats = {n: leaf for n, leaf in obs.items() if leaf.is_floating_point() or n == name}
-    if not floats:
+    floats = (n for n, leaf in obs.items() if leaf.is_floating_point())
+    name = _picture(agent) or next(floats, None)
+    if name is None:
         return {"why_not": "the observations are categories, which have no gradient"}
-    name = name or next(iter(floats))
     source = obs[name].float().requires_grad_()
     (gradient,) = torch.autograd.grad(value_of(outputs(agent, {**obs, name: source})).sum(), source)
-    leaf, size = agent.spec.obs[name], gradient.abs()
-    if leaf.kind not in ("image", "board"):
-        return {"leaf": name, "bars": rounded(size.flatten(1))}
-    return {"leaf": name, "maps": rounded(_plane(size, leaf.layout))}
+    if name != _picture(agent):
+        return {"leaf": name, "bars": rounded(gradient.abs().flatten(1))}
+    return {"leaf": name, "maps": rounded(_plane(gradient.abs(), agent.spec.obs[name].layout))}
+
+
+def _picture(agent: Agent) -> str | None:
+    """The leaf of the observation that is a plane of cells, if there is one."""
+    return next((name for name, leaf in agent.spec.obs.items() if leaf.kind in ("image", "board")), None)
 
 
 def _plane(size: Tensor, layout: str) -> Tensor:
@@ -108,18 +110,16 @@ def tsne(features: Tensor, perplexity: float = 30.0, rounds: int = 500) -> Tenso
 
 def receptive_field(agent: Agent, obs: dict[str, Tensor], layers: list[Operation]) -> dict[str, Any]:
     """What the middle unit of the last convolution depends on: its mean gradient's size by pixel (Luo et al. 2016)."""
-    leaf = next(((n, of) for n, of in agent.spec.obs.items() if of.kind in ("image", "board")), None)
-    spatial = [k for k, op in enumerate(layers) if op.out.dim() == 4]
-    if leaf is None or not spatial:
+    name, spatial = _picture(agent), [k for k, op in enumerate(layers) if op.out.dim() == 4]
+    if name is None or not spatial:
         return {"why_not": "without a convolution each unit of the first layer reads all inputs"}
-    name, of = leaf
     source = obs[name].float().double().requires_grad_()
     with in_double(agent):
         last = activations(agent, {**obs, name: source})[spatial[-1]].out
         channel = int(last.detach().mean((0, 2, 3)).argmax())
         unit = last[:, channel, last.shape[2] // 2, last.shape[3] // 2]
         (gradient,) = torch.autograd.grad(unit.sum(), source)
-    heat = _plane(gradient.abs().sum(0, keepdim=True), of.layout)[0]
+    heat = _plane(gradient.abs().sum(0, keepdim=True), agent.spec.obs[name].layout)[0]
     rows, columns = (torch.nonzero(heat.amax(d) > 0).flatten().tolist() for d in (1, 0))
     size = [rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1] if rows else [0, 0]
     return {"map": rounded(heat), "size": size, "of": list(heat.shape), "channel": channel}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,9 +84,8 @@ class Subject:
                     self.checkpoints[step] = path
         self.checkpoints = dict(sorted(self.checkpoints.items()))
         if len(self.checkpoints) < 4:
-            count = f"{len(self.checkpoints)} checkpoint{'s' * (len(self.checkpoints) != 1)}"
             self.missing.append(
-                f"{self.name} keeps {count}; the untrained network is made again from the seed. "
+                f"Checkpoints of {self.name}: {len(self.checkpoints)}; the untrained network is made from the seed. "
                 "Train with `--set snapshots=10` to see more of the training."
             )
 
@@ -118,9 +118,8 @@ class Subject:
 
     def _play_rows(self, rows: int = 300) -> None:
         """Fills an empty replay with the agent's own play."""
-        env = envs.make(
-            self.run.env, num_envs=self.run.num_envs, seed=self.run.seed, stream="explain", config=self.run.env_config
-        )
+        run = self.run
+        env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="explain", config=run.env_config)
         try:
             ts = env.reset()
             for _ in range(min(rows, self.agent.replay.slots)):
@@ -159,18 +158,13 @@ class Subject:
     def steps(self, most: int = 9) -> list[int]:
         """The untrained network and up to `most` checkpoints, evenly chosen, the newest always."""
         there = list(self.checkpoints)
-        some = (
-            there
-            if len(there) <= most
-            else [there[-1 if most == 1 else round(k * (len(there) - 1) / max(1, most - 1))] for k in range(most)]
-        )
-        return [0, *some]
+        return [0, *(there[round(k)] for k in np.linspace(len(there) - 1, 0, min(most, len(there)))[::-1])]
 
 
 def build(run: Run) -> Agent:
+    """The agent of a run before its training, on the CPU."""
     spec = envs.spec(run.env, run.env_config)
-    agent: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")
-    return agent
+    return agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")  # type: ignore[no-any-return]
 
 
 def targets(agent: Agent) -> dict[str, torch.nn.Module]:
@@ -182,9 +176,8 @@ def targets(agent: Agent) -> dict[str, torch.nn.Module]:
 @contextlib.contextmanager
 def in_double(agent: Agent) -> Iterator[None]:
     """Within, the agent's networks and tensors are float64; afterwards they hold the same memory as before."""
-    modules = [module for network in agent.networks() for module in network.modules()]
-    own = [x for module in modules for x in (*module._parameters.values(), *module._buffers.values())]
-    before = [(x, x.data) for x in own if x is not None and x.dtype == torch.float32]
+    own = [x for network in agent.networks() for x in (*network.parameters(), *network.buffers())]
+    before = [(x, x.data) for x in own if x.dtype == torch.float32]
     tensors = {name: value for name, value in vars(agent).items() if isinstance(value, Tensor)}
     try:
         for x, data in before:

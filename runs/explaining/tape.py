@@ -40,13 +40,10 @@ def _linear(g: Tensor, y: Tensor, x: Tensor, w: Tensor, b: Tensor | None = None)
 
 def _conv2d(g: Tensor, y: Tensor, x: Tensor, w: Tensor, b: Tensor | None = None, *how: Any, **more: Any) -> Gradients:
     given = dict(zip(("stride", "padding", "dilation"), how, strict=False)) | more
-    steps = {name: given[name] for name in ("stride", "padding", "dilation") if name in given}
-    kernel = tuple(w.shape[2:])
-    patches = F.unfold(x, kernel, **steps)  # [B, in * kernel, places]
-    rows = g.flatten(2)  # [B, out, places]
-    to_w = (rows @ patches.mT).sum(0).view_as(w)
+    steps, kernel = {k: v for k, v in given.items() if k != "groups"}, tuple(w.shape[2:])
+    patches, rows = F.unfold(x, kernel, **steps), g.flatten(2)  # [B, in * kernel, places], [B, out, places]
     to_x = F.fold(w.flatten(1).T @ rows, x.shape[2:], kernel, **steps)
-    return to_x, to_w, g.sum((0, 2, 3))
+    return to_x, (rows @ patches.mT).sum(0).view_as(w), g.sum((0, 2, 3))
 
 
 def _layer_norm(g: Tensor, y: Tensor, x: Tensor, shape: Sequence[int], **own: Any) -> Gradients:
@@ -55,11 +52,7 @@ def _layer_norm(g: Tensor, y: Tensor, x: Tensor, shape: Sequence[int], **own: An
     normed = (x - x.mean(dims, keepdim=True)) * scale
     inner = g if own.get("weight") is None else g * own["weight"]
     mean, along = inner.mean(dims, keepdim=True), (inner * normed).mean(dims, keepdim=True)
-    return (scale * (inner - mean - normed * along), None, g * normed, g)
-
-
-def _gather(g: Tensor, y: Tensor, x: Tensor, dim: int, index: Tensor, **_: Any) -> Gradients:
-    return (torch.zeros_like(x).scatter_add(dim, index, g),)
+    return scale * (inner - mean - normed * along), None, g * normed, g
 
 
 def _getitem(g: Tensor, y: Tensor, x: Tensor, index: Any) -> Gradients:
@@ -67,7 +60,7 @@ def _getitem(g: Tensor, y: Tensor, x: Tensor, index: Any) -> Gradients:
     return (torch.zeros(x.numel(), dtype=g.dtype).index_add(0, place, g.flatten()).view_as(x),)
 
 
-def _spread(g: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+def _spread(g: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Tensor:
     """The gradient of a sum over `dim`, at each of its terms."""
     if dim is not None and not keepdim:
         for d in sorted(d % x.dim() for d in (dim if isinstance(dim, (tuple, list)) else (dim,))):
@@ -75,102 +68,68 @@ def _spread(g: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False) -> Ten
     return g.expand_as(x)
 
 
-def _mean(g: Tensor, y: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False) -> Gradients:
-    return (_spread(g, x, dim, keepdim) * (y.numel() / x.numel()),)
-
-
-def _huber(g: Tensor, y: Tensor, x: Tensor, target: Tensor, *_: Any, **own: Any) -> Gradients:
-    error = (x - target).clamp(-own.get("delta", 1.0), own.get("delta", 1.0))
-    return (g * error, -g * error)
-
-
-def _smaller(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Gradients:
-    tie = 0.5 * (a == b)
-    return (g * ((a < b) + tie), g * ((b < a) + tie))
-
-
 def _amin(g: Tensor, y: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False) -> Gradients:
     least = x == _spread(y, x, dim, keepdim)
     return (_spread(g, x, dim, keepdim) * least / least.sum(dim, keepdim=True),)
 
 
-def _clamp(g: Tensor, y: Tensor, x: Tensor, low: Any = None, high: Any = None, **own: Any) -> Gradients:
-    low, high = own.get("min", low), own.get("max", high)
-    inside = torch.ones_like(x, dtype=torch.bool) if low is None else x >= low
-    return (g * (inside if high is None else inside & (x <= high)),)
+def _smaller(g: Tensor, y: Tensor, a: Tensor, b: Tensor) -> Gradients:
+    to_a = (a < b) + 0.5 * (a == b)
+    return g * to_a, g * (1 - to_a)
 
 
-def _times(g: Tensor, y: Tensor, a: Any, b: Any) -> Gradients:
-    return (g * b, g * a)
+def _huber(g: Tensor, y: Tensor, x: Tensor, target: Tensor, *_: Any, delta: float = 1.0, **__: Any) -> Gradients:
+    error = (x - target).clamp(-delta, delta)
+    return g * error, -g * error
 
 
-def _divided(g: Tensor, y: Tensor, a: Any, b: Any) -> Gradients:
-    return (g / b, -g * y / b)
+def _clamp(g: Tensor, y: Tensor, x: Tensor, min: Any = None, max: Any = None) -> Gradients:
+    return (g * (y == x),)
 
 
-def _log_softmax(g: Tensor, y: Tensor, x: Tensor, dim: int = -1, **_: Any) -> Gradients:
-    return (g - y.exp() * g.sum(dim, keepdim=True),)
-
-
-def _softmax(g: Tensor, y: Tensor, x: Tensor, dim: int = -1, **_: Any) -> Gradients:
-    return (y * (g - (g * y).sum(dim, keepdim=True)),)
-
-
-def _reshaped(g: Tensor, y: Tensor, x: Tensor, *_: Any) -> Gradients:
-    return (g.reshape(x.shape),)
-
-
-def _silu(g: Tensor, y: Tensor, x: Tensor, **_: Any) -> Gradients:
-    s = x.sigmoid()
-    return (g * s * (1 + x * (1 - s)),)
-
-
-_SUM = Rule("g at every term", lambda g, y, x, dim=None, keepdim=False, **_: (_spread(g, x, dim, keepdim),))
-_VIEW = Rule("g in the old shape", _reshaped)
-_ADD = Rule("g at both", lambda g, y, a, b, **_: (g, g))
-_MUL = Rule("g · b at a, g · a at b", _times)
-
-RULES: dict[str, Rule] = {
-    "linear": Rule("g W at x, gᵀ x at W, Σ g at b", _linear),
-    "conv2d": Rule("g * W (transposed) at x, g * x at W, Σ g at b", _conv2d),
-    "relu": Rule("g where x > 0, else 0", lambda g, y, x, **_: (g * (x > 0),)),
-    "tanh": Rule("g (1 − y²)", lambda g, y, x: (g * (1 - y * y),)),
-    "silu": Rule("g σ(x) (1 + x (1 − σ(x)))", _silu),
-    "elu": Rule("g where x > 0, else g (y + 1)", lambda g, y, x, *_, **__: (torch.where(x > 0, g, g * (y + 1)),)),
-    "layer_norm": Rule("(h − mean h − x̂ mean(h x̂)) / σ at x with h = g w, Σ g x̂ at w, Σ g at b", _layer_norm),
-    "gather": Rule("g at the chosen entry, 0 at the others", _gather),
-    "getitem": Rule("g at the chosen entries, 0 at the others", _getitem),
-    "huber_loss": Rule("g · clip(x − target, −δ, δ)", _huber),
-    "mean": Rule("g / n at every term", _mean),
-    "sum": _SUM,
-    "add": _ADD,
-    "radd": _ADD,
-    "sub": Rule("g at a, −g at b", lambda g, y, a, b: (g, -g)),
-    "rsub": Rule("−g", lambda g, y, a, b: (-g, g)),
-    "mul": _MUL,
-    "rmul": _MUL,
-    "div": Rule("g / b at a, −g y / b at b", _divided),
-    "truediv": Rule("g / b at a, −g y / b at b", _divided),
-    "neg": Rule("−g", lambda g, y, x: (-g,)),
-    "square": Rule("2 g x", lambda g, y, x: (2 * g * x,)),
-    "softplus": Rule("g σ(x)", lambda g, y, x, **_: (g * x.sigmoid(),)),
-    "exp": Rule("g y", lambda g, y, x: (g * y,)),
-    "log": Rule("g / x", lambda g, y, x: (g / x,)),
-    "sqrt": Rule("g / 2y", lambda g, y, x: (g / (2 * y),)),
-    "log_softmax": Rule("g − softmax(x) Σ g", _log_softmax),
-    "softmax": Rule("y (g − Σ g y)", _softmax),
-    "min": Rule("g at the smaller one, half at each if equal", _smaller),
-    "amin": Rule("g at the smallest, shared if several are", _amin),
-    "clamp": Rule("g within the bounds, else 0", _clamp),
-    "where": Rule("g at the side that was taken", lambda g, y, c, a, b: (None, g * c, g * ~c)),
-    "cat": Rule("g, cut into the parts", lambda g, y, xs, dim=0: g.split([x.shape[dim] for x in xs], dim)),
-    "stack": Rule("g, cut into the parts", lambda g, y, xs, dim=0: g.unbind(dim)),
-    "addcmul": Rule("g at a, g · c at b, g · b at c", lambda g, y, a, b, c: (g, g * c, g * b)),
-    "transpose": Rule("g with its axes back", lambda g, y, x, a, b: (g.transpose(a, b),)),
-    "movedim": Rule("g with its axes back", lambda g, y, x, a, b: (g.movedim(b, a),)),
-    **dict.fromkeys(("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze"), _VIEW),
-    "expand": Rule("Σ g over the copies", lambda g, y, x, *_: (g,)),
-}
+_TABLE: Sequence[tuple[str, str, Callable[..., Gradients]]] = (
+    ("linear", "g W at x, gᵀ x at W, Σ g at b", _linear),
+    ("conv2d", "g * W (transposed) at x, g * x at W, Σ g at b", _conv2d),
+    ("layer_norm", "(h − mean h − x̂ mean(h x̂)) / σ at x with h = g w, Σ g x̂ at w, Σ g at b", _layer_norm),
+    ("relu", "g where x > 0, else 0", lambda g, y, x, **_: (g * (x > 0),)),
+    ("elu", "g where x > 0, else g (y + 1)", lambda g, y, x, *_, **__: (torch.where(x > 0, g, g * (y + 1)),)),
+    ("silu", "g (σ(x) + y (1 − σ(x)))", lambda g, y, x, **_: (g * (x.sigmoid() + y * (1 - x.sigmoid())),)),
+    ("tanh", "g (1 − y²)", lambda g, y, x: (g * (1 - y * y),)),
+    ("softplus", "g σ(x)", lambda g, y, x, **_: (g * x.sigmoid(),)),
+    ("softmax", "y (g − Σ g y)", lambda g, y, x, dim=-1, **_: (y * (g - (g * y).sum(dim, keepdim=True)),)),
+    ("log_softmax", "g − softmax(x) Σ g", lambda g, y, x, dim=-1, **_: (g - y.exp() * g.sum(dim, keepdim=True),)),
+    ("huber_loss", "g · clip(x − target, −δ, δ)", _huber),
+    ("add radd", "g at both", lambda g, y, a, b: (g, g)),
+    ("sub", "g at a, −g at b", lambda g, y, a, b: (g, -g)),
+    ("rsub", "−g", lambda g, y, a, b: (-g, g)),
+    ("mul rmul", "g · b at a, g · a at b", lambda g, y, a, b: (g * b, g * a)),
+    ("div truediv", "g / b at a, −g y / b at b", lambda g, y, a, b: (g / b, -g * y / b)),
+    ("addcmul", "g at a, g · c at b, g · b at c", lambda g, y, a, b, c: (g, g * c, g * b)),
+    ("neg", "−g", lambda g, y, x: (-g,)),
+    ("square", "2 g x", lambda g, y, x: (2 * g * x,)),
+    ("sqrt", "g / 2y", lambda g, y, x: (g / (2 * y),)),
+    ("exp", "g y", lambda g, y, x: (g * y,)),
+    ("log", "g / x", lambda g, y, x: (g / x,)),
+    ("sum", "g at every term", lambda g, y, x, *dim, **how: (_spread(g, x, *dim, **how),)),
+    ("mean", "g / n at every term", lambda g, y, *x, **how: (_spread(g, *x, **how) * (y.numel() / x[0].numel()),)),
+    ("min", "g at the smaller one, half at each if equal", _smaller),
+    ("amin", "g at the smallest, shared if several are", _amin),
+    ("clamp", "g within the bounds, else 0", _clamp),
+    ("where", "g at the side that was taken", lambda g, y, c, a, b: (None, g * c, g * ~c)),
+    ("getitem", "g at the chosen entries, 0 at the others", _getitem),
+    (
+        "gather",
+        "g at the chosen entry, 0 at the others",
+        lambda g, y, x, dim, index, **_: (torch.zeros_like(x).scatter_add(dim, index, g),),
+    ),
+    ("cat", "g, cut into the parts", lambda g, y, xs, dim=0: g.split([x.shape[dim] for x in xs], dim)),
+    ("stack", "g, cut into the parts", lambda g, y, xs, dim=0: g.unbind(dim)),
+    ("transpose", "g with its axes back", lambda g, y, x, a, b: (g.transpose(a, b),)),
+    ("movedim", "g with its axes back", lambda g, y, x, a, b: (g.movedim(b, a),)),
+    ("flatten reshape view unflatten squeeze unsqueeze", "g in x's shape", lambda g, y, x, *_: (g.reshape(x.shape),)),
+    ("expand", "Σ g over the copies", lambda g, y, x, *_: (g,)),
+)
+RULES: dict[str, Rule] = {name: Rule(words, found) for names, words, found in _TABLE for name in names.split()}
 """The derivatives by the function's name. Another function takes PyTorch's own derivative, and the page says so."""
 
 
@@ -185,20 +144,32 @@ class Operation:
     out: Tensor
     pick: int | None = None
     """Which of several results `out` is."""
-    inputs: list[Any] = field(default_factory=list)
+    inputs: list[Any] = field(init=False)
     """The arguments in order, lists opened."""
-    wanted: list[bool] = field(default_factory=list)
+    wanted: list[bool] = field(init=False)
     """Which of them needed a gradient during the call."""
+    arrives: Tensor = field(init=False)
+    """The gradient of the loss at `out`, by `chain_rule`."""
+    passes: list[Tensor | None] = field(init=False)
+    """What the operation passes on to each of its inputs, by `chain_rule`."""
+    rule_gap: float = 0.0
+    """By `check`: how far `passes` is from autograd's, given the same `arrives`."""
+    chain_gap: float = 0.0
+    """By `check`: how far `arrives` is from autograd's, after the chain rule from the loss down to it."""
 
     def __post_init__(self) -> None:
-        for arg in (*self.args, *self.kwargs.values()):
-            self.inputs += arg if _tensors_in(arg) else [arg]
+        given = (*self.args, *self.kwargs.values())
+        self.inputs = [x for arg in given for x in (arg if _tensors_in(arg) else [arg])]
         self.wanted = [wants(x) for x in self.inputs]
 
     @property
     def own(self) -> bool:
         """Whether `RULES` has its derivative."""
         return self.name in RULES and self.pick is None
+
+    @property
+    def ok(self) -> bool:
+        return max(self.rule_gap, self.chain_gap) <= TOLERANCE
 
     def by_rule(self, g: Tensor) -> list[Tensor | None]:
         """The gradient at each input by `RULES`, or by PyTorch if there is none; None if it needs none."""
@@ -219,10 +190,10 @@ class Operation:
         with torch.enable_grad():
             args = [again(arg) for arg in self.args]
             out = self.function(*args, **{name: again(arg) for name, arg in self.kwargs.items()})
-            out = out if self.pick is None else out[self.pick]
             asked = [x for x, w in zip(fresh, self.wanted, strict=True) if w]
-            found = iter(torch.autograd.grad(out, asked, g, allow_unused=True))
-        return [next(found) if w else None for w in self.wanted]
+            found = torch.autograd.grad(out if self.pick is None else out[self.pick], asked, g, allow_unused=True)
+        there = iter(found)
+        return [next(there) if w else None for w in self.wanted]
 
 
 def wants(x: Any) -> bool:
@@ -255,14 +226,11 @@ class Tape(TorchFunctionMode):
         if called.endswith("_") and not called.endswith("__") and args and wants(args[0]):
             func = getattr(torch, called[:-1])
         out = func(*args, **kwargs)
-        given = [id(x) for x in _tensors((*args, *kwargs.values()))]
-        if not torch.is_grad_enabled() or not any(map(wants, _tensors((*args, *kwargs.values())))):
-            return out
+        given = list(_tensors((*args, *kwargs.values())))
         several = isinstance(out, (list, tuple))
         for k, one in enumerate(out if several else [out]):
-            if wants(one) and id(one) not in given:
-                pick = k if several else None
-                self.operations.append(Operation(called.strip("_"), func, args, kwargs, one, pick))
+            if torch.is_grad_enabled() and wants(one) and any(map(wants, given)) and all(one is not x for x in given):
+                self.operations.append(Operation(called.strip("_"), func, args, kwargs, one, k if several else None))
         return out
 
 
@@ -274,43 +242,31 @@ def _tensors(args: Any) -> Iterator[Tensor]:
             yield from _tensors(arg)
 
 
-def chain_rule(operations: Sequence[Operation]) -> tuple[dict[int, Tensor], list[list[Tensor | None]]]:
+def chain_rule(operations: Sequence[Operation]) -> dict[int, Tensor]:
     """The gradient of the last operation's result at every tensor that it depends on, by the id of the tensor.
 
-    Also what each operation passes on to its inputs.
+    Fills `arrives` and `passes` of each operation.
     """
     gradients = {id(operations[-1].out): torch.ones_like(operations[-1].out)}
-    passed: list[list[Tensor | None]] = []
     for op in reversed(operations):
-        passed.append(op.by_rule(gradients.setdefault(id(op.out), torch.zeros_like(op.out))))
-        for x, d in zip(op.inputs, passed[-1], strict=True):
+        op.arrives = gradients.setdefault(id(op.out), torch.zeros_like(op.out))
+        op.passes = op.by_rule(op.arrives)
+        for x, d in zip(op.inputs, op.passes, strict=True):
             if d is not None:
                 gradients[id(x)] = gradients[id(x)] + d if id(x) in gradients else d
-    return gradients, passed[::-1]
+    return gradients
 
 
-class Check(NamedTuple):
-    """How far one operation is from autograd."""
-
-    rule: float
-    """Largest difference of the operation's own derivative, given the same gradient at its output."""
-    chain: float
-    """Largest difference of the gradient at its output, after the chain rule from the loss down to it."""
-
-
-def check(
-    operations: Sequence[Operation], gradients: dict[int, Tensor], passed: Sequence[list[Tensor | None]]
-) -> list[Check]:
-    """The differences of each operation from autograd, as `TOLERANCE` measures them."""
+def check(operations: Sequence[Operation]) -> float:
+    """Fills `rule_gap` and `chain_gap` of each operation after `chain_rule`, and returns the largest of them."""
     outs = [op.out for op in operations]
-    theirs = torch.autograd.grad(outs[-1], outs, retain_graph=True, allow_unused=True)
-    found = []
-    for op, true, ours in zip(operations, theirs, passed, strict=True):
-        g = gradients[id(op.out)]
-        pairs = zip(ours, op.by_autograd(g) if op.own else ours, strict=True)
-        rule = max((difference(a, b) for a, b in pairs if b is not None), default=0.0)
-        found.append(Check(rule, difference(g, torch.zeros_like(g) if true is None else true)))
-    return found
+    for op, true in zip(
+        operations, torch.autograd.grad(outs[-1], outs, retain_graph=True, allow_unused=True), strict=True
+    ):
+        op.chain_gap = difference(op.arrives, torch.zeros_like(op.arrives) if true is None else true)
+        pairs = zip(op.passes, op.by_autograd(op.arrives) if op.own else op.passes, strict=True)
+        op.rule_gap = max((difference(ours, theirs) for ours, theirs in pairs if theirs is not None), default=0.0)
+    return max(max(op.rule_gap, op.chain_gap) for op in operations)
 
 
 def difference(ours: Tensor | None, theirs: Tensor) -> float:

@@ -29,7 +29,7 @@ addEventListener("DOMContentLoaded", () => {
     return element("div", { className: "facts" }, element("table", {}, top, element("tbody", {}, ...body)));
   };
   const verdict = (ok, difference) => element("span", { className: ok ? "good" : "bad" }, `${ok ? "equal" : "differs"} (${number(difference)})`);
-  const preview = (p) => (p ? `${p.first.map(number).join(", ")}${p.shape.reduce((a, b) => a * b, 1) > p.first.length ? ", …" : ""}` +
+  const preview = (p) => (p?.first ? `${p.first.map(number).join(", ")}${p.shape.reduce((a, b) => a * b, 1) > p.first.length ? ", …" : ""}` +
     ` (${shape(p.shape)}; ${number(p.least)} to ${number(p.most)}, mean ${number(p.mean)})` : "–");
 
   // the graph of the loss: one row a rank, each operation below the mean of those that it reads
@@ -85,7 +85,7 @@ addEventListener("DOMContentLoaded", () => {
       [`norm of the whole gradient${s.limit === null ? ", not limited" : `, limit ${number(s.limit)}`}`, s.norm],
       ["g, after clipping", s.clipped],
       ...(rms ? [] : [[`m ← ${s.beta1} · ${number(s.m_before)} + ${number(1 - s.beta1)} g`, s.m]]),
-      [`v ← ${rms ? 0.99 : s.beta2} · ${number(s.v_before)} + ${number(rms ? 0.01 : 1 - s.beta2)} g²`, s.v],
+      [`v ← ${s.beta2} · ${number(s.v_before)} + ${number(1 - s.beta2)} g²`, s.v],
       ...(rms ? [] : [[`m / (1 − β₁ᵗ), t = ${s.t}`, s.m_hat], ["v / (1 − β₂ᵗ)", s.v_hat]]),
       [`θ − ${number(s.lr)} · ${rms ? "g" : "m̂"} / (√v̂ + ${number(s.eps)})`, s.after],
       ["the step", s.after - s.weight], ["the optimizer's own result", s.theirs],
