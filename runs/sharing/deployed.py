@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from itertools import pairwise
@@ -48,6 +49,8 @@ class Deployed(nn.Module):
             agent.greedy({}, None, None)  # says why
         self.agent, self.network = agent, agent.network.requires_grad_(False)
         set_noise(self.network, False)
+        left_out = {name: 0 for name in ("eval_epsilon", "eval_simulations") if hasattr(agent.config, name)}
+        agent.config = dataclasses.replace(agent.config, **left_out)  # no random actions, no search
         if getattr(self.network, "bf16", False):
             self.network.bf16 = False  # type: ignore[assignment]  # the file computes in float32
         state = [STATE] if agent.state_size else []
@@ -87,10 +90,13 @@ class Deployed(nn.Module):
 
 
 class Recorded(NamedTuple):
-    """R rows of played games: the graph's inputs, and what the agent answers."""
+    """R rows of played games: the graph's inputs and outputs, and the agent's own actions."""
 
     inputs: list[np.ndarray]  # each [R, ...]
     outputs: list[np.ndarray]  # each [R, ...]
+    actions: np.ndarray
+    """[R] or [R, K]: the environment's actions that the agent's `predict` and evaluation take, by its own acting code,
+    which shares nothing with the graph but the weights."""
 
 
 def deploy(path: str | Path, trust: Trust) -> tuple[Deployed, Run, Recorded]:
@@ -101,16 +107,19 @@ def deploy(path: str | Path, trust: Trust) -> tuple[Deployed, Run, Recorded]:
 
 
 def record(model: Deployed, run: Run, rows: int = OBSERVATIONS) -> Recorded:
-    """Plays the run's own environment by the graph, with some random actions, and keeps every input and output."""
+    """Plays the run's own environment, with some random actions, and keeps what the graph and the agent answer.
+
+    Last rows of games are left out, since nobody acts there.
+    """
     agent, spec = model.agent, model.agent.spec
     count = min(_ENVS, rows)
     env = envs.make(run.env, num_envs=count, seed=run.seed, stream="export", config=game_config(run, spec))
     frames, rng = FrameStack(spec, count, agent.stack), generator(run.seed, "export")
-    state = torch.zeros(count, agent.state_size)
-    kept: list[tuple[list[np.ndarray], list[np.ndarray]]] = []
+    actor, state = agent.actor(count, run.seed), torch.zeros(count, agent.state_size)
+    kept: list[tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]] = []
     try:
         ts = env.reset()
-        while len(kept) * count < rows:
+        while sum(len(row[2][0]) for row in kept) < rows:
             obs = frames.push(ts.obs, ts.first)
             state = state.masked_fill(torch.tensor(ts.first)[:, None], 0.0)
             extra = [] if ts.mask is None else [ts.mask]
@@ -118,16 +127,22 @@ def record(model: Deployed, run: Run, rows: int = OBSERVATIONS) -> Recorded:
             with torch.no_grad():
                 outputs = model(*map(torch.from_numpy, inputs))
             state = outputs[-1] if agent.state_size else state
-            kept.append((inputs, [x.numpy() for x in outputs]))
-            ts = env.step(_played(outputs[0].numpy(), spec, ts.mask, rng))
+            chosen = actor.act(ts)
+            set_noise(model.network, False)  # acting turns it on again
+            action = spec.action.to_space(chosen).reshape(outputs[0].shape)
+            parts = (inputs, [x.numpy() for x in outputs], [action])
+            kept.append(tuple([x[~ts.last] for x in part] for part in parts))
+            ts = env.step(_played(action, spec, ts.mask, rng))
     finally:
         env.close()
-    both = [[np.concatenate(column)[:rows] for column in zip(*side, strict=True)] for side in zip(*kept, strict=True)]
-    return Recorded(*both)
+    given, found, actions = (
+        [np.concatenate(column)[:rows] for column in zip(*side, strict=True)] for side in zip(*kept, strict=True)
+    )
+    return Recorded(given, found, actions[0])
 
 
 def _played(action: np.ndarray, spec: Any, mask: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
-    """The graph's actions in the agent's own units, some of them replaced by random ones."""
+    """The environment's actions in the agent's own units, some of them replaced by random ones."""
     random = rng.random(len(action)) < _RANDOM
     if spec.action.kind == "box":
         shaken = action + rng.normal(size=action.shape).astype(np.float32)
@@ -156,14 +171,16 @@ class Parity(NamedTuple):
 
 
 def compare(model: Deployed, rows: Recorded, run: Callable[[list[np.ndarray]], list[np.ndarray]]) -> Parity:
-    """Compares a file's outputs, computed by `run` in batches of several sizes, with the agent's."""
+    """Compares a file's outputs, computed by `run` in batches of several sizes: its actions with those that the agent
+    took, its numbers with the graph's.
+    """
     total, cuts = len(rows.outputs[0]), (1, 3, 128)
     starts = np.minimum([0, *np.cumsum(cuts), *range(sum(cuts) + 200, total, 200), total], total).tolist()
     parts = [run([x[a:b] for x in rows.inputs]) for a, b in pairwise(starts) if b > a]
     found = [np.concatenate(column) for column in zip(*parts, strict=True)]
     numbers = list(zip(found[1:], rows.outputs[1:], strict=len(found) > 1))  # some files have no numbers
     worst = max((_difference(a, b) for a, b in numbers), default=0.0)
-    action, wanted = found[0], rows.outputs[0]
+    action, wanted = found[0], rows.actions
     if model.agent.spec.action.kind == "box":
         scale = max(1.0, float(np.abs(wanted).max()))
         same = (np.abs(action - wanted) <= TOLERANCE * scale).all(1)
@@ -181,7 +198,7 @@ def _tied(model: Deployed, rows: Recorded, action: np.ndarray) -> np.ndarray:
     values, row = rows.outputs[1], np.arange(len(action))
     scale = max(1.0, float(np.abs(values[values > -1e29]).max(initial=0.0)))
     allowed = rows.inputs[model.inputs.index(MASK)][row, action - start] if MASK in model.inputs else True
-    gap = values[row, rows.outputs[0] - start] - values[row, action - start]
+    gap = values[row, rows.actions - start] - values[row, action - start]
     return (np.abs(gap) <= TOLERANCE * scale) & allowed
 
 

@@ -42,6 +42,8 @@ def _model(model: Deployed, env: RowEnv) -> Any:
         {"features_extractor_kwargs": {"features_dim": hidden[0]}, "net_arch": []} if cnn else {"net_arch": hidden}
     )
     more: dict[str, Any] = {"buffer_size": 1} if agent.name in ("dqn", "sac", "td3") else {}
+    if agent.name in ("ppo", "a2c") and cnn:
+        kwargs["share_features_extractor"] = agent.network.critic_torso is None
     if agent.name in ("sac", "td3"):
         kwargs["n_critics"] = agent.config.critics
     policy = "CnnPolicy" if cnn else policy_name(agent.name, agent.spec)

@@ -68,7 +68,8 @@ _RULES: dict[str, tuple[tuple[str, str], ...]] = {
         (r"critics\.heads\.(\d+)", r"critic.qf\1.LAST"),
     ),
 }
-_RULES["ppo cnn"] = (*_CNN, *_RULES["ppo"][2:])
+_CRITIC_CNN = tuple((rf"critic_{a}", f"vf_{b}") for a, b in _CNN)
+_RULES["ppo cnn"] = (*_CNN, *_CRITIC_CNN, *_RULES["ppo"][2:])
 _COPIES: dict[str, tuple[str, ...]] = {
     "q_net.": ("q_net_target.",),
     "actor.": ("actor_target.",),
@@ -82,13 +83,15 @@ def names(algorithm: str, cnn: bool, layers: int, keys: Any) -> dict[str, list[s
 
     A key that SB3's policy has no place for has none. `layers`: hidden layers of the MLP.
     """
-    rules = _RULES[("ppo" if algorithm == "a2c" else algorithm) + (" cnn" if cnn else "")]
+    rules = _RULES.get(("ppo" if algorithm == "a2c" else algorithm) + (" cnn" if cnn else ""), ())
+    apart = any(key.startswith("critic_torso.encoder.stems.") for key in keys)  # share_features_extractor=False
+    copied = _COPIES | ({"features_extractor.": ("pi_features_extractor.",)} if apart else {})
     found: dict[str, list[str]] = {}
     for key in keys:
         there = [re.sub(f"^{a}", b, key).replace("LAST", str(2 * layers)) for a, b in rules if re.match(a, key)]
         copies = [
             copy + there[0].removeprefix(part)
-            for part, others in _COPIES.items()
+            for part, others in copied.items()
             if there and there[0].startswith(part)
             for copy in others
         ]
@@ -121,7 +124,10 @@ def read(path: str | Path, env: str | None = None, device: str = "cpu") -> Model
     config, cnn, layers = _config(algorithm, data, weights, spec, path)
     agent: Agent = agents.build(config, spec, num_envs=1, seed=0, device=device)
     state = dict(agent.network.state_dict())
-    for ours, theirs in names(algorithm, cnn, layers, state).items():
+    places = names(algorithm, cnn, layers, state)
+    if unread := weights.keys() - {name for there in places.values() for name in there}:
+        raise InputError(f"{path} does not fit: no network of this suite has its {min(unread)!r}")
+    for ours, theirs in places.items():
         if ours.startswith("temperature."):
             continue
         given = weights.get(theirs[0]) if theirs else None
@@ -213,10 +219,16 @@ def _config(
     stack = _stack(spec, first, weights.get(f"{body}0.weight"), path)
     fields: dict[str, Any] = {"net": net, "stack": stack}
     if algorithm in ("ppo", "a2c"):
-        fields["critic"] = "shared" if cnn else "separate"
+        fields["critic"] = "shared" if cnn and not _apart(weights) else "separate"
     if isinstance(data.get("gamma"), float) and 0 < data["gamma"] <= 1:
         fields["gamma"] = data["gamma"]
     return dataclasses.replace(agents.config(algorithm), **fields), cnn, len(hidden)
+
+
+def _apart(weights: Mapping[str, Tensor]) -> bool:
+    """Whether policy and critic have a NatureCNN each (share_features_extractor=False)."""
+    shared = [key for key in weights if key.startswith("features_extractor.")]
+    return any(not torch.equal(weights[key], weights.get(f"vf_{key}", weights[key])) for key in shared)
 
 
 def _stack(spec: EnvSpec, conv: Tensor | None, linear: Tensor | None, path: Any) -> int:

@@ -15,6 +15,7 @@ from runs.folder.jsonl import read_jsonl
 def sync(run: str | Path, *, track: str | None = None) -> dict[str, Any]:
     """Writes metrics, evaluations and films of a run to a tracker; a new run of W&B, or RUN/tensorboard.
 
+    TensorBoard's files of an earlier sync, or of the training, are replaced when the new one is complete.
     track: as in `rl train --track`; by default W&B if there is a key, else TensorBoard. Raises `InputError` if the
     folder is no run, or if there is nothing to write to.
     """
@@ -31,6 +32,7 @@ def sync(run: str | Path, *, track: str | None = None) -> dict[str, Any]:
         "agent": str(recipe["agent"].get("name")),
         "seed": int(recipe.get("seed", 0)),
     }
+    before = list((folder / "tensorboard").glob("events.out.tfevents.*"))
     tracker = tracking.track(mode, folder=folder, config=info, command=info.get("command") or (), **names)
     parts = tracker.parts if isinstance(tracker, tracking.Trackers) else (tracker,)
     if all(part.mode == "off" for part in parts):
@@ -50,6 +52,9 @@ def sync(run: str | Path, *, track: str | None = None) -> dict[str, Any]:
         found = re.search(r"step-(\d{1,12})", film.name)
         tracker.log_video(film, int(found[1]) if found else lines[-1][0] if lines else 0)
     tracker.finish("done", 600.0)
+    if any(part.mode == "tensorboard" for part in parts):  # it is off if it failed
+        for older in before:
+            older.unlink(missing_ok=True)
     return {
         "run": str(folder),
         "to": mode,

@@ -34,7 +34,7 @@ from runs.reporting.wording import number, say
 from runs.settings.plain import digest, to_json
 from runs.settings.space import space, start
 from runs.tuning.page import found_recipe, page
-from runs.tuning.search import Search, title
+from runs.tuning.search import SEED, Search, title
 from runs.tuning.study import TrialState, importance, open_study
 
 SURVIVORS = 3
@@ -71,6 +71,8 @@ def tune(
         raise InputError("rl tune needs an end: give --minutes or --trials")
     if min(seeds, jobs, 1 if trials is None else trials) < 1 or not (minutes is None or 0 < minutes < 1e6):
         raise InputError(f"minutes, trials, seeds and jobs must be positive: {minutes}, {trials}, {seeds}, {jobs}")
+    if seeds > SEED:
+        raise InputError(f"--seeds {seeds}: trials train with the seeds from {SEED} on; give at most {SEED}")
     run = resolve_recipe(recipe, agent=agent, steps=steps, settings=settings, trust=trust)
     plan = make_plan(run, [f"start={agent_name(run.agent)}"])
     axes = space(run, any(map(is_image, plan.tasks[0].spec.obs.values())), [s.partition("=")[0] for s in settings])

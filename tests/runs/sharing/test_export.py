@@ -91,6 +91,27 @@ def test_the_graph_acts_as_the_agent_does(name: str) -> None:
     env.close()
 
 
+@pytest.mark.parametrize("name", ["dqn normalised, CartPole", "masked values", "alphazero", "sac all fields, Pendulum"])
+def test_a_file_of_another_graph_than_the_agent_acts_by_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph's own outputs, unchanged, must not count as the agent's."""
+    model, run = made(name)
+    honest = deployed.record(model, run, 100)
+
+    def whole(inputs: list[np.ndarray]) -> list[np.ndarray]:
+        return [x.numpy() for x in model(*map(torch.from_numpy, inputs))]
+
+    assert deployed.compare(model, honest, whole).holds
+    wrong = type(model.agent).greedy
+
+    def reversed_action(self: Any, *given: Any) -> Any:
+        out = wrong(self, *given)
+        flipped = -out.action if out.action.is_floating_point() else out.numbers[next(iter(out.numbers))].argmin(-1)
+        return out._replace(action=flipped)
+
+    monkeypatch.setattr(type(model.agent), "greedy", reversed_action)
+    assert not deployed.compare(model, deployed.record(model, run, 100), whole).holds
+
+
 def parity(name: str, write: Any, path: Path) -> deployed.Parity:
     model, run = made(name)
     rows = deployed.record(model, run, 200)

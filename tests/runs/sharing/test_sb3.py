@@ -72,6 +72,29 @@ def test_sb3s_pictures_network_is_read_too(kind: Any, tmp_path: Path) -> None:
     assert action.tolist() == model.predict(obs, deterministic=True)[0].tolist()
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_separate_picture_networks_of_policy_and_critic_give_sb3s_values_and_go_out_again(
+    shared: bool, tmp_path: Path
+) -> None:
+    model = PPO("CnnPolicy", Picture(), device="cpu", seed=0, policy_kwargs={"share_features_extractor": shared})
+    model.save(tmp_path / "a.zip")
+    agent = load(tmp_path / "a.zip", sb3=True)
+    obs = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (20, 4, 40, 40), np.uint8))
+    with torch.no_grad():
+        ours = agent.greedy({"obs": obs}, None, None)
+        wanted = model.policy.predict_values(obs)[:, 0]
+    torch.testing.assert_close(ours.numbers["value"], wanted, atol=1e-5, rtol=1e-4)
+    places = sb3_zip.names("ppo", True, 1, agent.network.state_dict())
+    filled = {name for there in places.values() for name in there}
+    assert filled == set(model.policy.state_dict())
+
+
+def test_an_sb3_policy_with_layers_of_another_kind_is_refused(tmp_path: Path) -> None:
+    PPO("CnnPolicy", Picture(), device="cpu", policy_kwargs={"net_arch": [512]}).save(tmp_path / "a.zip")
+    with pytest.raises(InputError, match="does not fit: no network of this suite has its 'mlp_extractor.policy_net.0"):
+        load(tmp_path / "a.zip", sb3=True)
+
+
 class Bomb:
     def __reduce__(self) -> Any:
         return (open, ("/tmp/ludo-sb3-was-run", "w"))
@@ -184,4 +207,9 @@ def test_a_network_that_sb3_lacks_is_refused_and_nothing_is_written(tmp_path: Pa
     train("CartPole-v1", agent="dqn", steps=100, out=str(tmp_path / "a"), quiet=True, track="off", settings=settings)
     with pytest.raises(InputError, match="has no place for head"):
         export(tmp_path / "a", sb3=tmp_path / "a.zip")
+    settings = ["eval_every=0", "eval_episodes=1", "learning_starts=20"]
+    train("cartpole_dqn", steps=100, out=str(tmp_path / "b"), quiet=True, track="off", settings=settings)
+    with pytest.raises(InputError, match=r"has no place for .*no layer norm") as error:
+        export(tmp_path / "b", sb3=tmp_path / "a.zip")
+    assert "\n" not in str(error.value)
     assert not (tmp_path / "a.zip").exists()

@@ -79,6 +79,16 @@ def test_sync_writes_a_finished_run_as_the_training_does(run: Path, tmp_path: Pa
     )
 
 
+def test_a_second_sync_replaces_the_first(run: Path, tmp_path: Path) -> None:
+    for name in ("run.json", "metrics.jsonl", "evaluations.jsonl"):
+        (tmp_path / name).write_bytes((run / name).read_bytes())
+    sync(tmp_path, track="tensorboard")
+    once = [(e.step, e.value) for e in events(tmp_path).Scalars("train/return")]
+    sync(tmp_path, track="tensorboard")
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1
+    assert [(e.step, e.value) for e in events(tmp_path).Scalars("train/return")] == once
+
+
 def test_rows_beyond_a_resumed_checkpoint_are_hidden(tmp_path: Path) -> None:
     for steps in ((1, 2, 3, 4), (3, 4, 5)):
         tracker = tracking.track("tensorboard", folder=tmp_path, **OPTIONS)

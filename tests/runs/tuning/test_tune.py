@@ -226,6 +226,7 @@ def test_bad_arguments_are_one_line_and_leave_no_folder(tmp_path: Path, monkeypa
         ({"minutes": -1.0}, "must be positive"),
         ({"minutes": float("nan")}, "must be positive"),
         ({"seeds": 0}, "must be positive"),
+        ({"seeds": 1_001}, "--seeds 1001: trials train with the seeds from 1000 on; give at most 1000"),
         ({"settings": ["agent.lrr=1"]}, "did you mean"),
     ):
         with pytest.raises(InputError, match=words):
