@@ -115,6 +115,8 @@ def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
 def _verdict(found: list[dict[str, Any]]) -> str:
     """One sentence on the check of the gradients."""
     shown = [one["update"] for one in found if "nodes" in one["update"]]
+    if all("why_not" in one[name] for one in found for name in PANELS):
+        return "No panel applies: this agent learns or acts without the layers of a network."
     if not shown:
         return "No single loss to differentiate: the panels on training and on what the network sees follow."
     worst, nodes = max(u["difference"] for u in shown), sum(len(u["nodes"]) for u in shown)

@@ -43,6 +43,7 @@ def history_panel(subject: Subject) -> dict[str, Any]:
     return {
         "rows": rows, "checkpoints": len(subject.checkpoints), "states": len(states.value), "tau": DORMANT,
         "slowest": order[0] if order else None, "fastest": order[-1] if order else None,
+        "copied": "drift" in rows[-1] and not any(gap for row in rows for gap in row["drift"].values()),
     }  # fmt: skip
 
 

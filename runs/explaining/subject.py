@@ -21,6 +21,7 @@ import envs
 from agents.base import Agent
 from rl import checkpoint
 from rl.errors import InputError, RunError
+from rl.interface import EnvSpec
 from rl.segments import SegmentStore
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
@@ -67,7 +68,7 @@ class Subject:
         """Reads a run folder or a checkpoint. Raises `InputError` if there is no good checkpoint, or no trust."""
         found = locate(path)
         run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
-        agent = build(run)
+        agent = build(run, envs.spec(run.env, run.env_config))
         put_back(agent, found.checkpoint)
         name = (found.run or found.checkpoint).resolve().name
         subject = cls(name, run, agent, {found.manifest["step"]: found.checkpoint}, list(found.skipped))
@@ -101,7 +102,7 @@ class Subject:
                 f"{self.name}: replay, optimizer and target network cannot be read ({error}): rows of new games stand "
                 "in for the replay, and the optimizer begins anew."
             )
-            self.agent = build(self.run)
+            self.agent = build(self.run, self.agent.spec)
             put_back(self.agent, folder)
             self._play_rows()
         try:
@@ -110,8 +111,8 @@ class Subject:
             update = None
         if update is None:
             self.why_no_batch = (
-                f"{agents.title(self.run.agent)} does not offer one loss of one batch (`Agent.next_update`): "
-                "its update has several losses in turn, or is the author's own."
+                f"{agents.title(self.run.agent)} has no single loss of one batch: a table learns entry by entry, "
+                "and an agent of your own names its loss by Agent.next_update and Agent.objective"
             )
         else:
             self.batch, self.weight = update
@@ -145,7 +146,7 @@ class Subject:
 
     def at(self, step: int) -> Agent:
         """The agent as the checkpoint of `step` has it, with its target networks; step 0 is made from the seed."""
-        agent = build(self.run)
+        agent = build(self.run, self.agent.spec)
         if step:
             put_back(agent, self.checkpoints[step])
             with contextlib.suppress(InputError, RunError, OSError):  # a checkpoint without what learning needs
@@ -161,9 +162,8 @@ class Subject:
         return [0, *(there[round(k)] for k in np.linspace(len(there) - 1, 0, min(most, len(there)))[::-1])]
 
 
-def build(run: Run) -> Agent:
+def build(run: Run, spec: EnvSpec) -> Agent:
     """The agent of a run before its training, on the CPU."""
-    spec = envs.spec(run.env, run.env_config)
     return agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")  # type: ignore[no-any-return]
 
 

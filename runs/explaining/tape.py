@@ -42,7 +42,7 @@ def _conv2d(g: Tensor, y: Tensor, x: Tensor, w: Tensor, b: Tensor | None = None,
     given = dict(zip(("stride", "padding", "dilation"), how, strict=False)) | more
     steps, kernel = {k: v for k, v in given.items() if k != "groups"}, tuple(w.shape[2:])
     patches, rows = F.unfold(x, kernel, **steps), g.flatten(2)  # [B, in * kernel, places], [B, out, places]
-    to_x = F.fold(w.flatten(1).T @ rows, x.shape[2:], kernel, **steps)
+    to_x = F.fold(w.flatten(1).T @ rows, x.shape[2:], kernel, **steps) if x.requires_grad else None
     return to_x, (rows @ patches.mT).sum(0).view_as(w), g.sum((0, 2, 3))
 
 
@@ -116,6 +116,7 @@ _TABLE: Sequence[tuple[str, str, Callable[..., Gradients]]] = (
     ("amin", "g at the smallest, shared if several are", _amin),
     ("clamp", "g within the bounds, else 0", _clamp),
     ("where", "g at the side that was taken", lambda g, y, c, a, b: (None, g * c, g * ~c)),
+    ("masked_fill", "g where the mask is off, else 0", lambda g, y, x, mask, value: (g * ~mask,)),
     ("getitem", "g at the chosen entries, 0 at the others", _getitem),
     (
         "gather",

@@ -28,6 +28,7 @@ addEventListener("DOMContentLoaded", () => {
     const top = head ? element("thead", {}, element("tr", {}, ...head.map((word) => element("th", {}, word)))) : null;
     return element("div", { className: "facts" }, element("table", {}, top, element("tbody", {}, ...body)));
   };
+  const dotted = (name) => element("span", {}, ...name.split(/(?<=\.)/).flatMap((part) => [part, element("wbr")])); // breaks after dots
   const verdict = (ok, difference) => element("span", { className: ok ? "good" : "bad" }, `${ok ? "equal" : "differs"} (${number(difference)})`);
   const preview = (p) => (p?.first ? `${p.first.map(number).join(", ")}${p.shape.reduce((a, b) => a * b, 1) > p.first.length ? ", …" : ""}` +
     ` (${shape(p.shape)}; ${number(p.least)} to ${number(p.most)}, mean ${number(p.mean)})` : "–");
@@ -105,8 +106,8 @@ addEventListener("DOMContentLoaded", () => {
     const first = worst >= 0 ? worst : u.nodes.length - 1;
     choose(u.nodes[first], first);
     return [check, element("div", { className: "columns" }, drawing, shown), step(u.step),
-      element("h3", {}, "Gradient of each weight"), table(u.weights.map((w) => [w.name, shape(w.shape), w.norm, verdict(w.difference <= u.tolerance, w.difference)]),
-        ["weight", "shape", "norm of the gradient", "ours and autograd's"])];
+      element("h3", {}, "Gradient of each weight"), table(u.weights.map((w) => [dotted(w.name), shape(w.shape), w.norm, verdict(w.difference <= u.tolerance, w.difference)]),
+        ["weight", "shape", "gradient's norm", "check"])];
   };
 
   // pictures of numbers
@@ -154,7 +155,8 @@ addEventListener("DOMContentLoaded", () => {
     pen.stroke();
     for (const p of s.path) pen.fillRect(grid(p.x) * unit - 3, side - grid(p.y) * unit - 3, 6, 6);
     pen.font = "bold 13px sans-serif";
-    for (const p of [s.path[0], s.path[s.path.length - 1]])
+    const [start, end] = [s.path[0], s.path[s.path.length - 1]], apart = Math.hypot(grid(start.x) - grid(end.x), grid(start.y) - grid(end.y)) * unit;
+    for (const p of apart > 20 ? [start, end] : [end]) // two labels would cover each other
       pen.fillText(`${p.step.toLocaleString("en-US")} steps`, Math.min(side - 95, grid(p.x) * unit + 7), Math.max(14, side - grid(p.y) * unit - 7));
 
     const solid = canvas(side, side * 0.8, "the loss in three dimensions, drag to turn");

@@ -15,7 +15,7 @@ from rl.interface import TimeStep
 from runs import train
 from runs.cli import command_line as cli
 from runs.explaining import history, sight, states, surface, tape
-from runs.explaining.explain import expected, explain
+from runs.explaining.explain import PANELS, expected, explain
 from runs.explaining.subject import NotShown, Subject
 from runs.explaining.update import update_panel
 from tests.runs.reporting import chromium
@@ -110,7 +110,7 @@ def test_each_rule_equals_pytorchs_derivative() -> None:
     weight = torch.rand(4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
     functional = torch.nn.functional
     losses = [
-        lambda: functional.silu(x).sum(),
+        lambda: functional.silu(x).masked_fill(x > 1, 2.0).sum(),
         lambda: torch.stack([x, functional.softplus(x).square()], 1).amin(1).mean(),
         lambda: functional.elu(x).mean(),
         lambda: functional.layer_norm(x, (4,), weight, weight * 2).square().sum(),
@@ -159,6 +159,15 @@ def test_snapshots_keep_checkpoints_spread_over_the_training(trained: dict[str, 
     subject = Subject.open(trained["dqn"])
     assert list(subject.checkpoints) == [200, 400, 600, 800] and subject.steps() == [0, 200, 400, 600, 800]
     assert subject.missing == []
+
+
+def test_checkpoints_are_read_without_a_new_environment(
+    trained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An Atari game takes a second or more to make, which made a Pong page take longer than a minute."""
+    subject = Subject.open(trained["cnn"])
+    monkeypatch.setattr("envs.spec", lambda *_: pytest.fail("made a game to read a checkpoint"))
+    assert [subject.at(step).step for step in subject.steps()] == subject.steps()
 
 
 @pytest.mark.skipif(not chromium.AVAILABLE, reason=chromium.REASON)
@@ -259,9 +268,33 @@ def test_two_clusters_stay_apart_on_the_map_of_neighbours() -> None:
 
 def test_a_table_has_no_layers_and_each_panel_says_so(tmp_path: Path) -> None:
     train("CliffWalking-v1", agent="q_learning", steps=200, settings={**SMALL, "snapshots": 0}, out=tmp_path / "q")
-    found = explain(tmp_path / "q")["runs"][0]
+    page = explain(tmp_path / "q")
+    found = page["runs"][0]
     assert all("why_not" in found[panel] for panel in ("update", "history", "sight", "surface"))
     assert "without a network of layers" in found["history"]["why_not"]
+    assert "a table learns entry by entry" in found["update"]["why_not"] and "No panel applies" in Path(page["html"]).read_text()
+
+
+def test_memory_and_distributions_have_every_panel_from_a_single_checkpoint(tmp_path: Path) -> None:
+    """An LSTM's hidden row has one axis more, and C51's support and targets are tensors of the agent itself."""
+    settings = {**SMALL, "snapshots": 0, "hidden": [8, 8]}
+    lstm = {**settings, "core": "lstm", "core_size": 8, "rollout": 32, "minibatch_size": 32}
+    train("CartPole-NoVelocity-v1", agent="ppo", steps=128, settings=lstm, out=tmp_path / "lstm")
+    train("CartPole-v1", agent="c51", steps=150, settings={**settings, "learning_starts": 50}, out=tmp_path / "c51")
+    for name, without_rule in (("lstm", {"lstm", "lstm_cell", "chunk"}), ("c51", set())):
+        found = explain(tmp_path / name)["runs"][0]
+        assert not any("why_not" in found[panel] for panel in PANELS), name
+        assert set(found["update"]["without_rule"]) <= without_rule and found["update"]["difference"] < 1e-12
+        assert [row["step"] for row in found["history"]["rows"]] == [0, found["surface"]["path"][-1]["step"]]
+        assert len(found["sight"]["layers"][0]["units"]) == len(found["sight"]["chosen"])
+        assert found["missing"][0].startswith(f"Checkpoints of {name}: 1;")
+
+
+def test_a_target_network_copied_at_each_checkpoint_is_said_to_be(explained: dict[str, Any]) -> None:
+    """DQN's copies every 10 updates fall on all checkpoints here; without the sentence, 0 looks like a fault."""
+    drift = [row["drift"] for row in explained["dqn"]["history"]["rows"]]
+    assert explained["dqn"]["history"]["copied"] == (not any(gap for one in drift for gap in one.values()))
+    assert explained["ppo"]["history"]["copied"] is False
 
 
 def test_an_agent_of_ones_own_is_named_and_a_fault_of_ours_is_not_swallowed(trained: dict[str, Path]) -> None:
