@@ -123,10 +123,11 @@ LATER = {
     "drop": [],
     "normalize_obs": False,
     "normalize_return": False,
-    "snapshots": 0,
     "overlap": False,
 }
 """Fields added after comparisons were recorded, and their defaults, which fingerprints leave out."""
+OBSERVES = "snapshots"
+"""The field of a `Run`, added later too, that changes nothing that it learns: fingerprints leave out any value of it."""
 
 
 def _without_later(value: Any) -> Any:
@@ -134,7 +135,8 @@ def _without_later(value: Any) -> Any:
         return value
     policy_learner = "normalize_advantage" in value  # these always had the two other fields of normalisation
     kept = ("normalize_obs", "normalize_return") if policy_learner else ()
-    return {k: _without_later(v) for k, v in value.items() if k not in LATER or k in kept or v != LATER[k]}
+    told = {k: v for k, v in value.items() if k != OBSERVES and (k not in LATER or k in kept or v != LATER[k])}
+    return {k: _without_later(v) for k, v in told.items()}
 
 
 def slug(text: str) -> str:

@@ -16,6 +16,8 @@ def sync(run: str | Path, *, track: str | None = None) -> dict[str, Any]:
     """Writes metrics, evaluations and films of a run to a tracker; a new run of W&B, or RUN/tensorboard.
 
     TensorBoard's files of an earlier sync, or of the training, are replaced when the new one is complete.
+    Only W&B shows a page: RUN/explain.html, if there is one, becomes its `report`.
+
     track: as in `rl train --track`; by default W&B if there is a key, else TensorBoard. Raises `InputError` if the
     folder is no run, or if there is nothing to write to.
     """
@@ -51,6 +53,10 @@ def sync(run: str | Path, *, track: str | None = None) -> dict[str, Any]:
     for film in films:
         found = re.search(r"step-(\d{1,12})", film.name)
         tracker.log_video(film, int(found[1]) if found else lines[-1][0] if lines else 0)
+    page = folder / "explain.html"
+    explained = page.is_file() and any(isinstance(part, tracking.WandbTracker) for part in parts)
+    if explained:
+        tracker.log_report({}, page)
     tracker.finish("done", 600.0)
     if any(part.mode == "tensorboard" for part in parts):  # it is off if it failed
         for older in before:
@@ -61,4 +67,5 @@ def sync(run: str | Path, *, track: str | None = None) -> dict[str, Any]:
         "metrics": len(metrics),
         "evaluations": len(evaluations),
         "films": len(films),
+        "explained": explained,
     }

@@ -19,6 +19,7 @@ from runs.folder.jsonl import read_jsonl
 from runs.folder.places import RESULTS
 from runs.recipe import Run
 from runs.recipe import resolve as resolve_recipe
+from runs.recording.results import fingerprint
 from runs.settings.plain import from_json
 
 
@@ -284,6 +285,17 @@ def test_the_fingerprint_depends_on_the_training_and_not_on_the_order_of_contend
     changed = make_plan("CartPole-v1", "dqn:lr=1e-4,sb3:dqn:gamma=0.9", steps=3000).sides
     longer = make_plan("CartPole-v1", "dqn,sb3:dqn", steps=4000).sides
     assert len({s.fingerprint for s in [*a, *changed, *longer]}) == 6
+
+
+def test_snapshots_change_neither_the_fingerprint_of_a_recipe_nor_that_of_a_comparison() -> None:
+    """They only keep more checkpoints for `rl explain`; a field that changes the learning does change both."""
+    recipe = resolve_recipe("cartpole_dqn")
+    (plain,) = make_plan("CartPole-v1", "dqn", steps=3000).sides
+    for field, value, same in (("snapshots", 10, True), ("num_envs", 2, False)):
+        other = dataclasses.replace(recipe, **{field: value})
+        assert (fingerprint(other) == fingerprint(recipe)) is same, field
+        job = {**plain.job, "run": {**plain.job["run"], field: value}}
+        assert (dataclasses.replace(plain, job=job).fingerprint == plain.fingerprint) is same, field
 
 
 def test_contenders_have_distinct_folder_names() -> None:

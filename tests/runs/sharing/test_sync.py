@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from runs.folder.jsonl import read_jsonl
 from runs.sharing.sync import sync
 from runs.training.train import train
 from runs.watching.video import VideoWriter
+from tests.rl.test_tracking import ROOT, program
 
 OPTIONS: dict[str, Any] = {"env": "E", "agent": "a", "seed": 0, "config": {}}
 
@@ -87,6 +92,25 @@ def test_a_second_sync_replaces_the_first(run: Path, tmp_path: Path) -> None:
     sync(tmp_path, track="tensorboard")
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
     assert [(e.step, e.value) for e in events(tmp_path).Scalars("train/return")] == once
+
+
+def test_sync_shows_the_page_of_rl_explain_in_wandb(run: Path, tmp_path: Path) -> None:
+    """Read back from W&B's own offline file; TensorBoard shows no pages."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("run.json", "metrics.jsonl", "evaluations.jsonl"):
+        (folder / name).write_bytes((run / name).read_bytes())
+    page = "<!doctype html><title>Why it learned</title>\u2260"
+    (folder / "explain.html").write_text(page, encoding="utf-8")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")} | {"HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "runs", "sync", str(folder), "--track", "offline", "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and json.loads(done.stdout)["explained"] is True, done.stderr
+    (stored,) = program("dump", folder)
+    (row,) = [row for row in stored["history"] if "report/path" in row]
+    (shown,) = folder.rglob(Path(row["report/path"]).name)
+    assert shown.read_text(encoding="utf-8") == page and row["report/_type"] == "html-file"
+    assert sync(folder, track="tensorboard")["explained"] is False
 
 
 def test_rows_beyond_a_resumed_checkpoint_are_hidden(tmp_path: Path) -> None:
