@@ -127,7 +127,7 @@ LATER = {
 }
 """Fields added after comparisons were recorded, and their defaults, which fingerprints leave out."""
 OBSERVES = "snapshots"
-"""The field of a `Run`, added later too, that changes nothing that it learns: fingerprints leave out any value of it."""
+"""A field added later that changes nothing that a `Run` learns: fingerprints leave it out at any value."""
 
 
 def _without_later(value: Any) -> Any:

@@ -272,7 +272,8 @@ def test_a_table_has_no_layers_and_each_panel_says_so(tmp_path: Path) -> None:
     found = page["runs"][0]
     assert all("why_not" in found[panel] for panel in ("update", "history", "sight", "surface"))
     assert "without a network of layers" in found["history"]["why_not"]
-    assert "a table learns entry by entry" in found["update"]["why_not"] and "No panel applies" in Path(page["html"]).read_text()
+    assert "a table learns entry by entry" in found["update"]["why_not"]
+    assert "No panel applies" in Path(page["html"]).read_text(encoding="utf-8")
 
 
 def test_memory_and_distributions_have_every_panel_from_a_single_checkpoint(tmp_path: Path) -> None:
