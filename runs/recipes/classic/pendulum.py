@@ -56,7 +56,7 @@ pendulum_td3 = Run(
     ),
     steps=10_000,
 )
-"""TD3 swings up Pendulum after 10,000 steps.
+"""TD3 swings up Pendulum after 10,000 steps with nine of ten seeds, 8 to 20 points short of the best; one seed fails.
 
 Published: Stable-Baselines3's RL Zoo, -152 after 20,000 steps (one run).
 """
