@@ -1,4 +1,4 @@
-"""The pictures of docs/agents under "Failure modes": one measure of `rl explain`, in a run as it should be and in one that fails.
+"""The pictures under "Failure modes" in docs/agents: a measure of `rl explain`, in a healthy run and in one that fails.
 
     python -m runs.recording.failure_pictures [dqn ppo sac]        trains (one to three minutes each) and draws
 

@@ -45,6 +45,8 @@ MOST = 10_000
 """Most rows of one leaderboard."""
 DEPTH = 3
 """Levels of folders in a submission that are searched for runs."""
+CODE = (".py", ".so", ".pyd")
+"""Endings of files that Python imports."""
 SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 """Names of environment variables that the process of a run does not get."""
 
@@ -185,7 +187,7 @@ def _play_all(entries: Sequence[Row], task: Mapping[str, Any], place: Path, jobs
         waiting = {}
         for entry in entries:
             entry["folder"] = os.path.abspath(entry["folder"])
-            stamp = _stamp(Path(entry["folder"]))
+            stamp = _stamp(Path(entry["folder"]), task["limits"]["trust"])
             old = kept.get((printable(entry["folder"]), stamp))
             if entry["reason"]:
                 rows.append(_failed(entry, entry["reason"]))
@@ -199,7 +201,7 @@ def _play_all(entries: Sequence[Row], task: Mapping[str, Any], place: Path, jobs
             write_line(place / "rows.jsonl", line, ("folder",))
             rows.append(row)
             if not quiet:
-                words = row["reason"] or f"IQM {row['iqm']:.1f}"
+                words = "failed" if row["reason"] else f"IQM {row['iqm']:.1f}"  # the table at the end has the reasons
                 print(f"{len(rows)} of {len(entries)}: {row['name']}: {words}", file=sys.stderr, flush=True)
     except BaseException:
         stop_children()
@@ -209,16 +211,28 @@ def _play_all(entries: Sequence[Row], task: Mapping[str, Any], place: Path, jobs
     return rows
 
 
-def _stamp(folder: Path) -> str:
-    """Changes if run.json or a manifest, which holds the hashes of the weights, is written anew."""
+def _stamp(folder: Path, trust: bool) -> str:
+    """Changes if run.json or a manifest, which holds the hashes of the weights, is written anew.
+
+    With `trust` also if code changes that the run may import: in its folder, or beside it.
+    """
     digest = hashlib.sha256()
-    for path in sorted([folder / "run.json", folder / "manifest.json", *folder.glob("checkpoints/*/manifest.json")]):
+    files = [folder / "run.json", folder / "manifest.json", *folder.glob("checkpoints/*/manifest.json")]
+    for path in sorted([*files, *(_code(folder.parent) if trust else ())]):
         try:
             state = path.lstat()
-            digest.update(f"{path.parent.name} {state.st_size} {state.st_mtime_ns}\n".encode("utf-8", "replace"))
+            place = path.relative_to(folder.parent)
+            digest.update(f"{place} {state.st_size} {state.st_mtime_ns}\n".encode("utf-8", "replace"))
         except OSError:
             continue
     return digest.hexdigest()
+
+
+def _code(place: Path) -> Iterator[Path]:
+    """The Python files in a folder and below it; links to folders are not followed."""
+    for folder, inner, names in os.walk(place):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        yield from (Path(folder) / name for name in names if name.endswith(CODE))
 
 
 def play(entry: Row, task: Mapping[str, Any]) -> Row:

@@ -183,6 +183,25 @@ def test_a_run_may_take_the_seconds_of_processor_time_and_no_more() -> None:
     assert done.returncode == -signal.SIGXCPU
 
 
+def test_a_change_of_code_alone_is_graded_again_with_trust(run: Path, tmp_path: Path) -> None:
+    """The kept row would otherwise show the score of the code before."""
+    ours = tmp_path / "class" / "ann"
+    with_code(run, ours, "raise ValueError('first')")
+    for code, reason in (("raise ValueError('first')", "first"), ("raise ValueError('second')", "second")):
+        for module in ours.rglob("*.py"):
+            module.write_text(code)
+        (found,) = grade([ours.parent], "cartpole_dqn", games=1, out=tmp_path / "out", trust=True)["rows"]
+        assert reason in found["reason"]
+
+
+def test_a_reason_is_shown_once(run: Path, tmp_path: Path, capsys: Any) -> None:
+    write_recipe(copy(run, tmp_path / "class" / "ben"), env="Acrobot-v1")
+    words = ["grade", str(tmp_path / "class"), "--recipe", "cartpole_dqn", "--games", "1"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count("is of environment Acrobot-v1") == 1
+
+
 def test_without_trust_no_code_is_imported(run: Path, tmp_path: Path) -> None:
     with_code(run, tmp_path / "own", f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(InputError, match="names code that it would import and run: 'own_own:Agent'"):
