@@ -121,7 +121,9 @@ class AlphaZero(ReplayAgent, PlanningAgent):
         self, spec: EnvSpec, config: AlphaZeroConfig, *, num_envs: int, seed: int, device: str = "cpu"
     ) -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
-        self.model = self.require_model(spec)
+        if getattr(spec.simulator, "players", 0) != 2:
+            raise InputError(f"{self.name} plays games for two, and {spec.id} is none: use a Boards/ game, or mcts")
+        self.model = spec.simulator
         self._symmetries = self.model.symmetries
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(seed, "weights"))
@@ -249,7 +251,7 @@ class AlphaZero(ReplayAgent, PlanningAgent):
     def schedule(self) -> dict[str, float]:
         return {"lr": value_at(self.config.lr, self.step), "window": value_at(self.config.window, self.step)}
 
-    def reward_scale_warning(self, value: float) -> str:
+    def settings_warning(self, value: float) -> str:
         """One line if the agent plays one side only."""
         if self.spec.alternating:
             return ""

@@ -210,7 +210,7 @@ class Agent(Predicts, ABC):
         """One line for each setting that cannot work for this environment, with the setting that can."""
         return []
 
-    def reward_scale_warning(self, value: float) -> str:
+    def settings_warning(self, value: float) -> str:
         """One line if the settings do not suit a discounted return of `value`, else ""."""
         return large_return_warning(self.config, self.name, value)
 

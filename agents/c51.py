@@ -85,5 +85,5 @@ class C51(ValueAgent):
         chosen = torch.where(batch.discount[:, None] > 0, chosen, 1.0 / len(self.support))
         return project(self.support, atoms, chosen)
 
-    def reward_scale_warning(self, value: float) -> str:
+    def settings_warning(self, value: float) -> str:
         return "" if self.config.normalize_return else support_warning(self.config.v_min, self.config.v_max, value)

@@ -15,8 +15,8 @@ from agents.actor_critic import Policy
 from agents.base import Agent, Choice
 from rl.distributions import Categorical
 from rl.errors import InputError
-from rl.interface import EnvSpec, Obs, TimeStep
-from rl.search.model import Evaluate, Model
+from rl.interface import Obs, TimeStep
+from rl.search.model import Evaluate
 from rl.search.search import Result, SearchConfig, principal_line, search
 
 WORKERS = 2
@@ -43,22 +43,32 @@ def _each(work: Callable[[Any], Result], jobs: list[Any]) -> list[Result]:
 
 
 class PlanningAgent(Agent):
-    """Chooses by a tree search in the environment's own model. Positions are read off the observations."""
+    """Chooses by a tree search in a copy of the environment.
 
-    model: Model
+    The positions of a board game are read off the observations; other environments give copies of their states with
+    each row.
+    """
 
-    def require_model(self, spec: EnvSpec) -> Model:
-        """The simulator of the environment. Raises `InputError` if there is none."""
-        if spec.simulator is None:
-            raise InputError(f"{self.name} plans with a copy of the game, and {spec.id} has none: use a Boards/ game")
-        return spec.simulator  # type: ignore[no-any-return]
+    model: Any
+    """A `rl.search.model.Model`; a `BoardGame` if it has two players."""
+
+    def states(self, ts: TimeStep) -> np.ndarray:
+        """The simulator's states [N] of a row. Raises `InputError` if the row has no copy of them."""
+        if self.model.players == 2:
+            return np.asarray(self.model.positions(ts.obs))
+        if "states" not in ts.info:
+            raise InputError(
+                f"{self.name} plans from a copy of the environment's state, and an observation of {self.spec.id} "
+                "alone is none: play with rl evaluate, rl watch, or actor.act(row) on rows of envs.make"
+            )
+        return np.asarray(ts.info["states"]())
 
     @abstractmethod
     def evaluator(self, rng: np.random.Generator) -> Evaluate:
         """The evaluation of leaves in one search; `rng` is for random games."""
 
     def look(self, obs: Obs, simulations: int, seed: int = 0) -> list[Seen]:
-        """What a search without noise sees in each of the observations [N, ...], all of games in play."""
+        """What a search without noise sees in each of the observations [N, ...] of a board game, all in play."""
         rng = np.random.default_rng(seed)
         found = self._search(self.model.positions(obs), simulations, rng, noise=False)
         return [
@@ -76,15 +86,23 @@ class PlanningAgent(Agent):
 
     def _search(self, states: np.ndarray, simulations: int, rng: np.random.Generator, noise: bool) -> Result:
         settings: SearchConfig = self.config.search
-        return search(self.model, self.evaluator(rng), states, simulations, settings, rng if noise else None)
+        exploring = rng if noise else None
+        return search(
+            self.model, self.evaluator(rng), states, simulations, settings, exploring, chance=rng, gamma=self.gamma
+        )
+
+    @property
+    def gamma(self) -> float:
+        """Discount of one step, for environments with one player."""
+        return float(self.config.gamma)
 
     def plan(self, ts: TimeStep, simulations: np.ndarray, rng: np.random.Generator, noise: bool) -> Choice:
         """Searches every game in play with its own number of simulations, int64 [N]; 0 takes the prior's best move.
 
         Extra columns: the policy after the search and the root's value.
         """
-        states = self.model.positions(ts.obs)
-        playing = self.model.observe(states)[1].any(axis=1) & ~ts.last
+        states = self.states(ts)
+        playing = self.model.legal(states).any(axis=1) & ~ts.last & (np.asarray(ts.info.get("game", 0)) >= 0)
         policy = np.zeros((len(states), self.model.num_actions), np.float32)
         action, value = np.zeros(len(states), np.int64), np.zeros(len(states), np.float32)
         jobs: list[tuple[int, np.ndarray, np.random.Generator]] = []

@@ -25,7 +25,7 @@ class RewardScale:
         self._running = np.zeros(num_envs)
 
     def observe(self, agent: Any, ts: TimeStep) -> None:
-        """Adds a row. Logs one line and stops if `agent.reward_scale_warning` returns one."""
+        """Adds a row. Logs one line and stops if `agent.settings_warning` returns one."""
         if self.left <= 0:
             return
         self.left -= len(ts.first)
@@ -34,7 +34,7 @@ class RewardScale:
         value = reward + self._running
         largest = float(value[np.abs(value).argmax()])
         self._running = np.where(ts.first | (ts.discount == 0), 0.0, agent.config.gamma * value)
-        line = agent.reward_scale_warning(largest)
+        line = agent.settings_warning(largest)
         if line:
             self.left = 0
             log.warning("%s", line)

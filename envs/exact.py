@@ -19,10 +19,13 @@ PLAIN = (wrappers.PassiveEnvChecker, wrappers.OrderEnforcing, wrappers.TimeLimit
 
 
 class KnownModel:
-    """An environment's model, built at its first use."""
+    """An environment's model, built at its first use.
 
-    def __init__(self, build: Callable[[], TableModel]) -> None:
-        self._build = build
+    state: the number of the state that an environment is in.
+    """
+
+    def __init__(self, build: Callable[[], TableModel], state: Callable[[Any], int]) -> None:
+        self._build, self.state = build, state
 
     @cached_property
     def table(self) -> TableModel:
@@ -40,11 +43,11 @@ def known_model(env: gymnasium.Env) -> KnownModel | None:
             return None
         env = env.env
     if type(env) is BlackjackEnv:
-        return None if env.natural or env.sab else KnownModel(blackjack)
+        return None if env.natural or env.sab else KnownModel(blackjack, lambda env: _shown(*env._get_obs()))
     start = getattr(env, "initial_state_distrib", None)
     if not isinstance(getattr(env, "P", None), dict) or start is None or getattr(env, "fickle_passenger", False):
         return None
-    return KnownModel(lambda: from_table(env))
+    return KnownModel(lambda: from_table(env), lambda env: int(env.s))
 
 
 def from_table(env: Any) -> TableModel:
@@ -95,6 +98,10 @@ def blackjack() -> TableModel:
 
 def _number(total: int, ace: int, dealer: int) -> int:
     return (total * 11 + dealer) * 2 + ace
+
+
+def _shown(total: int, dealer: int, ace: int) -> int:
+    return _number(total, ace, dealer)
 
 
 def _drawn(total: int, ace: int, card: int) -> tuple[int, int]:

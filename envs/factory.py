@@ -19,6 +19,7 @@ from envs.config import EnvConfig
 from envs.exact import known_model
 from envs.headless import choose_renderer
 from envs.partial import NO_VELOCITY
+from envs.simulators import simulator_of
 from envs.spaces import action_cast, mask_of, observation_casts
 from envs.stream import Stream, first_seeds
 from envs.target import Builder, Target, built, target_of
@@ -170,7 +171,7 @@ def _stream(
         max_episode_steps=min(filter(None, (facts.max_episode_steps, config.max_steps)), default=None),
         action_meanings=facts.action_meanings,
         simulator=facts.simulator,
-        alternating=bool(facts.simulator is not None and config.options.get("self_play")),
+        alternating=bool(getattr(facts.simulator, "players", 1) == 2 and config.options.get("self_play")),
         options={"vector": vector.name, **{k: v for k, v in chosen.items() if v}, **config.options},
         model=None if config.drop or config.reset_options else facts.model,
     )
@@ -216,12 +217,12 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
         native.close()
         raise InputError(f"{id}: drop is for single environments, set vector='sync'")
     if native is not None and (native.seeded or games is None or not getattr(target, "entry_point", None)):
-        return native, _facts(target, None)
+        return native, _facts(target, None, builder)
     if native is not None:  # it starts no game from a seed, but single environments do
         native.close()
         config = replace(config, vector="auto")
     first = builder()
-    facts = _facts(target, first)
+    facts = _facts(target, first, builder)
     kept = config.vector == "sync" or (config.vector == "auto" and num_envs == 1)
     single = Single(first, 0, reset_options=config.reset_options)
     how = "sync" if kept else faster(single, num_envs) if config.vector == "auto" else config.vector
@@ -268,7 +269,7 @@ def _native(target: Target, id: str, num_envs: int, config: EnvConfig, render: b
     return Native(vec, num_envs, id, config.reset_options)
 
 
-def _facts(target: Target, env: gymnasium.Env | None) -> _Facts:
+def _facts(target: Target, env: gymnasium.Env | None, builder: Builder) -> _Facts:
     gym_spec = target if isinstance(target, GymSpec) else getattr(env, "spec", None)
     meanings: tuple[str, ...] = ()
     if env is not None and hasattr(env.unwrapped, "get_action_meanings"):
@@ -278,10 +279,11 @@ def _facts(target: Target, env: gymnasium.Env | None) -> _Facts:
         from envs.boards.model import BoardModel
 
         return _Facts(action_meanings=meanings, simulator=BoardModel(gym_spec.kwargs["game"]))
+    simulator = simulator_of(env, gym_spec, model, builder)
     if gym_spec is None:
-        return _Facts(max_episode_steps=_time_limit(env), action_meanings=meanings, model=model)
+        return _Facts(max_episode_steps=_time_limit(env), action_meanings=meanings, model=model, simulator=simulator)
     limit = gym_spec.max_episode_steps or _time_limit(env)
-    return _Facts("", gym_spec.reward_threshold, limit, meanings, model=model)
+    return _Facts("", gym_spec.reward_threshold, limit, meanings, model=model, simulator=simulator)
 
 
 def _time_limit(env: gymnasium.Env | None) -> int | None:

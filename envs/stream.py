@@ -66,6 +66,8 @@ class Stream:
         self._action_dtype = np.dtype(spec.action.dtype)
         self._bounded = [cast for cast in self._casts if cast.bounds is not None and stream == "train"]
         """Leaves whose values have been within their bounds so far."""
+        self._copied = spec.simulator if hasattr(spec.simulator, "read") else None
+        """Reads states off the environments; None if observations show them, or if there is no simulator."""
         self._no = np.zeros(n, bool)
         self._ones = np.ones(n, np.float32)
         self._episode = [0] * n if games is None else first_games(n, games)
@@ -357,6 +359,15 @@ class Stream:
             self._info["episode"] = np.array(self._episode)
         else:
             self._info["game"] = np.array(self._episode)
+        if self._copied is not None:
+            self._info["states"] = self._states
+
+    def _states(self) -> np.ndarray:
+        """Copies of the environments' states [N] as the simulator takes them: for agents that plan."""
+        try:
+            return self._copied.read(self._vector.environments(), self._row.mask)  # type: ignore[no-any-return,union-attr]
+        except InputError as error:
+            raise InputError(f"{self.spec.id}: {error}") from None
 
     def _flicker_of(self, i: int) -> np.random.Generator:
         return generator(int(self._seeds[i]), "flicker")

@@ -29,7 +29,7 @@ class TimeStep(NamedTuple):
     discount: np.ndarray  # float32 [N]: 0 if the return ends, else 1
     first: np.ndarray  # bool [N]: the first row of an episode
     last: np.ndarray  # bool [N]: the final row of an episode, for statistics only
-    info: dict[str, Any]  # for logging, never for learning
+    info: dict[str, Any]  # for logging, never for learning; "states": a function that copies the states, for planning
 
     @property
     def exact_reward(self) -> np.ndarray:
@@ -155,7 +155,7 @@ class EnvSpec:
     model: Any = field(default=None, compare=False, repr=False)
     """An object whose `table` is the environment's exact `rl.tables.TableModel`; None if there is no such model."""
     simulator: Any = field(default=None, compare=False, repr=False)
-    """Plays the game for agents that plan (`rl.search.model.Model`); None if there is no simulator."""
+    """Plays the environment for agents that plan (`rl.search.model.Model`); None if there is no simulator."""
     alternating: bool = False
     """Whether the agent moves for both players in turn: each row, and its reward, is then seen by the other player."""
 

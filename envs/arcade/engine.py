@@ -17,7 +17,7 @@ import numpy as np
 
 from envs import compiled
 from envs.arcade import GAMES
-from envs.arcade.rules import NOOP, SIZE, Row, uniform
+from envs.arcade.rules import NOOP, SIZE, Row, below, uniform
 from envs.compiled import SavedRows, compile_loops
 from rl.errors import InputError, unknown
 
@@ -35,6 +35,12 @@ class Kernels(NamedTuple):
     One step of all rows. Returns -1, or the first row whose action is out of range or (without `autoreset`) whose
     episode has ended; then nothing was done.
     """
+    rollout: Any
+    """rollout(rows, codes, ramping, sticky, limit, gamma, steps, hold, value)
+
+    Plays random actions, each for 1 to `hold` steps, for at most `steps` steps and adds the discounted rewards to
+    `value`, float64 [N].
+    """
 
 
 def load_game(name: str) -> Any:
@@ -49,7 +55,7 @@ def compile_game(name: str) -> Kernels:
     """The kernels of game `name`. Each is compiled, or read from the disk, when it is first called."""
     game = load_game(name)
     scope = {**globals(), "reset": game.reset, "step": game.step, "observe": game.observe}
-    return Kernels(*compile_loops(name, cache_folder(name), scope, (restart,), (begin, show, advance)))
+    return Kernels(*compile_loops(name, cache_folder(name), scope, (restart, played), (begin, show, advance, rollout)))
 
 
 def cache_folder(name: str) -> Path:
@@ -89,6 +95,41 @@ def show(rows: np.ndarray, mask: np.ndarray, frames: np.ndarray) -> None:
             observe(rows[i], frames[i].board)
 
 
+def played(s: Row, action: int, ramping: bool, sticky: float) -> tuple[int, bool]:
+    """One step of one game: its reward and whether it is over."""
+    if uniform(s) < sticky:
+        action = s.last_action
+    s.last_action = action
+    earned, over = step(s, action, ramping)
+    s.score += earned
+    s.elapsed += 1
+    return earned, over
+
+
+def rollout(
+    rows: np.ndarray,
+    codes: np.ndarray,
+    ramping: bool,
+    sticky: float,
+    limit: int,
+    gamma: float,
+    steps: int,
+    hold: int,
+    value: np.ndarray,
+) -> None:
+    for i in range(len(rows)):
+        s, weight, held, action = rows[i], 1.0, 0, 0
+        for _ in range(steps):
+            if held == 0:
+                held, action = below(s, hold) + 1, codes[below(s, len(codes))]
+            held -= 1
+            earned, over = played(s, action, ramping, sticky)
+            value[i] += weight * earned
+            weight *= gamma
+            if over or s.elapsed >= limit:
+                break
+
+
 def advance(
     rows: np.ndarray,
     actions: np.ndarray,
@@ -111,15 +152,9 @@ def advance(
         if s.ended:
             restart(s)
         else:
-            action = codes[actions[i]]
-            if uniform(s) < sticky:
-                action = s.last_action
-            s.last_action = action
-            earned, over = step(s, action, ramping)
-            s.score += earned
-            s.elapsed += 1
-            reward[i], terminated[i], truncated[i] = earned, over, s.elapsed >= limit
-            s.ended = over or s.elapsed >= limit
+            reward[i], terminated[i] = played(s, codes[actions[i]], ramping, sticky)
+            truncated[i] = s.elapsed >= limit
+            s.ended = terminated[i] or truncated[i]
         frames[i].cells[:] = 0
         observe(s, frames[i].board)
     return -1

@@ -1,9 +1,10 @@
-"""A board game as the simulator of a search (`rl.search.model.Model`)."""
+"""A board game as the simulator of a search (`rl.search.model.BoardGame`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ class BoardModel:
     """Positions are rows of `STATE`. Rules are compiled at the first use."""
 
     name: str
+    players: ClassVar[int] = 2
+    stochastic: ClassVar[bool] = False
 
     @property
     def board(self) -> Board:
@@ -50,14 +53,16 @@ class BoardModel:
         rows["winner"] = NOBODY
         return rows
 
-    def advance(self, states: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def advance(
+        self, states: np.ndarray, actions: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         rows, mover = states.copy(), states["player"]
         every, flipped = np.ones(len(rows), bool), np.zeros(len(rows), np.uint64)
         bad = self.kernels.take(rows, every, actions, flipped, False)
         if bad >= 0:
             raise ValueError(f"action {actions[bad]} of row {bad} is not legal")
         reward = np.where(rows["winner"] == NOBODY, 0, np.where(rows["winner"] == mover, 1, -1))
-        return rows, reward.astype(np.float32), rows["ended"].copy()
+        return rows, reward.astype(np.float32), rows["ended"].copy(), np.zeros(len(rows), np.int64)
 
     def observe(self, states: np.ndarray) -> tuple[Obs, np.ndarray]:
         board = self.board
@@ -66,7 +71,11 @@ class BoardModel:
         self.kernels.show(states, np.ones(len(states), bool), False, np.array(board.cells, np.uint64), boards, legal)
         return {"obs": boards.reshape(len(states), board.height, board.width, 2)}, legal
 
-    def rollout(self, states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def legal(self, states: np.ndarray) -> np.ndarray:
+        return self.observe(states)[1]
+
+    def rollout(self, states: np.ndarray, rng: np.random.Generator, how: Any = None) -> np.ndarray:
+        """As in `rl.search.model.Model`; every game is played to its end."""
         rows, values = states.copy(), np.zeros(len(states), np.float32)
         rows["rng"] = rng.integers(1, 1 << 62, len(rows), np.uint64)
         self.kernels.rollout(rows, values)

@@ -86,6 +86,13 @@ class Vector(ABC):
         """Attaches the learner as the opponent (`envs.boards.opponents.Opponent`)."""
         raise InputError("self-play needs the board games' own vector environment: vector='auto'")
 
+    def environments(self) -> Any:
+        """The live environments, for a simulator that copies their states: a list, or one vector environment.
+
+        Raises `InputError` if they are out of reach.
+        """
+        raise InputError(f"its environments run in {self.name} mode, which gives no copy of them: set vector='sync'")
+
     @abstractmethod
     def render(self) -> list[np.ndarray]:
         """One uint8 [H, W, 3] picture for each environment."""

@@ -159,6 +159,9 @@ class Native(Vector):
             super().face(opponent)
         self._vec.face(opponent)  # type: ignore[attr-defined]
 
+    def environments(self) -> VectorEnv:
+        return self._vec
+
     def render(self) -> list[np.ndarray]:
         return [picture(frame) for frame in self._vec.render() or [None]]
 

@@ -68,6 +68,9 @@ class Serial(Vector):
             return cast.one(self._observations[0], 0)[None]
         return np.array([cast.one(observation, i) for i, observation in enumerate(self._observations)])
 
+    def environments(self) -> list[gymnasium.Env]:
+        return [env.env for env in self._envs]
+
     def render(self) -> list[np.ndarray]:
         return [picture(env.render()) for env in self._envs]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rl.fields import at_least, check_fields, fraction, not_negative, positive
 from rl.search.model import Evaluate, Model
-from rl.search.tree import GUMBEL, NONE, PUCT, Tree, back_up, descend, halving, summarise
+from rl.search.tree import GUMBEL, NONE, PUCT, Tree, back_up, descend, halving, outcome, summarise
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class SearchConfig:
     c_scale: float = positive(1.0)
     """Gumbel: weight of the values against the prior; a small one trusts the values of little training less."""
     c_puct: float = positive(1.5)
-    """PUCT: weight of the prior."""
+    """PUCT: weight of the prior beside values from -1 to 1; with one player, from 0 to 1."""
     dirichlet: float = positive(0.6)
     """PUCT: concentration of the noise at the root; about 10 divided by the number of moves."""
     noise_share: float = fraction(0.25)
@@ -58,13 +58,18 @@ def search(
     simulations: int,
     config: SearchConfig,
     rng: np.random.Generator | None = None,
+    *,
+    chance: np.random.Generator | None = None,
+    gamma: float = 1.0,
 ) -> Result:
     """Searches the `states` [N], all of them in play, with `simulations` simulations each.
 
     rng: draws the exploration noise of the root, and with PUCT the action in proportion to the visits. None: no noise.
+    chance: draws the outcomes of actions; only for models that are `stochastic`.
+    gamma: discount of a step with one player; two players need none.
     """
     num, every = len(states), np.arange(len(states))
-    tree = Tree(num, simulations + 1, model.num_actions, states.dtype)
+    tree = Tree(num, simulations + 1, model.num_actions, states.dtype, model.players)
     tree.states[:, 0] = states
     _expand(tree, evaluate, every, np.zeros(num, np.int64))
     prior = _softmax(tree.logits[:, 0])
@@ -73,29 +78,59 @@ def search(
         noise = rng.gumbel(size=noise.shape).astype(np.float32)
     elif rng is not None:
         _mix_noise(tree, prior, config, rng)
-    rule = GUMBEL if config.rule == "gumbel" else PUCT
     table = halving(min(config.considered, model.num_actions), simulations)
-    node, edge = np.zeros(num, np.int64), np.zeros(num, np.int64)
+    factor, proofs = (-1.0, config.proofs) if model.players == 2 else (gamma, False)
     for turn in range(simulations):
-        constants = (config.c_visit, config.c_scale, config.c_puct)
-        descend(rule, turn, noise, table, tree.ended, tree.child, *tree.edges, *constants, node, edge)
-        fresh = np.flatnonzero(edge >= 0)
-        leaf = node.copy()
-        if len(fresh):
-            leaf[fresh] = turn + 1
-            _attach(tree, model, fresh, node[fresh], edge[fresh], turn + 1)
-            _expand(tree, evaluate, fresh[~tree.ended[fresh, turn + 1]], turn + 1)
+        leaf, fresh = _walk(tree, model, config, noise, table, turn, chance)
+        _expand(tree, evaluate, fresh[~tree.ended[fresh, turn + 1]], turn + 1)
         links = (tree.parent, tree.move, tree.visits, tree.total, tree.reward)
-        back_up(leaf, tree.ended, *links, tree.logits, tree.least, tree.most, tree.value, config.proofs)
+        back_up(leaf, tree.ended, *links, tree.logits, tree.least, tree.most, tree.value, tree.span, factor, proofs)
     return _result(tree, config, noise, prior, rng)
 
 
-def _attach(tree: Tree, model: Model, trees: np.ndarray, parent: np.ndarray, edge: np.ndarray, node: int) -> None:
-    """Adds the position after `edge` of `parent` to each of the `trees` as number `node`."""
-    states, reward, ended = model.advance(tree.states[trees, parent], edge)
-    tree.states[trees, node], tree.ended[trees, node] = states, ended
-    tree.reward[trees, parent, edge] = reward
+def _walk(
+    tree: Tree,
+    model: Model,
+    config: SearchConfig,
+    noise: np.ndarray,
+    table: np.ndarray,
+    turn: int,
+    chance: np.random.Generator | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """One walk down every tree: its last node [N], and the trees [K] for which that is the new node `turn + 1`."""
+    rule = GUMBEL if config.rule == "gumbel" else PUCT
+    constants = (config.c_visit, config.c_scale, config.c_puct * (3 - model.players), model.stochastic)
+    num = len(noise)
+    leaf, node, edge = np.zeros(num, np.int64), np.zeros(num, np.int64), np.full(num, -1)
+    fresh = [np.zeros(0, np.int64)]
+    while True:
+        descend(rule, turn, noise, table, tree.ended, tree.child, *tree.edges, *constants, node, edge)
+        walking = node >= 0
+        leaf[walking] = node[walking]
+        trees = np.flatnonzero(walking & (edge >= 0))
+        if not len(trees):
+            return leaf, np.sort(np.concatenate(fresh))
+        parent, action, found = node[trees], edge[trees], np.full(len(trees), -1)
+        drawn = model.advance(tree.states[trees, parent], action, chance)
+        if model.stochastic:
+            outcome(trees, parent, action, drawn[3], tree.key, tree.child, tree.sibling, found)
+        new = found < 0
+        _attach(tree, [x[new] for x in drawn], trees[new], parent[new], action[new], turn + 1)
+        leaf[trees[new]] = turn + 1
+        if not model.stochastic:
+            return leaf, trees
+        fresh.append(trees[new])
+        node[:], edge[:] = -1, -1
+        node[trees] = found
+
+
+def _attach(
+    tree: Tree, drawn: list[np.ndarray], trees: np.ndarray, parent: np.ndarray, edge: np.ndarray, node: int
+) -> None:
+    """Adds what was `drawn` after `edge` of `parent` to each of the `trees` as number `node`."""
+    tree.states[trees, node], tree.reward[trees, node], tree.ended[trees, node], tree.key[trees, node] = drawn
     tree.parent[trees, node], tree.move[trees, node] = parent, edge
+    tree.sibling[trees, node] = tree.child[trees, parent, edge]
     tree.child[trees, parent, edge] = node
 
 
@@ -128,9 +163,14 @@ def _result(
         best = np.where(best.any(axis=1, keepdims=True), best, kept)  # every visited action is proved lost
         policy = (best / best.sum(axis=1, keepdims=True)).astype(np.float32)
         mean = (tree.value[:, 0] + tree.total[:, 0].sum(axis=1)) / (1 + count)
-        low, high = (np.where(prior > 0, x[:, 0], -1).max(axis=1) for x in (tree.least, tree.most))
+        low, high = (np.where(prior > 0, x[:, 0], NONE).max(axis=1) for x in (tree.least, tree.most))
         value = mean.clip(low, high).astype(np.float32)
-        action = np.where(high < 0, action, best.argmax(axis=1))  # a lost position keeps the longest defence
+        if np.isinf(high).all():  # one player: of equally many visits the better mean decides
+            mean = np.divide(tree.total[:, 0], visits, out=np.full(visits.shape, -np.inf), where=visits > 0)
+            most = best == best.max(axis=1, keepdims=True)
+            action = np.where(most, mean, -np.inf).argmax(axis=1)
+        else:
+            action = np.where(high < 0, action, best.argmax(axis=1))  # a lost position keeps the longest defence
         if rng is not None:  # the first action whose cumulated share exceeds the draw
             action = (policy.cumsum(axis=1) > rng.random((num, 1)) * policy.sum(axis=1, keepdims=True)).argmax(axis=1)
     q = np.divide(tree.total[:, 0], visits, out=np.full(visits.shape, np.nan), where=visits > 0)

@@ -2,11 +2,15 @@
 
 Every number of a node is seen by the player to move there. An edge's return is the reward of the player who moves
 along it minus the value of the position after it: the sign flips at every ply. Positions that ended have the value 0,
-so that the return of their edge is the exact reward.
+so that the return of their edge is the exact reward. With one player it is the reward plus the discounted value, and
+returns are compared on the scale of the tree's own lowest and highest mean return (MuZero, Schrittwieser et al. 2020).
 
-Outcomes are -1, 0 or 1. Each edge has a lower and an upper bound of its return, and a node's bounds are those of its
-best edge. Once both are positive, both negative or equal, the tree has proved the outcome. Bounds shrink by `SOONER` at
-every ply, so that a sooner win and a later loss are better. Estimates are clipped to the bounds.
+An action with several possible outcomes has one child for each outcome that was drawn: `child` is the first of them
+and `sibling` leads to the next. The walk draws an outcome at every edge and follows the child of the same `key`.
+
+With two players, outcomes are -1, 0 or 1. Each edge has a lower and an upper bound of its return, and a node's bounds
+are those of its best edge. Once both are positive, both negative or equal, the tree has proved the outcome. Bounds
+shrink by `SOONER` at every ply, so that a sooner win and a later loss are better. Estimates are clipped to the bounds.
 
 Equations: Danihelka et al. 2022, "Policy improvement by planning with Gumbel"; Silver et al. 2017 for PUCT; Cazenave
 and Saffidine 2010, "Score bounded Monte-Carlo tree search".
@@ -33,8 +37,8 @@ def compiled(function: Any) -> Any:
 class Tree:
     """`num` trees of up to `nodes` positions with `actions` edges each. Node 0 is the root."""
 
-    def __init__(self, num: int, nodes: int, actions: int, dtype: np.dtype) -> None:
-        edges = (num, nodes, actions)
+    def __init__(self, num: int, nodes: int, actions: int, dtype: np.dtype, players: int = 2) -> None:
+        edges, limit = (num, nodes, actions), 1.0 if players == 2 else np.inf
         self.states = np.zeros((num, nodes), dtype)
         self.ended = np.zeros((num, nodes), np.bool_)
         self.value = np.zeros((num, nodes), np.float32)
@@ -48,15 +52,22 @@ class Tree:
         self.visits = np.zeros(edges, np.int32)
         self.total = np.zeros(edges, np.float64)
         """Sum of an edge's returns."""
-        self.reward = np.zeros(edges, np.float32)
-        self.least = np.full(edges, -1.0, np.float32)
+        self.reward = np.zeros((num, nodes), np.float32)
+        """Of the step that leads to the node."""
+        self.sibling = np.full((num, nodes), -1, np.int32)
+        self.key = np.zeros((num, nodes), np.int64)
+        self.least = np.full(edges, -limit, np.float32)
         """Proved lower bound of an edge's return."""
-        self.most = np.full(edges, 1.0, np.float32)
+        self.most = np.full(edges, limit, np.float32)
+        self.span = np.tile(np.array([1.0, 0.0, np.inf, -np.inf]), (num, 1))
+        """Factor and summand that map a mean return to [-1, 1], and the lowest and highest mean return so far."""
+        if players == 1:
+            self.span[:, 0] = 0.0
 
     @property
     def edges(self) -> tuple[np.ndarray, ...]:
         """The arguments of `improved` for all nodes."""
-        return self.logits, self.visits, self.total, self.least, self.most, self.value
+        return self.logits, self.visits, self.total, self.least, self.most, self.value, self.span
 
 
 @cache
@@ -82,7 +93,7 @@ def halving(most: int, simulations: int) -> np.ndarray:
 @compiled
 def bounds(logits, least, most):  # type: ignore[no-untyped-def]
     """The lower and the upper bound of a node's value."""
-    low, high = -1.0, -1.0
+    low, high = NONE, NONE
     for a in range(len(logits)):
         if logits[a] > NONE:
             low, high = max(low, least[a]), max(high, most[a])
@@ -96,12 +107,12 @@ def settled(low, high):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def improved(logits, visits, total, least, most, value, c_visit, c_scale, out):  # type: ignore[no-untyped-def]
+def improved(logits, visits, total, least, most, value, span, c_visit, c_scale, out):  # type: ignore[no-untyped-def]
     """Writes logits + sigma(completed Q) of one node into `out` [A] (equations 7, 8 and 11); returns the mixed value.
 
-    Q in [-1, 1] is mapped to [0, 1]. The Q of an edge without a visit is the mixed value: the evaluation's value and
-    the policy's mean Q of the visited edges, weighted by the visits (appendix D, equation 33). Each is clipped to the
-    bounds of its edge.
+    Q in [-1, 1], after `span`, is mapped to [0, 1]. The Q of an edge without a visit is the mixed value: the
+    evaluation's value and the policy's mean Q of the visited edges, weighted by the visits (appendix D, equation 33).
+    Each is clipped to the bounds of its edge.
     """
     top = NONE
     for a in range(len(logits)):
@@ -119,7 +130,7 @@ def improved(logits, visits, total, least, most, value, c_visit, c_scale, out): 
         mixed = (value + count * mean / seen) / (1 + count)
     for a in range(len(logits)):
         q = min(max(total[a] / visits[a] if visits[a] > 0 else mixed, least[a]), most[a])
-        out[a] = logits[a] + (c_visit + often) * c_scale * 0.5 * (q + 1.0)
+        out[a] = logits[a] + (c_visit + often) * c_scale * 0.5 * (q * span[0] + span[1] + 1.0)
     return mixed
 
 
@@ -143,7 +154,7 @@ def gumbel_edge(visits, scores, most, low):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def puct_edge(logits, visits, total, least, most, value, c_puct, low):  # type: ignore[no-untyped-def]
+def puct_edge(logits, visits, total, least, most, value, span, c_puct, low):  # type: ignore[no-untyped-def]
     """argmax of Q + c P sqrt(sum N) / (1 + N) over the edges that can exceed `low`.
 
     The Q of an edge without a visit is the mean value of the node.
@@ -161,10 +172,23 @@ def puct_edge(logits, visits, total, least, most, value, c_puct, low):  # type: 
         if logits[a] == NONE or most[a] <= low:
             continue
         q = min(max(total[a] / visits[a] if visits[a] > 0 else mean, least[a]), most[a])
-        score = q + c_puct * np.exp(logits[a] - top) / mass * np.sqrt(max(count, 1)) / (1 + visits[a])
+        score = (
+            q * span[0] + span[1] + c_puct * np.exp(logits[a] - top) / mass * np.sqrt(max(count, 1)) / (1 + visits[a])
+        )
         if score > best:
             best, chosen = score, a
     return chosen
+
+
+@compiled
+def outcome(trees, parent, edge, key, known, child, sibling, found):  # type: ignore[no-untyped-def]
+    """Writes into `found` [K] the child after `edge` of `parent` with this `key`, else -1."""
+    for k in range(len(trees)):
+        i = trees[k]
+        at = child[i, parent[k], edge[k]]
+        while at >= 0 and known[i, at] != key[k]:
+            at = sibling[i, at]
+        found[k] = at
 
 
 @compiled
@@ -191,29 +215,33 @@ def descend(  # type: ignore[no-untyped-def]
     least,
     most,
     value,
+    span,
     c_visit,
     c_scale,
     c_puct,
+    once,
     node,
     edge,
 ):
-    """Walks each tree from its root to an edge without a child: `node` [N], `edge` [N].
+    """Walks each tree from `node` [N] to an edge without a child, or with `once` along one edge.
 
-    Edge -1: the walk stays at a node that ended or whose outcome is proved.
+    Writes the last node and the edge [N].
+
+    Edge -1: the walk stays at a node that ended or whose outcome is proved. Trees whose node is -1 are left out.
 
     noise: Gumbel noise of the root, float32 [N, A]. table: the schedule `halving`.
     """
     scores = np.empty(logits.shape[2])
     for i in range(len(node)):
-        at = 0
-        while True:
+        at = node[i]
+        while at >= 0:
             low, high = bounds(logits[i, at], least[i, at], most[i, at])
             if ended[i, at] or (at > 0 and settled(low, high)):
                 edge[i] = -1
                 break
             if low == high:
                 low = -2.0  # the root is solved: every move stays open
-            now = (logits[i, at], visits[i, at], total[i, at], least[i, at], most[i, at], value[i, at])
+            now = (logits[i, at], visits[i, at], total[i, at], least[i, at], most[i, at], value[i, at], span[i])
             if kind == PUCT:
                 a = puct_edge(*now, c_puct, low)
             else:
@@ -226,7 +254,7 @@ def descend(  # type: ignore[no-untyped-def]
                     a = root_edge(visits[i, 0], scores, noise[i], tried)
                 else:
                     a = gumbel_edge(visits[i, at], scores, most[i, at], low)
-            if child[i, at, a] < 0:
+            if once or child[i, at, a] < 0:
                 edge[i] = a
                 break
             at = child[i, at, a]
@@ -234,8 +262,11 @@ def descend(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, most, value, proofs):  # type: ignore[no-untyped-def]
-    """Adds the value of each leaf [N] to the edges above it, and with `proofs` tightens their bounds."""
+def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, most, value, span, factor, proofs):  # type: ignore[no-untyped-def]
+    """Adds the value of each leaf [N] to the edges above it, and with `proofs` tightens their bounds.
+
+    factor: of the value after an edge, -1 with two players, else the discount, which also renews `span`.
+    """
     for i in range(len(leaf)):
         at = leaf[i]
         low, high = bounds(logits[i, at], least[i, at], most[i, at])
@@ -245,18 +276,24 @@ def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, mos
         if settled(low, high):
             result = low if low > 0 else high
         while at > 0:
+            gain = reward[i, at]
             a, at = move[i, at], parent[i, at]
-            gain = reward[i, at, a]
             if proofs:
                 least[i, at, a], most[i, at, a] = gain - SOONER * high, gain - SOONER * low
-            result = min(max(gain - result, least[i, at, a]), most[i, at, a])
+            result = min(max(gain + factor * result, least[i, at, a]), most[i, at, a])
             total[i, at, a] += result
             visits[i, at, a] += 1
             low, high = bounds(logits[i, at], least[i, at], most[i, at])
+            if factor >= 0:
+                mean = total[i, at, a] / visits[i, at, a]
+                span[i, 2], span[i, 3] = min(span[i, 2], mean), max(span[i, 3], mean)
+        if factor >= 0 and span[i, 3] > span[i, 2]:
+            span[i, 0] = 2.0 / (span[i, 3] - span[i, 2])
+            span[i, 1] = -1.0 - span[i, 2] * span[i, 0]
 
 
 @compiled
-def summarise(noise, logits, visits, total, least, most, value, c_visit, c_scale, policy, worth, action, kept):  # type: ignore[no-untyped-def]
+def summarise(noise, logits, visits, total, least, most, value, span, c_visit, c_scale, policy, worth, action, kept):  # type: ignore[no-untyped-def]
     """From the roots: the improved policy float32 [N, A], its value [N], the best action [N] and `kept` bool [N, A].
 
     The value is the policy's mean of the completed Q. The action has the highest g + logits +
@@ -266,7 +303,7 @@ def summarise(noise, logits, visits, total, least, most, value, c_visit, c_scale
     """
     scores = np.empty(logits.shape[2])
     for i in range(len(action)):
-        now = (logits[i, 0], visits[i, 0], total[i, 0], least[i, 0], most[i, 0], value[i, 0])
+        now = (logits[i, 0], visits[i, 0], total[i, 0], least[i, 0], most[i, 0], value[i, 0], span[i])
         mixed = improved(*now, c_visit, c_scale, scores)
         low, high = bounds(logits[i, 0], least[i, 0], most[i, 0])
         tried = 0

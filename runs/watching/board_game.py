@@ -33,6 +33,8 @@ RECORD = "board game"
 MOST_SIMULATIONS = 100_000
 SHOWN = 9
 """Moves whose bars are shown in games with more actions."""
+LINE = 10
+"""Moves of a principal line that are shown."""
 LONG = 24
 """Characters of the longest bar."""
 
@@ -50,6 +52,8 @@ class BoardGame:
         self._players: dict[str, Player] = {}
         self.seen: Thoughts = {}
         """What the opponent saw when it chose its latest move."""
+        self.line = ""
+        """The principal line of what it saw, moves by name; empty if it does not search."""
         self.helped = False
         """Whether the person undid a move or saw a hint in this game."""
         self._perfect: Perfect | None = None
@@ -68,7 +72,7 @@ class BoardGame:
     def new(self, seat: int) -> None:
         """The next game, with the person at `seat`."""
         self.game.reset()
-        self.seat, self.seen, self.helped = seat, {}, False
+        self.seat, self.seen, self.line, self.helped = seat, {}, "", False
         self.game.rows["seat"] = seat
 
     @property
@@ -91,7 +95,7 @@ class BoardGame:
         """The opponent's move."""
         state = self._copy()
         action = int(self.opponent.moves(state, self._rng)[0])
-        self.seen = self.opponent.thoughts(self._copy())
+        self.seen = self._thoughts()
         self.game.play(action)
         return action
 
@@ -103,13 +107,20 @@ class BoardGame:
             return False
         for _ in range(back):
             self.game.undo()
-        self.seen, self.helped = {}, True
+        self.seen, self.line, self.helped = {}, "", True
         return True
 
     def hint(self) -> Thoughts:
         """What the opponent sees in the person's position."""
         self.helped = True
-        return self.opponent.thoughts(self._copy())
+        return self._thoughts()
+
+    def _thoughts(self) -> Thoughts:
+        seen = self.opponent.thoughts(self._copy())
+        names = self.game.board.action_names
+        moves = [names[move].removeprefix("column ") for move in getattr(self.opponent, "line", ())]
+        self.line = " ".join(moves[:LINE]) + (" ..." if len(moves) > LINE else "")
+        return seen
 
     def perfect(self) -> Thoughts:
         """The score of every move by perfect play. Raises `InputError` if no solver knows the game or position."""
@@ -120,7 +131,7 @@ class BoardGame:
             raise InputError(
                 f"with fewer than {SOLVED_FROM} stones the solver takes minutes: rl solve ConnectFour {moves}".rstrip()
             )
-        self.helped = True
+        self.helped, self.line = True, ""
         return self._perfect.thoughts(self._copy())
 
     def stronger(self, by: int) -> bool:

@@ -114,6 +114,8 @@ class TextTable:
         if rows:
             self.say(f"{self.match.opponent.name} {verb}:")
         self.draw(rows)
+        if rows and self.match.line:
+            self.say(f"  {'line':9} {self.match.line}")
 
     def draw(self, rows: list[tuple[str, float, str]]) -> None:
         for name, part, shown in rows:

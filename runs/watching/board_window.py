@@ -211,6 +211,8 @@ class BoardTable:
             canvas.text(name, left, y, unit * 0.9, drawing.TEXT)
             canvas.text(numbers, canvas.width - unit, y, unit * 0.85, drawing.MUTED, "right")
             canvas.bar(left, y + unit * 0.65, canvas.width - 2 * unit, unit * 0.45, max(part, 0.02), drawing.VIOLET)
+        if match.line:
+            canvas.text(f"line  {match.line}", left, y + unit * 2.6, unit * 0.9, drawing.CYAN)
 
 
 def play_window(

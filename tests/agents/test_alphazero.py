@@ -175,10 +175,10 @@ def test_mcts_wins_against_a_random_player() -> None:
     assert score >= 7
 
 
-@pytest.mark.parametrize("config", [MCTSConfig(), SMALL])
-def test_an_environment_without_a_simulator_is_refused_in_one_line(config: Any) -> None:
-    with pytest.raises(InputError, match="CartPole-v1 has none") as error:
-        agents.build(config, envs.spec("CartPole-v1"), num_envs=1, seed=0)
+@pytest.mark.parametrize("id", ["CartPole-v1", "Pendulum-v1"])
+def test_an_environment_that_is_no_game_for_two_is_refused_in_one_line(id: str) -> None:
+    with pytest.raises(InputError, match=f"{id} is none") as error:
+        agents.build(SMALL, envs.spec(id), num_envs=1, seed=0)
     assert "\n" not in str(error.value)
 
 

@@ -170,6 +170,11 @@ class Planner:
         found = {"visits": seen.visits, "value": seen.q, "prior": seen.prior}
         return {name: np.where(legal, x, np.nan) for name, x in found.items()}
 
+    @property
+    def line(self) -> list[int]:
+        """The principal line of the search that `thoughts` showed last."""
+        return [] if self._seen is None else list(self._seen[1].line)
+
 
 def _mcts(game: str, simulations: int) -> Planner:
     """MCTS with this many random games before each move."""

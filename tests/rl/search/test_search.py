@@ -16,6 +16,8 @@ from rl.search.search import SearchConfig, principal_line, search
 from rl.search.tree import NONE, SOONER, halving, improved
 
 MODEL = BoardModel("TicTacToe")
+PLAIN = np.array([1.0, 0.0, np.inf, -np.inf])
+"""The scale of two players."""
 RULES = [SearchConfig(rule="gumbel"), SearchConfig(rule="puct")]
 
 
@@ -113,13 +115,13 @@ def test_the_completed_values_are_those_of_the_paper() -> None:
     out = np.zeros(3)
     least, most = -np.ones(3), np.ones(3)
     visits, total = np.array([3, 1, 0]), np.array([1.5, -0.4, 0.0])
-    mixed = improved(logits, visits, total, least, most, np.float32(0.1), 50.0, 0.1, out)
+    mixed = improved(logits, visits, total, least, most, np.float32(0.1), PLAIN, 50.0, 0.1, out)
     mean = (0.5 * 0.5 + 0.3 * -0.4) / 0.8
     assert mixed == pytest.approx((0.1 + 4 * mean) / 5)
     sigma = (50 + 3) * 0.1 * 0.5 * (np.array([0.5, -0.4, mixed]) + 1)
     assert out == pytest.approx(logits + sigma, abs=1e-5)
     none = np.array([0.0, NONE], np.float32)
-    improved(none, np.zeros(2, int), np.zeros(2), least[:2], most[:2], np.float32(0.1), 50.0, 0.1, out[:2])
+    improved(none, np.zeros(2, int), np.zeros(2), least[:2], most[:2], np.float32(0.1), PLAIN, 50.0, 0.1, out[:2])
     assert out[1] == NONE
 
 

@@ -1,0 +1,158 @@
+"""MCTS for one player: copies, chance, discounts, and what it refuses."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents
+import envs
+from agents.mcts import MCTS, MCTSConfig
+from envs import EnvConfig, simulators
+from rl.errors import InputError
+from rl.interface import TimeStep
+from runs import train
+from runs.training.evaluation import evaluate
+
+WORLDS = "tests.agents.planned_worlds:"
+
+
+def made(id: str, num_envs: int = 1, **fields: Any) -> tuple[MCTS, Any]:
+    world = envs.make(id, num_envs=num_envs, seed=1, config=EnvConfig(vector="auto" if "Arcade" in id else "sync"))
+    return agents.build(MCTSConfig(**fields), world.spec, num_envs=num_envs, seed=0), world
+
+
+def searched(agent: MCTS, ts: TimeStep, simulations: int) -> Any:
+    return agent._search(agent.states(ts), simulations, np.random.default_rng(0), noise=False)
+
+
+def total(id: str, steps: int, num_envs: int = 1, **fields: Any) -> float:
+    agent, world = made(id, num_envs, **fields)
+    actor, ts, earned = agent.actor(num_envs, 0), world.reset(), 0.0
+    for _ in range(steps):
+        ts = world.step(actor.act(ts))
+        earned += float(ts.reward.sum())
+    return earned
+
+
+@pytest.mark.parametrize(("gamma", "action"), [(0.9, 1), (0.05, 0)])
+def test_the_discount_decides_between_one_now_and_ten_later(gamma: float, action: int) -> None:
+    agent, world = made(WORLDS + "Corridor", gamma=gamma)
+    found = searched(agent, world.reset(), 200)
+    assert found.action[0] == action and found.q[0, 0] == 1.0
+    if action:  # the search walks to the end: 10 * 0.9, minus the visits that left the corridor
+        assert 7.0 < found.q[0, 1] < 9.0
+
+
+def test_an_action_has_a_branch_for_each_outcome_and_the_mean_of_both_as_its_value() -> None:
+    agent, world = made(WORLDS + "Coin")
+    found = searched(agent, world.reset(), 400)
+    assert np.abs(found.q[0] - 0.5).max() < 0.1
+    tree = found.tree
+    for action in range(2):
+        node, outcomes = int(tree.child[0, 0, action]), []
+        while node >= 0:
+            outcomes.append(float(tree.reward[0, node]))
+            node = int(tree.sibling[0, node])
+        assert sorted(outcomes) == [0.0, 1.0]
+
+
+def test_a_search_does_not_know_what_the_environment_will_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 10 < total(WORLDS + "Coin", 80, simulations=20) < 30  # every second row ends a game
+
+    def leaking(env: Any, rng: np.random.Generator) -> Any:
+        return copy.deepcopy(env)
+
+    monkeypatch.setattr(simulators, "_copied", leaking)
+    assert total(WORLDS + "Coin", 80, simulations=20) > 36
+
+
+def test_returns_of_any_scale_and_offset_give_the_same_search() -> None:
+    counts = []
+    for scale, shift in ((1.0, 0.0), (1000.0, -1500.0)):
+        agent, world = made(WORLDS + "Corridor", gamma=1.0)
+        plain = agent.model.advance
+
+        def scaled(*args: Any, scale: float = scale, shift: float = shift, plain: Any = plain) -> Any:
+            states, reward, ended, key = plain(*args)
+            return states, (reward * scale + shift * ended).astype(np.float32), ended, key
+
+        agent.model.advance = scaled
+        agent.model.rollout = lambda states, rng, how, shift=shift: np.full(len(states), shift, np.float32)
+        counts.append(searched(agent, world.reset(), 60).visits.tolist())
+    assert counts[0] == counts[1]
+
+
+def test_a_table_is_searched_by_its_own_probabilities() -> None:
+    agent, world = made("FrozenLake-v1", gamma=1.0)
+    ts = world.reset()
+    states = np.repeat(agent.states(ts), 3000)
+    assert states["left"][0] == 100 and agent.model.stochastic
+    after, reward, ended, key = agent.model.advance(states, np.full(3000, 2), np.random.default_rng(0))
+    shares = np.bincount(after["state"], minlength=5) / 3000  # right: down, right or up (the wall)
+    assert shares[[0, 1, 4]] == pytest.approx(1 / 3, abs=0.04) and not reward.any() and not ended.any()
+    assert len(np.unique(key)) == 3 and (after["left"] == 99).all()
+
+
+def test_the_time_limit_ends_the_games_of_a_copy() -> None:
+    agent, world = made("CartPole-v1")
+    world._vector.environments()[0]._elapsed_steps = 499
+    state = agent.states(world.reset())
+    assert agent.model.advance(state, np.array([0]), None)[2][0]
+
+
+def test_copies_leave_the_games_as_they_are() -> None:
+    for id in ("CartPole-v1", "Arcade/Breakout-v1"):
+        rows = []
+        for plans in (False, True):
+            agent, world = made(id, simulations=5)
+            ts = world.reset()
+            for t in range(6):
+                if plans:
+                    agent.act(ts)
+                ts = world.step(np.array([t % 2]))
+            rows.append(ts.obs["obs"])
+        assert np.array_equal(*rows), id
+
+
+def test_the_same_seed_plays_the_same_games_and_search_is_better_than_chance() -> None:
+    one, again = (total("CartPole-v1", 40, simulations=8, rollout_steps=20) for _ in range(2))
+    assert one == again == 40.0  # a random player falls after 22 steps
+    assert total("Arcade/Breakout-v1", 60, num_envs=4, simulations=25) > 8.0
+
+
+def test_a_run_trains_evaluates_and_repeats_itself(tmp_path: Any) -> None:
+    fields = ["simulations=20", "eval_episodes=3", "num_envs=2"]
+    result = train("FrozenLake-v1", agent="mcts", steps=10, settings=fields, out=tmp_path / "run")
+    assert evaluate(tmp_path / "run")["returns"] == result["returns"]
+
+
+@pytest.mark.parametrize(
+    ("id", "words"),
+    [
+        (WORLDS + "Locked", "it cannot be copied"),
+        (WORLDS + "Foreign", "play differently"),
+        ("Pendulum-v1", "needs discrete actions"),
+    ],
+)
+def test_an_environment_that_gives_no_copy_is_refused_in_one_line(id: str, words: str) -> None:
+    with pytest.raises(InputError, match=words) as error:
+        agents.build(MCTSConfig(), envs.spec(id), num_envs=1, seed=0)
+    assert "\n" not in str(error.value) and id in str(error.value)
+
+
+def test_an_observation_alone_is_no_state_to_plan_from() -> None:
+    agent, _ = made("CartPole-v1")
+    with pytest.raises(InputError, match="an observation of CartPole-v1 alone"):
+        agent.predict(np.zeros(4, np.float32))
+
+
+def test_environments_in_other_processes_are_refused_in_one_line() -> None:
+    config = EnvConfig(vector="async")
+    with envs.make("CartPole-v1", num_envs=2, config=config) as world:
+        agent = agents.build(MCTSConfig(), world.spec, num_envs=2, seed=0)
+        with pytest.raises(InputError, match="set vector='sync'"):
+            agent.act(world.reset())
