@@ -113,6 +113,10 @@ def test_the_site_builds_strictly_and_reads_offline_in_a_browser(tmp_path: Path)
             for page in written:
                 browser.open(tmp_path / f"{page}.html")
                 assert browser.js("document.documentElement.scrollWidth") == width, f"{page} at {width}"
+        browser.open(tmp_path / "architecture.html")  # still 400 wide
+        texts = "[...document.querySelectorAll('.diagram text, .diagram p')]"
+        heights = browser.js(f"{texts}.map((text) => text.getBoundingClientRect().height)")
+        assert min(heights) > 9, "the text of a diagram is legible on a phone"
         assert browser.problems == [] and {r.partition(":")[0] for r in browser.requests} <= {"file", "data"}
         search_for(browser, "munchausen")
         assert "matching" in browser.js("document.querySelector('.md-search-result__meta').textContent")

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 import agents
+from runs.recipe import resolve
 from runs.recording.agent_pages import PAGES, refreshed
+from runs.recording.failure_pictures import FAILURES, PICTURES, SETTINGS
 
 ROOT = PAGES.parents[1]
 NAMES = sorted(p.name for p in PAGES.glob("*.md"))
@@ -61,6 +63,18 @@ def test_a_page_has_all_sections(name: str) -> None:
     heads = re.findall(r"^## (.+)$", (PAGES / name).read_text(), re.MULTILINE)
     assert [head for head in heads if head in SECTIONS] == SECTIONS
     assert heads[-1] in ("Paper", "Papers")
+    when = re.search(r"^## When\n(.*?)^## ", (PAGES / name).read_text(), re.MULTILINE | re.DOTALL)
+    assert when and "Choose " in when[1] and "Do not choose " in " ".join(when[1].split())
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_has_a_small_picture_and_the_command_that_made_it(name: str) -> None:
+    text, picture = (PAGES / f"{name}.md").read_text(), PICTURES / f"explain-{name}.png"
+    assert f"(../pictures/{picture.name})" in text and picture.stat().st_size < 60_000
+    assert f"`python -m runs.recording.failure_pictures {name}`" in text
+    failure = FAILURES[name]
+    run = resolve(failure.recipe, steps=failure.steps, settings=[*SETTINGS, *failure.settings, *failure.wrong])
+    assert (run.steps, run.snapshots) == (failure.steps, 8), "its settings are still known"
 
 
 @pytest.mark.parametrize("name", NAMES)
