@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -323,6 +324,17 @@ def test_the_panels_measure_the_run(explained: dict[str, Any]) -> None:
     assert "entropy" in found["ppo"]["history"]["rows"][0] and "kl" in found["ppo"]["history"]["rows"][1]
     assert found["cnn"]["sight"]["field"]["size"] == [3, 3] and len(found["cnn"]["sight"]["saliency"]["maps"]) == 6
     assert "without a convolution" in found["dqn"]["sight"]["field"]["why_not"]
+
+
+def test_the_page_says_why_the_slowest_layer_is_slow(trained: dict[str, Path], explained: dict[str, Any]) -> None:
+    """The ratio of the two layers is that of their gradients times that of their weights."""
+    text = (trained["ppo"] / "explain.html").read_text(encoding="utf-8")
+    factors = re.search(r"The factor (\S+) between them is (\S+) from the gradient times (\S+) from the size", text)
+    assert factors, "the sentence is there"
+    whole, gradient, weight = map(float, factors.groups())
+    last, slow = explained["ppo"]["history"]["rows"][-1], explained["ppo"]["history"]["slowest"]
+    assert whole == pytest.approx(max(last["flow"].values()) / last["flow"][slow], rel=0.01)
+    assert whole == pytest.approx(gradient * weight, rel=0.02)
 
 
 def test_a_checkpoint_without_its_replay_is_explained_and_what_is_missing_is_named(
