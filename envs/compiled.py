@@ -1,7 +1,8 @@
 """Games whose rules numba compiles over a batch: the compiler, its cache on disk, and the saved state.
 
-The arcade games and the board games share this module. A game is a module (or an object) with plain scalar rules; the
-loops over the batch are templates that call the rules by name. `compile_loops` makes one copy of the loops per game.
+The arcade games, the board games and classic control share this module. A game is a module (or an object) with plain
+scalar rules; the loops over the batch are templates that call the rules by name. `compile_loops` makes one copy of the
+loops per game.
 """
 
 from __future__ import annotations

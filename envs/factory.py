@@ -117,6 +117,11 @@ def spec(id: str, config: EnvConfig | None = None, *, tried: bool = False) -> En
 
 SINGLE = "set vector='sync' if it has single environments, else let its reset honour options['reset_mask']"
 
+COMPILED_FROM = 8
+"""Environments of classic control from which on `vector="auto"` takes the compiled loop, whose start takes time."""
+
+CLASSIC = "gymnasium.envs.classic_control."
+
 QUICK = 1.0
 """Seconds within which an environment must be built to be tried."""
 
@@ -223,6 +228,8 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
         config = replace(config, vector="auto")
     first = builder()
     facts = _facts(target, first, builder)
+    if (batch := _compiled(target, first, num_envs, config, render)) is not None:
+        return batch, facts
     kept = config.vector == "sync" or (config.vector == "auto" and num_envs == 1)
     single = Single(first, 0, reset_options=config.reset_options)
     how = "sync" if kept else faster(single, num_envs) if config.vector == "auto" else config.vector
@@ -235,6 +242,26 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
     vector = Workers if how == "async" else Serial
     with _naming(id):
         return vector(makes, bool(config.life_loss), config.reset_options), facts
+
+
+def _compiled(target: Target, env: gymnasium.Env, num_envs: int, config: EnvConfig, render: bool) -> Vector | None:
+    """Classic control in one compiled loop, if it is asked for, or if there are enough environments; else None.
+
+    env: one of the environments, which the result keeps. Raises `InputError` if it is asked for and cannot be.
+    """
+    asked = config.vector == "compiled"
+    if not asked and (config.vector != "auto" or num_envs < COMPILED_FROM):
+        return None
+    plain = isinstance(target, GymSpec) and not (target.additional_wrappers or target.kwargs)
+    plain = plain and not (config.options or render)
+    if plain and str(getattr(target, "entry_point", "")).startswith(CLASSIC):
+        from envs.vector.classic import Classic, matches
+
+        if matches(env):
+            return Classic(env, num_envs, _time_limit(env), config.reset_options)
+    if asked:
+        raise InputError("vector='compiled' is for classic control without options and pictures: use 'auto'")
+    return None
 
 
 def _started(builder: Builder, config: EnvConfig) -> Single:
