@@ -175,4 +175,5 @@ def compiled(entry_point: str) -> Any:
     game, picture = TASKS[entry_point]
     scope = {**globals(), "rule": game, "show": picture}
     name = game.__name__
-    return compile_loops(name, cache_folder("classic", name, [Path(__file__)]), scope, (), (advance,))[0]
+    folder = cache_folder("classic", name, [Path(__file__)])
+    return compile_loops(name, folder, scope, (), (advance,), slow=False)[0]

@@ -31,12 +31,18 @@ FORMAT = 1
 
 
 def compile_loops(
-    name: str, folder: Path, scope: dict[str, Any], inner: Sequence[Callable], outer: Sequence[Callable]
+    name: str,
+    folder: Path,
+    scope: dict[str, Any],
+    inner: Sequence[Callable],
+    outer: Sequence[Callable],
+    slow: bool = True,
 ) -> list[Any]:
     """Compiles the templates for game `name`. Returns the compiled `outer` templates.
 
     scope: the globals that the templates see, with the rules of the game in it. inner: templates that only other
-    templates call. outer: templates that Python calls; their compiled code is kept in `folder`.
+    templates call. outer: templates that Python calls; their compiled code is kept in `folder`. slow: the compilation takes
+    seconds, which one line says.
     """
 
     def bind(template: Any, cache: bool) -> Any:
@@ -46,7 +52,7 @@ def compile_loops(
 
     for template in inner:
         scope[template.__name__] = bind(template, cache=False)
-    if not any(folder.rglob("*.nbi")):  # numba's index of what it has compiled
+    if slow and not any(folder.rglob("*.nbi")):  # numba's index of what it has compiled
         log.warning("%s: compiling its rules for this machine, once: some seconds", name)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(folder)  # numba chooses the folder when it decorates
