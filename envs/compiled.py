@@ -41,8 +41,8 @@ def compile_loops(
     """Compiles the templates for game `name`. Returns the compiled `outer` templates.
 
     scope: the globals that the templates see, with the rules of the game in it. inner: templates that only other
-    templates call. outer: templates that Python calls; their compiled code is kept in `folder`. slow: the compilation takes
-    seconds, which one line says.
+    templates call. outer: templates that Python calls; their compiled code is kept in `folder`. slow: the compilation
+    takes seconds, which one line says.
     """
 
     def bind(template: Any, cache: bool) -> Any:
