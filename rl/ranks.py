@@ -30,6 +30,8 @@ class Ranks:
 
     def __init__(self, rank: int, count: int, store: Any = None) -> None:
         self.rank, self.count = rank, count
+        self.await_turn: Callable[[], None] = lambda: None
+        """Called before an action is chosen, which all ranks do together."""
         wait = timedelta(seconds=JOIN_SECONDS)
         try:
             dist.init_process_group("gloo", rank=rank, world_size=count, store=store, timeout=wait)
@@ -60,6 +62,11 @@ class Ranks:
         padded = np.zeros(max(lengths), np.uint8)
         padded[: len(data)] = np.frombuffer(data, np.uint8)
         return [x[:length].tobytes() for x, length in zip(self.gather(padded), lengths, strict=True)]
+
+    def join(self, part: Tensor, dim: int) -> Tensor:
+        """Every rank's part, tensors of one shape and dtype, concatenated along `dim`."""
+        parts = self.gather(part.contiguous().view(-1).view(torch.uint8).numpy())
+        return torch.cat([torch.from_numpy(x).view(part.dtype).view(part.shape) for x in parts], dim)
 
     def __enter__(self) -> Ranks:
         return self

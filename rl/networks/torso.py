@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from rl.networks.encoders import CNNS, MLP, build_stem, stem_kind
 from rl.networks.init import chrono_, orthogonal_
 from rl.networks.resnet import ResNet
 from rl.networks.simba import Simba
+
+if TYPE_CHECKING:
+    from rl.ranks import Ranks
 
 
 class Encoder(nn.Module):
@@ -56,6 +59,9 @@ class Torso(nn.Module):
     attention the last rows.
     """
 
+    ranks: Ranks | None = None
+    """The processes that each encode a part of the environments, while they act together."""
+
     def __init__(self, spec: EnvSpec, encoder: nn.Module, core: Core | Attention | None, stack: int = 1) -> None:
         super().__init__()
         self.encoder = encoder
@@ -83,8 +89,14 @@ class Torso(nn.Module):
         `first` bool [T, B] zeroes it before a row, and the state after row T - 1 is returned. Without a core, `state`
         is returned unchanged.
         """
-        features = self.encode(obs)
+        features = self.encode(obs) if self.ranks is None else self._encode_in_parts(obs, self.ranks)
         return (features, state) if self.core is None else self.core(features, state, first)
+
+    def _encode_in_parts(self, obs: dict[str, Tensor], ranks: Ranks) -> Tensor:
+        """`encode`, of which this rank computes its environments' part and receives the others'."""
+        dim = 0 if self.core is None else 1
+        own = next(iter(obs.values())).shape[dim] // ranks.count
+        return ranks.join(self.encode({k: v.narrow(dim, ranks.rank * own, own) for k, v in obs.items()}), dim)
 
     def encode(self, obs: dict[str, Tensor]) -> Tensor:
         """The encoder alone, for any leading dimensions."""

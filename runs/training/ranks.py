@@ -1,9 +1,10 @@
 """Data-parallel training of one run: `rl train RECIPE --ranks N`, or the same command under `torchrun`.
 
-Every rank steps its own part of the environments, by global index, and the ranks exchange the rows, so that each of
-them holds the same agent, replay and counters as a single process would. A minibatch's gradient is the sum of the parts
-that the ranks compute (`agents.rollout`). So the training is that of one process with the same global batch, but for
-the order of a sum; advantages, moments, the KL stop and the clipped norm are those of the whole batch.
+Every rank steps its own part of the environments, by global index, and encodes their observations for acting. The ranks
+exchange rows and features, so that each of them holds the same agent, replay and counters as a single process would. A
+minibatch's gradient is the sum of the parts that the ranks compute (`agents.rollout`). So the training is that of one
+process with the same global batch, but for the order of a sum; advantages, moments, the KL stop and the clipped norm
+are those of the whole batch.
 
 Rank 0 is the run: it logs, evaluates, saves and decides. The others follow its orders between two steps.
 """
@@ -66,6 +67,7 @@ class ShardedEnv:
         self._part = slice(ranks.rank * own, (ranks.rank + 1) * own)
         self._env = envs.make(run.env, num_envs=own, seed=run.seed, config=run.env_config, first=self._part.start)
         self.spec = self._env.spec
+        ranks.await_turn = self.await_turn
         self._apart = False
         """Whether a step failed on one rank, so that the ranks are at different rows."""
 
@@ -74,7 +76,6 @@ class ShardedEnv:
         return self._gathered(self._row)
 
     def step(self, action: np.ndarray) -> TimeStep:
-        self.await_step()
         error = b""
         try:
             self._row = self._env.step(action[self._part])
@@ -82,7 +83,7 @@ class ShardedEnv:
             error = f"{type(failure).__name__}: {failure}".encode()
         return self._gathered(self._row, error)
 
-    def await_step(self) -> None:
+    def await_turn(self) -> None:
         """Rank 0 orders a step; the others carry out orders until that one comes. Raises `Ended` at the end."""
         if self.ranks.rank == 0:
             self.ranks.order(STEP)
@@ -169,6 +170,11 @@ def require_ranks(run: Run, count: int) -> None:
         raise InputError(f"--ranks {count} is more than the {cores} cores of this machine: set at most {cores}")
     if plays_itself(run.env_config.options.get("opponent")):
         raise InputError(f"--ranks {count}: a learner that is its own opponent has one process: leave --ranks out")
+
+
+def follows() -> bool:
+    """Whether torchrun started this process as another rank than 0."""
+    return _by_torchrun() and os.environ["RANK"] != "0"
 
 
 def _by_torchrun() -> bool:
@@ -276,7 +282,7 @@ def follow(run: Run, ranks: Ranks, learner: Agent, env: Any, saved: Path | None 
         with contextlib.suppress(ArithmeticError, RunError):  # rank 0 has it too, and reports it
             for _ in interact(env, learner, run.steps, step=step, ts=row):
                 pass
-        env.await_step()
+        env.await_turn()
     except (Ended, RunError):
         pass  # a rank has ended: rank 0 reports it, unless it is the one
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from rl.memory import available_memory
 from rl.ranks import Ranks
 from rl.schedules import Ramp
 from rl.stats import iqm
+from rl.storage import read_json
 from rl.tracking import Tracker
 from runs.folder.jsonl import read_jsonl
 from runs.folder.provenance import command, device_name, git_commit, versions
@@ -32,7 +34,7 @@ from runs.recipe import Run, describe, from_document, from_run_json, require_upd
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
 from runs.training.evaluation import WHERE_KNOWN, Score, pick_device
-from runs.training.ranks import ShardedEnv, follow, joined, shared, wanted
+from runs.training.ranks import ShardedEnv, follow, follows, joined, shared, wanted
 from runs.training.self_play import self_play
 from runs.training.session import Session, Turn, evaluated
 
@@ -207,6 +209,8 @@ def resume(
     """
     found = locate(path, replay=True)
     assert found.run is not None  # a checkpoint alone is refused
+    if follows():  # rank 0 has the folder's lock, writes and reports
+        return _follow_resumed(found, steps, device, ranks, trust)
     for line in found.skipped:
         print(line, file=sys.stderr)
     with RunFolder.open(found.run) as folder:
@@ -244,6 +248,19 @@ def resume(
                 return _last(stretch.turns())
             finally:
                 env.close()
+
+
+def _follow_resumed(found: Any, steps: int | None, device: str, ranks: int | None, trust: Trust) -> dict[str, Any]:
+    """The part of `resume` in a rank beside rank 0, which writes nothing."""
+    run = resolve_recipe(from_run_json(found.run / "run.json", trust), steps=steps)
+    rank, done = {"rank": int(os.environ["RANK"])}, found.manifest["step"]
+    if run.steps <= done and evaluated(found.run, done):
+        return rank
+    where, count = pick_device(device), wanted(ranks, read_json(found.run / "run.json").get("ranks", 1))
+    with joined(run, count, where) as group:
+        assert group is not None
+        follow(run, group, *_parts(run, where, group), found.checkpoint)
+    return rank
 
 
 def finished(folder: Path, run: Run, step: int) -> dict[str, Any]:

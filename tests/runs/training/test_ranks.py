@@ -220,12 +220,60 @@ def test_the_same_command_gives_the_same_bits_also_after_any_rank_was_killed_and
         assert victim == 0 or (first.returncode == 1 and "has lost another rank, which has ended" in err)
         psutil.wait_procs([other], 30)
         assert not other.is_running(), "the other rank ends too"
-        assert rl("resume", str(out), "--track", "off").wait(300) == 0
+        launcher = TORCHRUN if victim == 0 else ()
+        again = rl("resume", str(out), "--track", "off", launcher=launcher)
+        _, err = again.communicate(timeout=300)
+        assert again.returncode == 0, err
         assert same_bits(tmp_path / "whole", out)
     torchrun = rl(*command(tmp_path / "torchrun"), launcher=TORCHRUN)
     _, err = torchrun.communicate(timeout=300)
     assert torchrun.returncode == 0, err
     assert same_bits(tmp_path / "whole", tmp_path / "torchrun")
+
+
+class Part:
+    """Rank `rank` of two that encode one after the other in one process; `parts` has what both have encoded."""
+
+    count = 2
+
+    def __init__(self, rank: int, parts: list[Tensor]) -> None:
+        self.rank, self.parts, self.turns = rank, parts, 0
+
+    def await_turn(self) -> None:
+        self.turns += 1
+
+    def join(self, part: Tensor, dim: int) -> Tensor:
+        self.parts.append(part.clone())
+        return torch.cat((self.parts * 2)[:2] if self.rank == 0 else self.parts, dim)
+
+
+@pytest.mark.parametrize("core", ["none", "gru"])
+def test_each_rank_encodes_the_observations_of_its_own_environments(core: Any) -> None:
+    config = PPOConfig(net=NetConfig(hidden=(16,), core=core, core_size=8), rollout=8, minibatch_size=16)
+    spec = envs.spec("Arcade/Breakout-v1")
+    first, second, alone = (agents.build(config, spec, num_envs=4, seed=0, device="cpu") for _ in range(3))
+    with envs.make("Arcade/Breakout-v1", num_envs=4) as env:
+        row = env.reset()
+    parts: list[Tensor] = []
+    for rank, agent in enumerate((first, second)):
+        agent.ranks = Part(rank, parts)
+        agent.act(row)
+    assert [x.shape[1 if core == "gru" else 0] for x in parts] == [2, 2] and second.ranks.turns == 1
+    assert second.network.torso.ranks is None, "an evaluation on one rank encodes everything"
+    alone.act(row)
+    assert difference(alone._stream.extra, second._stream.extra) < 1e-6
+    assert alone._stream.memory.allclose(second._stream.memory, atol=1e-6)
+
+
+@pytest.mark.full
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+def test_two_ranks_that_share_a_convolution_equal_one_process(tmp_path: Path) -> None:
+    net = NetConfig(hidden=(32,))
+    run = dataclasses.replace(run_of(dataclasses.replace(PPO, net=net, normalize_obs=False)), env="Arcade/Breakout-v1")
+    train(run, out=tmp_path / "one")
+    train(run, out=tmp_path / "two", ranks=2)
+    assert state(tmp_path / "two")["updates"] >= 50
+    assert difference(state(tmp_path / "one")["network"], state(tmp_path / "two")["network"]) < 1e-6
 
 
 @pytest.mark.full
