@@ -205,6 +205,7 @@ def same_bits(a: Path, b: Path) -> bool:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1_800)
 @pytest.mark.skipif(os.name == "nt" or (os.cpu_count() or 1) < 2, reason="two cores, and SIGKILL")
 def test_the_same_command_gives_the_same_bits_also_after_any_rank_was_killed_and_by_torchrun(tmp_path: Path) -> None:
     whole = rl(*command(tmp_path / "whole", "--ranks", "2"))
