@@ -101,6 +101,15 @@ def test_hints_show_what_the_opponent_sees_and_can_be_switched_off(tmp_path: Pat
     assert [line.split()[1] for line in said[at + 1 : at + 8]] == list("1234567")
 
 
+def test_a_search_shows_its_principal_line_with_its_bars(tmp_path: Path) -> None:
+    said = played("first\n4\nperfect\nhint", vs="mcts:50", folder=tmp_path)
+    (reply,) = [line.rsplit(" ", 1)[1] for line in said if "plays column" in line]
+    lines = [line.split() for line in said if line.startswith("  line ")]
+    assert len(lines) == 2  # of the reply, and of the hint: perfect play has none
+    assert lines[0][1] == reply and len(lines[0]) > 2
+    assert all(move in "1234567..." for line in lines for move in line[1:])
+
+
 def test_perfect_shows_the_solvers_scores_where_it_answers_at_once() -> None:
     match = BoardGame("ConnectFour", "random")
     with pytest.raises(InputError, match="fewer than 8 stones"):
