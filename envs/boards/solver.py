@@ -21,6 +21,8 @@ import numpy as np
 from envs import arcade, compiled
 from envs.boards.connect_four import FULL, HEIGHT, WIDTH, four_in_a_row
 from envs.boards.game import Game
+from envs.boards.opening_book import book
+from envs.boards.opening_book import key_of as key_of_position
 from envs.boards.rules import bits_of, count, one
 from envs.compiled import compile_loops
 from rl.errors import InputError
@@ -299,9 +301,27 @@ class Solver:
         Raises `InputError` for moves that cannot be played and for a game that has ended.
         """
         game = played(moves)
-        found = self.scores(game.rows["mine"], game.rows["theirs"])[0].tolist()
-        known = tuple(None if value == ILLEGAL else int(value) for value in found)
-        return Solution(max(value for value in known if value is not None), known)
+        found = opening_scores(game.rows)
+        if found is None:
+            found = self.scores(game.rows["mine"], game.rows["theirs"])[0].tolist()
+        return _solution(found)
+
+
+def _solution(scores: Sequence[int]) -> Solution:
+    known = tuple(None if value == ILLEGAL else int(value) for value in scores)
+    return Solution(max(value for value in known if value is not None), known)
+
+
+def opening_scores(row: np.ndarray) -> list[int] | None:
+    """The score of every move of one position, `Game.rows` [1], if the opening book has them all, else None."""
+    if row["ply"][0] >= HEIGHT:  # no column is full before, and no move can win
+        return None
+    after = Game("ConnectFour", WIDTH)
+    after.rows = np.repeat(row, WIDTH)
+    after.play(np.arange(WIDTH))
+    stones = zip(after.rows["mine"].tolist(), after.rows["theirs"].tolist(), strict=True)
+    found = [book().get(key_of_position(mine, theirs)) for mine, theirs in stones]
+    return None if None in found else [-int(value) for value in found if value is not None]
 
 
 def played(moves: str | Sequence[int]) -> Game:

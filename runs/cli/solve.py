@@ -24,10 +24,10 @@ def solve(game: str, moves: str = "") -> dict[str, Any]:
         raise unknown("solved game", game, GAMES)
     import time
 
-    from envs.boards.solver import Solver, played
+    from envs.boards.solver import Solver, opening_scores, played
 
     position = played(moves)
-    if len(moves) < SLOW:
+    if len(moves) < SLOW and opening_scores(position.rows) is None:
         log.warning("a position with %d stones takes up to some minutes", len(moves))
     begun = time.perf_counter()
     found = Solver(1 << (25 if len(moves) < SLOW else 22)).solve(moves)

@@ -126,13 +126,15 @@ class BoardGame:
         """The score of every move by perfect play. Raises `InputError` if no solver knows the game or position."""
         if self._perfect is None:
             self._perfect = Perfect(self.game.name)
-        if self.game.name == "ConnectFour" and len(self.moves) < SOLVED_FROM:
+        found = self._perfect.thoughts(self._copy())
+        if not found:
             moves = "".join(str(move + 1) for move in self.moves)
             raise InputError(
-                f"with fewer than {SOLVED_FROM} stones the solver takes minutes: rl solve ConnectFour {moves}".rstrip()
+                f"with fewer than {SOLVED_FROM} stones the solver takes minutes outside of its opening book: "
+                f"rl solve ConnectFour {moves}".rstrip()
             )
         self.helped, self.line = True, ""
-        return self._perfect.thoughts(self._copy())
+        return found
 
     def stronger(self, by: int) -> bool:
         """Changes the opponent's strength. False if there is no such level."""

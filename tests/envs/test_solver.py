@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from envs.boards import Game
 from envs.boards import positions as sets
 from envs.boards.judge import strength, tic_tac_toe
+from envs.boards.opening_book import ORDER, book, key_of
 from envs.boards.positions import SETS, load, plies_left
-from envs.boards.solver import CELLS, ILLEGAL, Solver, solve
+from envs.boards.solver import CELLS, ILLEGAL, Solver, opening_scores, played, solve
 from rl.errors import InputError
 from tests.envs.board_oracle import Oracle
 
@@ -82,8 +83,33 @@ def test_each_move_of_a_column_that_is_nearly_full_has_its_known_score() -> None
 
 @pytest.mark.full
 def test_the_first_player_wins_in_the_centre_alone() -> None:
-    found = Solver(1 << 25).solve("")
-    assert found.moves == (-2, -1, 0, 1, 0, -1, -2) and found.best == (3,)
+    after = [played(str(column)).rows for column in (1, 2, 3, 4)]
+    solver = Solver(1 << 25)
+    found = [-int(solver.values(row["mine"], row["theirs"])[0]) for row in after]
+    assert found == [-2, -1, 0, 1]
+
+
+def test_the_empty_board_is_answered_by_the_opening_book_at_once() -> None:
+    solver = Solver(2)
+    assert solver.solve("").moves == (-2, -1, 0, 1, 0, -1, -2) and solver.nodes == 0
+    assert key_of(*stones("12")) == key_of(*stones("76")) != key_of(*stones("21"))
+
+
+def stones(moves: str) -> tuple[int, int]:
+    row = played(moves).rows[0]
+    return int(row["mine"]), int(row["theirs"])
+
+
+@pytest.mark.full
+def test_the_scores_of_the_opening_book_are_those_of_its_moves() -> None:
+    """The best reply to each position of the book whose replies are all in it has the negative score."""
+    checked = 0
+    for moves in ORDER:
+        known, replies = book().get(key_of(*stones(moves))), opening_scores(played(moves).rows)
+        if known is not None and replies is not None:
+            assert max(replies) == known
+            checked += 1
+    assert checked
 
 
 def test_mirrored_positions_have_mirrored_scores_and_the_best_reply_the_negative_score() -> None:

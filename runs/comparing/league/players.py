@@ -16,6 +16,7 @@ import numpy as np
 from envs.boards import GAMES
 from envs.boards.game import Game
 from envs.boards.opponents import DEPTHS
+from envs.boards.solver import opening_scores
 from rl.checkpoint import CheckpointError, checkpoints, verify
 from rl.errors import InputError, unknown
 from runs.folder.run_folder import GENERATIONS, resolve
@@ -81,7 +82,8 @@ class Minimax:
 class Perfect:
     """Plays the best score of every position: Connect Four by its solver, tic-tac-toe by a search to the end.
 
-    In Connect Four with fewer than 8 stones it plays as minimax of depth 6, because the solver takes minutes there.
+    In Connect Four with fewer than 8 stones it plays by the opening book, and outside of it as minimax of depth 6,
+    because the solver takes minutes there.
     """
 
     name = "solver"
@@ -101,6 +103,9 @@ class Perfect:
             return states.minimax(states.board.max_plies)[1]
         early = states.rows["ply"] < SOLVED_FROM
         found = states.minimax(DEPTHS[-1], early)[1]
+        for i in np.flatnonzero(early):
+            opening = opening_scores(states.rows[i : i + 1])
+            found[i] = found[i] if opening is None else opening
         stones = states.rows[~early]
         found[~early] = self._solver.scores(stones["mine"], stones["theirs"])
         return found
@@ -111,7 +116,8 @@ class Perfect:
         return np.where(best, rng.random(scores.shape), -1.0).argmax(1)
 
     def thoughts(self, states: Game) -> Thoughts:
-        if self._solver is not None and states.rows["ply"][0] < SOLVED_FROM:
+        early = self._solver is not None and states.rows["ply"][0] < SOLVED_FROM
+        if early and opening_scores(states.rows[:1]) is None:
             return {}
         return {"score": np.where(states.legal()[0], self.scores(states)[0], np.nan)}
 

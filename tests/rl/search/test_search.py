@@ -11,6 +11,7 @@ import pytest
 from envs.boards.game import Game
 from envs.boards.judge import tic_tac_toe
 from envs.boards.model import BoardModel
+from envs.boards.positions import Positions, load
 from rl.search.model import Evaluate, random_rollouts
 from rl.search.search import SearchConfig, principal_line, search
 from rl.search.tree import NONE, SOONER, halving, improved
@@ -179,3 +180,29 @@ def test_a_position_without_a_placement_passes_in_the_tree() -> None:
         game.play(game.random_actions(), ~game.ended)
     found = search(model, blank(model), game.rows[passing].copy(), 20, RULES[0])
     assert (found.action == 36).all()
+
+
+class Flipped(BoardModel):
+    """Rewards the wrong player."""
+
+    def advance(self, *args: Any) -> Any:
+        states, reward, ended, key = super().advance(*args)
+        return states, -reward, ended, key
+
+
+def proofs(model: BoardModel, config: SearchConfig) -> tuple[int, int]:
+    """Moves of 300 late positions of Connect Four whose outcome a search proves, and how many contradict the solver."""
+    late = load("end-easy")
+    some = Positions(late.game, late.moves[:300], late.scores[:300])
+    found = search(model, blank(model), some.play().rows, 60, config)
+    least, most = found.tree.least[:, 0], found.tree.most[:, 0]
+    proved = (found.visits > 0) & ((least > 0) | (most < 0) | (least == most))
+    outcome = np.where(least > 0, 1, np.where(most < 0, -1, 0))
+    return int(proved.sum()), int((proved & (outcome != np.sign(some.scores.astype(int)))).sum())
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_every_outcome_that_a_search_proves_is_the_solvers(config: SearchConfig) -> None:
+    many, contradictions = proofs(BoardModel("ConnectFour"), config)
+    assert many > 400 and contradictions == 0
+    assert proofs(Flipped("ConnectFour"), config)[1] > 100  # a wrong sign is found

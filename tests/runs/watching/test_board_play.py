@@ -112,8 +112,12 @@ def test_a_search_shows_its_principal_line_with_its_bars(tmp_path: Path) -> None
 
 def test_perfect_shows_the_solvers_scores_where_it_answers_at_once() -> None:
     match = BoardGame("ConnectFour", "random")
+    assert match.perfect()["score"].tolist() == [-2, -1, 0, 1, 0, -1, -2]  # the opening book
+    for column in "1725":
+        match.play(int(column) - 1)
     with pytest.raises(InputError, match="fewer than 8 stones"):
         match.perfect()
+    match.new(0)
     for column in "4444445226226":
         match.play(int(column) - 1)
     scores = match.perfect()["score"]
