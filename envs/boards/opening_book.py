@@ -1,19 +1,14 @@
 """Connect Four's first moves, solved once: positions whose search takes minutes.
 
 `connect_four_book.json` has the score of each position, for the player to move, under the key of `key_of`; a position
-and its mirror image share one. The solver of this suite computed all of them:
-
-    python -m envs.boards.opening_book MINUTES       solves the next ones of `ORDER` and adds them to the file
+and its mirror image share one. `envs.boards.opening_maker` computed all of them.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from envs.boards.connect_four import WIDTH
 
@@ -38,23 +33,3 @@ def book() -> dict[str, int]:
     """Key -> score of the player to move."""
     found: dict[str, int] = json.loads(FILE.read_text())
     return found
-
-
-def main() -> None:
-    from envs.boards.solver import Solver, played
-
-    until, solver = time.process_time() + 60 * float(sys.argv[1]), Solver(1 << 25)
-    known: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
-    for moves in ORDER:
-        row = played(moves).rows
-        key = key_of(int(row["mine"][0]), int(row["theirs"][0]))
-        if key in known or time.process_time() > until:
-            continue
-        begun = time.process_time()
-        known[key] = int(solver.values(row["mine"], row["theirs"])[0])
-        FILE.write_text(json.dumps(known, indent=0) + "\n")
-        print(f"{moves}: {known[key]:+d} after {time.process_time() - begun:.0f} s", flush=True)
-
-
-if __name__ == "__main__":
-    main()
