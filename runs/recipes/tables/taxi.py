@@ -22,12 +22,18 @@ taxi_q_learning = Run(
 taxi_sarsa = Run(
     env="Taxi-v4", env_config=_SYNC, agent=SarsaConfig(lr=0.5), steps=100_000, num_envs=16, eval_episodes=100
 )
-"""SARSA comes near the optimum of 7.93 in 100,000 steps."""
+"""SARSA comes within 0.1 of the optimum of 7.93 in 100,000 steps with one seed of three.
+
+The greedy policies of the others circle from some of the 300 start states until the time limit (-200 each).
+"""
 
 taxi_double_q_learning = Run(
     env="Taxi-v4", env_config=_SYNC, agent=DoubleQLearningConfig(lr=1.0), steps=100_000, num_envs=16, eval_episodes=100
 )
-"""Double Q-learning comes near the optimum of 7.93 in 100,000 steps, with half of the updates for each table."""
+"""Double Q-learning is not done in 100,000 steps: each table has half of the updates.
+
+Its greedy policies circle from some of the 300 start states until the time limit (-200 each).
+"""
 
 taxi_td_lambda = Run(
     env="Taxi-v4",
