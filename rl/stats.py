@@ -382,6 +382,28 @@ def compare_all(
     return [verdict(d, margin, 1 - alpha if d.error is None else next(tested)) for d in found]
 
 
+ATARI5 = {
+    "battle_zone": 0.38198,
+    "double_dunk": 0.06791,
+    "name_this_game": 0.31080,
+    "phoenix": 0.12413,
+    "qbert": 0.08049,
+}
+"""Weights of Atari-5 (Aitchison et al. 2023, ICML): a regression, without an intercept, of the 57 games' log median on
+the five games' log scores. Fitted by least squares to the 44 algorithms that have all five in dataset.csv of the
+paper's repository (github.com/maitchison/Atari-5, commit 118cad5); the mean error there is 9%."""
+
+
+def atari5(scores: Any) -> np.ndarray:
+    """The median human-normalised score of 57 games as Atari-5 estimates it: 10^(sum of w log10(1 + 100 x)) - 1, in %.
+
+    `scores`: human-normalised, [..., runs, 5], in the order of `ATARI5`; the runs' mean counts, and below 0 it is 0.
+    Returns a share, as the scores are: 1 is human.
+    """
+    percent = 100 * np.maximum(as_matrix(scores).mean(axis=-2), 0.0)
+    return (10 ** (np.log10(1 + percent) @ np.array(list(ATARI5.values()))) - 1) / 100
+
+
 def normalise(scores: Any, low: float, high: float) -> np.ndarray:
     """0 at `low` (the random policy), 1 at `high` (the best, or a human). Raises `InputError` unless low < high."""
     if not high > low:

@@ -70,3 +70,4 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The key that signs run folders is kept in a folder of the tests' own, for child processes too."""
     os.environ["LUDO_CONFIG"] = str(tmp_path_factory.mktemp("configuration"))
+    os.environ["LUDO_REFERENCES"] = ""  # no test depends on the random play of an earlier one

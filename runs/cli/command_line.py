@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from rl.errors import InputError, NonFiniteError, RunError
 from runs.cli.parser import parse
-from runs.folder.processes import ending_signals
+from runs.folder.processes import ENDS_WITH_PARENT, end_with_parent, ending_signals
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a console that lacks a sign still runs
+    if os.environ.get(ENDS_WITH_PARENT):
+        threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     try:
         with _ending():
             args = parse(words)

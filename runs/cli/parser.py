@@ -214,7 +214,7 @@ def _add_training(verb: Verb) -> None:
     """train, resume, evaluate."""
     count, seed = _whole(1), _whole(0)
     p = verb("train", verbs.train, "train an agent", show_training)
-    p.add_argument("recipe", metavar="RECIPE")
+    p.add_argument("recipe", metavar="RECIPE", help="a recipe or an environment; or a suite, with --agent")
     p.add_argument("--agent", metavar="NAME", help="another agent than the recipe's: a name or module:Class")
     p.add_argument(
         "--steps",
@@ -225,6 +225,7 @@ def _add_training(verb: Verb) -> None:
     p.add_argument("--seed", type=seed, metavar="S", help="0 unless given")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1 in one folder, with one page")
     p.add_argument("--jobs", type=count, metavar="N", help="trainings at once, with --seeds")
+    p.add_argument("--on", type=_one_of("ray"), metavar="ray", help="send each training to a Ray cluster, with --seeds")
     p.add_argument("--num-envs", type=count, metavar="N", help="parallel environments")
     _add_set(p)
     p.add_argument("--out", metavar="DIR", help="the run folder (default runs/out/<env>_<agent>_s<seed>_<time>)")
@@ -384,6 +385,7 @@ def _add_measuring(verb: Verb) -> None:
     p.add_argument("recipe", metavar="RECIPE|SUITE")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")
     p.add_argument("--jobs", type=count, metavar="N", help="trainings at once")
+    p.add_argument("--on", type=_one_of("ray"), metavar="ray", help="train each seed on a Ray cluster")
     _add_trust(p)
 
     p = verb("bench", verbs.bench, "measure speed and memory beside SB3")

@@ -107,6 +107,8 @@ def show_records(r: dict[str, Any]) -> None:
     failed = sum(result["status"] != "ok" for result in r["results"])
     count = len(r["results"])
     print(f"{count} seed{'s' * (count != 1)} recorded, {failed} failed")
+    if "report" in r:
+        print(f"{r['headline']}\n{r['report']}")
 
 
 def show_league(r: dict[str, Any]) -> None:

@@ -39,8 +39,10 @@ def _check_recipe(word: str | None) -> None:
 
 def train(a: argparse.Namespace) -> Result:
     _check_recipe(a.recipe)
-    if a.seeds is not None:
+    if a.seeds is not None or _is_suite(a.recipe):
         return _train_seeds(a)
+    if a.on is not None:
+        raise InputError(f"--on {a.on} needs --seeds: it sends each training to the cluster")
     if a.jobs is not None:
         raise InputError(f"--jobs {a.jobs} needs --seeds: one training is one job")
     result = _call(
@@ -75,8 +77,8 @@ def _train_seeds(a: argparse.Namespace) -> Result:
     alone |= {"--track": a.track, "--ranks": a.ranks}
     if given := [option for option, value in alone.items() if value is not None]:
         raise InputError(f"{given[0]} is for one training: leave it or --seeds out")
-    options = {"seeds": a.seeds, "jobs": a.jobs, "agent": a.agent, "steps": a.steps, "num_envs": a.num_envs}
-    options |= {"settings": a.set or None, "device": a.device, "out": a.out, "quiet": a.quiet}
+    options = {"seeds": a.seeds or 1, "jobs": a.jobs, "agent": a.agent, "steps": a.steps, "num_envs": a.num_envs}
+    options |= {"settings": a.set or None, "device": a.device, "out": a.out, "on": a.on, "quiet": a.quiet}
     return _call("runs.comparing.many_seeds.train_seeds", a.recipe, **options, trust=_trust(a))
 
 
@@ -104,11 +106,17 @@ def evaluate(a: argparse.Namespace) -> Result:
 
 
 def _seeds_of(run: str) -> list[str]:
-    """The run folders in a folder of `rl train --seeds`, by seed; any other name stands for itself."""
+    """The run folders in a folder of `rl train --seeds`, by task and seed; any other name stands for itself."""
     if os.path.exists(os.path.join(run, "run.json")) or not os.path.isdir(run):
         return [run]
-    seeds = sorted((int(name[5:]), name) for name in os.listdir(run) if re.fullmatch(r"seed-\d+", name))
-    return [os.path.join(run, name) for _, name in seeds] or [run]
+    inner = sorted(entry.path for entry in os.scandir(run) if entry.is_dir())
+    found = [path for folder in (run, *inner) for _, path in sorted(_numbered(folder))]
+    return found or [run]
+
+
+def _numbered(folder: str) -> list[tuple[int, str]]:
+    names = (name for name in os.listdir(folder) if re.fullmatch(r"seed-\d+", name))
+    return [(int(name[5:]), os.path.join(folder, name)) for name in names]
 
 
 def watch(a: argparse.Namespace) -> Result:
@@ -180,12 +188,18 @@ def tune(a: argparse.Namespace) -> Result:
 
 def _recipes(word: str) -> list[str]:
     """The recipes of a suite by its name; any other word stands for itself."""
-    from runs.comparing.suites import SUITES, in_suite
+    if _is_suite(word):
+        from runs.comparing.suites import in_suite
 
-    if word in SUITES and not os.path.exists(word):
         return in_suite(word)
     _check_recipe(word)
     return [word]
+
+
+def _is_suite(word: str) -> bool:
+    from runs.comparing.suites import is_suite
+
+    return is_suite(word)
 
 
 def league(a: argparse.Namespace) -> Result:
@@ -244,9 +258,10 @@ def report(a: argparse.Namespace) -> Result:
 
 def record(a: argparse.Namespace) -> Result:
     say = (lambda line: None) if a.quiet else None
-    options = {"seeds": a.seeds, "jobs": a.jobs, "say": say, "trust": _trust(a)}
+    options = {"seeds": a.seeds, "jobs": a.jobs, "on": a.on, "say": say, "trust": _trust(a)}
     names = _recipes(a.recipe)
-    return {"results": [r for name in names for r in _call("runs.recording.record.record", name, **options)]}
+    found = {"results": [r for name in names for r in _call("runs.recording.record.record", name, **options)]}
+    return found | (_call("runs.recording.suite_page.write", a.recipe, names) if _is_suite(a.recipe) else {})
 
 
 def bench(a: argparse.Namespace) -> Result:

@@ -14,6 +14,7 @@ settings, comparison.json and the report hold the new results alone; the older o
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.storage import read_json, write_json
+from runs.comparing import references
 from runs.comparing.contenders import Contender
 from runs.comparing.plan import RANDOM_GAMES, Plan, Side, slug
 from runs.comparing.progress_board import Board
@@ -34,6 +36,8 @@ from runs.folder.trust import foreign_names
 from runs.reporting.comparison_file import SCHEMA, short_commit
 from runs.settings.plain import to_json
 
+PAGE_SECONDS = 15.0
+"""Between two pages while trainings run, at least."""
 REFERENCE = "reference"
 """The name of the random policy's games, the zero of a task's scale. It is not a contender."""
 
@@ -47,7 +51,8 @@ class Comparison:
         self.plan, self.folder, self.videos = plan, folder, videos
         self.title, self.matched = title, matched
         self.seeds = range(seeds)
-        self.random = {task.env: _random_side(task) for task in plan.tasks}
+        self.random = {task.env: random_side(task) for task in plan.tasks}
+        self._next_page = 0.0
         self.results: dict[tuple[str, str, int], dict[str, Any]] = {}
         self.kept = self._read_kept()
         """(contender, task, fingerprint, seed) -> every result in the folder, used now or not."""
@@ -136,7 +141,8 @@ class Comparison:
     def missing(self) -> list[tuple[Side, int]]:
         """The trainings that remain: seed by seed, the contenders' order turned by one each time."""
         out: list[tuple[Side, int]] = []
-        out += [(side, 0) for side in self.random.values() if self._key(side, 0) not in self.kept]
+        unknown = [env for env in self.random if self.reference(env)[0] is None]
+        out += [(self.random[env], 0) for env in unknown if self._key(self.random[env], 0) not in self.kept]
         by_task = [[s for s in self.plan.sides if s.task is task] for task in self.plan.tasks]
         for turn, seed in enumerate(self.seeds):
             for sides in by_task:
@@ -185,10 +191,33 @@ class Comparison:
             side, seed = running.pop(future)
             result = future.result()
             self.keep(side, seed, result)
-            if side is not self.random.get(side.task.env):
+            if side is self.random.get(side.task.env):
+                references.keep(side, result)
+            else:
                 self.results[side.contender.text, side.task.env, seed] = result
             self.write()
+            self.page()
             board.finished(side, seed, result)
+
+    def reference(self, env: str) -> tuple[float | None, str]:
+        """The random policy's score on a task, None if it is not known, and where it comes from if not from here."""
+        side = self.random[env]
+        if (played := self.kept.get(self._key(side, 0))) is not None:
+            return played["score"], ""
+        if (score := references.published(side.task)) is not None:
+            return score, references.PUBLISHED
+        return references.kept(side), "kept from an earlier comparison on this machine"
+
+    def page(self) -> None:
+        """The page of the results so far. It takes at most a tenth of the time, and no fault of it stops a training."""
+        begun = time.monotonic()
+        if begun < self._next_page or not self.results:
+            return
+        with contextlib.suppress(Exception):
+            from runs.reporting.report import report
+
+            report(self.folder)
+        self._next_page = time.monotonic() + max(PAGE_SECONDS, 10 * (time.monotonic() - begun))
 
     def write(self) -> None:
         """Writes comparison.json with the results so far."""
@@ -199,12 +228,13 @@ class Comparison:
 
         tasks = []
         for task in self.plan.tasks:
-            known = self.kept.get(self._key(self.random[task.env], 0), {})
+            random, source = self.reference(task.env)
             tasks.append(
                 {
                     "env": task.env,
                     "steps": task.steps,
-                    "random": known.get("score"),
+                    "random": random,
+                    **({"random_from": source} if source and random is not None else {}),
                     "protocol": task.spec.protocol,
                     "evaluation": task.evaluation,
                     "threshold": task.spec.reward_threshold,
@@ -229,6 +259,7 @@ class Comparison:
         return {
             "schema": SCHEMA,
             "kind": "comparison",
+            **({"left": left} if (left := len(self.missing())) else {}),
             "title": self.title,
             "command": self.command,
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -272,7 +303,7 @@ def _spans(numbers: Sequence[int]) -> str:
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-def _random_side(task: Task) -> Side:
+def random_side(task: Task) -> Side:
     """The random policy's games on a task: the zero of its scale."""
     games = RANDOM_GAMES if not task.spec.protocol else 20
     job = {"kind": "random", "env": task.env, "env_config": to_json(task.env_config), "eval_episodes": games}

@@ -1,6 +1,7 @@
-"""`rl train RECIPE --seeds K --jobs N`: one recipe with several seeds, in one folder with one page.
+"""`rl train RECIPE|SUITE --seeds K --jobs N`: one agent with several seeds, in one folder with one page.
 
     seed-0/ seed-1/ ...                   run folders, for `rl watch`, `rl evaluate` and `rl resume`
+    TASK/seed-0/ ...                      of a suite
     comparison.json, results/, report.html, report.md         as `rl compare` writes them
 
 The same command continues: it trains what has no result yet.
@@ -18,8 +19,9 @@ from rl.errors import InputError
 from rl.storage import read_json
 from runs.comparing.compare import entered
 from runs.comparing.comparison import Comparison
-from runs.comparing.plan import Side, make_plan, slug
-from runs.comparing.senders import run_job
+from runs.comparing.plan import Plan, Side, make_plan, slug
+from runs.comparing.senders import sender
+from runs.comparing.suites import in_suite, is_suite
 from runs.folder.places import OUT
 from runs.folder.provenance import command, quoted
 from runs.folder.trust import Trust
@@ -28,7 +30,7 @@ from runs.recipe import resolve as resolve_recipe
 from runs.reporting.analysis import analyse, flat
 from runs.reporting.comparison_file import SCHEMA
 from runs.reporting.task_tables import point
-from runs.reporting.wording import number
+from runs.reporting.wording import number, share
 from runs.settings.plain import digest
 
 
@@ -44,7 +46,8 @@ class ManySeeds(Comparison):
     def job(self, side: Side, seed: int, jobs: int) -> dict[str, Any]:
         job = super().job(side, seed, jobs) | {"resumable": True}
         if side.job["kind"] == "ours":
-            job |= {"folder": str((self.folder / f"seed-{seed}").absolute())}
+            place = self.folder if len(self.plan.tasks) == 1 else self.folder / slug(side.task.env)
+            job |= {"folder": str((place / f"seed-{seed}").absolute())}
         return job | ({"device": self.device} if self.device else {})
 
     @property
@@ -62,35 +65,41 @@ def train_seeds(
     num_envs: int | None = None,
     settings: Sequence[str] = (),
     device: str | None = None,
+    on: str | None = None,
     out: str | Path | None = None,
     quiet: bool = True,
     trust: Trust = False,
 ) -> dict[str, Any]:
     """Trains a recipe with the seeds 0 .. seeds-1, `jobs` at a time; each learns what `train` with that seed does.
 
-    Evaluations on the way are a comparison's: 20 points of a curve (Atari: 10), `eval_episodes` games each.
+    Of a suite's name, the agent `agent` on each of its environments, by its recipe there or its defaults. Evaluations
+    on the way are a comparison's: 20 points of a curve (Atari: 10), `eval_episodes` games each. `on` "ray" sends each
+    training to the Ray cluster; its run folder stays on its node, unless all nodes share the disk.
 
-    Returns the contender's scores by seed, `iqm` and `interval`, `failed`, `report` and `out`. Raises InputError before
-    anything is started; a training that fails is a failed result.
+    Returns the contender's scores by seed, `iqm` and `interval`, `failed`, `report` and `out`; of a suite a list of
+    these as `tasks`, and the `aggregate`. Raises InputError before anything is started; a training that fails is a
+    failed result.
     """
-    run = resolve_recipe(recipe, agent=agent, steps=steps, num_envs=num_envs, settings=settings, trust=trust)
-    run = dataclasses.replace(run, seed=0)
-    name = agent_name(run.agent)
-    plan = make_plan(run, [f"{slug(name)}={name}"])
-    mark = digest(plan.sides[0].job)
-    folder = Path(out) if out is not None else OUT / f"{slug(run.env)}_{slug(name)}_{mark[:8]}_seeds"
+    if isinstance(recipe, str) and is_suite(recipe):
+        plan = _suite_plan(recipe, agent, steps, num_envs, settings)
+    else:
+        run = resolve_recipe(recipe, agent=agent, steps=steps, num_envs=num_envs, settings=settings, trust=trust)
+        name = agent_name(run.agent)
+        plan = make_plan(dataclasses.replace(run, seed=0), [f"{slug(name)}={name}"])
+    send, marks = sender(on, plan), {side.fingerprint for side in plan.sides}
+    folder = Path(out) if out is not None else OUT / _default_name(recipe, plan)
     with entered(folder):
         found = ManySeeds(plan, folder, seeds, videos=False)
         found.device = device
         before = {on.get("fingerprint") for c in found.before.get("contenders", ()) for on in c["tasks"].values()}
-        if before - {plan.sides[0].fingerprint}:
+        if before - marks:
             raise InputError(f"{folder} holds other trainings, of another recipe or settings: name a new --out")
         found.write()
         left = [seed for side, seed in found.missing() if side in plan.sides]
         if not quiet:
-            print(f"{len(left)} of {seeds} seeds to train, in {folder}; random play is the reference", file=sys.stderr)
+            print(f"{len(left)} of {seeds * len(plan.tasks)} trainings to come, in {folder}", file=sys.stderr)
         try:
-            found.fill(jobs, run_job, quiet)
+            found.fill(jobs, send, quiet)
         except KeyboardInterrupt as stop:
             stop.args = ("interrupted; the same command continues it",)
             raise
@@ -100,14 +109,51 @@ def train_seeds(
         from runs.reporting.report import report
 
         page = report(folder)
-    one = result["contenders"][0]
-    keys = ("task", "name", "seeds", "scores", "failed", "iqm", "interval", "mean", "median", "std")
-    return {"schema": SCHEMA, **{k: one[k] for k in keys}, "report": page["html"], "out": str(folder)}
+    each = [{k: one[k] for k in KEYS} for one in result["contenders"]]
+    scores = each[0] if len(each) == 1 else {"tasks": each, "aggregate": result.get("aggregate")}
+    return {"schema": SCHEMA, **scores, "report": page["html"], "out": str(folder)}
+
+
+KEYS = ("task", "name", "seeds", "scores", "failed", "iqm", "interval", "mean", "median", "std", "human")
+"""Of a contender's analysis, what `train_seeds` returns."""
+
+
+def _default_name(recipe: Any, plan: Plan) -> str:
+    one = len(plan.sides) == 1
+    mark = digest(plan.sides[0].job if one else [side.job for side in plan.sides])[:8]
+    return f"{slug(plan.tasks[0].env) if one else recipe}_{slug(plan.contenders[0].text)}_{mark}_seeds"
+
+
+def _suite_plan(
+    suite: str, agent: str | None, steps: int | None, num_envs: int | None, settings: Sequence[str]
+) -> Plan:
+    """One agent on every environment of a suite."""
+    if agent is None:
+        known = sorted({agent_name(resolve_recipe(name).agent) for name in in_suite(suite)})
+        raise InputError(f"rl train {suite} needs --agent, which has recipes here for {', '.join(known)}")
+    fields = [*settings, *([f"num_envs={num_envs}"] if num_envs else [])]
+    return make_plan(None, [":".join([f"{slug(agent)}={agent}", *fields])], tasks=suite, steps=steps)
 
 
 def summary(found: dict[str, Any]) -> str:
-    """The result in one line."""
+    """The result in one line, of a suite in one line a task and one for all."""
+    if "tasks" in found:
+        lines = [_line(task) for task in found["tasks"]]
+        return "\n".join([*lines, *map(all_tasks, (found["aggregate"] or {}).get("contenders", ())), found["report"]])
+    return f"{_line(found)}; {found['report']}"
+
+
+def all_tasks(c: dict[str, Any]) -> str:
+    """A contender's score over all tasks of a suite, with Atari-5's estimate."""
+    line = f"all tasks, {c['name']}: normalised IQM {point(c['iqm'], c['interval'], share)}"
+    if "atari5" in c:
+        line += f"; Atari-5 estimates a median of 57 of {point(c['atari5'], c['atari5_interval'], share)}"
+    return line
+
+
+def _line(found: dict[str, Any]) -> str:
     seeds = f"{len(found['seeds'])} seed{'s' * (len(found['seeds']) != 1)}"
     failed = f", {len(found['failed'])} failed" if found["failed"] else ""
     score = point(found["iqm"], found["interval"], number)
-    return f"{found['task']} {found['name']}: IQM {score}, {seeds}{failed}; {found['report']}"
+    human = f", human-normalised {share(found['human'])}" if found["human"] is not None else ""
+    return f"{found['task']} {found['name']}: IQM {score}, {seeds}{failed}{human}"

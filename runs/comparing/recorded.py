@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from runs.comparing.plan import Side
@@ -17,10 +18,7 @@ from runs.settings.plain import from_json
 
 
 def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
-    """A result that `rl record` kept for the same recipe, failed ones included: both evaluate on the same games.
-
-    Its times count only if it was recorded on this machine while no other work shared it.
-    """
+    """A result that `rl record` kept for the same recipe, failed ones included: both evaluate on the same games."""
     name = _recipe_of(side)
     if name is None:
         return None
@@ -28,40 +26,46 @@ def recorded_result(side: Side, seed: int) -> dict[str, Any] | None:
     for r in read_results(places.RESULTS, name):
         if (r["fingerprint"], r["seed"]) != (mark, seed):
             continue
-        where, others = r.get("machine", {}), r.get("others")
-        here = all(where.get(k) == v for k, v in machine().items() if k != "python")
-        alone = here and where.get("jobs") == 1 and others is not None and others < SHARED
-        origin = {
-            "fingerprint": side.fingerprint,
-            "machine": r.get("machine"),
-            "versions": r.get("versions"),
-            "commit": r.get("commit"),
-            "recorded": f"{r['recipe']}.jsonl",
-        }
-        who = {"contender": side.contender.text, "env": side.task.env, "seed": seed}
-        if r["status"] != "ok":
-            return failed(who, r["error"]) | origin
-        return {
-            "contender": side.contender.text,
-            "task": side.task.env,
-            "seed": seed,
-            "status": "ok",
-            "error": None,
-            "score": r["score"]["mean"],
-            "returns": r["score"]["returns"],
-            **{name: r["score"][name] for name in ("exact",) if name in r["score"]},
-            "curve": [[step, None, score] for step, score in r.get("evaluations", [])],
-            "steps": r["steps"],
-            "seconds": r["seconds"] if alone else None,
-            "cpu_seconds": None,
-            "steps_per_second": r["steps_per_second"] if alone else None,
-            "peak_memory": r.get("peak_memory_bytes") if alone else None,
-            "alone": alone,
-            "others": others,
-            "jobs": where.get("jobs"),
-            **origin,
-        }
+        return as_result(r, side.contender.text, side.task.env) | {"fingerprint": side.fingerprint}
     return None
+
+
+def as_result(r: Mapping[str, Any], contender: str, env: str) -> dict[str, Any]:
+    """A line of a recipe's results as a result of a comparison, without its fingerprint.
+
+    Its times count only if it was recorded on this machine while no other work shared it.
+    """
+    where, others = r.get("machine", {}), r.get("others")
+    here = all(where.get(k) == v for k, v in machine().items() if k != "python")
+    alone = here and where.get("jobs") == 1 and others is not None and others < SHARED
+    origin = {
+        "machine": r.get("machine"),
+        "versions": r.get("versions"),
+        "commit": r.get("commit"),
+        "recorded": f"{r['recipe']}.jsonl",
+    }
+    if r["status"] != "ok":
+        return failed({"contender": contender, "env": env, "seed": r["seed"]}, r["error"]) | origin
+    return {
+        "contender": contender,
+        "task": env,
+        "seed": r["seed"],
+        "status": "ok",
+        "error": None,
+        "score": r["score"]["mean"],
+        "returns": r["score"]["returns"],
+        **{name: r["score"][name] for name in ("exact",) if name in r["score"]},
+        "curve": [[step, None, score] for step, score in r.get("evaluations", [])],
+        "steps": r["steps"],
+        "seconds": r["seconds"] if alone else None,
+        "cpu_seconds": None,
+        "steps_per_second": r["steps_per_second"] if alone else None,
+        "peak_memory": r.get("peak_memory_bytes") if alone else None,
+        "alone": alone,
+        "others": others,
+        "jobs": where.get("jobs"),
+        **origin,
+    }
 
 
 def _recipe_of(side: Side) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from rl.storage import read_json, write_json
 from runs.comparing.plan import Plan
 from runs.folder.places import ROOT
@@ -20,12 +20,12 @@ RETRIES = 3
 """How often a training is sent again after its node or process was lost."""
 
 
-def ray_sender(threads: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that runs a job on the cluster of RAY_ADDRESS, or on Ray's own local one, and waits for its result.
+def on_cluster(function: Callable[..., Any], threads: int) -> Callable[..., Any]:
+    """`function` as one that runs on the cluster of RAY_ADDRESS, or on Ray's own local one, and waits for its result.
 
-    The suite must be installed on the nodes. Run folders and videos stay on the node that made them, unless the
-    comparison's folder lies on a shared disk; scores, curves and times come back. Raises `InputError` if Ray is not
-    installed or the cluster does not answer.
+    The suite must be installed on the nodes. If a node is lost, Ray calls it again elsewhere, up to `RETRIES` times.
+    Raises `InputError` if Ray is not installed or the cluster does not answer; the function raises `RunError` for what
+    the cluster, or `function` on it, raises.
     """
     try:
         import ray
@@ -40,14 +40,31 @@ def ray_sender(threads: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"RAY_ADDRESS {address}: no Ray head answers there ({reason})") from error
-    send = ray.remote(num_cpus=max(1, threads), max_retries=RETRIES)(on_node)
-    root = str(ROOT)
+    task = ray.remote(num_cpus=max(1, threads), max_retries=RETRIES)(function)
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return ray.get(task.remote(*arguments))
+        except ray.exceptions.RayError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+            raise RunError(f"{type(error).__name__}: {lines[-1].strip()}") from None
+
+    return call
+
+
+def ray_sender(threads: int) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A function that runs a job on the cluster and waits for its result; trouble there is a failed result.
+
+    Run folders and videos stay on the node that made them, unless the comparison's folder lies on a shared disk;
+    scores, curves and times come back.
+    """
+    send = on_cluster(on_node, threads)
 
     def run(job: dict[str, Any]) -> dict[str, Any]:
         try:
-            return dict(ray.get(send.remote(job, root)))
-        except ray.exceptions.RayError as error:
-            return failed(job, f"{type(error).__name__}: {str(error).splitlines()[0]}")
+            return dict(send(job, str(ROOT)))
+        except RunError as error:
+            return failed(job, str(error))
 
     return run
 

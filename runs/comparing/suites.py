@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from rl.errors import InputError
 from rl.stats import atari_scores
 
@@ -24,6 +26,11 @@ SUITES: dict[str, tuple[str, ...]] = {
     ),
     "atari57": tuple(f"ALE/{game.title().replace('_', '')}-v5" for game in atari_scores()),
 }
+
+
+def is_suite(word: str) -> bool:
+    """Whether a word of the command line names a suite, and not a file or folder of that name."""
+    return word in SUITES and not os.path.exists(word)
 
 
 def in_suite(suite: str) -> list[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import signal
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from envs import EnvConfig
 from rl.errors import InputError
 from rl.storage import read_json, rename, write_json
 from runs.comparing.random_policy import Random
+from runs.folder.processes import end_with_parent
 from runs.folder.provenance import Meter
 from runs.folder.trust import Trust, foreign_names
 from runs.recipe import Run
@@ -42,15 +41,6 @@ def main(source: str, target: str) -> int:
         return 1
     write_json(Path(target), result)
     return 0
-
-
-def end_with_parent(parent: int, stop: str | None = None) -> None:
-    """Saves and ends this training if its comparison was killed, or when the file `stop` appears."""
-    while stop or os.name != "nt":
-        time.sleep(0.5 if stop else 2)
-        if (os.name != "nt" and os.getppid() != parent) or (stop and os.path.exists(stop)):
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
 
 
 def work(job: dict[str, Any]) -> dict[str, Any]:

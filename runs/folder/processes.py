@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,19 @@ def ending_signals() -> list[signal.Signals]:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return [signal.SIGTERM]
     return [signal.SIGTERM, signal.SIGHUP]
+
+
+ENDS_WITH_PARENT = "LUDO_RL_ENDS_WITH_PARENT"
+"""Environment variable that tells a command to save and end when the process that started it is gone."""
+
+
+def end_with_parent(parent: int, stop: str | None = None) -> None:
+    """Saves and ends this training if its parent was killed, or when the file `stop` appears."""
+    while stop or os.name != "nt":
+        time.sleep(0.5 if stop else 2)
+        if (os.name != "nt" and os.getppid() != parent) or (stop and os.path.exists(stop)):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 TRAINER = "LUDO_RL_TRAINER"

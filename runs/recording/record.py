@@ -15,11 +15,11 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from rl.storage import read_json, write_json
 from runs.folder.jsonl import read_jsonl
 from runs.folder.places import OUT, RESULTS
-from runs.folder.processes import last_words, stop_children, train_child
+from runs.folder.processes import ENDS_WITH_PARENT, last_words, stop_children, train_child
 from runs.folder.provenance import Meter, machine
 from runs.folder.trust import Trust, foreign_names
 from runs.recipe import Run, describe, recipe_file, recipe_names
@@ -58,6 +58,7 @@ def record(
     *,
     seeds: int = 1,
     jobs: int = 1,
+    on: str | None = None,
     results: Path | None = None,
     say: Callable[[str], None] | None = None,
     trust: Trust = False,
@@ -66,8 +67,9 @@ def record(
 
     An interrupted training continues from its last save. Results go to `results`: by default runs/results of the
     checkout; runs/out/results for a recipe of one's own or if the suite is installed without git. Returns the results
-    of all these seeds. Raises InputError if a shipped recipe differs from the committed one. `trust`: as in
-    `runs.train`.
+    of all these seeds. Raises InputError if a shipped recipe differs from the committed one. `on` "ray" trains each
+    seed on the Ray cluster, whose nodes share this folder; a lost node's training continues from its last save on
+    another. `trust`: as in `runs.train`.
     """
     say = say or (lambda line: print(line, file=sys.stderr, flush=True))
     if seeds < 1 or jobs < 1:
@@ -78,7 +80,7 @@ def record(
     recording = Recording(result_name(recipe), run, fingerprint(run), jobs, own)
     there = {r["seed"] for r in _recorded(recording, results)}
     if wanted := [s for s in range(seeds) if s not in there]:
-        _train(recording, wanted, results, say)
+        _train(recording, wanted, results, say, on)
     else:
         say(f"{recording.recipe} {recording.mark}: every seed has a result, nothing to train")
         _write_table(results, say)
@@ -96,9 +98,10 @@ def _recorded(recording: Recording, results: Path) -> list[dict[str, Any]]:
     return [r for r in read_results(results, recording.recipe) if r["fingerprint"] == recording.mark]
 
 
-def _train(recording: Recording, wanted: list[int], results: Path, say: Callable[[str], None]) -> None:
+def _train(recording: Recording, wanted: list[int], results: Path, say: Callable[[str], None], on: str | None) -> None:
     """Trains the seeds `wanted` and writes each result when it is there."""
     recipe, mark, run = recording.recipe, recording.mark, recording.run
+    send = _sender(on, run.threads)
     tree = export_tree()
     if recording.own:
         recording.copy.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +113,7 @@ def _train(recording: Recording, wanted: list[int], results: Path, say: Callable
 
     def work(seed: int, its: Path) -> dict[str, Any]:
         with _progress(recording.folder(seed), run.steps, f"{recipe} seed {seed}", say):
-            return _train_seed(recording, seed, its)
+            return send(recording, seed, its.absolute())
 
     pool = ThreadPoolExecutor(recording.jobs)
     try:
@@ -127,6 +130,25 @@ def _train(recording: Recording, wanted: list[int], results: Path, say: Callable
         raise
     finally:
         pool.shutdown()
+
+
+def _sender(on: str | None, threads: int) -> Callable[[Recording, int, Path], dict[str, Any]]:
+    """What trains a seed: this machine, or the Ray cluster."""
+    if on is None:
+        return _train_seed
+    from runs.comparing.senders import on_cluster
+
+    send, here = on_cluster(_on_node, threads), os.getcwd()
+    return lambda recording, seed, tree: dict(send(here, recording, seed, tree))
+
+
+def _on_node(here: str, recording: Recording, seed: int, tree: Path) -> dict[str, Any]:
+    """`_train_seed` on a node of a cluster, in the folder where `rl record` was called."""
+    if not tree.is_dir() or not os.path.isdir(here):
+        raise RunError(f"{tree} is not on {os.uname().nodename}: --on ray records on a disk that all nodes share")
+    os.chdir(here)
+    os.environ[ENDS_WITH_PARENT] = "1"  # Ray may lose this process and keep the training that it has started
+    return _train_seed(recording, seed, tree)
 
 
 @contextmanager

@@ -5,11 +5,13 @@ A comparison is a folder with `comparison.json`, one JSON object that depends on
     schema        1
     kind          "comparison"
     title         of the page, or ""
+    left          trainings that are still to come, while it runs
     command       the command line that makes it again
     created       ISO time          commit    git commit or null
     machine       {"processor", "cores", "memory", "system", ...}         versions  {"torch": "2.13.0", ...}
     tasks         [{"env", "steps",            budget in environment steps, the same for all contenders
                     "random": score or null,   mean return of the uniformly random policy
+                    "random_from": where it comes from, if it was not played for this comparison
                     "protocol": "", "evaluation": "one line: games, greedy or sampled, whose seeds",
                     "threshold": score or null  "solved", if the environment has such a score,
                     "optimum": the best expected return, if the environment has an exact model}]
@@ -116,6 +118,7 @@ def _task(comparison: Mapping[str, Any], task: Mapping[str, Any], seed: int, poi
         "protocol": task.get("protocol", ""),
         "evaluation": task.get("evaluation", ""),
         "random": random,
+        **({"random_from": task["random_from"]} if task.get("random_from") else {}),
         "floor": floor,
         "best": best,
         "margin": margin,

@@ -83,6 +83,12 @@ def _suits(found: Mapping[str, Any], comparison: Mapping[str, Any]) -> dict[str,
     }
 
 
+_ATARI5 = (
+    "Atari-5 (Aitchison et al. 2023) estimates the median human-normalised score of 57 games from these five: "
+    "10^(sum of weights times log10(1 + score in %)) - 1."
+)
+
+
 def _overall(aggregate: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The scores, verdicts and performance profiles over all tasks."""
     colour = {name: k for k, name in enumerate(names)}
@@ -96,8 +102,13 @@ def _overall(aggregate: Mapping[str, Any], names: Sequence[str]) -> dict[str, An
     profiles = [{**p, "colour": colour[p["name"]]} for p in aggregate["profiles"]]
     half = [(0.5, "half of the runs")]
     chart = line_chart("profiles", profiles, "normalised score τ", "share of runs above τ", half)
+    columns = ["contender", "seeds", "IQM", "mean", "median", "optimality gap"]
+    five = [c for c in aggregate["contenders"] if "atari5" in c]
+    if five:
+        columns.append("Atari-5: median of 57, estimated")
+        rows = [[*row, point(c["atari5"], c["atari5_interval"], share)] for row, c in zip(rows, five, strict=True)]
     return {
-        "scores": Table(["contender", "seeds", "IQM", "mean", "median", "optimality gap"], rows),
+        "scores": Table(columns, rows, _ATARI5 if five else ""),
         "verdicts": verdict_table(aggregate["pairs"], share),
         "profiles": Chart("Performance profiles", chart, curve_table(profiles, "τ", share, share)),
     }

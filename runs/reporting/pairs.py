@@ -146,16 +146,15 @@ def leader(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any] | None:
-    """Normalised scores over all tasks. None if fewer than two contenders have played them all."""
-    human = all(st.atari_game(t["env"]) for t in tasks)
-    scale = {}
-    for t in tasks:
-        low = t["random"] if t["random"] is not None else t["floor"]
-        game = st.atari_game(t["env"])
-        low, high = st.atari_scores()[game] if human and game else (low, t["best"])
-        if low is None or high is None or high <= low:
-            return None
-        scale[t["env"]] = (low, high)
+    """Normalised scores over all tasks, of every contender that has played them all.
+
+    None if there is no such contender, or only one without a human scale: its own score would be the scale.
+    """
+    games = [st.atari_game(t["env"]) for t in tasks]
+    human = all(games)
+    scale = {t["env"]: _scale(t, human) for t in tasks}
+    if any(low is None or high is None or high <= low for low, high in scale.values()):
+        return None
     matrices: dict[str, np.ndarray] = {}
     seeds: dict[str, list[list[int]]] = {}
     """The seeds of each contender and task that are the rows of its matrix."""
@@ -168,8 +167,9 @@ def aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]],
                 [s for s, x in zip(its["seeds"], its["scores"], strict=True) if x is not None][:runs]
                 for its in (t["contenders"][k] for t in tasks)
             ]
-    if len(matrices) < 2:
+    if len(matrices) < (1 if human else 2):
         return None
+    five = [games.index(g) for g in st.ATARI5] if set(games) == set(st.ATARI5) else []
     top = max(1.0, max(float(m.max()) for m in matrices.values()))
     taus = np.linspace(0, min(top, 8.0), 81)
     contenders = []
@@ -188,6 +188,9 @@ def aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]],
                 "optimality_gap": gap.point,
             }
         )
+        if five:
+            estimate = st.estimate(m[:, five], rng, st.atari5)
+            contenders[-1] |= {"atari5": estimate.point, "atari5_interval": interval(estimate)}
     names = [(a, b) for a, b in pairs_of(comparison["contenders"]) if a in matrices and b in matrices]
     together = {frozenset(pair) for pair in comparison.get("paired", [])}
     sides = [(matrices[a], matrices[b], frozenset((a, b)) in together and seeds[a] == seeds[b]) for a, b in names]
@@ -199,6 +202,14 @@ def aggregate(comparison: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]],
         "pairs": _compared(names, sides, generator(seed, "aggregate", "pairs"), st.MARGIN),
         "profiles": [_profile(name, m, taus, generator(seed, "profile", name)) for name, m in matrices.items()],
     }
+
+
+def _scale(task: Mapping[str, Any], human: bool) -> tuple[Any, Any]:
+    """The scores of a task that become 0 and 1."""
+    game = st.atari_game(task["env"])
+    if human and game:
+        return st.atari_scores()[game]
+    return task["random"] if task["random"] is not None else task["floor"], task["best"]
 
 
 def _profile(name: str, m: np.ndarray, taus: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:

@@ -193,7 +193,9 @@ def _outcome(found: Mapping[str, Any]) -> str:
 def warnings(comparison: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Reasons to be careful with the results, one sentence each."""
     sides = [(c, t) for t in found["tasks"] for c in t["contenders"]]
-    return [*_warn_of_few(sides), *_warn_of_missing(sides), *_warn_of_machines(comparison)]
+    left = comparison.get("left")
+    running = [f"{left} trainings are still to come; this page is written again as they end."] if left else []
+    return [*running, *_warn_of_few(sides), *_warn_of_missing(sides), *_warn_of_machines(comparison)]
 
 
 Sides = Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]

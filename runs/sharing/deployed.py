@@ -130,8 +130,8 @@ def record(model: Deployed, run: Run, rows: int = OBSERVATIONS) -> Recorded:
             chosen = actor.act(ts)
             set_noise(model.network, False)  # acting turns it on again
             action = spec.action.to_space(chosen).reshape(outputs[0].shape)
-            parts = (inputs, [x.numpy() for x in outputs], [action])
-            kept.append(tuple([x[~ts.last] for x in part] for part in parts))
+            going = ~ts.last
+            kept.append(([x[going] for x in inputs], [x.numpy()[going] for x in outputs], [action[going]]))
             ts = env.step(_played(action, spec, ts.mask, rng))
     finally:
         env.close()

@@ -44,6 +44,8 @@ class Search:
 
     def __init__(self, study: Any, run: Run, axes: Mapping[str, Axis], folder: Path, say: Callable[[str], None]):
         self.study, self.run, self.axes, self.folder, self.say = study, run, axes, folder, say
+        self.ended: Callable[[], None] = lambda: None
+        """Called after each trial."""
         self._distributions = {name: distribution(axis) for name, axis in axes.items()}
         self._planning = threading.Lock()
 
@@ -147,6 +149,7 @@ class Search:
         self.study.tell(trial, **told)
         _stop(place).unlink(missing_ok=True)
         self.say(f"{title(trial.number)}: {said}, {seconds:.0f} s")
+        self.ended()
 
     def place(self, trial: Any) -> Path:
         return self.folder / "trials" / f"trial-{trial.number}"

@@ -87,6 +87,7 @@ def tune(
         write_json(folder / "tune.json", {"schema": 1, "kind": "tuning", "fingerprint": mark, **searched, **typed})
         search = Search(study, run, axes, folder, _silent if quiet else _say)
         search.say(f"{len(axes)} fields: {', '.join(axes)}")
+        search.ended = lambda: _running(search, typed["command"])
         try:
             search.fill(jobs, send, minutes, trials)
             retest = _retest(search, seeds, jobs, on, quiet)
@@ -139,8 +140,34 @@ def _retest(search: Search, seeds: int, jobs: int, on: str | None, quiet: bool) 
     return found
 
 
+def _running(search: Search, typed: str) -> None:
+    """Writes the page of the trials so far, which renews itself in the browser."""
+    found = _found(search, {}) | {"left": True}
+    best = max((t.value for t in search.study.get_trials() if t.state == TrialState.COMPLETE), default=None)
+    found["headline"] = f"The search is running; the best score so far is {number(best)}, in one training."
+    _write(search, found, typed)
+
+
 def _report(search: Search, retest: Mapping[str, Any], typed: str, quiet: bool) -> dict[str, Any]:
     """Writes the page and the recipe file; returns what `tune` returns."""
+    every, folder, found = search.study.get_trials(), search.folder, _found(search, retest)
+    if best := found["candidates"]:
+        promise = f"promised {number(best[0]['promised'])} and kept {number(best[0]['kept'])}"
+        found["headline"] = f"{best[0]['sentence']} In the search {best[0]['name']} {promise}.".strip()
+        found["recipe"] = str(folder / "found.py")
+        tuned = resolve_recipe(search.run, settings=best[0]["settings"])
+        write_atomic(folder / "found.py", found_recipe(tuned, best[0], typed).encode())
+    _write(search, found, typed)
+    if not quiet:
+        print("\n".join(filter(None, [found["headline"], found.get("recipe"), found["report"]])))
+    if not found["trials"]["complete"]:
+        reasons = [t.user_attrs["reason"] for t in every if "reason" in t.user_attrs]
+        raise RunError(f"none of {len(every)} trials finished, the first failed: {(reasons or ['killed'])[0]}")
+    return found
+
+
+def _found(search: Search, retest: Mapping[str, Any]) -> dict[str, Any]:
+    """What `tune` returns, but for the headline of a re-test and the recipe."""
     every, folder = search.study.get_trials(), search.folder
     named = {title(t.number): t for t in every}
     sides = [_side(search, named[c["name"]], c, retest["pairs"]) for c in retest.get("contenders", ())]
@@ -149,21 +176,13 @@ def _report(search: Search, retest: Mapping[str, Any], typed: str, quiet: bool) 
     found: dict[str, Any] = {"schema": 1, "out": str(folder), "report": str(folder / "report.html"), "candidates": best}
     found |= {"start": sides[-1] if sides else None, "trials": states, "minutes": round(search.seconds() / 60, 3)}
     found |= {"importance": importance(search.study), "headline": "No trial finished, so that none was tested again."}
-    if best:
-        promise = f"promised {number(best[0]['promised'])} and kept {number(best[0]['kept'])}"
-        found["headline"] = f"{best[0]['sentence']} In the search {best[0]['name']} {promise}.".strip()
-        found["recipe"] = str(folder / "found.py")
-        tuned = resolve_recipe(search.run, settings=best[0]["settings"])
-        write_atomic(folder / "found.py", found_recipe(tuned, best[0], typed).encode())
-    shown = page(found, every, search, typed)
-    write_atomic(folder / "report.html", shown.render("html").encode())
-    write_atomic(folder / "report.md", shown.render("md").encode())
-    if not quiet:
-        print("\n".join(filter(None, [found["headline"], found.get("recipe"), found["report"]])))
-    if not states["complete"]:
-        reasons = [t.user_attrs["reason"] for t in every if "reason" in t.user_attrs]
-        raise RunError(f"none of {len(every)} trials finished, the first failed: {(reasons or ['killed'])[0]}")
     return found
+
+
+def _write(search: Search, found: Mapping[str, Any], typed: str) -> None:
+    shown = page(found, search.study.get_trials(), search, typed)
+    write_atomic(search.folder / "report.html", shown.render("html").encode())
+    write_atomic(search.folder / "report.md", shown.render("md").encode())
 
 
 def _side(search: Search, trial: Any, kept: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

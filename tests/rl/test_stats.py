@@ -333,3 +333,18 @@ def test_a_side_of_one_seed_does_not_weaken_the_other_verdicts() -> None:
     three = st.compare_all([(a, b, False), (a, alone, False), (b, alone, False)], np.random.default_rng(0), 0.05)
     assert (three[0].word, three[0].level) == (two.word, two.level) == ("worse", 0.95)
     assert [v.word for v in three[1:]] == ["no verdict from one seed"] * 2
+
+
+def test_atari5_estimates_the_median_of_57_by_the_papers_weights() -> None:
+    human = np.ones((3, 5))
+    total = 0.38198 + 0.06791 + 0.31080 + 0.12413 + 0.08049  # 0.96531
+    assert st.atari5(human) == pytest.approx((101**total - 1) / 100)  # 0.8505: below 1, as the weights sum below 1
+    assert st.atari5(np.full((2, 5), -3.0)) == 0.0, "worse than random counts as random"
+    one = np.zeros((1, 5))
+    one[0, 2] = 9.99  # NameThisGame at 999%: 1000^0.3108 - 1 in percent
+    assert st.atari5(one) == pytest.approx((1000**0.3108 - 1) / 100)
+    runs = np.array([[0.0] * 5, [2.0] * 5])
+    assert st.atari5(runs) == st.atari5(human), "the mean of the runs counts"
+    # MuZero's log scores in the paper's dataset.csv; its true median is 2,041%
+    muzero = (10 ** np.array([[3.38576, 3.29607, 3.43000, 4.16809, 2.73525]]) - 1) / 100
+    assert st.atari5(muzero) == pytest.approx(20.92, abs=0.01)

@@ -83,7 +83,7 @@ def main(source: str, target: str) -> int:
     job = json.loads(Path(source).read_text())
     limit(job["limits"]["seconds"], job["limits"]["memory"])
     silence()
-    from runs.comparing.worker import end_with_parent
+    from runs.folder.processes import end_with_parent
 
     threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     if job["limits"]["trust"]:  # a submission's own modules, behind all that is installed

@@ -450,3 +450,21 @@ def test_a_contender_of_which_nothing_came_is_named_first() -> None:
             r.update(status="failed", error="boom", score=None, returns=[], curve=[])
     said = analyse(data)["headline"]
     assert said.startswith(f"Every training of {lost} on ") and " failed and has no score of its own. " in said
+
+
+def test_a_single_agent_on_atari5_has_human_normalised_scores_and_the_estimate_of_57_games() -> None:
+    games = {"BattleZone": 37187.5, "DoubleDunk": -16.4, "NameThisGame": 8049.0, "Phoenix": 7242.6, "Qbert": 13455.0}
+    tasks = [{"env": f"ALE/{name}-v5", "steps": 100} for name in reversed(games)]
+    results = [
+        {"contender": "dqn", "task": f"ALE/{name}-v5", "seed": seed, "status": "ok", "score": human, "returns": [human]}
+        for name, human in games.items()
+        for seed in (0, 1)
+    ]
+    contenders = [{"name": "dqn", "tasks": {}}]
+    found = analyse({"schema": 1, "kind": "comparison", "tasks": tasks, "contenders": contenders, "results": results})
+    assert [c["human"] for task in found["tasks"] for c in task["contenders"]] == [1.0] * 5
+    (overall,) = found["aggregate"]["contenders"]
+    assert overall["iqm"] == 1.0 and overall["atari5"] == pytest.approx((101**0.96531 - 1) / 100)
+    two = {"tasks": tasks[:2], "results": [r for r in results if r["task"] in (tasks[0]["env"], tasks[1]["env"])]}
+    found = analyse({"schema": 1, "kind": "comparison", "contenders": contenders, **two})
+    assert "atari5" not in found["aggregate"]["contenders"][0], "only the five games together estimate the 57"

@@ -124,6 +124,20 @@ def test_a_training_that_lags_behind_the_median_is_stopped(tmp_path: Path, monke
     assert "pruned at 2,000" in (tmp_path / "t" / "report.md").read_text()
 
 
+def test_the_page_of_a_running_search_has_the_trials_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[str] = []
+
+    def send(job: Job) -> dict[str, Any]:
+        page = tmp_path / "t" / "report.html"
+        pages.append(page.read_text() if page.exists() else "")
+        return answer(job)
+
+    searched(monkeypatch, tmp_path / "t", send, trials=3)
+    assert pages[0] == "" and "The search is running; the best score so far is" in pages[2]
+    assert "2 trials: 2 finished" in pages[2] and 'http-equiv="refresh"' in pages[2]
+    assert 'http-equiv="refresh"' not in (tmp_path / "t" / "report.html").read_text()
+
+
 def test_failed_trials_count_and_are_listed_with_their_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def send(job: Job) -> dict[str, Any]:
         return failed(job, "no\x1b[31m <b>memory</b>\nleft") if job["seed"] in (1_002, 1_004) else answer(job)
