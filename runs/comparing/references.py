@@ -30,15 +30,15 @@ PUBLISHED = "published for 30 no-ops and games of 108,000 frames (DQN Zoo's tabl
 def published(task: Task) -> float | None:
     """The published score of an Atari game, if the task is played by the protocol of that table."""
     game, protocol = st.atari_game(task.env), envs.PROTOCOLS.get(task.spec.protocol)
-    if game is None or protocol is None or task.eval_max_steps or _changes(task):
+    if game is None or protocol is None or task.eval_max_steps or changed(task.env_config):
         return None
     same = (protocol.sticky, protocol.noop_max, protocol.frame_skip, protocol.frame_cap) == (0.0, 30, 4, 108_000)
     return st.atari_scores()[game][0] if same and not (protocol.fire_reset or protocol.full_actions) else None
 
 
-def _changes(task: Task) -> bool:
-    """Whether the environment has settings beside its protocol that may change a game."""
-    own = {k: v for k, v in to_json(task.env_config).items() if k not in ("vector", "protocol", "life_loss")}
+def changed(config: envs.EnvConfig) -> bool:
+    """Whether an environment has settings beside its protocol that may change a game."""
+    own = {k: v for k, v in to_json(config).items() if k not in ("vector", "protocol", "life_loss")}
     return own != {k: v for k, v in to_json(envs.EnvConfig()).items() if k in own}
 
 

@@ -17,6 +17,7 @@ from runs.comparing import references
 from runs.comparing.comparison import random_side
 from runs.comparing.plan import make_plan
 from runs.comparing.recorded import as_result
+from runs.comparing.suites import SUITES
 from runs.folder.places import OUT
 from runs.folder.provenance import git_commit, machine, quoted, versions
 from runs.recipe import agent_name, describe
@@ -35,6 +36,8 @@ def write(suite: str, recipes: Sequence[str], results: Path | None = None, out: 
     lines: list[dict[str, Any]] = []
     for name in recipes:
         run = resolve_recipe(name)
+        if references.changed(run.env_config) and name not in SUITES[suite]:  # continuous, self-play: another game
+            continue
         mark = fingerprint(run)
         found = [r for r in read_results(results or places.RESULTS, name) if r["fingerprint"] == mark]
         if not found:
@@ -86,6 +89,6 @@ def _task(env: str) -> dict[str, Any]:
 
 
 def _short(recipe: str, agent: str) -> str:
-    """`ppo_10m` of arcade_breakout_ppo_10m, or the whole name if it does not hold the agent's."""
+    """`ppo_10m` of arcade_breakout_ppo_10m; the last word if the name does not hold the agent's, as of a preset."""
     where = recipe.rfind(f"_{agent}")
-    return recipe[where + 1 :] if where >= 0 else recipe
+    return recipe[(where if where >= 0 else recipe.rfind("_")) + 1 :]

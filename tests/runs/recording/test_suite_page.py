@@ -18,7 +18,8 @@ def recorded(recipe: str, seed: int, mean: float, folder: Path) -> None:
 
 
 def test_recorded_seeds_of_several_recipes_stand_side_by_side(tmp_path: Path) -> None:
-    names = ["cartpole_dqn", "cartpole_ppo", "acrobot_dqn", "mountaincar_dqn"]
+    names = ["cartpole_dqn", "cartpole_ppo", "acrobot_dqn", "mountaincar_dqn", "lunarlander_continuous_ppo"]
+    recorded("lunarlander_continuous_ppo", 0, 30.0, tmp_path)  # another game
     for seed in range(2):
         recorded("cartpole_dqn", seed, 400.0, tmp_path)
         recorded("cartpole_ppo", seed, 100.0 + seed, tmp_path)
@@ -38,7 +39,7 @@ def test_a_suite_without_results_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "agent", "short"),
-    [("arcade_breakout_ppo_10m", "ppo", "ppo_10m"), ("pong_dqn", "dqn", "dqn"), ("mine", "dqn", "mine")],
+    [("arcade_breakout_ppo_10m", "ppo", "ppo_10m"), ("cartpole_rainbow", "dqn", "rainbow"), ("mine", "dqn", "mine")],
 )
 def test_a_recipe_is_named_by_its_agent_and_variant(recipe: str, agent: str, short: str) -> None:
     assert suite_page._short(recipe, agent) == short
