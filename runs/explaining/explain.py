@@ -16,7 +16,7 @@ from rl.errors import InputError
 from rl.storage import write_atomic
 from runs.explaining.history import charts, history_panel
 from runs.explaining.sight import sight_panel
-from runs.explaining.states import States, play
+from runs.explaining.states import States, play, require_layers
 from runs.explaining.subject import NotShown, Subject
 from runs.explaining.surface import surface_panel
 from runs.explaining.update import update_panel
@@ -80,14 +80,14 @@ def _states(subject: Subject) -> States | None:
     """New games of the agent, with pictures if the environment has some; None, and why, if it cannot play them."""
     seconds = subject.left(0.2)
     try:
-        if not list(subject.agent.network.parameters()):
-            raise NotShown("it has no network with weights")
+        require_layers(subject.agent)
         try:
             return play(subject.run, subject.agent, seconds, pictures=True)
         except InputError as error:
             subject.missing.append(f"{subject.name}: no pictures of the states ({error}).")
             return play(subject.run, subject.agent, seconds)
     except expected(subject) as error:
+        subject.why_no_states = str(error)
         subject.missing.append(f"{subject.name}: no states of new games, which two panels need ({error}).")
     return None
 

@@ -85,8 +85,7 @@ def returns_that_followed(after: list[TimeStep], config: Any) -> np.ndarray:
 
 def outputs(agent: Agent, obs: dict[str, Tensor]) -> Any:
     """The network's named output for observations [M, ...], each seen alone. Raises `NotShown` if there is none."""
-    if hasattr(agent, "plan"):
-        raise NotShown("its actions come from a search, not from one pass of a network")
+    require_layers(agent)
     size = len(next(iter(obs.values())))
     zeros = np.zeros(size, np.float32)
     alone = TimeStep({}, None, zeros, zeros, zeros + 1, np.ones(size, bool), np.zeros(size, bool), {})
@@ -97,6 +96,14 @@ def outputs(agent: Agent, obs: dict[str, Tensor]) -> Any:
             return agent.choose(actor, obs, alone).output
     except NotImplementedError as error:  # a table answers without tensors
         raise NotShown("it acts without a network of layers") from error
+
+
+def require_layers(agent: Agent) -> None:
+    """Raises `NotShown` for an agent that searches, whose games would take long and show nothing, or has no weights."""
+    if hasattr(agent, "plan"):
+        raise NotShown("its actions come from a search, not from one pass of a network")
+    if not list(agent.network.parameters()):
+        raise NotShown("it has no network with weights")
 
 
 def value_of(output: Any) -> Tensor:

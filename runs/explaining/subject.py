@@ -49,14 +49,15 @@ class Subject:
     weight: Tensor | None = None
     why_no_batch: str = ""
     states: Any = None
-    """`runs.explaining.states.States` that all panels read."""
+    """`runs.explaining.states.States` that all panels read; None if there are none, `why_no_states` says why."""
+    why_no_states: str = ""
     until: float = float("inf")
     """When the panels of this run should be done, by `time.monotonic`."""
 
     def known_states(self) -> Any:
         """The states of new games. Raises `NotShown` if none could be played."""
         if self.states is None:
-            raise NotShown("it needs states of new games")
+            raise NotShown(self.why_no_states)
         return self.states
 
     def left(self, share: float = 1.0) -> float:
@@ -138,7 +139,7 @@ class Subject:
         else:
             self.missing.append(f"{self.name} has a batch of its own: that of {first.name} is of another kind.")
         if alike and ours.stack == theirs.stack:
-            self.states = first.states
+            self.states, self.why_no_states = first.states, first.why_no_states
 
     @property
     def title(self) -> str:

@@ -30,6 +30,7 @@ def test_there_are_five() -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(960)  # a cell may take 900 seconds on a busy machine
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any) -> None:
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
