@@ -304,6 +304,17 @@ def test_a_target_network_copied_at_each_checkpoint_is_said_to_be(explained: dic
     assert explained["ppo"]["history"]["copied"] is False
 
 
+def test_panels_run_in_one_thread_and_the_callers_threads_come_back(
+    trained: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With two, the page of an LSTM took six minutes beside other programs instead of one."""
+    before = torch.get_num_threads()
+    for panel in PANELS:
+        monkeypatch.setitem(PANELS, panel, lambda _: {"why_not": f"{torch.get_num_threads()} thread"})
+    found = explain(trained["dqn"], out=tmp_path / "threads.html")["runs"][0]
+    assert {found[panel]["why_not"] for panel in PANELS} == {"1 thread"} and torch.get_num_threads() == before
+
+
 def test_an_agent_that_searches_plays_no_games_for_a_page_that_cannot_show_them(
     trained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
