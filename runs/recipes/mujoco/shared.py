@@ -6,10 +6,12 @@ from runs.recipe import Run
 
 
 def crossq(env: str) -> Run:
-    """CrossQ's published values, with critics of 512 instead of 1024 or 2048, for 300,000 steps."""
+    """CrossQ's published values for 300,000 steps, with networks of 256 units instead of critics of 1024 or 2048.
+
+    With critics of 512, one core makes 33 steps a second: two and a half hours.
+    """
     agent = SACConfig(
         net=NetConfig(hidden=(256, 256)),
-        critic_net=NetConfig(hidden=(512, 512)),
         batch_renorm=True,
         lr=1e-3,
         beta1=0.5,
