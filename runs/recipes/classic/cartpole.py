@@ -158,19 +158,20 @@ Published: SLM-Lab's REINFORCE, 483.
 
 cartpole_sac = _run(
     SACConfig(
-        net=NetConfig(hidden=(64, 64)),
-        lr=Ramp(1e-3, 1e-5, 50_000),  # with a constant one the policy of one seed forgot some start states: 432
+        net=NetConfig(hidden=(128, 128), layer_norm=True),
+        lr=Ramp(1e-3, 1e-5, 50_000),
         batch_size=64,
-        target_tau=0.02,
-        entropy_share=0.1,  # 0.3 scored 226
-        n_step=5,
-        replay_ratio=0.4,
+        max_grad_norm=10.0,  # an error at a fall is up to 100: unclipped, tuning seeds reached 476 and 364
+        target_tau=0.01,
+        entropy_share=0.05,
+        n_step=3,
+        replay_ratio=0.5,
         update_every=5,
         buffer_size=50_000,
         learning_starts=1_000,
     )
 )
-"""Discrete SAC scores 418 to 456 of 500 on CartPole after 50,000 steps: some starts are not balanced to the end.
+"""Discrete SAC on CartPole, 50,000 steps, with clipped gradients.
 
-The seed it was tuned on scored 500. No library publishes a figure for it.
+Published: SLM-Lab, 406 after 200,000 steps (training average of four sessions).
 """
