@@ -61,7 +61,7 @@ def trained(name: str, seed: int) -> dict[str, Any]:
         for slot in loop:
             agent, step = slot.agent, slot.step
             spent = time.process_time() - begun
-            if spent >= SECONDS:
+            if step and spent >= SECONDS:
                 break
         assert agent is not None
         players = {"0": player(agent, 0), "100": player(agent, 100)} if hasattr(agent, "plan") else {"0": greedy(agent)}
