@@ -1,4 +1,4 @@
-"""The exported page in a real Chromium: offline, playable, the same game as in Python, and safe to open."""
+"""The exported page in a real Chromium and Firefox: offline, playable, the same game as in Python, and safe to open."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from runs.recipe import Run
 from runs.sharing.web.export import ALONE, export_web
 from runs.sharing.web.gallery import gallery
 from runs.sharing.web.games import game_settings
-from tests.runs.reporting import chromium
+from tests.runs.reporting import chromium, firefox
 
 HOSTILE = "run</script><b id=injected>'\"&"
 
+TAB, RIGHT = "\ue004", "\ue014"  # WebDriver's names of keys
+
 needs_chromium = pytest.mark.skipif(not chromium.AVAILABLE, reason=chromium.REASON)
+needs_firefox = pytest.mark.skipif(not firefox.AVAILABLE, reason=firefox.REASON)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,28 @@ def test_watch_take_over_play_race_and_slide(exported: tuple[Path, Path, dict[st
         assert browser.until("[...held]", []) == []
         assert browser.problems == []
         assert all(url.startswith(("file:", "data:")) for url in browser.requests)
+
+
+@needs_firefox
+def test_firefox_opens_the_page_from_the_disk_and_a_key_takes_over(exported: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, page, _ = exported
+    with firefox.Firefox() as browser:
+        browser.open(page)
+        assert browser.js("document.querySelectorAll('#bars .row').length") == 2
+        assert browser.until("seats[0].s.elapsed > 3", True) is True  # the agent plays by itself
+        browser.js("(pause(), again(), 0)")
+        browser.keys(("keyDown", TAB), ("keyUp", TAB))
+        assert browser.js("[view.hand, seats[0].human]") == [True, True]
+        browser.keys(("keyDown", RIGHT))
+        assert browser.js("(advanceAll(), seats[0].played)") == 1
+        browser.keys(("keyUp", RIGHT), ("keyDown", "a"))
+        assert browser.js("(advanceAll(), seats[0].played)") == 0
+        browser.settle()
+        assert browser.problems == []
+        assert all(url.startswith(("file:", "data:")) for url in browser.requests)
+        browser.js("fetch('http://127.0.0.1:9/').catch(() => 0)")  # the page's policy blocks it, and the driver sees it
+        browser.settle(until=lambda: bool(browser.problems), seconds=10)
+        assert "Content-Security-Policy" in browser.problems[0]
 
 
 @needs_chromium
