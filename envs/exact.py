@@ -32,16 +32,24 @@ class KnownModel:
         return self._build()
 
 
+def is_plain(env: gymnasium.Env) -> bool:
+    """Whether no wrapper of the environment may change what happens."""
+    while isinstance(env, gymnasium.Wrapper):
+        if type(env) not in PLAIN:
+            return False
+        env = env.env
+    return True
+
+
 def known_model(env: gymnasium.Env) -> KnownModel | None:
     """The model of an environment that has a table `P` of transitions, or of Blackjack; else None.
 
     None as well if a wrapper may change what happens, and for rules that the state does not determine: Taxi's fickle
     passenger, and Blackjack's extra pay for a natural.
     """
-    while isinstance(env, gymnasium.Wrapper):
-        if type(env) not in PLAIN:
-            return None
-        env = env.env
+    if not is_plain(env):
+        return None
+    env = env.unwrapped
     if type(env) is BlackjackEnv:
         return None if env.natural or env.sab else KnownModel(blackjack, lambda env: _shown(*env._get_obs()))
     start = getattr(env, "initial_state_distrib", None)

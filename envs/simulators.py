@@ -7,6 +7,7 @@ the search passes in: a copy that kept the environment's own generator would sho
 from __future__ import annotations
 
 import copy
+import random
 import time
 from bisect import bisect_right
 from collections.abc import Callable
@@ -19,12 +20,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec as GymSpec
 from gymnasium.wrappers import TimeLimit
 
-from envs.exact import KnownModel
+from envs.exact import KnownModel, is_plain
 from rl.errors import InputError
 from rl.tables import TableModel
 
 CLASSIC = "gymnasium.envs.classic_control"
-"""Environments without chance, so that the search needs to draw no outcomes."""
+"""Environments without chance, if no wrapper adds some: the search needs to draw no outcomes."""
 SLOW = 0.05
 """Seconds of processor time that a copy and some steps may take."""
 ENDLESS = 1 << 40
@@ -145,8 +146,10 @@ class ArcadeSimulator:
 
     @cached_property
     def _games(self) -> Any:
-        env: Any = self._build().unwrapped
-        return env.games
+        env: Any = self._build()
+        games = env.unwrapped.games
+        games.limit = min(games.limit, steps_left(env))
+        return games
 
     @property
     def num_actions(self) -> int:
@@ -169,8 +172,10 @@ class ArcadeSimulator:
             games.num = len(states)
         games.rows = _reseeded(states, rng)
         _, boards, reward, terminated, truncated = games.advance(np.asarray(actions, np.int64), False)
-        keys = [hash((board.tobytes(), r)) for board, r in zip(boards, reward.tolist(), strict=True)]
-        return games.rows, reward.astype(np.float32), terminated | truncated, np.array(keys, np.int64)
+        ended = terminated | truncated
+        shown = zip(boards, reward.tolist(), ended.tolist(), strict=True)
+        keys = [hash((board.tobytes(), *rest)) for board, *rest in shown]
+        return games.rows, reward.astype(np.float32), ended, np.array(keys, np.int64)
 
     def rollout(self, states: np.ndarray, rng: np.random.Generator, how: Any) -> np.ndarray:
         games, value = self._games, np.zeros(len(states))
@@ -199,7 +204,7 @@ class CopySimulator:
     def __init__(self, env: gymnasium.Env, build: Callable[[], gymnasium.Env]) -> None:
         space: Any = env.action_space
         self._build, self.num_actions, self._start = build, int(space.n), int(space.start)
-        self.stochastic = not type(env.unwrapped).__module__.startswith(CLASSIC)
+        self.stochastic = not (is_plain(env) and type(env.unwrapped).__module__.startswith(CLASSIC))
 
     def require(self) -> None:
         """Raises `InputError` if a copy fails, differs from the original, changes it, or takes too long."""
@@ -273,17 +278,25 @@ def _mask(info: dict[str, Any]) -> np.ndarray | None:
 
 
 def _copied(env: gymnasium.Env, rng: np.random.Generator) -> gymnasium.Env:
-    """A deep copy with its wrappers, that draws from `rng`. Spaces, specs and pictures are shared."""
+    """A deep copy with its wrappers, that draws from `rng`. Spaces, specs and pictures are shared.
+
+    Generators beside `np_random` are copied and seeded anew by `rng`.
+    """
     memo: dict[int, Any] = {}
     layer: Any = env
     while layer is not None:
         for name, value in vars(layer).items():
-            if name == "_np_random":
+            if name == "_np_random" and value is not None:
                 memo[id(value)] = rng
             elif isinstance(value, gymnasium.Space | GymSpec) or type(value).__module__.startswith("pygame"):
                 memo[id(value)] = value
         layer = layer.env if isinstance(layer, gymnasium.Wrapper) else None
     copied = copy.deepcopy(env, memo)
+    for value in list(memo.values()):
+        if isinstance(value, np.random.BitGenerator):
+            value.state = type(value)(int(rng.integers(1 << 62))).state
+        elif isinstance(value, random.Random):
+            value.seed(int(rng.integers(1 << 62)))
     copied.unwrapped.render_mode = None
     return copied
 

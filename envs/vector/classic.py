@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -69,6 +70,20 @@ class Classic(Vector):
 
     def raw(self, cast: LeafCast) -> np.ndarray:
         return self._obs
+
+    def environments(self) -> list[gymnasium.Env]:
+        """Copies of the single environment, each in the state of its row."""
+        return [self._as_gymnasium(i) for i in range(self.num_envs)]
+
+    def _as_gymnasium(self, i: int) -> gymnasium.Env:
+        env: Any = copy.deepcopy(self._single.env)
+        env.unwrapped.state = self._state[i, : len(env.unwrapped.state)].copy()
+        layer = env
+        while isinstance(layer, gymnasium.Wrapper):
+            if isinstance(layer, gymnasium.wrappers.TimeLimit):
+                layer._elapsed_steps = int(self._elapsed[i])
+            layer = layer.env
+        return env  # type: ignore[no-any-return]
 
     def render(self) -> list[np.ndarray]:
         raise InputError("compiled environments have no pictures: set vector='sync'")

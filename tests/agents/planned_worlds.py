@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from typing import Any, ClassVar
 
@@ -34,6 +35,20 @@ class Coin(World):
 
     def step(self, action: Any) -> Any:
         return 1, float(action == self.np_random.integers(2)), True, False, {}
+
+
+class OwnCoin(World):
+    """A coin whose generators are not `np_random`: one of NumPy's, an old one of NumPy's, or one of Python's."""
+
+    def __init__(self, kind: str) -> None:
+        self._np_random = None
+        made: dict[str, Any] = {"new": np.random.default_rng, "old": np.random.RandomState, "python": random.Random}
+        self.game = {"rng": made[kind](5)}
+        draw = "integers" if kind == "new" else "randint"
+        self.bounds, self.draw = (0, 1 if kind == "python" else 2), draw
+
+    def step(self, action: Any) -> Any:
+        return 1, float(action == getattr(self.game["rng"], self.draw)(*self.bounds)), True, False, {}
 
 
 class Locked(World):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -70,6 +71,28 @@ def test_a_search_does_not_know_what_the_environment_will_draw(monkeypatch: pyte
     assert total(WORLDS + "Coin", 80, simulations=20) > 36
 
 
+@pytest.mark.parametrize("kind", ["new", "old", "python"])
+def test_generators_beside_np_random_show_the_search_nothing_either(kind: str) -> None:
+    config = EnvConfig(vector="sync", options={"kind": kind})
+    with envs.make(WORLDS + "OwnCoin", seed=1, config=config) as world:
+        agent = agents.build(MCTSConfig(simulations=20), world.spec, num_envs=1, seed=0)
+        state = np.repeat(agent.states(world.reset()), 300)
+        reward = agent.model.advance(state, np.ones(300, np.int64), np.random.default_rng(0))[1]  # type: ignore[attr-defined]
+        actor, ts, earned = agent.actor(1, 0), world.reset(), 0.0
+        for _ in range(80):
+            ts = world.step(actor.act(ts))
+            earned += float(ts.reward.sum())
+    assert 0.4 < reward.mean() < 0.6 and 10 < earned < 30
+
+
+def test_a_wrapper_may_add_chance_to_classic_control() -> None:
+    for env, chance in (
+        (gymnasium.make("CartPole-v1"), False),
+        (gymnasium.wrappers.StickyAction(gymnasium.make("CartPole-v1"), 0.5), True),
+    ):
+        assert simulators.simulator_of(env, env.spec, None, lambda: env).stochastic == chance  # noqa: B023
+
+
 def test_returns_of_any_scale_and_offset_give_the_same_search() -> None:
     counts = []
     for scale, shift in ((1.0, 0.0), (1000.0, -1500.0)):
@@ -102,6 +125,43 @@ def test_the_time_limit_ends_the_games_of_a_copy() -> None:
     world._vector.environments()[0]._elapsed_steps = 499
     state = agent.states(world.reset())
     assert agent.model.advance(state, np.array([0]), None)[2][0]
+
+
+def test_the_limit_of_steps_ends_the_games_of_an_arcade_copy() -> None:
+    with envs.make("Arcade/Breakout-v1", num_envs=2, seed=1, config=EnvConfig(max_steps=3)) as world:
+        agent = agents.build(MCTSConfig(), world.spec, num_envs=2, seed=0)
+        ts = world.reset()
+        for last in (False, False, True):
+            ended = agent.model.advance(agent.states(ts), np.zeros(2, np.int64), np.random.default_rng(0))[2]  # type: ignore[attr-defined]
+            ts = world.step(np.zeros(2, np.int64))
+            assert (ended == last).all() and (ts.last == last).all()
+
+
+def test_the_end_of_a_game_is_an_outcome_of_its_own_whatever_the_board_shows() -> None:
+    agent, world = made("Arcade/Breakout-v1")
+    states = np.repeat(agent.states(world.reset()), 2)
+    states["elapsed"] = 0, 9
+    agent.model._games.limit = 10
+    _, _, ended, key = agent.model.advance(states, np.zeros(2, np.int64), None)
+    assert ended.tolist() == [False, True] and key[0] != key[1]
+
+
+@pytest.mark.parametrize("id", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0"])
+def test_a_copy_of_compiled_classic_control_goes_on_as_gymnasium_does(id: str) -> None:
+    found = []
+    for vector in ("sync", "compiled"):
+        with envs.make(id, num_envs=8, seed=1, config=EnvConfig(vector=vector, max_steps=12)) as world:
+            agent = agents.build(MCTSConfig(simulations=4), world.spec, num_envs=8, seed=0)
+            ts, rng = world.reset(), np.random.default_rng(0)
+            for _ in range(30):
+                ts = world.step(rng.integers(0, 2, 8))
+                if not ts.last.any():
+                    found.append(agent.model.advance(agent.states(ts), np.ones(8, np.int64), None)[1:])  # type: ignore[attr-defined]
+            found.append((agent.act(ts),))  # type: ignore[arg-type]
+    half = len(found) // 2
+    assert any(outcome[1].any() for outcome in found[: half - 1])
+    for one, other in zip(found[:half], found[half:], strict=True):
+        assert all(map(np.array_equal, one, other))
 
 
 def test_copies_leave_the_games_as_they_are() -> None:
