@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -239,13 +240,15 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{folder} is not a checkpoint: it has no manifest.json")
     manifest = read_json(folder / "manifest.json")
     if manifest.get("schema") != SCHEMA:
-        raise CheckpointError(f"{folder} has schema {manifest.get('schema')}, this version reads {SCHEMA}")
+        raise CheckpointError(
+            f"{folder} has schema {reprlib.repr(manifest.get('schema'))}, this version reads {SCHEMA}"
+        )
     digest = manifest.pop("sha256", None)
     if digest != _digest(manifest):
         raise CheckpointError(f"{folder / 'manifest.json'} is damaged: it does not match its own SHA-256")
     try:
         _check_manifest(manifest)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{folder / 'manifest.json'} is damaged: {error}") from None
     return manifest
 

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import re
+import reprlib
 import stat
 import struct
 import sys
@@ -82,7 +83,7 @@ def load_tree(folder: Path, name: str) -> Tree:
     path = Path(folder) / f"{name}.json"
     document = read_json(path)
     if document.get("schema") != SCHEMA:
-        raise CheckpointError(f"{path} has schema {document.get('schema')}, this version reads {SCHEMA}")
+        raise CheckpointError(f"{path} has schema {reprlib.repr(document.get('schema'))}, this version reads {SCHEMA}")
     try:
         arrays = path.with_name(f"{name}.safetensors")
         raw = {key: rest for key, *rest in _read_raw(arrays)} if arrays.exists() else {}
@@ -91,7 +92,7 @@ def load_tree(folder: Path, name: str) -> Tree:
         if names and (extra := raw.keys() - names):  # without names, the file belongs to an older tree
             raise CheckpointError(f"{arrays} is damaged: it holds {min(extra)!r}, which {path.name} does not name")
         return tree
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, SyntaxError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{path} is damaged: {error!r}") from error
@@ -238,6 +239,8 @@ def _restore(data: np.ndarray, shape: tuple[int, ...], dtype: str) -> Any:
     if not isinstance(kind, torch.dtype):
         raise ValueError(f"{dtype} is no dtype")
     if not data.size:
+        if 0 not in shape:
+            raise ValueError(f"no data for the shape {shape}")
         return torch.empty(shape, dtype=kind)
     if kind.is_complex:
         return torch.view_as_complex(torch.from_numpy(data).view(kind.to_real()).reshape(*shape, 2))
@@ -273,10 +276,14 @@ def _read_raw(path: Path) -> Iterator[tuple[str, np.ndarray, tuple[int, ...], st
                 raise ValueError("header longer than the file")
             header = parse_json(file.read(min(length, LARGEST_JSON + 1)))
             header.pop("__metadata__", None)
+            left = size - 8 - length  # arrays that share bytes could fill the memory from a small file
             for name, entry in header.items():
                 begin, end = entry["data_offsets"]
                 if not 0 <= begin <= end <= size - 8 - length:
                     raise ValueError("data beyond the end of the file")
+                left -= end - begin
+                if left < 0:
+                    raise ValueError("arrays that share their bytes")
                 data = np.empty(end - begin, np.uint8)
                 file.seek(8 + length + begin)
                 if file.readinto(data.data) != end - begin:

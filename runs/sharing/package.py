@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from rl import checkpoint
 from rl.errors import InputError
@@ -32,6 +32,8 @@ MOST_FILES, MOST_BYTES = 1_000, 2 << 30
 DENSEST = 200
 """Largest ratio of a file's size to its compressed size, if it is above a megabyte: safetensors shrink to a half."""
 LARGEST_FILM = 50 << 20
+LONGEST_REASON = 400
+"""Characters that are shown of the reason for a refusal, which may quote the package."""
 JSONL = ("metrics.jsonl", "evaluations.jsonl", "episodes.jsonl")
 
 _KNOWN = {
@@ -186,14 +188,24 @@ def unpack(entries: list[Entry], out: Path, source: str) -> dict[str, Any]:
     with _building(out) as folder:
         for entry in wanted:
             _copy(entry, folder / entry.name, source)
-        info = read_json(folder / "run.json")
-        if not isinstance(recipe := info.get("recipe"), dict):
-            raise InputError(f"{source}: its run.json has no recipe")
-        found, _ = checkpoint.newest_good(folder, "skip")
-        checkpoint.load_tree(found, "agent")  # JSON and safetensors, or it is refused here
+        recipe = _checked(folder, source)
         (folder / GENERATIONS).rmdir() if (folder / GENERATIONS).is_dir() else None
     left = sorted({entry.name for entry in entries} - {entry.name for entry in wanted})
     return {"run": str(out), "left_out": left[:20], "code": foreign_names(recipe)}
+
+
+def _checked(folder: Path, source: str) -> dict[str, Any]:
+    """The recipe of a copied package. Raises `InputError`, one short line, unless all of it can be read."""
+    try:
+        if not isinstance(recipe := read_json(folder / "run.json").get("recipe"), dict):
+            raise InputError("run.json has no recipe")
+        found, _ = checkpoint.newest_good(folder, "skip")
+        checkpoint.load_tree(found, "agent")  # JSON and safetensors, or it is refused here
+    except InputError as error:
+        line = " ".join(str(error).replace(f"{folder}{os.sep}", "").replace(str(folder), "it").split())
+        plain = "".join(c if c.isprintable() else "?" for c in line[:LONGEST_REASON])
+        raise InputError(f"{source} is refused: {plain}") from error
+    return recipe
 
 
 def _wanted(entries: list[Entry], source: str) -> list[Entry]:
@@ -249,6 +261,8 @@ def _copy(entry: Entry, path: Path, source: str) -> None:
                 if left < 0:
                     break
                 file.write(chunk)
+    except InputError:  # the hub's
+        raise
     except Exception as error:  # zipfile and zlib raise many kinds for damaged data
         raise InputError(f"{source}: {entry.name} cannot be read: {type(error).__name__}") from None
     if left:
@@ -281,13 +295,20 @@ def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
     return archive.open(info)
 
 
+def _unreadable(path: Path, error: OSError) -> NoReturn:
+    raise InputError(f"{path} has a file or folder that cannot be read: {error.strerror}") from error
+
+
 def folder_entries(path: Path) -> list[Entry]:
-    """The plain files of a folder. Raises `InputError` for links and anything else that is no plain file."""
+    """The plain files of a folder. Raises `InputError` for anything else, links too, and for what cannot be read."""
     found: list[Entry] = []
-    for where, folders, files in os.walk(path):
+    for where, folders, files in os.walk(path, onerror=partial(_unreadable, path)):
         for name in [*folders, *files]:
             here = Path(where, name)
-            state = here.lstat()
+            try:
+                state = here.lstat()
+            except OSError as error:
+                _unreadable(path, error)
             if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
                 raise InputError(f"{path} has {str(here.relative_to(path))!r}, which is a link or no plain file")
             if name in files:
