@@ -122,6 +122,19 @@ def sparse(name: str, size: int) -> Callable[[Path], None]:
     return lambda folder: os.truncate(folder / name, size)
 
 
+def instead_of_run_json(make: Callable[[Path], None]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "run.json").unlink()
+        make(folder / "run.json")
+
+    return change
+
+
+def crowd(folder: Path) -> None:
+    for i in range(1_001):
+        (folder / f"x{i}").touch()
+
+
 def nested(folder: Path) -> None:
     """Folders within folders whose path is longer than the system takes at once."""
     here = os.open(folder, os.O_RDONLY)
@@ -155,14 +168,14 @@ FOLDERS: dict[str, Callable[[Path], Any]] = {
     "a link to a folder outside": link("videos", "."),
     "a link in place of the checkpoints": link("checkpoints", "."),
     "a pipe": lambda f: os.mkfifo(f / "metrics2.jsonl"),
-    "a pipe in place of run.json": lambda f: ((f / "run.json").unlink(), os.mkfifo(f / "run.json")),
+    "a pipe in place of run.json": instead_of_run_json(os.mkfifo),
     "a path longer than the system takes": nested,
     "a name with control characters": write("\x1b]0;x\x07.gif", b"x"),
     "a name with a line break": write("a\nb", b"x"),
     "a name that is no text": lambda f: Path(os.fsdecode(os.fsencode(f) + b"/\xff\xfe")).write_bytes(b"x"),
     "a name with a backslash": write("videos\\..\\a.gif", b"x"),
     "a name in two cases": write("RUN.json", b"{}"),
-    "too many files": lambda f: [(f / f"x{i}").touch() for i in range(1_001)],
+    "too many files": crowd,
     "a run.json of a terabyte": sparse("run.json", 1 << 40),
     "a run.json nested too deeply": write("run.json", DEEP),
     "a run.json nested too deeply in a field": write("run.json", b'{"recipe": ' + DEEP + b"}"),
@@ -170,7 +183,7 @@ FOLDERS: dict[str, Callable[[Path], Any]] = {
     "a run.json that is no text": write("run.json", b"\xff\xfe{}"),
     "a run.json that is a list": write("run.json", b"[]"),
     "a run.json whose recipe is a list": write("run.json", b'{"recipe": []}'),
-    "a folder in place of run.json": lambda f: ((f / "run.json").unlink(), (f / "run.json").mkdir()),
+    "a folder in place of run.json": instead_of_run_json(Path.mkdir),
     "a pickle in place of the weights": write("checkpoint/agent.safetensors", b"\x80\x04cos\nsystem\n."),
     "a pickle in place of the tree": write("checkpoint/agent.json", b"\x80\x04cos\nsystem\n."),
     "a tree nested too deeply": write("checkpoint/agent.json", b'{"schema": 1, "tree": ' + DEEP + b"}"),
