@@ -196,10 +196,12 @@ def _tied(model: Deployed, rows: Recorded, action: np.ndarray) -> np.ndarray:
         return np.zeros(len(action), bool)
     start = model.agent.spec.action.start[0] if model.agent.spec.action.start else 0
     values, row = rows.outputs[1], np.arange(len(action))
+    exists = np.isin(action - start, np.arange(values.shape[1]))
+    action = np.where(exists, action, rows.actions).astype(np.int64)
     scale = max(1.0, float(np.abs(values[values > -1e29]).max(initial=0.0)))
     allowed = rows.inputs[model.inputs.index(MASK)][row, action - start] if MASK in model.inputs else True
     gap = values[row, rows.actions - start] - values[row, action - start]
-    return (np.abs(gap) <= TOLERANCE * scale) & allowed
+    return (np.abs(gap) <= TOLERANCE * scale) & allowed & exists
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> float:

@@ -91,6 +91,19 @@ def test_the_graph_acts_as_the_agent_does(name: str) -> None:
     env.close()
 
 
+def test_an_action_that_does_not_exist_is_never_as_good_as_the_best() -> None:
+    model, run = made("dqn normalised, CartPole")
+    rows = deployed.record(model, run, 100)
+    for wrong in (rows.actions - 2, rows.actions + 7, np.full(100, np.nan)):
+        assert not deployed.compare(model, rows, lambda x, a=wrong: _served(rows, a, x)).holds  # type: ignore[misc]
+
+
+def _served(rows: deployed.Recorded, actions: np.ndarray, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The recorded numbers with other `actions`, for the batch of `inputs`."""
+    at = [np.flatnonzero((rows.inputs[0] == x).all(axis=tuple(range(1, x.ndim + 1))))[0] for x in inputs[0]]
+    return [actions[at], *(x[at] for x in rows.outputs[1:])]
+
+
 @pytest.mark.parametrize("name", ["dqn normalised, CartPole", "masked values", "alphazero", "sac all fields, Pendulum"])
 def test_a_file_of_another_graph_than_the_agent_acts_by_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graph's own outputs, unchanged, must not count as the agent's."""
