@@ -216,8 +216,8 @@ class CopySimulator:
             spent = (time.process_time() - begun) / 2
             again = _stepped(_copied(env, np.random.default_rng(0)), self._start)
         except Exception as error:  # whatever a foreign environment raises when it is copied
-            line = (str(error).splitlines() or [""])[0]
-            raise InputError(f"it cannot be copied ({type(error).__name__}: {line})") from None
+            cause = ": ".join([type(error).__name__, *str(error).splitlines()[:1]])
+            raise InputError(f"it cannot be copied ({cause})") from None
         finally:
             env.close()
         if not twice[0] == twice[1] == again:

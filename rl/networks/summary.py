@@ -44,6 +44,8 @@ def describe_network(module: nn.Module, spec: EnvSpec, config: NetConfig | None)
     These are a picture-like leaf that is read as a flat vector, and more than `HUGE` parameters because of pictures.
     `config` is None for a network without `NetConfig`.
     """
+    if not module.state_dict():
+        return "no network"
     count = sum(parameter.numel() for parameter in module.parameters())
     if config is None or ":" in config.encoder:
         return f"{'a network of its own' if config is None else config.encoder}, {count:,} parameters"

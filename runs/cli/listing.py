@@ -48,7 +48,8 @@ def fields(name: str, trust: Trust = False) -> dict[str, dict[str, Any]]:
     """
     import agents as players
     import envs
-    from rl.errors import unknown
+    from rl.errors import InputError, unknown
+    from runs.comparing.suites import SUITES
     from runs.recipe import resolve
     from runs.settings.apply import explain
 
@@ -56,6 +57,8 @@ def fields(name: str, trust: Trust = False) -> dict[str, dict[str, Any]]:
     if name in players.names() or (":" in name and not is_file):
         return explain(players.config(name), "agent.")
     known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]
+    if not is_file and name in SUITES:
+        raise InputError(f"{name} is a suite: list one of its tasks, {', '.join(SUITES[name][:5])}")
     if not is_file and name not in known:
         raise unknown("value", name, known)
     return explain(resolve(name, trust=trust))

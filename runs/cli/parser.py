@@ -294,7 +294,7 @@ def _add_comparing(verb: Verb) -> None:
     """compare, tune."""
     count = _whole(1)
     p = verb("compare", verbs.compare, "train several contenders and say which is better, with error bars")
-    p.add_argument("recipe", metavar="RECIPE", nargs="?")
+    p.add_argument("recipe", metavar="RECIPE|SUITE", nargs="?", help="a recipe, an environment or a suite")
     p.add_argument(
         "--agents",
         action="append",
@@ -307,8 +307,8 @@ def _add_comparing(verb: Verb) -> None:
         "--tasks",
         action="append",
         metavar="A,B|SUITE",
-        help="environments, recipes or a suite (classic, arcade, mujoco, atari5, atari26, atari57), each with @STEPS "
-        "for its own budget",
+        help="environments, recipes or a suite (classic, arcade, box2d_continuous, mujoco, atari5, atari26, atari57), each "
+        "with @STEPS for its own budget",
     )
     p.add_argument("--steps", type=count, metavar="N")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")

@@ -143,12 +143,15 @@ def play(a: argparse.Namespace) -> Result:
 def compare(a: argparse.Namespace) -> Result:
     if a.recipe is None and a.tasks is None:
         raise InputError("compare: name a RECIPE or --tasks; see rl compare --help")
-    _check_recipe(a.recipe)
+    recipe, tasks = a.recipe, a.tasks or []
+    if recipe is not None and _is_suite(recipe):
+        recipe, tasks = None, [recipe, *tasks]
+    _check_recipe(recipe)
     return _call(
         "runs.comparing.compare.compare",
-        a.recipe,
+        recipe,
         ",".join(a.agents),
-        tasks=",".join(a.tasks) if a.tasks else None,
+        tasks=",".join(tasks) or None,
         steps=a.steps,
         seeds=a.seeds,
         jobs=a.jobs,

@@ -160,7 +160,7 @@ class Session:
                         yield from self._train()
                         self.save()
                 self._log_the_end()
-                if not self.agent.updates and not self.quiet:
+                if not self.agent.updates and self.agent.network.state_dict() and not self.quiet:  # a planner has none
                     print(f"no update was made in {self.step:,} steps: the policy is untrained", file=sys.stderr)
                 try:
                     score = self._evaluate()  # all is saved: a signal may end it at once

@@ -61,6 +61,16 @@ class Locked(World):
         return 1, 0.0, True, False, {}
 
 
+class Silent(World):
+    """Refuses a copy without a word."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise AssertionError
+
+    def step(self, action: Any) -> Any:
+        return 1, 0.0, True, False, {}
+
+
 class Foreign(World):
     """Draws without its np_random."""
 

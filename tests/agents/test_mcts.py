@@ -190,10 +190,18 @@ def test_a_run_trains_evaluates_and_repeats_itself(tmp_path: Any) -> None:
     assert evaluate(tmp_path / "run")["returns"] == result["returns"]
 
 
+def test_a_planner_is_not_called_untrained(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    fields = ["simulations=2", "eval_episodes=1", "eval_max_steps=2"]
+    train("FrozenLake-v1", agent="mcts", steps=1, settings=fields, out=tmp_path, quiet=False, device="cpu")
+    printed = capsys.readouterr().err
+    assert "; mcts: no network; " in printed and "untrained" not in printed
+
+
 @pytest.mark.parametrize(
     ("id", "words"),
     [
         (WORLDS + "Locked", "it cannot be copied"),
+        (WORLDS + "Silent", r"it cannot be copied \(AssertionError\)"),
         (WORLDS + "Foreign", "play differently"),
         ("Pendulum-v1", "needs discrete actions"),
     ],

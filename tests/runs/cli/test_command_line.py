@@ -18,6 +18,7 @@ import pytest
 from rl.errors import InputError, NonFiniteError, RunError
 from runs.cli import command_line as cli
 from runs.cli import parser, verbs
+from runs.comparing.suites import SUITES
 from runs.folder.processes import ending_signals
 from runs.folder.trust import ask
 from runs.recipe import recipe_names
@@ -89,6 +90,7 @@ def verb_that(raises=None, returns=None, prints=()):
         (["compare", "--agents", "dqn"], "compare: name a RECIPE or --tasks"),
         (["compare", "a", "--agents", "dqn", "--on", "slurm"], "unknown value 'slurm': known: ray"),
         (["list", "envz"], "unknown value 'envz': did you mean 'envs'?"),
+        (["list", "classic"], "classic is a suite: list one of its tasks, CartPole-v1, Acrobot-v1"),
         (["list", "CartPole-v9"], "unknown value 'CartPole-v9': did you mean 'CartPole-v1'?"),
         (["list", "os:path"], "agent 'os:path': path is no agent, it has no Config"),
     ],
@@ -108,6 +110,31 @@ def test_bad_arguments_are_one_line_with_the_mend_and_status_2(words, message, c
 def test_whole_numbers_are_read_as_people_write_them(text, number):
     args = parser.build_parser()[0].parse_args(["train", "a", "--steps", text])
     assert args.steps == number
+
+
+@pytest.mark.parametrize(
+    ("words", "recipe", "tasks"),
+    [
+        (["classic"], None, "classic"),
+        (["box2d_continuous", "--tasks", "Pendulum-v1"], None, "box2d_continuous,Pendulum-v1"),
+        (["cartpole_dqn", "--tasks", "Pendulum-v1"], "cartpole_dqn", "Pendulum-v1"),
+        (["cartpole_dqn"], "cartpole_dqn", None),
+    ],
+)
+def test_compare_takes_a_suite_in_the_place_of_a_recipe(words, recipe, tasks, monkeypatch):
+    seen: dict = {}
+    module = type(sys)("runs.comparing.compare")
+    module.compare = lambda recipe, agents, **options: seen.update(recipe=recipe, tasks=options.get("tasks"))
+    monkeypatch.setitem(sys.modules, "runs.comparing.compare", module)
+    assert cli.main(["compare", *words, "--agents", "dqn"]) == 0
+    assert seen == {"recipe": recipe, "tasks": tasks}
+
+
+def test_help_of_compare_names_every_suite(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["compare", "--help"])
+    text = capsys.readouterr().out
+    assert all(name in text for name in SUITES)
 
 
 def test_options_not_given_leave_the_functions_defaults(monkeypatch):
