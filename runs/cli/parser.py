@@ -307,8 +307,8 @@ def _add_comparing(verb: Verb) -> None:
         "--tasks",
         action="append",
         metavar="A,B|SUITE",
-        help="environments, recipes or a suite (classic, arcade, box2d_continuous, mujoco, atari5, atari26, atari57), each "
-        "with @STEPS for its own budget",
+        help="environments, recipes or a suite (classic, arcade, box2d_continuous, mujoco, atari5, atari26, atari57), "
+        "each with @STEPS for its own budget",
     )
     p.add_argument("--steps", type=count, metavar="N")
     p.add_argument("--seeds", type=count, metavar="K", help="seeds 0 to K-1")

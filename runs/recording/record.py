@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import sys
 import time
@@ -145,7 +146,7 @@ def _sender(on: str | None, threads: int) -> Callable[[Recording, int, Path], di
 def _on_node(here: str, recording: Recording, seed: int, tree: Path) -> dict[str, Any]:
     """`_train_seed` on a node of a cluster, in the folder where `rl record` was called."""
     if not tree.is_dir() or not os.path.isdir(here):
-        raise RunError(f"{tree} is not on {os.uname().nodename}: --on ray records on a disk that all nodes share")
+        raise RunError(f"{tree} is not on {platform.node()}: --on ray records on a disk that all nodes share")
     os.chdir(here)
     os.environ[ENDS_WITH_PARENT] = "1"  # Ray may lose this process and keep the training that it has started
     return _train_seed(recording, seed, tree)

@@ -131,8 +131,7 @@ def test_compare_takes_a_suite_in_the_place_of_a_recipe(words, recipe, tasks, mo
 
 
 def test_help_of_compare_names_every_suite(capsys):
-    with pytest.raises(SystemExit):
-        cli.main(["compare", "--help"])
+    assert cli.main(["compare", "--help"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in SUITES)
 
