@@ -70,8 +70,10 @@ def faded(colour: Colour, alpha: float) -> Colour:
 
 
 def _font(pixels: int) -> pygame.font.Font:
-    if not pygame.font.get_init():  # Gymnasium's environments quit pygame as a whole when they are closed
-        pygame.font.init()
+    pygame.font.init()
+    try:
+        _open_font(pixels).get_height()
+    except pygame.error:  # Gymnasium's environments quit pygame as a whole when they are closed, and may begin it again
         _open_font.cache_clear()
     return _open_font(pixels)
 

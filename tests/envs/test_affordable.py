@@ -36,7 +36,7 @@ class Slow(Game):
 
 
 @pytest.mark.parametrize("vector", ["auto", "sync", "async"])
-@pytest.mark.parametrize("id", ["CartPole-v1", f"{HERE}:Large", f"{HERE}:Slow"])
+@pytest.mark.parametrize("id", ["Taxi-v4", f"{HERE}:Large", f"{HERE}:Slow"])
 def test_a_million_environments_are_refused_with_the_figures_measured(id, vector):
     begun = time.monotonic()
     said = f"1,000,000 environments of {id} {FIGURES}: num_envs may be about ([\\d,]+)$"
@@ -71,6 +71,6 @@ def test_as_many_as_the_machine_can_take_are_made():
 
 @pytest.mark.parametrize("agent", ["dqn", "ppo"])
 def test_a_training_with_a_million_environments_is_bad_input_and_leaves_no_folder(agent, tmp_path, capsys):
-    words = ["train", "CartPole-v1", "--agent", agent, "--num-envs", "1000000", "--out", str(tmp_path / "run")]
+    words = ["train", "Taxi-v4", "--agent", agent, "--num-envs", "1000000", "--out", str(tmp_path / "run")]
     assert main([*words, "--steps", "2000000"]) == 2
     assert "num_envs" in capsys.readouterr().err and not (tmp_path / "run").exists()

@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pygame
 import pytest
 
 from envs.arcade.picture import draw_scene
@@ -235,3 +236,12 @@ def test_arcade_environments_give_pictures_and_survive_a_closed_window():
         assert not pygame.display.get_init()  # the window is gone, the game goes on
         human.step(1)
         human.close()
+
+
+def test_text_is_drawn_after_pygame_was_quit_and_begun_again() -> None:
+    from envs.drawing import _font
+
+    _font(20)
+    pygame.quit()
+    pygame.init()
+    assert _font(20).render("a", True, (0, 0, 0)).get_width() > 0

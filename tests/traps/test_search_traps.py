@@ -24,13 +24,13 @@ def the_value_of_the_wrong_player(patch: Patch) -> None:
 
 
 def one_sign_for_both_players(patch: Patch) -> None:
-    def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, most, value, proofs):  # type: ignore[no-untyped-def]
+    def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, most, value, *rest):  # type: ignore[no-untyped-def]
         for i in range(len(leaf)):
             at = leaf[i]
             result = 0.0 if ended[i, at] else value[i, at]
             while at > 0:
+                result = reward[i, at] + result
                 a, at = move[i, at], parent[i, at]
-                result = reward[i, at, a] + result
                 total[i, at, a] += result
                 visits[i, at, a] += 1
 
