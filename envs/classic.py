@@ -22,6 +22,7 @@ import numba
 import numpy as np
 
 from envs.compiled import cache_folder, compile_loops
+from envs.exact import CLASSIC
 
 PI = math.pi
 F = np.float32
@@ -134,13 +135,12 @@ def angles_and_speeds(s: Any, obs: Any) -> None:
     obs[4], obs[5] = s[2], s[3]
 
 
-HOME = "gymnasium.envs.classic_control."
 TASKS: dict[str, tuple[Callable, Callable]] = {
-    HOME + "cartpole:CartPoleEnv": (cartpole, plain),
-    HOME + "acrobot:AcrobotEnv": (acrobot, angles_and_speeds),
-    HOME + "mountain_car:MountainCarEnv": (mountain_car, plain),
-    HOME + "continuous_mountain_car:Continuous_MountainCarEnv": (mountain_car_continuous, plain),
-    HOME + "pendulum:PendulumEnv": (pendulum, angle_and_speed),
+    CLASSIC + "cartpole:CartPoleEnv": (cartpole, plain),
+    CLASSIC + "acrobot:AcrobotEnv": (acrobot, angles_and_speeds),
+    CLASSIC + "mountain_car:MountainCarEnv": (mountain_car, plain),
+    CLASSIC + "continuous_mountain_car:Continuous_MountainCarEnv": (mountain_car_continuous, plain),
+    CLASSIC + "pendulum:PendulumEnv": (pendulum, angle_and_speed),
 }
 """Gymnasium's entry point -> its rule and its observation."""
 

@@ -18,6 +18,10 @@ PLAIN = (wrappers.PassiveEnvChecker, wrappers.OrderEnforcing, wrappers.TimeLimit
 """Wrappers that leave observations, rewards and transitions as they are."""
 
 
+CLASSIC = "gymnasium.envs.classic_control."
+"""Where the entry points of Gymnasium's classic control begin."""
+
+
 class KnownModel:
     """An environment's model, built at its first use.
 

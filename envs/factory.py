@@ -16,7 +16,7 @@ from gymnasium.vector import VectorEnv
 
 from envs import atari
 from envs.config import EnvConfig
-from envs.exact import known_model
+from envs.exact import CLASSIC, known_model
 from envs.headless import choose_renderer
 from envs.partial import NO_VELOCITY
 from envs.simulators import simulator_of
@@ -119,8 +119,6 @@ SINGLE = "set vector='sync' if it has single environments, else let its reset ho
 
 COMPILED_FROM = 8
 """Environments of classic control from which on `vector="auto"` takes the compiled loop, whose start takes time."""
-
-CLASSIC = "gymnasium.envs.classic_control."
 
 QUICK = 1.0
 """Seconds within which an environment must be built to be tried."""

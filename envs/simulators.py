@@ -20,12 +20,10 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec as GymSpec
 from gymnasium.wrappers import TimeLimit
 
-from envs.exact import KnownModel, is_plain
+from envs.exact import CLASSIC, KnownModel, is_plain
 from rl.errors import InputError
 from rl.tables import TableModel
 
-CLASSIC = "gymnasium.envs.classic_control"
-"""Environments without chance, if no wrapper adds some: the search needs to draw no outcomes."""
 SLOW = 0.05
 """Seconds of processor time that a copy and some steps may take."""
 ENDLESS = 1 << 40
@@ -204,6 +202,7 @@ class CopySimulator:
     def __init__(self, env: gymnasium.Env, build: Callable[[], gymnasium.Env]) -> None:
         space: Any = env.action_space
         self._build, self.num_actions, self._start = build, int(space.n), int(space.start)
+        # classic control has no chance if no wrapper adds some: the search needs to draw no outcomes
         self.stochastic = not (is_plain(env) and type(env.unwrapped).__module__.startswith(CLASSIC))
 
     def require(self) -> None:

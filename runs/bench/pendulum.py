@@ -16,6 +16,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.classic import compiled
+from envs.exact import CLASSIC
 from rl.seeding import derive_seed
 from runs.recording.results import newest, read_results
 
@@ -29,9 +31,13 @@ ANGLES, SPEEDS = 361, 321
 
 def step(angle: Floats, speed: Floats, torque: Floats) -> tuple[Floats, Floats, Floats]:
     """Pendulum-v1's next angle, next speed and reward; `angle` lies in [-pi, pi)."""
-    reward = -(angle**2 + 0.1 * speed**2 + 0.001 * torque**2)
-    speed = np.clip(speed + (15 * np.sin(angle) + 3 * torque) * 0.05, -SPEED, SPEED)
-    return wrap(angle + speed * 0.05), speed, reward
+    angle, speed, torque = np.broadcast_arrays(angle, speed, torque)
+    state, actions = np.zeros((angle.size, 4)), torque.astype(np.float32).reshape(-1, 1)
+    state[:, 0], state[:, 1] = angle.ravel(), speed.ravel()
+    elapsed, none, ended = np.zeros(len(state), np.int64), np.zeros(len(state), bool), np.zeros(len(state), bool)
+    obs, reward = np.zeros((len(state), 3), np.float32), np.zeros(len(state))
+    compiled(f"{CLASSIC}pendulum:PendulumEnv")(state, elapsed, none, actions, 2.0, obs, reward, ended)
+    return wrap(state[:, 0]).reshape(angle.shape), state[:, 1].reshape(angle.shape), reward.reshape(angle.shape)
 
 
 def wrap(angle: Floats) -> Floats:
@@ -72,8 +78,6 @@ def best_returns(starts: Floats, values: list[Floats], torques: int = 401) -> Fl
     total = np.zeros(len(starts))
     for left in reversed(range(HORIZON)):
         angles, speeds, rewards = step(angle, speed, choices)
-        shape = rewards.shape
-        angles, speeds = np.broadcast_to(angles, shape), np.broadcast_to(speeds, shape)
         best = np.argmax(rewards + interpolate(values[left], corners(angles, speeds)), axis=1)[:, None]
         angle, speed = np.take_along_axis(angles, best, 1), np.take_along_axis(speeds, best, 1)
         total += np.take_along_axis(rewards, best, 1)[:, 0]
