@@ -10,6 +10,7 @@ import numpy as np
 
 import agents
 import envs
+from agents.tabular.base import TabularAgent
 from rl.errors import InputError
 from rl.interface import TimeStep
 from runs.training.evaluation import game_config
@@ -136,8 +137,8 @@ class Player:
         if self._saliency is not None and seen is not None and self.show_saliency:
             self.heat = self._saliency.map(seen, ts)
         self._action = self.actor.act(ts)
-        if (number := getattr(self.agent, "states", None)) is not None:
-            for i, state in enumerate(number(ts.obs).tolist()):
+        if isinstance(self.agent, TabularAgent):
+            for i, state in enumerate(self.agent.states(ts.obs).tolist()):
                 if self.game(i) >= 0:
                     self._visited[i] = [*([] if ts.first[i] else self._visited[i]), state]
         self.thoughts = read_thoughts(self.agent, self.actor.output, self._action, ts.mask)

@@ -187,7 +187,7 @@ def test_outputs_of_every_family_are_read():
         ("r2d2", "CartPole-v1"),
     ],
 )
-def test_every_family_can_be_watched(agent, env, tmp_path):
+def test_every_family_can_be_watched(agent, env):
     run = resolve(env, agent=agent, steps=100_000, settings=["hidden=16"])
     player = agents.build(run.agent, envs.spec(env), num_envs=1, seed=0)
     with Player(player, run) as shown:
@@ -204,6 +204,31 @@ def test_every_family_can_be_watched(agent, env, tmp_path):
         assert (critics is not None) == (agent in ("sac", "td3")) == math.isfinite(low)
         if critics is not None:
             assert (low, high) == (critics.min(), critics.max()) and low <= view.thought.value <= high
+
+
+@pytest.mark.parametrize(
+    ("agent", "env"),
+    [
+        ("mcts", "Boards/TicTacToe-v1"),
+        ("alphazero", "Boards/TicTacToe-v1"),
+        ("mcts", "CartPole-v1"),
+        ("mcts", "FrozenLake-v1"),
+        ("q_learning", "FrozenLake-v1"),
+        ("value_iteration", "FrozenLake-v1"),
+    ],
+)
+def test_planners_and_tables_can_be_watched(agent, env):
+    settings = ["simulations=8"] if agent in ("mcts", "alphazero") else []
+    run = resolve(env, agent=agent, steps=100_000, settings=settings)
+    player = agents.build(run.agent, envs.spec(env), num_envs=1, seed=0)
+    with Player(player, run) as shown:
+        for _ in range(3):
+            shown.step()
+        thought = shown.view().thought
+        draw_view(Canvas(400, 300), shown.view())
+        values = thought.probabilities if agent in ("mcts", "alphazero") else thought.q_values
+        assert len(values) == envs.spec(env).action.nvec[0]
+        assert thought.action == shown._action[0]
 
 
 def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
