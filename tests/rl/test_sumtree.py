@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -90,3 +92,24 @@ def test_sums_do_not_drift_over_a_million_changes() -> None:
         tree.set(rng.integers(0, 100, 100), rng.random(100) * 10.0 ** rng.integers(-6, 6))
     tree.set(np.arange(100), 1e-3)
     assert tree.total == pytest.approx(0.1, rel=1e-12)
+
+
+def test_find_in_a_tree_of_wide_rows_is_the_item_a_linear_scan_gives() -> None:
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random(300_007) < 0.5, 0.0, rng.random(300_007) ** 3)
+    tree = SumTree(len(values))
+    tree.load(values)
+    mass = rng.random(5_000) * tree.total
+    assert tree.find(mass).tolist() == np.searchsorted(values.cumsum(), mass, side="right").tolist()
+    assert values[tree.find(np.array([tree.total]))[0]] > 0, "rounding at the end"
+
+
+def test_items_that_share_a_row_recompute_it_once() -> None:
+    tree, items = SumTree(1_000_000), np.arange(500, 600)
+    tree.set(items, 1.0)
+    tracemalloc.start()
+    tree.set(items, 2.0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * tree._width, "bytes; a row has 8 times its width, and 100 copies of it 800 times"
+    assert tree.total == 200
