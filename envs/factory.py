@@ -6,7 +6,7 @@ import inspect
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from envs.simulators import simulator_of
 from envs.spaces import action_cast, mask_of, observation_casts
 from envs.stream import Stream, first_seeds
 from envs.target import Builder, Target, built, target_of
-from envs.trial import WORKER_COST, faster, repeats, require_affordable
+from envs.trial import RESTART_PATIENCE, ROW_COST, WORKER_COST, faster, repeats, require_affordable
 from envs.vector.base import MakeEnv, Vector
 from envs.vector.native import Native
 from envs.vector.serial import Serial
@@ -226,7 +226,7 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
         config = replace(config, vector="auto")
     first = builder()
     facts = _facts(target, first, builder)
-    if (batch := _compiled(target, first, num_envs, config, render)) is not None:
+    if (batch := _compiled(id, target, first, num_envs, config, render)) is not None:
         return batch, facts
     kept = config.vector == "sync" or (config.vector == "auto" and num_envs == 1)
     single = Single(first, 0, reset_options=config.reset_options)
@@ -242,10 +242,13 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
         return vector(makes, bool(config.life_loss), config.reset_options), facts
 
 
-def _compiled(target: Target, env: gymnasium.Env, num_envs: int, config: EnvConfig, render: bool) -> Vector | None:
+def _compiled(
+    id: str, target: Target, env: gymnasium.Env, num_envs: int, config: EnvConfig, render: bool
+) -> Vector | None:
     """Classic control in one compiled loop, if it is asked for, or if there are enough environments; else None.
 
-    env: one of the environments, which the result keeps. Raises `InputError` if it is asked for and cannot be.
+    env: one of the environments, which the result keeps. Raises `InputError` if it is asked for and cannot be, and for
+    more environments than can be started.
     """
     asked = config.vector == "compiled"
     if not asked and (config.vector != "auto" or num_envs < COMPILED_FROM):
@@ -256,6 +259,13 @@ def _compiled(target: Target, env: gymnasium.Env, num_envs: int, config: EnvConf
         from envs.vector.classic import Classic, matches
 
         if matches(env):
+            single = Single(env, 0, reset_options=config.reset_options)
+
+            def restarted() -> ExitStack:
+                single.reset(0)
+                return ExitStack()  # nothing to close
+
+            require_affordable(id, restarted, num_envs, ROW_COST, RESTART_PATIENCE)
             return Classic(env, num_envs, _time_limit(env), config.reset_options)
     if asked:
         raise InputError("vector='compiled' is for classic control without options and pictures: use 'auto'")

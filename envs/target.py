@@ -19,6 +19,7 @@ from gymnasium.vector import VectorEnv
 
 from envs import atari
 from envs.config import EnvConfig
+from envs.headless import quieten
 from envs.vector.single import user_line
 from rl.errors import InputError, unknown
 from rl.imports import import_named
@@ -117,6 +118,7 @@ class Builder:
 
     def _made(self) -> Any:
         target, options = self.target, self.config.options
+        quieten(target)
         if isinstance(target, GymSpec):
             target = functools.partial(gymnasium.make, target, disable_env_checker=True)
         if self.render and _takes_render_mode(self.target):

@@ -89,16 +89,25 @@ SAMPLE = 64, 0.5
 """Environments, and seconds, that the prediction is measured on."""
 PATIENCE = 120.0
 """Seconds that making all environments may take."""
+RESTART_PATIENCE = 15.0
+"""Seconds that starting all rows of the compiled loop may take. Gymnasium starts each, again after every episode."""
+ROW_COST = 15e-6, 2e3
+"""Seconds and bytes that a row of the compiled loop takes beside its reset: its seed, its row in agent and replay."""
 WORKER_COST = 30e-3, 8e6
 """Seconds and bytes that a worker process takes beside its environment. Measured on two cores."""
 
 
 def require_affordable(
-    id: str, start: Callable[[], Any], num_envs: int, beside: tuple[float, float] = (0.0, 0.0)
+    id: str,
+    start: Callable[[], Any],
+    num_envs: int,
+    beside: tuple[float, float] = (0.0, 0.0),
+    patience: float = PATIENCE,
 ) -> None:
     """Raises `InputError` if `num_envs` environments would take too long to make, or more memory than is free.
 
     start: makes and resets one of them, something with a `close`. beside: seconds and bytes that each takes on top.
+    patience: seconds that all of them may take.
     """
     if num_envs < MANY:
         return
@@ -113,8 +122,8 @@ def require_affordable(
     for one in started:
         one.close()
     free = available_memory()
-    if num_envs * seconds > PATIENCE or num_envs * size > free:
-        most = int(min(PATIENCE / seconds, free / size if size else num_envs))
+    if num_envs * seconds > patience or num_envs * size > free:
+        most = int(min(patience / seconds, free / size if size else num_envs))
         raise InputError(
             f"{num_envs:,} environments of {id} would take about {num_envs * seconds:,.0f} s and "
             f"{num_envs * size / 1e9:.1f} GB to make ({1000 * seconds:,.2f} ms and {size / 1000:.0f} kB each, "

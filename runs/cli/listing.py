@@ -1,4 +1,4 @@
-"""`rl list`: recipes, agents and environments, or the fields of one agent or recipe that `--set` can change.
+"""`rl list`: recipes, agents, environments and suites, or the fields of one agent or recipe that `--set` can change.
 
 The lists are read from the files, so that none of them is run.
 """
@@ -31,11 +31,11 @@ PROBES = "Probe: tiny, for tests, their values are known"
 
 
 def listing(what: str | None = None, trust: Trust = False) -> dict[str, Any]:
-    """For each kind (or for `what` alone: recipes, agents or envs) the names, each with a few words.
+    """For each kind (or for `what` alone: recipes, agents, envs or suites) the names, each with a few words.
 
     If `what` is an agent or a RECIPE, its `fields`. `trust`: as in `runs.train`. Raises InputError for another `what`.
     """
-    kinds = {"recipes": recipes, "agents": agents, "envs": environments}
+    kinds = {"recipes": recipes, "agents": agents, "envs": environments, "suites": suites}
     if what is None or what in kinds:
         return {kind: find() for kind, find in kinds.items() if what in (None, kind)}
     return {"fields": fields(what, trust)}
@@ -56,7 +56,7 @@ def fields(name: str, trust: Trust = False) -> dict[str, dict[str, Any]]:
     is_file = recipe_file(name) is not None or Path(name).suffix == ".json" or Path(name).is_dir()  # C:\recipe.py too
     if name in players.names() or (":" in name and not is_file):
         return explain(players.config(name), "agent.")
-    known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs"]
+    known = [*recipe_names(), *players.names(), *envs.ids(), "recipes", "agents", "envs", "suites"]
     if not is_file and name in SUITES:
         raise InputError(f"{name} is a suite: list one of its tasks, {', '.join(SUITES[name][:5])}")
     if not is_file and name not in known:
@@ -110,6 +110,16 @@ def environments() -> dict[str, str]:
         found[name] = extra or (PROBES if family == "Probe" else family)
     listed = {name: family for name, family in found.items() if not name.startswith(("GymV21", "GymV26"))}
     return _newest(dict(sorted(listed.items(), key=lambda item: _place(item[1]))))
+
+
+def suites() -> dict[str, str]:
+    """Suite name -> how many tasks it has, and the first of them. `rl train`, compare, tune and record take a suite."""
+    from runs.comparing.suites import SUITES
+
+    def words(tasks: tuple[str, ...]) -> str:
+        return f"{len(tasks)} tasks: {', '.join(tasks[:5])}{', ...' * (len(tasks) > 5)}"
+
+    return {name: words(tasks) for name, tasks in SUITES.items()}
 
 
 def _place(family: str) -> int:

@@ -286,6 +286,12 @@ def _add_watching(verb: Verb) -> None:
     p.add_argument("--text", action="store_true", help="a board game in the terminal")
     p.add_argument("--record", metavar="DIR", help="keep your games: as rows that the replay can load, or as records")
     p.add_argument("--replay", metavar="FILE", help="show the record of a board game, move by move")
+    p.add_argument(
+        "--side",
+        type=_one_of("first", "second"),
+        metavar="first|second",
+        help="who you are in a board game; --text asks if it is left out",
+    )
     p.add_argument("--seed", type=seed, metavar="S")
     _add_trust(p)
 
@@ -464,11 +470,11 @@ def _add_looking_up(verb: Verb) -> None:
     p = verb("completion", verbs.completion, "print a shell's completion of this command", show_completion)
     p.add_argument("shell", type=_one_of("bash", "zsh"), metavar="bash|zsh")
 
-    p = verb("list", verbs.list_names, "list recipes, agents and environments, or the fields of one", show_list)
+    p = verb("list", verbs.list_names, "list recipes, agents, environments and suites, or the fields of one", show_list)
     p.add_argument(
         "what",
         nargs="?",
-        metavar="recipes|agents|envs|AGENT|RECIPE",
+        metavar="recipes|agents|envs|suites|AGENT|RECIPE",
         help="of an agent or a recipe every field that --set can change, its value and its meaning",
     )
     _add_trust(p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import re
@@ -27,18 +28,29 @@ def _call(where: str, *args: Any, **options: Any) -> Any:
     return implementation(*args, **{name: value for name, value in options.items() if value is not None})
 
 
-def _check_recipe(word: str | None) -> None:
-    """Raises InputError for a misspelt recipe before anything heavy is imported; ignores ids of environments."""
-    if word is None or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)+", word) or os.path.isdir(word):
+def _check_recipe(word: str | None, suites: bool = False) -> None:
+    """Raises InputError for a misspelt recipe before anything heavy is imported; ignores ids of environments.
+
+    suites: the verb takes a suite too.
+    """
+    if word is None or not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", word) or os.path.isdir(word):
         return
+    from runs.comparing.suites import SUITES
     from runs.recipe import recipe_names
 
-    if word not in recipe_names():
-        raise unknown("recipe", word, recipe_names())
+    known = [*recipe_names(), *(SUITES if suites else ())]
+    if "_" in word:
+        if word not in known:
+            raise unknown("recipe", word, known)
+    elif suites and word not in SUITES and difflib.get_close_matches(word, SUITES, cutoff=0.7):
+        import envs
+
+        if word not in envs.ids():
+            raise unknown("suite", word, SUITES)
 
 
 def train(a: argparse.Namespace) -> Result:
-    _check_recipe(a.recipe)
+    _check_recipe(a.recipe, suites=True)
     if a.seeds is not None or _is_suite(a.recipe):
         return _train_seeds(a)
     if a.on is not None:
@@ -136,7 +148,14 @@ def watch(a: argparse.Namespace) -> Result:
 
 
 def play(a: argparse.Namespace) -> Result:
-    options = {"vs": a.vs, "record": a.record, "seed": a.seed, "text": a.text or None, "replay": a.replay}
+    options = {
+        "vs": a.vs,
+        "record": a.record,
+        "seed": a.seed,
+        "text": a.text or None,
+        "replay": a.replay,
+        "side": a.side,
+    }
     return _call("runs.watching.play.play", a.env, **options, trust=_trust(a))
 
 
@@ -146,7 +165,7 @@ def compare(a: argparse.Namespace) -> Result:
     recipe, tasks = a.recipe, a.tasks or []
     if recipe is not None and _is_suite(recipe):
         recipe, tasks = None, [recipe, *tasks]
-    _check_recipe(recipe)
+    _check_recipe(recipe, suites=True)
     return _call(
         "runs.comparing.compare.compare",
         recipe,
@@ -195,7 +214,7 @@ def _recipes(word: str) -> list[str]:
         from runs.comparing.suites import in_suite
 
         return in_suite(word)
-    _check_recipe(word)
+    _check_recipe(word, suites=True)
     return [word]
 
 

@@ -176,7 +176,7 @@ def compare(model: Deployed, rows: Recorded, run: Callable[[list[np.ndarray]], l
     """
     total, cuts = len(rows.outputs[0]), (1, 3, 128)
     starts = np.minimum([0, *np.cumsum(cuts), *range(sum(cuts) + 200, total, 200), total], total).tolist()
-    parts = [run([x[a:b] for x in rows.inputs]) for a, b in pairwise(starts) if b > a]
+    parts = [_shaped(run([x[a:b] for x in rows.inputs]), b - a, rows) for a, b in pairwise(starts) if b > a]
     found = [np.concatenate(column) for column in zip(*parts, strict=True)]
     numbers = list(zip(found[1:], rows.outputs[1:], strict=len(found) > 1))  # some files have no numbers
     worst = max((_difference(a, b) for a, b in numbers), default=0.0)
@@ -188,6 +188,18 @@ def compare(model: Deployed, rows: Recorded, run: Callable[[list[np.ndarray]], l
     same = (action == wanted).reshape(total, -1).all(1)
     tied = ~same & _tied(model, rows, action)
     return Parity(total, int(same.sum()), int(tied.sum()), worst)
+
+
+def _shaped(found: list[np.ndarray], count: int, rows: Recorded) -> list[np.ndarray]:
+    """A file's outputs on `count` observations. Raises `InputError` if their shapes are not those of the graph's.
+
+    Files of some formats have the action alone.
+    """
+    shapes = [np.shape(x) for x in found]
+    wanted = [(count, *x.shape[1:]) for x in rows.outputs]
+    if shapes not in (wanted, wanted[:1]):
+        raise InputError(f"the file's outputs have the shapes {shapes} on {count} observations, not {wanted}")
+    return found
 
 
 def _tied(model: Deployed, rows: Recorded, action: np.ndarray) -> np.ndarray:

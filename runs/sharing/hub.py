@@ -87,13 +87,36 @@ def _zip(folder: Path, target: Path) -> None:
 
 
 def _hub_entries(repo: str, folder: Path, api: Any) -> list[Entry]:
-    """The files of a repository. A file is downloaded when it is opened, after names and sizes were checked."""
+    """The files of a repository. A file is downloaded when it is opened, after names and sizes were checked.
+
+    The hub is asked for the size once more before it sends a file, and the download ends at the size that was listed.
+    """
     found = _asked(lambda: api.repo_info(repo, files_metadata=True)).siblings or []
 
-    def opened(name: str) -> BinaryIO:
-        return open(_asked(lambda: api.hf_hub_download(repo, name, local_dir=folder)), "rb")
+    def opened(name: str, size: int) -> BinaryIO:
+        there = _asked(lambda: api.hf_hub_download(repo, name, local_dir=folder, dry_run=True)).file_size
+        if there not in (None, size):
+            raise InputError(f"{repo}: {name} has {there:,} bytes, the hub lists {size:,}: nothing of it was fetched")
+        bar = _bounded(f"{repo}: {name}", size)
+        return open(_asked(lambda: api.hf_hub_download(repo, name, local_dir=folder, tqdm_class=bar)), "rb")
 
-    return [Entry(str(f.rfilename), int(f.size or 0), partial(opened, str(f.rfilename))) for f in found]
+    return [Entry(str(f.rfilename), s := int(f.size or 0), partial(opened, str(f.rfilename), s)) for f in found]
+
+
+def _bounded(name: str, size: int) -> type:
+    """A progress bar of the hub's client that ends a download as soon as it has more than `size` bytes."""
+    from huggingface_hub.utils import tqdm
+
+    class Bounded(tqdm):  # type: ignore[misc]
+        taken = 0
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.taken += int(n or 0)
+            if self.taken > size:
+                raise InputError(f"{name} is larger than the {size:,} bytes that the hub lists: the download was ended")
+            return super().update(n)  # type: ignore[no-any-return]
+
+    return Bounded
 
 
 def _api() -> Any:
@@ -107,6 +130,8 @@ def _asked(call: Callable[[], Any]) -> Any:
     """The hub's answer. Its errors (no account, no network, no such repository) become one line."""
     try:
         return call()
+    except InputError:
+        raise
     except Exception as error:
         line = " ".join(str(error).split())[:200]
         raise InputError(f"the hub refused: {type(error).__name__}: {line}; a .zip file needs no account") from error

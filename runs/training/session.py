@@ -20,7 +20,7 @@ from agents.overlap import Overlapped
 from rl import checkpoint
 from rl.device import keep_freed_memory
 from rl.errors import RunError
-from rl.interface import Env, TimeStep
+from rl.interface import Env, EnvSpec, TimeStep
 from rl.loop import Slot, interact
 from rl.networks.summary import describe_network
 from rl.schedules import crossed
@@ -148,7 +148,7 @@ class Session:
         if self.run.threads:
             torch.set_num_threads(self.run.threads)
         if not self.quiet:
-            print("; ".join(filter(None, [header(self.run, self.agent), self._values])), file=sys.stderr)
+            print("; ".join(filter(None, [header(self.run, self.agent, self.env.spec), self._values])), file=sys.stderr)
             for line in filter(None, [settings_warning(self.run), *self.agent.setting_warnings()]):
                 print(line, file=sys.stderr)
         try:
@@ -421,11 +421,18 @@ class Session:
             print(f"the state could not be saved: {error}", file=sys.stderr)
 
 
-def header(run: Run, agent: Agent) -> str:
-    """One line on what is trained: environment, agent, network and its size, device, size of the replay."""
+STEPPED = {"compiled": " in one compiled loop", "async": " in worker processes"}
+"""How the environments of a training are stepped, if it is worth a word."""
+
+
+def header(run: Run, agent: Agent, spec: EnvSpec) -> str:
+    """One line on what is trained: environment, agent, network and its size, device, size of the replay.
+
+    spec: of the training's environments.
+    """
     network = describe_network(agent.network, agent.spec, getattr(run.agent, "net", None))
     parts = [
-        f"{run.env}, {run.num_envs} environment{'s' * (run.num_envs > 1)}",
+        f"{run.env}, {run.num_envs} environment{'s' * (run.num_envs > 1)}{STEPPED.get(spec.options['vector'], '')}",
         f"{agents.title(run.agent)}: {network}",
         f"on {agent.device}",
         f"replay of {agent.replay.slots * run.num_envs:,} rows, {agent.predicted_bytes() / 1e6:,.1f} MB",

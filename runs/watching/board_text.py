@@ -33,7 +33,11 @@ class Quit(Exception):
 
 
 class TextTable:
-    """The loop of questions and answers. ask: prompt to line, raises `EOFError` at the end of input."""
+    """The loop of questions and answers.
+
+    ask: prompt to line, raises `EOFError` at the end of input. side: "first" or "second"; without it the person is
+    asked. piped: the lines come from a file or a program, so that a number is a move and no answer to that question.
+    """
 
     def __init__(
         self,
@@ -42,7 +46,10 @@ class TextTable:
         ask: Callable[[str], str] = input,
         say: Callable[[str], None] = print,
         colour: bool = False,
+        side: str | None = None,
+        piped: bool = False,
     ) -> None:
+        self._side, self._numbers, self._kept = side, () if piped else ("1", "2"), ""
         self.match, self.folder, self.say, self.colour = match, folder, say, colour
         self._ask, self.hints = ask, False
         self.results: list[str] = []
@@ -96,6 +103,9 @@ class TextTable:
                 self.say(f"{error} (help: all commands)" if not named else str(error))
 
     def ask(self, prompt: str) -> str:
+        if self._kept:
+            kept, self._kept = self._kept, ""
+            return kept
         try:
             return self._ask(prompt).strip().lower()
         except EOFError:
@@ -103,11 +113,24 @@ class TextTable:
             raise Quit from None
 
     def choose_side(self) -> None:
-        while (word := self.ask("do you move first or second? [first] ")) not in ("", "first", "second", "1", "2"):
-            self.say(f"{word!r} is neither first nor second")
-        self.match.new(int(word in ("second", "2")))
+        word = self._side
+        while word not in ("", "first", "second", *self._numbers):
+            if word is not None:
+                if self._is_move(word):
+                    self._kept = word
+                    break
+                self.say(f"{word!r} is neither first nor second")
+            word = self.ask("do you move first or second? [first] ")
+        self.match.new(int(word in ("second", "2") and not self._kept))
         stone = STONES.get(self.match.game.name, DISCS)[self.match.seat]
         self.say(f"you play {stone} against {self.match.opponent.name}; help shows the commands")
+
+    def _is_move(self, word: str) -> bool:
+        """Whether the person begins the game instead of an answer."""
+        try:
+            return action_of(self.match.game.name, word) is not None
+        except InputError:
+            return False
 
     def show(self, thoughts: Thoughts, verb: str) -> None:
         rows = bars(thoughts, self.match.game.board.action_names)
@@ -196,11 +219,21 @@ class TextTable:
 
 
 def play_text(
-    game: str, vs: str, *, record: str | Path | None = None, seed: int = 0, trust: Trust = False
+    game: str,
+    vs: str,
+    *,
+    side: str | None = None,
+    record: str | Path | None = None,
+    seed: int = 0,
+    trust: Trust = False,
 ) -> dict[str, Any]:
-    """Plays in the terminal until the person leaves. Returns `env`, `results` of the finished games and `records`."""
+    """Plays in the terminal until the person leaves. side: as in `TextTable`.
+
+    Returns `env`, `results` of the finished games and `records`.
+    """
     match = BoardGame(game, vs, seed=seed, trust=trust)
-    table = TextTable(match, None if record is None else Path(record), colour=sys.stdout.isatty())
+    folder, piped = None if record is None else Path(record), not sys.stdin.isatty()
+    table = TextTable(match, folder, colour=sys.stdout.isatty(), side=side, piped=piped)
     table.run()
     return {"env": f"Boards/{game}-v1", "results": table.results, "records": table.records}
 

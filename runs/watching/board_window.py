@@ -216,11 +216,20 @@ class BoardTable:
 
 
 def play_window(
-    game: str, vs: str, *, record: str | Path | None = None, seed: int = 0, trust: Trust = False
+    game: str,
+    vs: str,
+    *,
+    seat: int = 0,
+    record: str | Path | None = None,
+    seed: int = 0,
+    trust: Trust = False,
 ) -> dict[str, Any]:
-    """Plays in a window until it is closed. Returns `env`, `results` of the finished games and `records`."""
+    """Plays in a window until it is closed. seat: 0 if the person begins, else 1.
+
+    Returns `env`, `results` of the finished games and `records`.
+    """
     require_display(NO_DISPLAY)
-    match = BoardGame(game, vs, seed=seed, trust=trust)
+    match = BoardGame(game, vs, seat=seat, seed=seed, trust=trust)
     with Window(f"rl play {game}", *SIZE) as window:
         table = BoardTable(match, window, None if record is None else Path(record))
         table.run()

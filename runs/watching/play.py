@@ -36,11 +36,13 @@ def play(
     size: tuple[int, int] = SIZE,
     text: bool = False,
     replay: str | Path | None = None,
+    side: str | None = None,
     trust: Trust = False,
 ) -> dict[str, Any]:
     """Opens a window in which a person plays `env` until it is closed.
 
-    A board game with `vs`, `text` or `replay` (the record of a game) is played on one board, see `play_board`.
+    A board game with `vs`, `text` or `replay` (the record of a game) is played on one board, see `play_board`, from
+    the `side` "first" or "second".
 
     vs: the run of an agent that plays the same game beside it, from the same seed. record: a folder that keeps the
     person's games as rows (`runs.rows`). seed: of the first game, drawn unless given. trust: import code that the run
@@ -49,7 +51,9 @@ def play(
     environment has no pictures, if keys cannot choose its actions, and for an agent of another game.
     """
     if (vs is not None and _is_board(env)) or text or replay is not None:
-        return play_board(env, vs=vs, record=record, seed=seed, text=text, replay=replay, trust=trust)
+        return play_board(env, vs=vs, record=record, seed=seed, text=text, replay=replay, side=side, trust=trust)
+    if side is not None:
+        raise InputError(f"--side {side} is for a board game against a player: leave it out")
     from envs.drawing import Window, require_display
 
     require_display("playing needs one; `rl watch RUN --video FILE` films an agent without")
@@ -77,12 +81,14 @@ def play_board(
     seed: int | None = None,
     text: bool = False,
     replay: str | Path | None = None,
+    side: str | None = None,
     trust: Trust = False,
 ) -> dict[str, Any]:
     """A board game against a player (`runs.comparing.league.players.make_player`; minimax of depth 4 by default).
 
     text: in the terminal instead of a window. record: the folder for the records of the games, `runs/out/games` by
-    default. replay: a record to show instead. Returns `env`, `results` and `records`.
+    default. replay: a record to show instead. side: "first" or "second"; unless given, the terminal asks, and a window
+    begins with the person. Returns `env`, `results` and `records`.
     """
     from runs.comparing.league.players import game_of
 
@@ -93,12 +99,14 @@ def play_board(
 
         if replay is not None:
             return replay_window(replay, game)
-        return play_window(game, str(vs or "minimax:4"), record=record, seed=seed, trust=trust)
+        return play_window(
+            game, str(vs or "minimax:4"), seat=int(side == "second"), record=record, seed=seed, trust=trust
+        )
     from runs.watching.board_text import play_text, replay_text
 
     if replay is not None:
         return replay_text(replay, game)
-    return play_text(game, str(vs or "minimax:4"), record=record, seed=seed, trust=trust)
+    return play_text(game, str(vs or "minimax:4"), side=side, record=record, seed=seed, trust=trust)
 
 
 def _is_board(env: str) -> bool:

@@ -47,6 +47,16 @@ def test_a_million_environments_are_refused_with_the_figures_measured(id, vector
     assert time.monotonic() - begun < 60
 
 
+def test_a_million_rows_of_the_compiled_loop_are_refused_too(monkeypatch):
+    with pytest.raises(InputError, match=f"1,000,000 environments of CartPole-v1 {FIGURES}: num_envs may be about"):
+        envs.make("CartPole-v1", num_envs=1_000_000)
+    with envs.make("CartPole-v1", num_envs=1_000) as env:
+        assert env.spec.options["vector"] == "compiled"
+    monkeypatch.setattr(trial, "available_memory", lambda: 1_000_000)
+    with pytest.raises(InputError, match="num_envs may be about [45]\\d\\d$"):  # rows of 2 kB, and some for the resets
+        envs.make("CartPole-v1", num_envs=1_000)
+
+
 def test_a_million_atari_games_are_refused_too():
     pytest.importorskip("ale_py")
     with pytest.raises(InputError, match=f"1,000,000 environments of ALE/Pong-v5 {FIGURES}"):
@@ -71,6 +81,8 @@ def test_as_many_as_the_machine_can_take_are_made():
 
 @pytest.mark.parametrize("agent", ["dqn", "ppo"])
 def test_a_training_with_a_million_environments_is_bad_input_and_leaves_no_folder(agent, tmp_path, capsys):
-    words = ["train", "Taxi-v4", "--agent", agent, "--num-envs", "1000000", "--out", str(tmp_path / "run")]
-    assert main([*words, "--steps", "2000000"]) == 2
-    assert "num_envs" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    for env in ("Taxi-v4", "CartPole-v1"):
+        words = ["train", env, "--agent", agent, "--num-envs", "1000000", "--out", str(tmp_path / "run")]
+        assert main([*words, "--steps", "2000000"]) == 2
+        err = capsys.readouterr().err
+        assert "1,000,000 environments" in err and err.count("\n") == 1 and not (tmp_path / "run").exists()

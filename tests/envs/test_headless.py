@@ -23,6 +23,27 @@ def no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
 
 
+def test_mujocos_warning_about_gymnasiums_models_is_left_out_and_no_other_one(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    mujoco = pytest.importorskip("mujoco")
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(None)
+    try:
+        envs.spec("HalfCheetah-v5")
+        assert capfd.readouterr().err == ""
+        model = "<mujoco><worldbody><body><freejoint/><geom size='1'/></body></worldbody></mujoco>"
+        data = mujoco.MjData(model := mujoco.MjModel.from_xml_string(model))
+        data.qvel[0] = np.inf
+        mujoco.mj_step(model, data)
+        assert "WARNING: Nan, Inf or huge value in QVEL" in capfd.readouterr().err
+        mujoco.set_mju_user_warning(own := lambda text: None)
+        envs.spec("HalfCheetah-v5")
+        assert mujoco.get_mju_user_warning() is own
+    finally:
+        mujoco.set_mju_user_warning(before)
+
+
 @pytest.mark.parametrize(("installed", "chosen"), [({"EGL", "OSMesa"}, "egl"), ({"OSMesa"}, "osmesa")])
 def test_egl_comes_before_osmesa(installed: set[str], chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ctypes.util.find_library", lambda name: name if name in installed else None)

@@ -89,6 +89,10 @@ def verb_that(raises=None, returns=None, prints=()):
         (["compare", "a"], "compare: missing: --agents"),
         (["compare", "--agents", "dqn"], "compare: name a RECIPE or --tasks"),
         (["compare", "a", "--agents", "dqn", "--on", "slurm"], "unknown value 'slurm': known: ray"),
+        (["tune", "clasic", "--trials", "1"], "unknown suite 'clasic': did you mean 'classic'?"),
+        (["record", "atari55"], "unknown suite 'atari55': did you mean 'atari5'?"),
+        (["compare", "arcad", "--agents", "dqn"], "unknown suite 'arcad': did you mean 'arcade'?"),
+        (["train", "box2d_continous"], "unknown recipe 'box2d_continous': did you mean 'box2d_continuous'?"),
         (["list", "envz"], "unknown value 'envz': did you mean 'envs'?"),
         (["list", "classic"], "classic is a suite: list one of its tasks, CartPole-v1, Acrobot-v1"),
         (["list", "CartPole-v9"], "unknown value 'CartPole-v9': did you mean 'CartPole-v1'?"),
@@ -401,6 +405,13 @@ def test_list_recipes_shows_each_with_its_claim():
         and "Recorded with 10 seeds: " in listed["cartpole_dqn"]
     )
     assert listed["breakout_dqn"].startswith("aim: ")
+
+
+def test_list_names_the_suites_with_their_tasks():
+    done = rl("list", "suites", "--json")
+    listed = json.loads(done.stdout)["suites"]
+    assert set(listed) == set(SUITES) and listed["classic"].startswith("4 tasks: CartPole-v1, Acrobot-v1")
+    assert listed["atari57"].startswith("57 tasks: ALE/") and listed["atari57"].endswith(", ...")
 
 
 def test_list_agents_shows_the_registry():

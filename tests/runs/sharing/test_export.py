@@ -125,6 +125,22 @@ def test_a_file_of_another_graph_than_the_agent_acts_by_is_refused(name: str, mo
     assert not deployed.compare(model, deployed.record(model, run, 100), whole).holds
 
 
+def test_a_file_with_outputs_of_other_shapes_is_refused_in_one_line() -> None:
+    model, run = made("dqn normalised, CartPole")
+    rows = deployed.record(model, run, 100)
+    action, values = rows.outputs
+    for wrong in (
+        [],
+        [action[:, None], values],
+        [action, values[:, :1]],
+        [action, values, values],
+        [np.array(0), values],
+    ):
+        with pytest.raises(InputError, match=r"^the file's outputs have the shapes .* on 1 observations, not \[\(1,\)"):
+            deployed.compare(model, rows, lambda inputs, w=wrong: [x[: len(inputs[0])] if x.ndim else x for x in w])  # type: ignore[misc]
+    assert deployed.compare(model, rows, lambda inputs: [_served(rows, rows.actions, inputs)[0]]).holds
+
+
 def parity(name: str, write: Any, path: Path) -> deployed.Parity:
     model, run = made(name)
     rows = deployed.record(model, run, 200)

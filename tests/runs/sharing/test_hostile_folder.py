@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import struct
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -257,7 +260,11 @@ class Listing:
     def repo_info(self, repo: str, files_metadata: bool) -> Any:
         return SimpleNamespace(siblings=[SimpleNamespace(rfilename=n, size=s) for n, s in self.sizes.items()])
 
-    def hf_hub_download(self, repo: str, name: str, local_dir: Path) -> str:
+    def hf_hub_download(
+        self, repo: str, name: str, local_dir: Path, dry_run: bool = False, tqdm_class: Any = None
+    ) -> Any:
+        if dry_run:
+            return SimpleNamespace(file_size=(self.folder / name).stat().st_size)
         self.asked += 1
         return str(self.folder / name)
 
@@ -271,11 +278,59 @@ def test_a_hub_that_lists_a_path_outside_is_asked_for_no_file(name: str, packed:
 
 @pytest.mark.parametrize("size", [None, 0, 1, 1 << 50])
 def test_a_hub_that_lists_another_size_is_refused(size: int | None, packed: Path, tmp_path: Path) -> None:
-    assert_refused("a/b", tmp_path, Listing(packed, {"run.json": size}))
+    hub = Listing(packed, {"run.json": size})
+    assert_refused("a/b", tmp_path, hub)
+    assert hub.asked < len(hub.sizes) - 1  # the file itself is never fetched
+
+
+class Liar(BaseHTTPRequestHandler):
+    """A hub whose listing and HEAD state `stated` bytes for a file, of which it then sends without end."""
+
+    stated, sent = 2_000, 0
+
+    def do_HEAD(self) -> None:
+        self._answer({"X-Repo-Commit": "0" * 40, "ETag": '"e"', "Content-Length": str(self.stated)})
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/api/"):
+            names = ["run.json", "checkpoints/step-000000001/manifest.json"]
+            listed = {"id": "a/b", "sha": "0" * 40, "siblings": [{"rfilename": n, "size": self.stated} for n in names]}
+            text = json.dumps(listed).encode()
+            self._answer({"Content-Type": "application/json", "Content-Length": str(len(text))})
+            self.wfile.write(text)
+            return
+        self._answer({})
+        with contextlib.suppress(OSError):
+            while True:
+                type(self).sent += self.wfile.write(b"x" * 65_536)
+
+    def _answer(self, headers: dict[str, str]) -> None:
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_download_ends_at_the_size_that_the_hub_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Liar) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            api = hub.HfApi(endpoint=f"http://127.0.0.1:{server.server_address[1]}", token=False)
+            assert_refused("a/b", tmp_path, api)
+            with pytest.raises(InputError, match=r"a/b: \S+ is larger than the 2,000 bytes that the hub lists"):
+                pull("a/b", out=tmp_path / "b", api=api)
+        finally:
+            server.shutdown()
+    assert Liar.sent < 100 << 20
 
 
 def test_a_hub_that_fails_during_a_download_is_named_as_the_cause(packed: Path, tmp_path: Path) -> None:
-    def fail(repo: str, name: str, local_dir: Path) -> str:
+    def fail(repo: str, name: str, **_: Any) -> str:
         raise ConnectionError("the network\nis gone")
 
     hub = Listing(packed, {})

@@ -41,6 +41,13 @@ def test_resuming_a_finished_run_changes_nothing_and_returns_its_result(
     assert {k: again[k] for k in same} == {k: first[k] for k in same}
 
 
+def test_the_header_says_how_the_environments_are_stepped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for vector, words in {"auto": "8 environments in one compiled loop; ", "sync": "8 environments; "}.items():
+        settings = [*SMALL, f"env.vector={vector}"]
+        train("CartPole-v1", agent="dqn", steps=40, num_envs=8, settings=settings, out=tmp_path / vector, quiet=False)
+        assert f"CartPole-v1, {words}" in capsys.readouterr().err.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     ("recipe", "agent", "words"),
     [

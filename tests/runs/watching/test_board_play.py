@@ -67,6 +67,25 @@ def test_the_person_chooses_the_side_and_a_wrong_answer_asks_again() -> None:
     assert not any("plays column" in line for line in played("first"))
 
 
+def test_piped_moves_are_moves_and_no_answer_to_who_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def moves(lines: str, *more: str) -> list[int]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        monkeypatch.setattr("sys.stdin", io.StringIO(lines))
+        assert main(["play", "ConnectFour", "--vs", "minimax:1", "--text", "--record", str(folder), *more]) == 0
+        record = json.loads(next(folder.glob("*.json")).read_text())
+        return list(record["moves"][record["players"].index("you") :: 2])
+
+    assert moves("2\n1\n") == moves("first\n2\n1\n") == moves("2\n1\n", "--side", "first")
+    assert moves("2\n1\n")[:2] == ["column 2", "column 1"] == moves("2\n1\n", "--side", "second")[:2]
+    assert moves("second\n2\n")[0] == "column 2"
+    assert played("3")[1] == "you play ● against minimax:1; help shows the commands"  # a person's first move, too
+    capsys.readouterr()
+    assert main(["play", "CartPole-v1", "--side", "first"]) == 2
+    assert "--side first is for a board game" in capsys.readouterr().err
+
+
 def test_undo_takes_back_the_move_and_its_reply_and_nothing_before_the_first() -> None:
     match = BoardGame("ConnectFour", "minimax:1", seat=1)
     assert not match.undo()
