@@ -23,7 +23,7 @@ def no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
 
 
-def test_mujocos_warning_about_gymnasiums_models_is_left_out_and_no_other_one(
+def test_only_mujocos_warning_about_gymnasiums_models_is_left_out(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     mujoco = pytest.importorskip("mujoco")
