@@ -20,7 +20,7 @@ taxi_q_learning = Run(
 """Q-learning comes within 0.1 of the optimum of 7.93 in 100,000 steps."""
 
 taxi_sarsa = Run(
-    env="Taxi-v4", env_config=_SYNC, agent=SarsaConfig(lr=0.5), steps=100_000, num_envs=16, eval_episodes=100
+    env="Taxi-v4", env_config=_SYNC, agent=SarsaConfig(lr=0.5), steps=300_000, num_envs=16, eval_episodes=100
 )
 """SARSA comes within 0.1 of the optimum of 7.93 in 100,000 steps with one seed of three.
 
@@ -28,7 +28,7 @@ The greedy policies of the others circle from some of the 300 start states until
 """
 
 taxi_double_q_learning = Run(
-    env="Taxi-v4", env_config=_SYNC, agent=DoubleQLearningConfig(lr=1.0), steps=100_000, num_envs=16, eval_episodes=100
+    env="Taxi-v4", env_config=_SYNC, agent=DoubleQLearningConfig(lr=1.0), steps=300_000, num_envs=16, eval_episodes=100
 )
 """Double Q-learning is not done in 100,000 steps: each table has half of the updates.
 
