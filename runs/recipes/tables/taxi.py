@@ -22,18 +22,15 @@ taxi_q_learning = Run(
 taxi_sarsa = Run(
     env="Taxi-v4", env_config=_SYNC, agent=SarsaConfig(lr=0.5), steps=300_000, num_envs=16, eval_episodes=100
 )
-"""SARSA comes within 0.1 of the optimum of 7.93 in 100,000 steps with one seed of three.
+"""SARSA comes within 0.1 of the optimum of 7.93 in 300,000 steps with two seeds of three.
 
-The greedy policies of the others circle from some of the 300 start states until the time limit (-200 each).
+The third one's greedy policy circles from some of the 300 start states until the time limit (-200 each).
 """
 
 taxi_double_q_learning = Run(
     env="Taxi-v4", env_config=_SYNC, agent=DoubleQLearningConfig(lr=1.0), steps=300_000, num_envs=16, eval_episodes=100
 )
-"""Double Q-learning is not done in 100,000 steps: each table has half of the updates.
-
-Its greedy policies circle from some of the 300 start states until the time limit (-200 each).
-"""
+"""Double Q-learning comes within 0.1 of the optimum of 7.93 in 300,000 steps; each table has half of the updates."""
 
 taxi_td_lambda = Run(
     env="Taxi-v4",
