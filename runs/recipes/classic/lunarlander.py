@@ -196,13 +196,14 @@ Published: Stable-Baselines3's RL Zoo, TQC 278 and SAC 260 after 500,000 steps (
 lunarlander_sac = Run(
     env="LunarLander-v3",
     agent=SACConfig(
-        net=NetConfig(hidden=(128, 128)),
+        net=NetConfig(hidden=(128, 128), layer_norm=True),
         lr=Ramp(1e-3, 0.0, 100_000),
         batch_size=128,
+        max_grad_norm=10.0,
         target_tau=0.01,
-        entropy_share=0.1,
+        entropy_share=0.3,  # 0.1 scored 133 and 0.05, with twice the updates, -10: they hover (one tuning seed each)
         n_step=3,
-        replay_ratio=0.25,
+        replay_ratio=0.5,
         update_every=4,
         buffer_size=100_000,
         learning_starts=2_000,
@@ -210,4 +211,7 @@ lunarlander_sac = Run(
     steps=100_000,
     num_envs=4,
 )
-"""Discrete SAC does not learn to land in 100,000 steps: its first seed hovers. No library publishes a figure for it."""
+"""Discrete SAC lands in 100,000 steps.
+
+Published: SLM-Lab, 106 after 300,000 steps (training average of four sessions).
+"""
