@@ -185,27 +185,12 @@ def compare(a: argparse.Namespace) -> Result:
 
 
 def tune(a: argparse.Namespace) -> Result:
-    names = _recipes(a.recipe)
-    found = []
-    for name in names:
-        found.append(
-            _call(
-                "runs.tuning.tune.tune",
-                name,
-                minutes=a.minutes and a.minutes / len(names),
-                trials=a.trials,
-                seeds=a.seeds,
-                jobs=a.jobs,
-                agent=a.agent,
-                steps=a.steps,
-                settings=a.set or None,
-                on=a.on,
-                out=os.path.join(a.out, name) if a.out and len(names) > 1 else a.out,
-                quiet=a.quiet,
-                trust=_trust(a),
-            )
-        )
-    return dict(found[0]) if len(names) == 1 else {"results": found}
+    options = {"minutes": a.minutes, "trials": a.trials, "seeds": a.seeds, "jobs": a.jobs, "agent": a.agent}
+    options |= {"steps": a.steps, "settings": a.set or None, "on": a.on, "out": a.out, "quiet": a.quiet}
+    if _is_suite(a.recipe):
+        return _call("runs.tuning.suite.tune_suite", a.recipe, **options, trust=_trust(a))
+    _check_recipe(a.recipe, suites=True)
+    return _call("runs.tuning.tune.tune", a.recipe, **options, trust=_trust(a))
 
 
 def _recipes(word: str) -> list[str]:
