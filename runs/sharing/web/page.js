@@ -226,7 +226,7 @@ function drawSeat(seat, part) {
     canvas.height = Math.round(h * dense);
     canvas.style.height = `${h}px`;
   }
-  const c = canvas.getContext("2d");
+  const c = canvas.getContext("2d", {alpha: false});
   c.setTransform(dense, 0, 0, dense, 0, 0);
   LOOK.paint(c, w, h, GAME.grid ? seat.s : glide(seat.s, seat.before, part), seat.before, part);
   if (view.overlay && seat === focus() && GAME.grid) {
@@ -252,7 +252,9 @@ function panels() {
   for (const seat of seats) {
     const you = seat.who === "you" || view.hand, tally = ["WON", "DRAWN", "LOST"].map((label, k) => ["", you ? label : [SIDES?.[0], label, SIDES?.[1]][k], view.won[k]]);
     const facts = GAME.two ? [["score", "TO MOVE", seat.over ? "–" : SIDES[seat.s.player]], ...tally] : [["score", "SCORE", shown(seat.s.score)], ["", "BEST", shown(best[you ? "you" : "agent"])], ...(GAME.facts ? GAME.facts(seat.s, G) : [["", "STEP", seat.s.elapsed]])];
-    seat.hud.replaceChildren(...facts.map(([name, label, value]) => make("span", {className: name}, label, make("b", {textContent: value}))), make("span", {className: "who", textContent: seat.who === "you" ? GAME.two ? `YOU PLAY ${SIDES[seat.s.seat]}` : "YOU" : view.hand ? "YOU HOLD THE CONTROLS" : "AGENT"}));
+    const said = [...facts, ["who", "", seat.who === "you" ? GAME.two ? `YOU PLAY ${SIDES[seat.s.seat]}` : "YOU" : view.hand ? "YOU HOLD THE CONTROLS" : "AGENT"]];
+    if (seat.hud.childElementCount !== said.length) seat.hud.replaceChildren(...said.map(([className]) => make("span", {className}, "", make("b"))));
+    said.forEach(([, label, value], i) => { const [word, number] = seat.hud.children[i].childNodes; write(word, label); write(number, value); });
   }
   const seat = focus(), {kind, bars, choice} = seat.out, [low, high] = seat.range;
   bars.forEach((v, i) => {
@@ -261,22 +263,27 @@ function panels() {
     const from = kind === "continuous" ? Math.min(0.5, part) : 0;
     bar.setProperty("--from", `${100 * from}%`);
     bar.setProperty("--part", `${100 * Math.min(1, Math.max(0.01, kind === "continuous" ? Math.abs(part - 0.5) : part))}%`);
-    row.children[2].textContent = kind === "probabilities" ? `${(100 * v).toFixed(1)}%` : v.toFixed(Math.abs(v) < 1000 ? 2 : 0);
+    write(row.children[2], kind === "probabilities" ? `${(100 * v).toFixed(1)}%` : v.toFixed(Math.abs(v) < 1000 ? 2 : 0));
     row.classList.toggle("best", kind === "continuous" || i === choice);
     row.classList.toggle("taken", seat.human && kind !== "continuous" && i === seat.played);
   });
   drawTrace(seat.trace);
   const heat = seat.saliency();
   if (GAME.grid) drawMap(seat);
-  else if (heat && GAME.inputs) heat.forEach((v, i) => { const row = $("inputs").children[i]; row.children[1].style.setProperty("--part", `${100 * v}%`); row.children[2].textContent = `${Math.round(100 * v)}%`; });
+  else if (heat && GAME.inputs) heat.forEach((v, i) => { const row = $("inputs").children[i]; row.children[1].style.setProperty("--part", `${100 * v}%`); write(row.children[2], `${Math.round(100 * v)}%`); });
 }
+function write(node, text) { if (node.textContent !== String(text)) node.textContent = text; }  // a changed text costs a layout
 function fitted(canvas, ratio) {
-  const w = canvas.clientWidth, h = ratio ? w / ratio : canvas.clientHeight, dense = Math.min(2, devicePixelRatio || 1);
-  canvas.width = w * dense;
-  canvas.height = h * dense;
-  if (ratio) canvas.style.height = `${h}px`;
+  const w = canvas.clientWidth, h = ratio ? Math.round(w / ratio) : canvas.clientHeight, dense = Math.min(2, devicePixelRatio || 1);
+  if (canvas.width !== Math.round(w * dense) || canvas.height !== Math.round(h * dense)) {
+    canvas.width = Math.round(w * dense);
+    canvas.height = Math.round(h * dense);
+    if (ratio) canvas.style.height = `${h}px`;
+  }
   const c = canvas.getContext("2d");
-  c.scale(dense, dense);
+  c.setTransform(dense, 0, 0, dense, 0, 0);
+  c.globalAlpha = 1;
+  c.clearRect(0, 0, w, h);
   return [c, w, h];
 }
 function drawTrace(all) {
