@@ -99,10 +99,12 @@ def line_chart(
     y_label: str,
     reference: Sequence[tuple[float, str]] = (),
     clock: bool = False,
+    whole: bool = False,
 ) -> Markup:
     """Bands and middles of `series` ({"name", "colour", "x", "middle", "low", "high", "runs": [(xs, ys), ...]}).
 
-    `reference` draws labelled horizontal lines. With `clock` the x are seconds. Hovering shows the values at an x.
+    `reference` draws labelled horizontal lines. With `clock` the x are seconds, with `whole`
+    whole numbers. Hovering shows the values at an x.
     A series of a single point is a dot with its interval; if all series are, x begins at 0.
     """
     empty = {"low": None, "high": None, "runs": ()}
@@ -122,7 +124,12 @@ def line_chart(
         "x_label": x_label,
         "series": [{k: s[k] for k in ("name", "colour", "x", "middle", "low", "high")} for s in drawn],
     }
-    return _draw("line_chart", name, plane, drawn, x_label, y_label, duration if clock else short, reference, hover)
+    label = duration if clock else _whole if whole else short
+    return _draw("line_chart", name, plane, drawn, x_label, y_label, label, reference, hover)
+
+
+def _whole(x: float) -> str:
+    return short(x) if x == round(x) else ""
 
 
 def strip_chart(rows: Sequence[Mapping[str, Any]], x_label: str) -> Markup:

@@ -6,13 +6,16 @@ import pprint
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from markupsafe import Markup
+
 from runs.recipe import Run, agent_name, describe
 from runs.reporting.charts import line_chart
 from runs.reporting.page import Cell, Chart, Page, Row, Table
 from runs.reporting.task_tables import curve_table, point
 from runs.reporting.wording import number, share
 from runs.tuning.search import Search
-from runs.tuning.study import one_line
+from runs.tuning.study import STARTUP, one_line
 
 
 def page(found: Mapping[str, Any], trials: Sequence[Any], search: Search, command: str) -> Page:
@@ -22,18 +25,22 @@ def page(found: Mapping[str, Any], trials: Sequence[Any], search: Search, comman
     weights = [[f"`{name}`", share(value)] for name, value in found["importance"].items()]
     values = {
         "counts": f"{len(trials)} trials: {states['complete']} finished, {states['pruned']} pruned, "
-        f"{states['fail']} failed; {number(found['minutes'])} minutes of training, one seed each.",
+        f"{states['fail']} failed; {number(found['minutes'])} minutes of training, one seed each.{_saved(trials, run)}",
         "promises": _promises(sides) if sides else None,
         "sentences": [s["sentence"] for s in sides if s["sentence"]],
         "changes": [f"{s['name']}: `{' '.join(s['settings'])}`" for s in found["candidates"]],
         "importance": Table(["field", "importance"], weights) if weights else None,
-        "charts": _history([t for t in trials if t.state.name == "COMPLETE"]),
+        "needed": STARTUP,
+        "finished": states["complete"],
+        "pruned": states["pruned"],
+        "charts": [*_curves(trials), *_history([t for t in trials if t.state.name == "COMPLETE"])],
         "trials": _trials(trials, search),
         "failures": [f"trial {t.number}: {_reason(t)}" for t in trials if t.state.name == "FAIL"],
         "command": command,
     }
     title = f"Search for {agent_name(run.agent)}'s values on {run.env}, {run.steps:,} steps"
-    return Page(title, found["headline"], {"kind": "tuning", **found}, "tuning.jinja", values)
+    headline = found["headline"][:1].upper() + found["headline"][1:]
+    return Page(title, headline, {"kind": "tuning", **found}, "tuning.jinja", values)
 
 
 def _promises(sides: Sequence[Mapping[str, Any]]) -> Table:
@@ -47,18 +54,50 @@ def _promises(sides: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns, rows, words=2)
 
 
+def _saved(trials: Sequence[Any], run: Run) -> str:
+    """How much of their budget the pruned trials took."""
+    ends = [max(t.intermediate_values, default=0) for t in trials if t.state.name == "PRUNED"]
+    whole = len(ends) * run.steps
+    return f" The pruned trials were stopped after {sum(ends) / whole:.0%} of their steps." if whole else ""
+
+
+def _curves(trials: Sequence[Any]) -> list[Chart]:
+    """The evaluations of every trial: where the pruned ones ended, and the median that they had to reach."""
+    series: list[dict[str, Any]] = []
+    for colour, state in enumerate(("COMPLETE", "PRUNED")):
+        runs = [
+            sorted(t.intermediate_values.items()) for t in trials if t.state.name == state and t.intermediate_values
+        ]
+        steps = sorted({step for run in runs for step, _ in run})
+        middle = [float(np.median([v for run in runs for at, v in run if at == step])) for step in steps]
+        name = {"COMPLETE": "finished, median", "PRUNED": "pruned, median"}[state]
+        lines = [tuple(zip(*run, strict=True)) for run in runs]
+        series += [{"name": name, "colour": colour, "x": steps, "middle": middle, "runs": lines}] if steps else []
+    if len(series) < 2:  # nothing was pruned, or nothing has finished
+        return []
+    svg = Markup('<div class="show-runs">{}</div>').format(line_chart("trials", series, "steps", "score"))
+    caption = "Evaluations of the trials: finished (solid) and pruned (dashed), thick lines are medians"
+    return [Chart(caption, svg, curve_table(series, "steps", number))]
+
+
 def _history(done: Sequence[Any]) -> list[Chart]:
-    """The value of each finished trial, and the best until then."""
+    """The value of each finished trial, and the best until then, as a staircase."""
     if len(done) < 2:
         return []
-    numbers, values = [t.number for t in done], [t.value for t in done]
-    best = [max(values[: k + 1]) for k in range(len(values))]
+    best: list[tuple[int, float]] = []
+    for t in done:
+        if not best or t.value > best[-1][1]:
+            best += [(t.number, best[-1][1]), (t.number, t.value)] if best else [(t.number, t.value)]
+    last = done[-1].number
+    stairs = [*best, (last, best[-1][1])]
     series = [
-        {"name": "value of a trial", "colour": 0, "x": numbers, "middle": values},
-        {"name": "best so far", "colour": 1, "x": numbers, "middle": best},
+        {"name": "value of a trial", "colour": 0, "x": [t.number for t in done], "middle": [t.value for t in done]},
+        {"name": "best so far", "colour": 1, "x": [x for x, _ in stairs], "middle": [y for _, y in stairs]},
     ]
-    svg, table = line_chart("history", series, "trial", "score"), curve_table(series, "trial", number)
-    return [Chart("Each finished trial (solid), and the best so far (dashed)", svg, table)]
+    rises = dict(best)  # of two points at one trial the later
+    table = Table(["trial", *map(str, rises)], [["best so far", *map(number, rises.values())]])
+    svg = line_chart("history", series, "trial", "score", whole=True)
+    return [Chart("Value of each finished trial (solid), and the best so far (dashed)", svg, table)]
 
 
 def _trials(trials: Sequence[Any], search: Search) -> Table:
@@ -66,7 +105,9 @@ def _trials(trials: Sequence[Any], search: Search) -> Table:
     for t in trials:
         seen = max(t.intermediate_values, default=None)
         score = t.intermediate_values.get(seen) if t.value is None else t.value
-        state = t.state.name.lower() + (f" at {seen:,}" if t.state.name == "PRUNED" and seen else "")
+        state = t.state.name.lower() + (
+            f" at {seen:,} of {search.run.steps:,}" if t.state.name == "PRUNED" and seen else ""
+        )
         words = " ".join(search.words(t)).replace("agent.", "") or ("the recipe's own" if not t.number else "–")
         rows.append([str(t.number), state, f"`{words}`", number(score), f"{t.user_attrs.get('seconds', 0):.0f}"])
     return Table(["trial", "state", "values", "score", "seconds"], rows, words=3)

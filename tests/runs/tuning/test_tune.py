@@ -121,7 +121,11 @@ def test_a_training_that_lags_behind_the_median_is_stopped(tmp_path: Path, monke
     assert found["trials"]["pruned"] == 1 and found["trials"]["complete"] == 7
     assert not (tmp_path / "t" / "trials" / "trial-7").exists(), "its files are removed"
     assert not list((tmp_path / "t" / "trials").glob("*.stop"))
-    assert "pruned at 2,000" in (tmp_path / "t" / "report.md").read_text()
+    page = (tmp_path / "t" / "report.md").read_text()
+    assert "pruned at 2,000 of 4,000" in page and "A trial is pruned, which means stopped early" in page
+    assert "The pruned trials were stopped after 50% of their steps." in page
+    assert "| pruned, median |" in page and "| finished, median |" in page
+    assert "the importance of fields needs 10 finished trials with different scores, and 7 have finished" in page
 
 
 def test_the_page_of_a_running_search_has_the_trials_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
