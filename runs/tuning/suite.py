@@ -100,9 +100,9 @@ def _page(suite: str, results: Sequence[Mapping[str, Any]], tasks: int) -> Page:
     """The page of the searches so far."""
     verdicts = [best["verdict"] for r in results if (best := _best(r))]
     better, worse = verdicts.count("better"), verdicts.count("worse")
-    headline = f"{better} of {tasks} searches found values that are better than the start values, {worse} worse ones."
+    headline = f"{better} of {tasks} searches found better values than the start values; in {worse} they are worse."
     if left := tasks - len(results):
-        headline = f"{len(results)} of {tasks} searches have ended, {left} are to come."
+        headline = f"{len(results)} of {tasks} searches have ended; to come: {left}."
     values = {
         "table": Table(
             ["search", "against the start values", "start", "kept [95% interval]", "promised", "shrinkage", "trials"],

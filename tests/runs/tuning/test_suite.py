@@ -34,7 +34,7 @@ def test_each_task_has_one_search_in_its_own_folder_and_a_line_on_the_page(
     assert [r["task"] for r in found["results"]] == names, "the agent's recipe where there is one"
     assert all((tmp_path / "s" / name / "report.html").exists() for name in names)
     better = sum(r["candidates"][0]["verdict"] == "better" for r in found["results"])
-    assert found["headline"].startswith(f"{better} of 3 searches found values that are better than the start values")
+    assert found["headline"].startswith(f"{better} of 3 searches found better values than the start values")
     page = (tmp_path / "s" / "report.md").read_text()
     assert all(f"- [{name}]({name}/report.html)" in page for name in names) and "2 + 0 pruned + 0 failed" in page
     again = searched(monkeypatch, tmp_path / "s", send=lambda job: pytest.fail("trained twice"))
