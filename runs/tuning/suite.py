@@ -114,7 +114,7 @@ def _page(suite: str, results: Sequence[Mapping[str, Any]], tasks: int) -> Page:
         "changes": [f"{r['task']}: `{' '.join(best['settings'])}`" for r in results if (best := _best(r))],
         "command": quoted(command()),
     }
-    data = {"kind": "tuning suite", "suite": suite, "results": list(results)} | ({"left": left} if left else {})
+    data = {"kind": "tuning suite", "suite": suite, "searches": list(results)} | ({"left": left} if left else {})
     return Page(f"Search for values on {suite}", headline, data, "tuning_suite.jinja", values)
 
 

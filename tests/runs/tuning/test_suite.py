@@ -37,6 +37,7 @@ def test_each_task_has_one_search_in_its_own_folder_and_a_line_on_the_page(
     assert found["headline"].startswith(f"{better} of 3 searches found better values than the start values")
     page = (tmp_path / "s" / "report.md").read_text()
     assert all(f"- [{name}]({name}/report.html)" in page for name in names) and "2 + 0 pruned + 0 failed" in page
+    assert "Data as CSV" not in (tmp_path / "s" / "report.html").read_text(), "that button writes a comparison's table"
     again = searched(monkeypatch, tmp_path / "s", send=lambda job: pytest.fail("trained twice"))
     assert again["results"] == found["results"]
 
