@@ -6,32 +6,23 @@ Each panel is a function of a `Subject` that returns plain JSON; the page draws 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rl.errors import InputError
-from rl.storage import write_atomic
 from runs.explaining.history import charts, history_panel
-from runs.explaining.sight import sight_panel
-from runs.explaining.states import States, play, require_layers
+from runs.explaining.sight import States, play, require_layers, sight_panel
 from runs.explaining.subject import NotShown, Subject
 from runs.explaining.surface import surface_panel
 from runs.explaining.update import update_panel
 from runs.folder.trust import Trust
 from runs.reporting.page import Page
 
-PANELS: dict[str, Callable[[Subject], dict[str, Any]]] = {
-    "update": update_panel,
-    "history": history_panel,
-    "sight": sight_panel,
-    "surface": surface_panel,
-}
+PANELS = {"update": update_panel, "history": history_panel, "sight": sight_panel, "surface": surface_panel}
 """The panels in the order of their computation: the surface takes the time that is left."""
-SECONDS = 40.0
-"""Time for all panels of a page; opening the runs and writing the page come to it."""
+SECONDS = 40.0  # for all panels of a page; opening the runs and writing the page come to it
 
 
 def explain(
@@ -47,8 +38,7 @@ def explain(
     out: the page's file, by default `explain.html` in the run's folder.
     Raises `InputError` for a folder that is no run, or an `out` that cannot be written.
     """
-    begun = time.monotonic()
-    threads = torch.get_num_threads()
+    begun, threads = time.monotonic(), torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine two threads wait for each other: an LSTM took 14 times as long
     try:
         subjects = [Subject.open(path, trust) for path in (run, other) if path is not None]
@@ -65,12 +55,8 @@ def explain(
     path = folder / "explain.html" if out is None else Path(out)
     seconds = round(time.monotonic() - begun, 1)
     values = {"runs": [{**one, "charts": charts(one["history"].get("rows", []))} for one in found], "seconds": seconds}
-    data = {"schema": 1, "kind": "explain", "runs": found}
-    page = Page(" beside ".join(subject.title for subject in subjects), _verdict(found), data, "explain.jinja", values)
-    try:
-        write_atomic(path, page.render("html").encode())
-    except OSError as error:
-        raise InputError(f"--out {path} cannot be written: {error.strerror}; name another file") from error
+    title, data = " beside ".join(s.title for s in subjects), {"schema": 1, "kind": "explain", "runs": found}
+    Page(title, _verdict(found), data, "explain.jinja", values).write(path)
     for one in found:
         one["sight"].pop("frames", None)  # pictures are for the page
     return {"schema": 1, "html": str(path), "seconds": seconds, "bytes": path.stat().st_size, "runs": found}
@@ -78,7 +64,7 @@ def explain(
 
 def _states(subject: Subject) -> States | None:
     """New games of the agent, with pictures if the environment has some; None, and why, if it cannot play them."""
-    seconds = subject.left(0.2)
+    seconds = 0.2 * (subject.until - time.monotonic())
     try:
         require_layers(subject.agent)
         try:

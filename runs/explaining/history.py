@@ -11,22 +11,18 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from agents.base import Agent
-from runs.explaining.states import States, activations, outputs, play
+from runs.explaining.sight import States, activations, outputs, play
 from runs.explaining.subject import Subject, targets
 from runs.reporting.charts import line_chart
 
-DORMANT = 0.1
-"""tau of Sokar et al. (2023): a unit is dormant if its mean activation is at most this share of its layer's mean."""
-MOST = 9
-"""Checkpoints that are measured."""
+DORMANT = 0.1  # tau of Sokar et al. (2023): a dormant unit's mean activation is at most this share of its layer's
 
 
 def history_panel(subject: Subject) -> dict[str, Any]:
     """One row of numbers for each checkpoint that the time allows, as plain JSON."""
-    states = subject.known_states()
-    rows, before = list[dict[str, Any]](), None
+    states, rows, before = subject.known_states(), list[dict[str, Any]](), None
     comparable = not any(getattr(subject.run.agent, n, False) for n in ("normalize_return", "rescale", "munchausen"))
-    seconds, begun, steps = subject.left(0.5), time.monotonic(), [0]
+    seconds, begun, steps = 0.5 * (subject.until - time.monotonic()), time.monotonic(), [0]
     while steps:
         agent = subject.at(step := steps.pop(0))
         output = outputs(agent, states.obs)
@@ -35,8 +31,7 @@ def history_panel(subject: Subject) -> dict[str, Any]:
         if comparable:
             row |= _values(play(subject.run, agent, seconds / 20))
         if not rows:  # the time of the first row decides how many follow
-            spent = time.monotonic() - begun
-            steps = subject.steps(max(1, min(MOST, int(seconds / spent) - 1)))[1:]
+            steps = subject.steps(max(1, int(seconds / (time.monotonic() - begun)) - 1))[1:]
         rows.append(row)
     flow = rows[-1].get("flow", {})
     order = sorted(flow, key=flow.__getitem__)
@@ -66,35 +61,33 @@ def _weights(agent: Agent, subject: Subject) -> dict[str, Any]:
 def _units(agent: Agent, states: States) -> dict[str, Any]:
     """Shares of dead and dormant units by layer, and the effective rank of the last layer's features."""
     layers = activations(agent, states.obs)
-    dead, dormant, rank = {}, {}, {}
+    dead, dormant = {}, {}
     for k, op in enumerate(layers):
         size = op.out.detach().abs()
         unit = size.mean([d for d in range(size.dim()) if d != 1])  # [units]
         name = f"{op.name} {k + 1} of {len(layers)}, {len(unit)} units"
         dead[name] = float((unit == 0).double().mean())
         dormant[name] = float((unit <= DORMANT * unit.mean()).double().mean())
-    if layers:
-        rank[f"of {layers[-1].out.flatten(1).shape[1]} features"] = effective_rank(layers[-1].out.detach().flatten(1))
-    return {"dead": dead, "dormant": dormant, "rank": rank}
+    last = [op.out.detach().flatten(1) for op in layers[-1:]]
+    return {"dead": dead, "dormant": dormant, "rank": {f"of {x.shape[1]} features": effective_rank(x) for x in last}}
 
 
 def effective_rank(features: Tensor) -> int:
     """The least k whose singular values sum to 99 % of all of them (Kumar et al. 2021), of features [M, F]."""
-    values = torch.linalg.svdvals(features.double())
-    total = values.cumsum(0)
+    total = torch.linalg.svdvals(features.double()).cumsum(0)
     return int((total < 0.99 * total[-1]).sum()) + 1 if float(total[-1]) > 0 else 0
 
 
 @torch.no_grad()
 def _policy(output: Any, before: Any) -> dict[str, Any]:
     """Entropy and KL divergence of a policy; of action values the share of states with another best action."""
-    dist = getattr(output, "dist", None)
-    if dist is None:
-        if before is None or not hasattr(output, "q_values"):
-            return {}
+    found: dict[str, Any] = {}
+    dist: Any = getattr(output, "dist", None)
+    if dist is not None:
+        found["entropy"] = {"entropy, in nats": float(dist.entropy().mean())}
+    elif before is not None and hasattr(output, "q_values"):
         changed = (output.q_values.argmax(-1) != before.q_values.argmax(-1)).double().mean()
-        return {"changed": {"other best action than a checkpoint before": float(changed)}}
-    found: dict[str, Any] = {"entropy": {"entropy, in nats": float(dist.entropy().mean())}}
+        found["changed"] = {"other best action than a checkpoint before": float(changed)}
     if before is not None and hasattr(dist, "log_probs"):
         p, q = before.dist.log_probs, dist.log_probs
         found["kl"] = {"KL from the checkpoint before, in nats": float((p.exp() * (p - q)).sum(-1).mean())}
@@ -112,13 +105,12 @@ def _values(states: States) -> dict[str, Any]:
 def charts(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The curves of the numbers in `rows`, by their key: names of the lines, and the drawing."""
     found = {}
-    for key in {key: None for row in rows for key, numbers in row.items() if isinstance(numbers, dict)}:
-        names = list({name: None for row in rows for name in row.get(key, {})})
-        lines = [[(row["step"], row[key][n]) for row in rows if n in row.get(key, {})] for n in names]
-        series = [
-            {"name": name, "colour": k, "x": [x for x, _ in line], "middle": [y for _, y in line]}
-            for k, (name, line) in enumerate(zip(names, lines, strict=True))
-        ]
-        if series:
-            found[key] = {"names": names, "svg": line_chart(key, series, "steps", "")}
+    for key in {key: None for row in rows for key in row if key != "step"}:
+        lines: dict[str, dict[str, Any]] = {}
+        for step, name, y in ((row["step"], name, y) for row in rows for name, y in row.get(key, {}).items()):
+            line = lines.setdefault(name, {"name": name, "colour": len(lines), "x": [], "middle": []})
+            line["x"].append(step)
+            line["middle"].append(y)
+        if lines:
+            found[key] = {"names": list(lines), "svg": line_chart(key, list(lines.values()), "steps", "")}
     return found

@@ -1,13 +1,9 @@
-"""A run as `rl explain` reads it: its agent with replay and moments of the optimizer, and what is missing.
-
-Everything is read into this process; the run's folder is never written.
-"""
+"""A run as `rl explain` reads it: its agent with replay and optimizer, and what is missing. It writes nothing."""
 
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Iterator
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,12 +17,11 @@ import envs
 from agents.base import Agent
 from rl import checkpoint
 from rl.errors import InputError, RunError
-from rl.interface import EnvSpec
-from rl.segments import SegmentStore
+from rl.interface import Env, EnvSpec
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
 from runs.recipe import Run, from_document
-from runs.training.evaluation import put_back
+from runs.training.evaluation import put_back, restore
 
 
 class NotShown(Exception):
@@ -35,24 +30,19 @@ class NotShown(Exception):
 
 @dataclass
 class Subject:
-    """One run to explain."""
+    """One run to explain. If `batch` or `states` is None, `why_no_batch` or `why_no_states` says why."""
 
     name: str
     run: Run
     agent: Agent
-    checkpoints: dict[int, Path]
-    """The folders of the good checkpoints by step."""
-    missing: list[str] = field(default_factory=list)
-    """One sentence for each thing that the folder lacks."""
-    batch: Any = None
-    """The batch of the next update; None if there is none, `why_no_batch` says why."""
-    weight: Tensor | None = None
+    checkpoints: dict[int, Path]  # the folders of the good ones by step
+    missing: list[str] = field(default_factory=list)  # one sentence for each thing that the folder lacks
+    batch: Any = None  # of the next update
+    weight: Tensor | None = None  # of the batch's rows, [B]
     why_no_batch: str = ""
-    states: Any = None
-    """`runs.explaining.states.States` that all panels read; None if there are none, `why_no_states` says why."""
+    states: Any = None  # `runs.explaining.sight.States` that all panels read
     why_no_states: str = ""
-    until: float = float("inf")
-    """When the panels of this run should be done, by `time.monotonic`."""
+    until: float = float("inf")  # when the panels of this run should be done, by `time.monotonic`
 
     def known_states(self) -> Any:
         """The states of new games. Raises `NotShown` if none could be played."""
@@ -60,29 +50,23 @@ class Subject:
             raise NotShown(self.why_no_states)
         return self.states
 
-    def left(self, share: float = 1.0) -> float:
-        """Seconds of a share of the time that is left."""
-        return share * max(0.0, self.until - time.monotonic())
-
     @classmethod
     def open(cls, path: str | Path, trust: Trust = False) -> Subject:
         """Reads a run folder or a checkpoint. Raises `InputError` if there is no good checkpoint, or no trust."""
         found = locate(path)
         run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
         agent = build(run, envs.spec(run.env, run.env_config))
-        put_back(agent, found.checkpoint)
         name = (found.run or found.checkpoint).resolve().name
         subject = cls(name, run, agent, {found.manifest["step"]: found.checkpoint}, list(found.skipped))
+        subject._restore(found.manifest["step"])
         if found.run is not None:
-            subject._find_checkpoints(found.run, found.checkpoint)
-        subject._restore_learner(found.checkpoint, found.manifest)
+            subject._find_checkpoints(found.run)
         return subject
 
-    def _find_checkpoints(self, root: Path, newest: Path) -> None:
+    def _find_checkpoints(self, root: Path) -> None:
         for step, path in checkpoint.checkpoints(root).items():
             with contextlib.suppress(checkpoint.CheckpointError):
-                checkpoint.verify(path, "skip")
-                if path.resolve() == newest.resolve() or step < self.agent.step:
+                if step < self.agent.step and checkpoint.verify(path, "skip"):
                     self.checkpoints[step] = path
         self.checkpoints = dict(sorted(self.checkpoints.items()))
         if len(self.checkpoints) < 4:
@@ -91,55 +75,42 @@ class Subject:
                 "Train with `--set snapshots=10` to see more of the training."
             )
 
-    def _restore_learner(self, folder: Path, manifest: dict[str, Any]) -> None:
-        """Replay, target network and optimizer, as the run would go on with them; without them what is left."""
+    def _restore(self, step: int) -> None:
+        """The agent as the run would go on with it, or what is left of it, and the batch of its next update."""
         try:
-            for start, stop, rows in SegmentStore(folder.parent.parent, manifest["segments"]):
-                self.agent.replay.restore(start, stop, rows)
-            with checkpoint.putting_back(folder):
-                self.agent.load_learner_state(checkpoint.load_tree(folder, "learner"))
+            restore(self.agent, self.checkpoints[step])
         except (InputError, RunError, OSError) as error:
             self.missing.append(
                 f"{self.name}: replay, optimizer and target network cannot be read ({error}): rows of new games stand "
                 "in for the replay, and the optimizer begins anew."
             )
-            self.agent = build(self.run, self.agent.spec)
-            put_back(self.agent, folder)
+            self.agent = self.at(step)
             self._play_rows()
-        try:
-            update = self.agent.next_update()
-        except NotImplementedError:
-            update = None
-        if update is None:
+        with contextlib.suppress(NotImplementedError):
+            self.batch, self.weight = self.agent.next_update() or (None, None)
+        if self.batch is None:
             self.why_no_batch = (
                 f"{agents.title(self.run.agent)} has no single loss of one batch: a table learns entry by entry, "
                 "and an agent of your own names its loss by Agent.next_update and Agent.objective"
             )
-        else:
-            self.batch, self.weight = update
 
     def _play_rows(self, rows: int = 300) -> None:
         """Fills an empty replay with the agent's own play."""
-        run = self.run
-        env = envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="explain", config=run.env_config)
-        try:
+        with contextlib.closing(new_games(self.run, self.run.num_envs)) as env:
             ts = env.reset()
             for _ in range(min(rows, self.agent.replay.slots)):
                 self.agent.observe(ts)
                 ts = env.step(self.agent.act(ts))
-        finally:
-            env.close()
 
     def share_batch(self, first: Subject) -> None:
         """Takes the other run's batch, if both losses read the same kind of batch from equal observations."""
-        ours, theirs = self.agent, first.agent
-        alike = ours.spec.obs == theirs.spec.obs and ours.spec.action == theirs.spec.action
-        if alike and type(self.batch) is type(first.batch) and ours.stack == theirs.stack and self.batch is not None:
+        ours, theirs = ((a.spec.obs, a.spec.action, a.stack) for a in (self.agent, first.agent))
+        if ours == theirs:
+            self.states, self.why_no_states = first.states, first.why_no_states
+        if ours == theirs and type(self.batch) is type(first.batch) and self.batch is not None:
             self.batch, self.weight = first.batch, first.weight
         else:
             self.missing.append(f"{self.name} has a batch of its own: that of {first.name} is of another kind.")
-        if alike and ours.stack == theirs.stack:
-            self.states, self.why_no_states = first.states, first.why_no_states
 
     @property
     def title(self) -> str:
@@ -158,14 +129,19 @@ class Subject:
         return agent
 
     def steps(self, most: int = 9) -> list[int]:
-        """The untrained network and up to `most` checkpoints, evenly chosen, the newest always."""
+        """The untrained network and up to `most` checkpoints, at most 9, evenly chosen, the newest always."""
         there = list(self.checkpoints)
-        return [0, *(there[round(k)] for k in np.linspace(len(there) - 1, 0, min(most, len(there)))[::-1])]
+        return [0, *(there[round(k)] for k in np.linspace(len(there) - 1, 0, min(most, 9, len(there)))[::-1])]
 
 
 def build(run: Run, spec: EnvSpec) -> Agent:
     """The agent of a run before its training, on the CPU."""
     return agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")  # type: ignore[no-any-return]
+
+
+def new_games(run: Run, count: int, pictures: bool = False) -> Env:
+    """The run's environments with games that no other stream has."""
+    return envs.make(run.env, num_envs=count, seed=run.seed, stream="explain", config=run.env_config, render=pictures)
 
 
 def targets(agent: Agent) -> dict[str, torch.nn.Module]:
@@ -174,23 +150,18 @@ def targets(agent: Agent) -> dict[str, torch.nn.Module]:
     return {"": agent.target} if hasattr(agent, "target") else parts
 
 
-@contextlib.contextmanager
-def in_double(agent: Agent) -> Iterator[None]:
-    """Within, the agent's networks and tensors are float64; afterwards they hold the same memory as before."""
-    own = [x for network in agent.networks() for x in (*network.parameters(), *network.buffers())]
-    before = [(x, x.data) for x in own if x.dtype == torch.float32]
-    tensors = {name: value for name, value in vars(agent).items() if isinstance(value, Tensor)}
-    try:
-        for x, data in before:
-            x.data = data.double()
-        for name, value in tensors.items():
-            setattr(agent, name, doubled(value))
-        yield
-    finally:
-        for x, data in before:
-            x.data = data
-        for name, value in tensors.items():
-            setattr(agent, name, value)
+def copied(agent: Agent) -> Agent:
+    """The agent with weights of its own to change; the replay is shared."""
+    return copy.deepcopy(agent, {id(agent.replay): agent.replay})
+
+
+def in_double(agent: Agent) -> Agent:
+    """A copy of the agent whose networks and tensors are float64."""
+    other = copied(agent)
+    for network in other.networks():
+        network.double()
+    vars(other).update(doubled(vars(other)))
+    return other
 
 
 def doubled(x: Any) -> Any:

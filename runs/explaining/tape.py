@@ -6,8 +6,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,11 +25,12 @@ class Rule(NamedTuple):
     """One derivative: its formula in words of g, the gradient at the output y, and the function that computes it.
 
     The function is called as f(g, y, *args, **kwargs) with the operation's own arguments, and returns the gradient at
-    each of them in order. Gradients of broadcast arguments are summed afterwards.
+    each of them in order; those of broadcast arguments are summed afterwards. If it is None, the operation only moves
+    or copies entries, and `Operation.moved_back` takes its place.
     """
 
     formula: str
-    function: Callable[..., Gradients]
+    function: Callable[..., Gradients] | None
 
 
 def _linear(g: Tensor, y: Tensor, x: Tensor, w: Tensor, b: Tensor | None = None) -> Gradients:
@@ -55,17 +55,9 @@ def _layer_norm(g: Tensor, y: Tensor, x: Tensor, shape: Sequence[int], **own: An
     return scale * (inner - mean - normed * along), None, g * normed, g
 
 
-def _getitem(g: Tensor, y: Tensor, x: Tensor, index: Any) -> Gradients:
-    place = torch.arange(x.numel()).view_as(x)[index].flatten()
-    return (torch.zeros(x.numel(), dtype=g.dtype).index_add(0, place, g.flatten()).view_as(x),)
-
-
 def _spread(g: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> Tensor:
     """The gradient of a sum over `dim`, at each of its terms."""
-    if dim is not None and not keepdim:
-        for d in sorted(d % x.dim() for d in (dim if isinstance(dim, (tuple, list)) else (dim,))):
-            g = g.unsqueeze(d)
-    return g.expand_as(x)
+    return g.reshape(x.detach().sum(dim, keepdim=True).shape).expand_as(x)
 
 
 def _amin(g: Tensor, y: Tensor, x: Tensor, dim: Any = None, keepdim: bool = False) -> Gradients:
@@ -83,11 +75,7 @@ def _huber(g: Tensor, y: Tensor, x: Tensor, target: Tensor, *_: Any, delta: floa
     return g * error, -g * error
 
 
-def _clamp(g: Tensor, y: Tensor, x: Tensor, min: Any = None, max: Any = None) -> Gradients:
-    return (g * (y == x),)
-
-
-_TABLE: Sequence[tuple[str, str, Callable[..., Gradients]]] = (
+_TABLE: Sequence[tuple[str, str, Callable[..., Gradients] | None]] = (
     ("linear", "g W at x, gᵀ x at W, Σ g at b", _linear),
     ("conv2d", "g * W (transposed) at x, g * x at W, Σ g at b", _conv2d),
     ("layer_norm", "(h − mean h − x̂ mean(h x̂)) / σ at x with h = g w, Σ g x̂ at w, Σ g at b", _layer_norm),
@@ -114,23 +102,16 @@ _TABLE: Sequence[tuple[str, str, Callable[..., Gradients]]] = (
     ("mean", "g / n at every term", lambda g, y, *x, **how: (_spread(g, *x, **how) * (y.numel() / x[0].numel()),)),
     ("min", "g at the smaller one, half at each if equal", _smaller),
     ("amin", "g at the smallest, shared if several are", _amin),
-    ("clamp", "g within the bounds, else 0", _clamp),
+    ("clamp", "g within the bounds, else 0", lambda g, y, x, *_, **__: (g * (y == x),)),
     ("where", "g at the side that was taken", lambda g, y, c, a, b: (None, g * c, g * ~c)),
     ("masked_fill", "g where the mask is off, else 0", lambda g, y, x, mask, value: (g * ~mask,)),
-    ("getitem", "g at the chosen entries, 0 at the others", _getitem),
-    (
-        "gather",
-        "g at the chosen entry, 0 at the others",
-        lambda g, y, x, dim, index, **_: (torch.zeros_like(x).scatter_add(dim, index, g),),
-    ),
-    ("cat", "g, cut into the parts", lambda g, y, xs, dim=0: g.split([x.shape[dim] for x in xs], dim)),
-    ("stack", "g, cut into the parts", lambda g, y, xs, dim=0: g.unbind(dim)),
-    ("transpose", "g with its axes back", lambda g, y, x, a, b: (g.transpose(a, b),)),
-    ("movedim", "g with its axes back", lambda g, y, x, a, b: (g.movedim(b, a),)),
-    ("flatten reshape view unflatten squeeze unsqueeze", "g in x's shape", lambda g, y, x, *_: (g.reshape(x.shape),)),
-    ("expand", "Σ g over the copies", lambda g, y, x, *_: (g,)),
+    ("getitem gather chunk", "g at the chosen entries, 0 at the others", None),
+    ("cat stack", "g, cut into the parts", None),
+    ("transpose movedim", "g with its axes back", None),
+    ("flatten reshape view unflatten squeeze unsqueeze", "g in x's shape", None),
+    ("expand", "Σ g over the copies", None),
 )
-RULES: dict[str, Rule] = {name: Rule(words, found) for names, words, found in _TABLE for name in names.split()}
+RULES = {name: Rule(words, function) for names, words, function in _TABLE for name in names.split()}
 """The derivatives by the function's name. Another function takes PyTorch's own derivative, and the page says so."""
 
 
@@ -143,65 +124,63 @@ class Operation:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     out: Tensor
-    pick: int | None = None
-    """Which of several results `out` is."""
-    inputs: list[Any] = field(init=False)
-    """The arguments in order, lists opened."""
-    wanted: list[bool] = field(init=False)
-    """Which of them needed a gradient during the call."""
+    pick: int | None = None  # which of several results `out` is
+    inputs: list[Any] = field(init=False)  # the arguments in order, lists of tensors opened
+    wanted: dict[int, Tensor] = field(init=False)  # the inputs that needed a gradient during the call, by their place
+    # by `chain_rule`: the gradient of the loss at `out`, and what the operation passes on to `wanted`
     arrives: Tensor = field(init=False)
-    """The gradient of the loss at `out`, by `chain_rule`."""
-    passes: list[Tensor | None] = field(init=False)
-    """What the operation passes on to each of its inputs, by `chain_rule`."""
+    passes: dict[int, Tensor] = field(init=False)
+    # by `check`: how far `passes` is from autograd's for the same `arrives`, and `arrives` after the whole chain
     rule_gap: float = 0.0
-    """By `check`: how far `passes` is from autograd's, given the same `arrives`."""
     chain_gap: float = 0.0
-    """By `check`: how far `arrives` is from autograd's, after the chain rule from the loss down to it."""
 
     def __post_init__(self) -> None:
-        given = (*self.args, *self.kwargs.values())
-        self.inputs = [x for arg in given for x in (arg if _tensors_in(arg) else [arg])]
-        self.wanted = [wants(x) for x in self.inputs]
+        self.inputs = [x for arg in (*self.args, *self.kwargs.values()) for x in (arg if _listed(arg) else [arg])]
+        self.wanted = {k: x for k, x in enumerate(self.inputs) if wants(x)}
 
     @property
     def own(self) -> bool:
         """Whether `RULES` has its derivative."""
-        return self.name in RULES and self.pick is None
+        return self.name in RULES and (self.pick is None or RULES[self.name].function is None)
 
-    @property
-    def ok(self) -> bool:
-        return max(self.rule_gap, self.chain_gap) <= TOLERANCE
+    def again(self, other: dict[int, Tensor]) -> Tensor:
+        """The same call with other tensors at some places of `inputs`."""
+        given = iter([other.get(k, x) for k, x in enumerate(self.inputs)])
+        closed = [[next(given) for _ in x] if _listed(x) else next(given) for x in (*self.args, *self.kwargs.values())]
+        count = len(self.args)
+        out = self.function(*closed[:count], **dict(zip(self.kwargs, closed[count:], strict=True)))
+        return out if self.pick is None else out[self.pick]  # type: ignore[no-any-return]
 
-    def by_rule(self, g: Tensor) -> list[Tensor | None]:
-        """The gradient at each input by `RULES`, or by PyTorch if there is none; None if it needs none."""
+    def by_rule(self, g: Tensor) -> dict[int, Tensor]:
+        """The gradient at each of `wanted` by `RULES`, or by PyTorch if there is no rule."""
         if not self.own:
             return self.by_autograd(g)
-        found = RULES[self.name].function(g, self.out.detach(), *self.args, **self.kwargs)
-        each = zip(itertools.chain(found, itertools.repeat(None)), self.inputs, self.wanted, strict=False)
-        return [d.sum_to_size(x.shape).detach() if w and d is not None else None for d, x, w in each]
+        rule = RULES[self.name].function
+        found = rule(g, self.out.detach(), *self.args, **self.kwargs) if rule else self.moved_back(g)
+        given = {k: d for k, d in enumerate(found) if k in self.wanted and d is not None}
+        return {k: d.sum_to_size(self.wanted[k].shape).detach() for k, d in given.items()}
 
-    def by_autograd(self, g: Tensor) -> list[Tensor | None]:
+    def moved_back(self, g: Tensor) -> Gradients:
+        """Adds each entry of g to the entry of the inputs that it is a copy of, found by a call on their numbers."""
+        sizes = [x.numel() if isinstance(x, Tensor) and x.is_floating_point() else 0 for x in self.inputs]
+        numbers = torch.arange(sum(sizes)).split(sizes)
+        places = self.again({k: n.view_as(self.inputs[k]) for k, n in enumerate(numbers) if len(n)})
+        whole = g.new_zeros(sum(sizes)).index_add(0, places.flatten(), g.flatten())
+        return [d.view_as(x) if len(d) else None for d, x in zip(whole.split(sizes), self.inputs, strict=True)]
+
+    def by_autograd(self, g: Tensor) -> dict[int, Tensor]:
         """The same by PyTorch, of this operation alone."""
-        fresh = [x.detach().requires_grad_() if w else x for x, w in zip(self.inputs, self.wanted, strict=True)]
-        given = iter(fresh)
-
-        def again(arg: Any) -> Any:
-            return [next(given) for _ in arg] if _tensors_in(arg) else next(given)
-
+        fresh = {k: x.detach().requires_grad_() for k, x in self.wanted.items()}
         with torch.enable_grad():
-            args = [again(arg) for arg in self.args]
-            out = self.function(*args, **{name: again(arg) for name, arg in self.kwargs.items()})
-            asked = [x for x, w in zip(fresh, self.wanted, strict=True) if w]
-            found = torch.autograd.grad(out if self.pick is None else out[self.pick], asked, g, allow_unused=True)
-        there = iter(found)
-        return [next(there) if w else None for w in self.wanted]
+            found = torch.autograd.grad(self.again(fresh), [*fresh.values()], g, allow_unused=True)
+        return {k: d for k, d in zip(fresh, found, strict=True) if d is not None}
 
 
 def wants(x: Any) -> bool:
     return isinstance(x, Tensor) and x.requires_grad
 
 
-def _tensors_in(arg: Any) -> bool:
+def _listed(arg: Any) -> bool:
     """Whether an argument is a list of tensors."""
     return isinstance(arg, (list, tuple)) and bool(arg) and isinstance(arg[0], Tensor)
 
@@ -227,46 +206,33 @@ class Tape(TorchFunctionMode):
         if called.endswith("_") and not called.endswith("__") and args and wants(args[0]):
             func = getattr(torch, called[:-1])
         out = func(*args, **kwargs)
-        given = list(_tensors((*args, *kwargs.values())))
         several = isinstance(out, (list, tuple))
         for k, one in enumerate(out if several else [out]):
-            if torch.is_grad_enabled() and wants(one) and any(map(wants, given)) and all(one is not x for x in given):
-                self.operations.append(Operation(called.strip("_"), func, args, kwargs, one, k if several else None))
+            op = Operation(called.strip("_"), func, args, kwargs, one, k if several else None)
+            if torch.is_grad_enabled() and op.wanted and wants(one) and all(one is not x for x in op.inputs):
+                self.operations.append(op)
         return out
 
 
-def _tensors(args: Any) -> Iterator[Tensor]:
-    for arg in args:
-        if isinstance(arg, Tensor):
-            yield arg
-        elif isinstance(arg, (list, tuple)):
-            yield from _tensors(arg)
-
-
 def chain_rule(operations: Sequence[Operation]) -> dict[int, Tensor]:
-    """The gradient of the last operation's result at every tensor that it depends on, by the id of the tensor.
-
-    Fills `arrives` and `passes` of each operation.
-    """
+    """Fills `arrives` and `passes`; returns the gradient of the last result at every tensor it depends on, by id."""
     gradients = {id(operations[-1].out): torch.ones_like(operations[-1].out)}
     for op in reversed(operations):
         op.arrives = gradients.setdefault(id(op.out), torch.zeros_like(op.out))
         op.passes = op.by_rule(op.arrives)
-        for x, d in zip(op.inputs, op.passes, strict=True):
-            if d is not None:
-                gradients[id(x)] = gradients[id(x)] + d if id(x) in gradients else d
+        for k, d in op.passes.items():
+            gradients[id(op.inputs[k])] = gradients.get(id(op.inputs[k]), 0) + d
     return gradients
 
 
 def check(operations: Sequence[Operation]) -> float:
     """Fills `rule_gap` and `chain_gap` of each operation after `chain_rule`, and returns the largest of them."""
     outs = [op.out for op in operations]
-    for op, true in zip(
-        operations, torch.autograd.grad(outs[-1], outs, retain_graph=True, allow_unused=True), strict=True
-    ):
-        op.chain_gap = difference(op.arrives, torch.zeros_like(op.arrives) if true is None else true)
-        pairs = zip(op.passes, op.by_autograd(op.arrives) if op.own else op.passes, strict=True)
-        op.rule_gap = max((difference(ours, theirs) for ours, theirs in pairs if theirs is not None), default=0.0)
+    true = torch.autograd.grad(outs[-1], outs, retain_graph=True, allow_unused=True, materialize_grads=True)
+    for op, at_out in zip(operations, true, strict=True):
+        op.chain_gap = difference(op.arrives, at_out)
+        theirs = op.by_autograd(op.arrives) if op.own else {}
+        op.rule_gap = max((difference(op.passes.get(k), d) for k, d in theirs.items()), default=0.0)
     return max(max(op.rule_gap, op.chain_gap) for op in operations)
 
 

@@ -15,37 +15,32 @@ from rl.schedules import value_at
 from runs.explaining.subject import Subject, doubled, in_double
 from runs.explaining.tape import RULES, TOLERANCE, Operation, Tape, chain_rule, check, difference
 
-SHOWN = 6
-"""Elements of a tensor that the page shows."""
+SHOWN = 6  # elements of a tensor
 
 
 def update_panel(subject: Subject) -> dict[str, Any]:
     """The next gradient update of the run, as plain JSON; {"why_not": ...} if it cannot be shown."""
     if subject.batch is None:
         return {"why_not": subject.why_no_batch}
-    agent, batch = subject.agent, subject.batch
-    with in_double(agent):
-        tape = Tape()
-        with tape:
-            loss = agent.objective(doubled(batch), doubled(subject.weight))
-        operations = _needed(tape.operations, loss)
-        ours = chain_rule(operations)
-        worst = check(operations)
-        weights = {n: p for n, p in agent.network.named_parameters() if p.requires_grad and id(p) in ours}
-        gradient = {name: ours[id(p)] for name, p in weights.items()}
-        theirs = torch.autograd.grad(loss, list(weights.values()))
-        gaps = [difference(g, true) for g, true in zip(gradient.values(), theirs, strict=True)]
-        nodes = _nodes(operations, {id(p): name for name, p in agent.network.named_parameters()})
-    worst = max(worst, *gaps)
+    agent, batch = in_double(subject.agent), subject.batch
+    with Tape() as tape:
+        loss = agent.objective(doubled(batch), doubled(subject.weight))
+    operations = _needed(tape.operations, loss)
+    ours = chain_rule(operations)
+    weights = dict(agent.network.named_parameters())
+    gradient = {name: ours[id(p)] for name, p in weights.items() if p.requires_grad and id(p) in ours}
+    worst, theirs = check(operations), torch.autograd.grad(loss, [weights[name] for name in gradient])
+    shown: list[dict[str, Any]] = [
+        {"name": name, "shape": list(g.shape), "norm": float(g.norm()), "difference": difference(g, true)}
+        for (name, g), true in zip(gradient.items(), theirs, strict=True)
+    ]
+    worst = max(worst, *(weight["difference"] for weight in shown))
     return {
         "loss": float(loss.detach()), "rows": int((batch.reward if hasattr(batch, "reward") else batch.target).numel()),
-        "nodes": nodes, "difference": worst, "tolerance": TOLERANCE, "agrees": worst <= TOLERANCE,
-        "weights": [
-            {"name": name, "shape": list(g.shape), "norm": float(g.norm()), "difference": gap}
-            for (name, g), gap in zip(gradient.items(), gaps, strict=True)
-        ],
-        "without_rule": sorted({op.name for op in operations if not op.own}),
-        "step": _step(agent, gradient),
+        "nodes": _nodes(operations, {id(p): name for name, p in weights.items()}),
+        "difference": worst, "tolerance": TOLERANCE, "agrees": worst <= TOLERANCE,
+        "weights": shown, "without_rule": sorted({op.name for op in operations if not op.own}),
+        "step": _step(subject.agent, gradient),
     }  # fmt: skip
 
 
@@ -55,7 +50,7 @@ def _needed(operations: list[Operation], loss: Tensor) -> list[Operation]:
     for op in reversed(operations):
         if id(op.out) in needed:
             kept.append(op)
-            needed |= {id(x) for x, wanted in zip(op.inputs, op.wanted, strict=True) if wanted}
+            needed |= {id(x) for x in op.wanted.values()}
     return kept[::-1]
 
 
@@ -68,19 +63,17 @@ def _nodes(operations: list[Operation], names: dict[int, str]) -> list[dict[str,
         before = sorted({place[id(x)] for x in op.inputs if id(x) in place})
         weights = [{"name": names[id(x)], **preview(x)} for x in op.inputs if id(x) in names]
         alike = [k for k, x in enumerate(op.inputs) if id(x) in place and x.shape == op.out.shape]
-        passes = [(x, d) for x, d in zip(op.inputs, op.passes, strict=True) if d is not None]
-        others = [x for x, w in zip(op.inputs, op.wanted, strict=True) if isinstance(x, Tensor) and not w]
-        node = {
+        found.append({
             "name": op.name, "label": weights[0]["name"].rpartition(".")[0] if weights else "",
             "rank": 1 + max((found[k]["rank"] for k in before), default=-1), "before": before,
-            "shape": list(op.out.shape), "value": preview(op.out), "arrives": preview(op.arrives),
+            "shape": list(op.out.shape), "value": preview(op.out), "arrives": preview(op.arrives), "weights": weights,
             "formula": RULES[op.name].formula if op.own else "PyTorch's own: the table has no rule for it",
-            "local": preview(op.by_rule(torch.ones_like(op.arrives))[alike[0]]) if alike else None,
-            "passes": [{"to": called.get(id(x), "input"), **preview(d)} for x, d in passes],
-            "weights": weights, "constants": [preview(x) for x in others],
-            "rule": op.rule_gap, "chain": op.chain_gap, "rule_ok": op.rule_gap <= TOLERANCE, "ok": op.ok, "own": op.own,
-        }  # fmt: skip
-        found.append(node)
+            "local": preview(op.by_rule(torch.ones_like(op.arrives)).get(alike[0])) if alike else None,
+            "passes": [{"to": called.get(id(op.inputs[k]), "input"), **preview(d)} for k, d in op.passes.items()],
+            "constants": [preview(x) for k, x in enumerate(op.inputs) if isinstance(x, Tensor) and k not in op.wanted],
+            "rule": op.rule_gap, "chain": op.chain_gap, "own": op.own,
+            "rule_ok": op.rule_gap <= TOLERANCE, "ok": max(op.rule_gap, op.chain_gap) <= TOLERANCE,
+        })  # fmt: skip
     return found
 
 
@@ -118,11 +111,8 @@ def _step(agent: Agent, gradient: dict[str, Tensor]) -> dict[str, Any]:
     decayed = weight * (1 - lr * optimizer.weight_decay) if optimizer.name == "adamw" else weight
     after = decayed - lr * m_hat / (math.sqrt(v_hat) + optimizer.eps)
     other = copy.deepcopy(optimizer, {id(agent): agent})
-    with torch.no_grad():
-        other.grad.zero_()
-        for key, p in other.module.named_parameters():
-            if key in gradient:
-                p.grad.copy_(gradient[key])
+    for key, p in other.module.named_parameters():
+        p.grad.copy_(gradient.get(key, torch.zeros(())))
     other.apply(torch.zeros(()), lr)
     theirs = float(other.flat[flat])
     return {

@@ -22,6 +22,8 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from rl.errors import InputError
+from rl.storage import write_atomic
 from runs.reporting.wording import number
 
 VIDEO_LIMIT = 30_000_000
@@ -91,6 +93,13 @@ class Page:
     def render(self, kind: Literal["html", "md"]) -> str:
         text = environment(kind).get_template(f"page.{kind}").render(page=self, **self.values)
         return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+    def write(self, path: Path) -> None:
+        """Writes the HTML. Raises `InputError` if `path`, which --out names, cannot be written."""
+        try:
+            write_atomic(path, self.render("html").encode())
+        except OSError as error:
+            raise InputError(f"--out {path} cannot be written: {error.strerror}; name another file") from error
 
 
 @functools.cache

@@ -21,6 +21,7 @@ from rl import checkpoint
 from rl.errors import InputError
 from rl.interface import EnvSpec, TimeStep
 from rl.seeding import derive_seed
+from rl.segments import SegmentStore
 from rl.stats import iqm
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
@@ -104,6 +105,19 @@ def put_back(agent: Agent, folder: Path) -> None:
     with checkpoint.putting_back(folder):
         _require_fitting(state, agent.agent_state(), folder)
         agent.load_agent_state(state)
+
+
+def restore(agent: Agent, saved: Path) -> None:
+    """Gives `agent` all of its state in a checkpoint of a run folder, to learn on: with replay and optimizer.
+
+    Raises `CheckpointError` if something of it is missing or damaged.
+    """
+    manifest = checkpoint.verify(saved, "size")
+    for start, stop, rows in SegmentStore(saved.parent.parent, manifest["segments"]):
+        agent.replay.restore(start, stop, rows)
+    put_back(agent, saved)
+    with checkpoint.putting_back(saved):
+        agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
 
 
 def _require_fitting(state: Any, own: Any, folder: Path, name: str = "") -> None:

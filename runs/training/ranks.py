@@ -39,12 +39,11 @@ from rl.errors import InputError, RunError
 from rl.interface import TimeStep
 from rl.loop import interact
 from rl.ranks import Ranks
-from rl.segments import SegmentStore
 from rl.storage import load_tree, save_tree
 from runs.folder.places import ROOT
 from runs.recipe import Run, describe
 from runs.settings.plain import from_json
-from runs.training.evaluation import put_back
+from runs.training.evaluation import restore
 
 STEP, STATE, END = range(3)
 """Rank 0's orders: take a step, send the environments' state, end."""
@@ -287,15 +286,6 @@ def follow(run: Run, ranks: Ranks, learner: Agent, env: Any, saved: Path | None 
         pass  # a rank has ended: rank 0 reports it, unless it is the one
     finally:
         env.close()
-
-
-def restore(agent: Agent, saved: Path) -> None:
-    """Gives the agent its state in a checkpoint, with the replay's rows."""
-    manifest = checkpoint.verify(saved, "size")
-    for start, stop, rows in SegmentStore(saved.parent.parent, manifest["segments"]):
-        agent.replay.restore(start, stop, rows)
-    put_back(agent, saved)
-    agent.load_learner_state(checkpoint.load_tree(saved, "learner"))
 
 
 def shared(learner: Any, ranks: Ranks) -> Any:

@@ -15,7 +15,7 @@ import torch
 from rl.interface import TimeStep
 from runs import train
 from runs.cli import command_line as cli
-from runs.explaining import history, sight, states, surface, tape
+from runs.explaining import history, sight, surface, tape
 from runs.explaining.explain import PANELS, _states, expected, explain
 from runs.explaining.subject import NotShown, Subject
 from runs.explaining.update import update_panel
@@ -62,7 +62,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def small() -> Iterator[None]:
     """Fewer states and points, so that a page takes a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(states, "ROWS", 40)
+        patch.setattr(sight, "ROWS", 40)
         patch.setattr(surface, "SIZE", 5)
         yield
 
@@ -119,6 +119,8 @@ def test_each_rule_equals_pytorchs_derivative() -> None:
         lambda: torch.addcmul(x, weight, x).transpose(0, 1).movedim(0, 1).square().mean(),
         lambda: x.softmax(-1).clamp(0.1, 0.3).square().sum(1, keepdim=True).add(x).mean(),
         lambda: torch.where(x > 0, x.square(), -x).sqrt().log().sum(-1).mean(),
+        lambda: torch.cat([x.detach(), x.chunk(2, 1)[1].unsqueeze(0).expand(2, 3, 2).flatten(1)[:, :4]]).exp().sum(),
+        lambda: torch.stack([x, x.gather(1, torch.tensor([[0, 0, 3, 0]] * 3))]).square().sum(),
         lambda: functional.conv2d(x.view(1, 1, 3, 4), weight.view(1, 1, 2, 2), stride=1, padding=1).square().sum(),
     ]
     for loss in losses:
@@ -220,7 +222,7 @@ def test_the_return_that_followed_is_the_discounted_sum_or_unknown() -> None:
         gamma, reward_clip = 0.5, 1.0
 
     after = [row(1.0), row(3.0, discount=0.0), row(0.0, first=True), row(1.0), row(1.0)]
-    found = states.returns_that_followed(after, Config())[:, 0]
+    found = sight.returns_that_followed(after, Config())[:, 0]
     assert found[:2].tolist() == [1.0 + 0.5 * 1.0, 1.0] and np.isnan(found[2:]).all()
 
 
