@@ -199,14 +199,14 @@ class Tape(TorchFunctionMode):
         called = func.__name__
         args = tuple(torch.float64 if arg is torch.float32 else arg for arg in args)
         kwargs = {k: torch.float64 if v is torch.float32 else v for k, v in (kwargs or {}).items()}
-        if called == "float":
-            func = Tensor.double
+        func = Tensor.double if called == "float" else func
         if kwargs.get("inplace"):
             kwargs["inplace"] = False
         if called.endswith("_") and not called.endswith("__") and args and wants(args[0]):
             func = getattr(torch, called[:-1])
         out = func(*args, **kwargs)
         several = isinstance(out, (list, tuple))
+        out = tuple(x.view_as(x) for x in out) if several and all(map(wants, out)) else out  # an LSTM's h reads its c
         for k, one in enumerate(out if several else [out]):
             op = Operation(called.strip("_"), func, args, kwargs, one, k if several else None)
             if torch.is_grad_enabled() and op.wanted and wants(one) and all(one is not x for x in op.inputs):

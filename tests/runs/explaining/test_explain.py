@@ -131,6 +131,17 @@ def test_each_rule_equals_pytorchs_derivative() -> None:
         assert all(op.own and op.rule_gap < 1e-12 and op.chain_gap < 1e-12 for op in recorded.operations)
 
 
+def test_an_lstm_cell_whose_h_depends_on_its_c_is_not_marked_as_wrong() -> None:
+    """Autograd's gradient at c counts what flows through h too; a page of an LSTM called right gradients wrong."""
+    cell = torch.nn.LSTMCell(2, 3).double()
+    with tape.Tape() as recorded:
+        h, c = cell(torch.ones(1, 2, dtype=torch.float64))
+        h, c = cell(torch.ones(1, 2, dtype=torch.float64), (h, c))
+        (h.sum() + c.square().sum()).exp()
+    tape.chain_rule(recorded.operations)
+    assert tape.check(recorded.operations) < 1e-12 and {"lstm_cell"} < {op.name for op in recorded.operations}
+
+
 def test_a_function_without_a_rule_takes_pytorchs_derivative_and_is_named() -> None:
     x = torch.ones(2, dtype=torch.float64).requires_grad_()
     with tape.Tape() as recorded:
