@@ -51,13 +51,14 @@ def make(
     id: a Gymnasium id, `ALE/<Game>-v5`, `<Game>NoFrameskip-v4`, or `module:Id`, where Id is an id that the module
     registers or a class or factory in it. Episode k of environment i starts from `derive_seed(seed, stream, i, k)`.
 
-    games: play the list of games 0 to games - 1 instead, for an evaluation. An environment that becomes free takes the
-    next game; game j starts from `derive_seed(seed, "evaluate", j)` in every environment. `info["game"]` names the game
-    of each environment, -1 if no game is left; rows with -1 are `first`.
+    games: play a list of so many games instead, from game `first` on, for an evaluation. An environment that becomes
+    free takes the next game; game j starts from `derive_seed(seed, "evaluate", j)` in every environment.
+    `info["game"]` names the game of each environment, -1 if no game is left; rows with -1 are `first`.
 
     render: make pictures, for `render()`.
 
-    first: the number of the first environment among those of a training that several processes share.
+    first: the number of the first environment among those of a training that several processes share; of the first
+    game, if they share an evaluation.
 
     Raises `InputError` in one line for an unknown id, a missing package or ROM, an option the environment does not
     take, and a space that has no columns.

@@ -70,9 +70,9 @@ class Stream:
         """Reads states off the environments; None if observations show them, or if there is no simulator."""
         self._no = np.zeros(n, bool)
         self._ones = np.ones(n, np.float32)
-        self._episode = [0] * n if games is None else first_games(n, games)
+        self._episode = [0] * n if games is None else first_games(n, games, first)
         """Number k of each environment's episode, or j of its game in an evaluation; -1 if it is idle."""
-        self._next_game = n
+        self._next_game = first + n
         self._seeds = np.array(first_seeds(n, seed, stream, games, first))
         self._lives = np.zeros(n, np.int64)
         self._tiny: dict[int, np.ndarray] = {}
@@ -102,7 +102,8 @@ class Stream:
         if self._games is None:
             self._episode = [k + 1 if episode is None else episode for k in self._episode]
         else:
-            self._episode, self._next_game = first_games(n, self._games), n
+            self._episode = first_games(n, self._games, self._first)
+            self._next_game = self._first + n
         seeds = [self._seed_of(i, max(k, 0)) for i, k in enumerate(self._episode)]
         self._seeds = np.array(seeds)
         return self._begin(self._vector.reset(seeds))
@@ -258,7 +259,7 @@ class Stream:
             elif self._lost[i]:  # its game was cut off by the load: it is played again
                 starts[i] = int(seeds[i])
                 continue
-            elif self._next_game < self._games:
+            elif self._next_game < self._first + self._games:
                 episode[i] = self._next_game
                 self._next_game += 1
             else:
@@ -283,7 +284,8 @@ class Stream:
         if self._games is None:
             keys = [(i, k + 1) for i, k in enumerate(self._episode)]
         else:
-            keys = [(0, game) for game in range(self._next_game, min(self._next_game + self.num_envs, self._games))]
+            end = min(self._next_game + self.num_envs, self._first + self._games)
+            keys = [(0, game) for game in range(self._next_game, end)]
         self._vector.prepare([self._seed_of(i, k) for i, k in keys])
 
     def _remember(self, action: np.ndarray) -> None:
@@ -545,10 +547,15 @@ def episode_seed(seed: int, stream: str, index: int, episode: int, games: int | 
 
 def first_seeds(num_envs: int, seed: int, stream: str, games: int | None, first: int = 0) -> list[int]:
     """The seeds of the first reset."""
-    episodes = [0] * num_envs if games is None else first_games(num_envs, games)
+    episodes = [0] * num_envs if games is None else first_games(num_envs, games, first)
     return [episode_seed(seed, stream, first + i, max(k, 0), games) for i, k in enumerate(episodes)]
 
 
-def first_games(num_envs: int, games: int) -> list[int]:
-    """The first game of each environment in an evaluation; -1 if there are fewer games than environments."""
-    return [i if i < games else -1 for i in range(num_envs)]
+def first_games(num_envs: int, games: int, first: int = 0) -> list[int]:
+    """The first game of each environment in an evaluation; -1 if there are fewer games than environments.
+
+    Game j begins in environment j modulo `num_envs`, whatever `first` is: a row of a product of matrices has other bits
+    in another place.
+    """
+    placed = [first + (i - first) % num_envs for i in range(num_envs)]
+    return [game if game < first + games else -1 for game in placed]

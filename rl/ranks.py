@@ -40,6 +40,10 @@ class Ranks:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"rank {rank} did not reach the others within {JOIN_SECONDS} s: {reason}") from error
 
+    def part(self, count: int) -> range:
+        """This rank's part of `count` numbers, in order; empty if there are fewer than ranks."""
+        return range(count * self.rank // self.count, count * (self.rank + 1) // self.count)
+
     def sum(self, x: Tensor) -> None:
         """Replaces x by its sum over the ranks."""
         self._together(lambda: dist.all_reduce(x, group=self._group))

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 import agents
 import envs
-from agents.base import Agent
+from agents.base import Actor, Agent
 from envs.config import EnvConfig
 from rl import checkpoint
-from rl.errors import InputError
-from rl.interface import EnvSpec, TimeStep
+from rl.errors import InputError, RunError
+from rl.interface import Env, EnvSpec, TimeStep
 from rl.seeding import derive_seed
 from rl.segments import SegmentStore
 from rl.stats import iqm
@@ -28,12 +29,19 @@ from runs.folder.trust import Trust
 from runs.recipe import Run, from_document
 from runs.training.exact import exact_return
 
+if TYPE_CHECKING:
+    from rl.ranks import Ranks
+
 log = logging.getLogger(__name__)
 
 ENDLESS = 27_000
 """Steps after which a game that counts is cut where the environment names no limit: Atari's half an hour."""
 
 
+MEETING = 100
+"""Rows that ranks play between two meetings of an evaluation."""
+WORDS = 200
+"""Bytes of an error's text that one rank sends to the others."""
 WHERE_KNOWN = ("exact", "optimum", "sides")
 """Fields of a score that are left out if they are not known."""
 
@@ -171,34 +179,36 @@ def play_games(
     sample: bool = False,
     num_envs: int = 8,
     tell: Callable[[int], None] | None = None,
+    ranks: Ranks | None = None,
 ) -> Score:
     """Plays the games 0 .. episodes-1 of `seed`. Game j's seeds depend on (seed, j) alone; every game counts.
 
     `tell` is called after each step with the number of games that are over.
     If actions are drawn at random, the games are played one after the other, each with its own generator.
+    ranks: processes that call this together with equal arguments and weights; each plays a part of the games, and all
+        return the score of all games, which is that of one process.
+
+    Raises RunError if another rank fails.
     """
     if episodes < 1:
         raise InputError(f"episodes must be at least 1, got {episodes}")
     if agent.draws(sample):
         num_envs = 1
     config = game_config(run, agent.spec)
-    env = envs.make(
-        run.env, num_envs=min(num_envs, episodes), seed=seed, stream="evaluate", config=config, games=episodes
-    )
-    try:
-        actor = agent.actor(env.num_envs, seed, stream="evaluate", sample=sample)
-        record = GameRecord(episodes)
-        ts = env.reset()
-        record.add(ts)
-        while not record.complete:
-            ts = env.step(actor.act(ts))
-            record.add(ts)
-            if tell is not None:
-                tell(record.over)
-    finally:
-        env.close()
+    own = range(episodes) if ranks is None else ranks.part(episodes)
+    record = GameRecord(episodes, own)
+    count = min(num_envs, episodes)  # of each rank too: as many rows give the same bits
+    listed: dict[str, Any] = {"games": max(1, len(own)), "first": own.start}
+    with envs.make(run.env, num_envs=count, seed=seed, stream="evaluate", config=config, **listed) as env:
+        rows = _rows(env, agent.actor(count, seed, stream="evaluate", sample=sample), record)
+        if ranks is not None:
+            play_together(ranks, rows, record, tell)
+        else:
+            for over in rows:
+                if tell is not None:
+                    tell(over)
     returns = record.returns
-    if config is not run.env_config and run.eval_max_steps is None:
+    if config is not run.env_config and run.eval_max_steps is None and (ranks is None or ranks.rank == 0):
         _warn_of_cut_games(run.env, record.lengths)
     horizon = env.spec.max_episode_steps or run.env_config.options.get("max_episode_steps") or ENDLESS
     exact = exact_return(agent, horizon, sample) if isinstance(agent, Agent) else None
@@ -219,6 +229,55 @@ def play_games(
         optimum=None if exact is None else exact.optimum,
         sides=record.sides(),
     )
+
+
+def _rows(env: Env, actor: Actor, record: GameRecord) -> Iterator[int]:
+    """Plays the record's own games; gives after each step the number of those that are over."""
+    if record.complete:
+        return
+    ts = env.reset()
+    record.add(ts)
+    while not record.complete:
+        ts = env.step(actor.act(ts))
+        record.add(ts)
+        yield record.over
+
+
+def play_together(
+    ranks: Ranks, rows: Iterator[int], record: GameRecord, tell: Callable[[int], None] | None = None
+) -> None:
+    """Plays this rank's `rows` while the others play theirs, and gives every rank's record all games.
+
+    The ranks meet after every `MEETING` rows, so that a failure or a request to stop on one of them ends it on all.
+    """
+    others = 0
+    failure: BaseException | None = None
+    while True:
+        try:
+            for over in itertools.islice(rows, MEETING):
+                if tell is not None:
+                    tell(others + over)
+        except BaseException as error:  # Ctrl-C too: the others wait for this rank
+            failure = error
+        reason = "" if failure is None else f"{type(failure).__name__}: {failure}"
+        said = [record.over, record.complete, failure is not None]
+        sent = np.concatenate([np.array(said, np.int64).view(np.uint8), padded(reason)])
+        met = ranks.gather(sent)
+        numbers = np.array([m[: len(sent) - WORDS].view(np.int64) for m in met])
+        if failure is not None:
+            raise failure
+        for rank in np.flatnonzero(numbers[:, 2]):
+            reason = met[rank][-WORDS:].tobytes().decode(errors="replace").strip()
+            raise RunError(f"the evaluation games of rank {rank} failed: {reason}")
+        others = int(numbers[:, 0].sum()) - record.over
+        if numbers[:, 1].all():
+            break
+    record.take([m.view(np.float64) for m in ranks.gather(record.numbers().view(np.uint8))])
+
+
+def padded(text: str) -> np.ndarray:
+    """The beginning of a text as uint8 [WORDS]."""
+    return np.frombuffer(text.encode()[:WORDS].ljust(WORDS), np.uint8)
 
 
 def _warn_of_cut_games(env: str, lengths: np.ndarray) -> None:
@@ -245,23 +304,41 @@ def game_config(run: Run, spec: EnvSpec) -> EnvConfig:
 
 
 class GameRecord:
-    """Return and length of each game of a fixed list, in the list's order."""
+    """Return and length of each game of a fixed list, in the list's order.
 
-    def __init__(self, games: int) -> None:
+    own: the numbers of the games that are played here; all if left out.
+    """
+
+    def __init__(self, games: int, own: range | None = None) -> None:
         self.returns = np.zeros(games)
         self.lengths = np.zeros(games, np.int64)
+        self._own = slice(0, games) if own is None else slice(own.start, own.stop)
         self._done = np.zeros(games, bool)
         self._seats: np.ndarray | None = None
         """The agent's seat in each game, 0 if it moves first; None if the environment names none."""
 
     @property
     def over(self) -> int:
-        """Games that have ended."""
-        return int(self._done.sum())
+        """Own games that have ended."""
+        return int(self._done[self._own].sum())
 
     @property
     def complete(self) -> bool:
-        return bool(self._done.all())
+        return bool(self._done[self._own].all())
+
+    def numbers(self) -> np.ndarray:
+        """Returns, lengths and seats (-1 if unknown) of all games, those of others zero: float64 [3 * games]."""
+        seats = np.full(len(self.returns), -1.0)
+        if self._seats is not None:
+            seats[self._own] = self._seats[self._own]
+        return np.concatenate([self.returns, self.lengths, seats])
+
+    def take(self, parts: list[np.ndarray]) -> None:
+        """Takes the games of all ranks, from the `numbers` of each."""
+        returns, lengths, seats = np.array(parts).reshape(len(parts), 3, -1).swapaxes(0, 1)
+        self.returns, self.lengths = returns.sum(0), lengths.sum(0).astype(np.int64)
+        found = seats.max(0).astype(int)
+        self._seats = None if (found < 0).all() else found
 
     def add(self, ts: TimeStep) -> None:
         """Takes a row. Its info["game"] is the number of the game that each environment plays, -1 for none."""

@@ -6,7 +6,8 @@ minibatch's gradient is the sum of the parts that the ranks compute (`agents.rol
 process with the same global batch, but for the order of a sum; advantages, moments, the KL stop and the clipped norm
 are those of the whole batch.
 
-Rank 0 is the run: it logs, evaluates, saves and decides. The others follow its orders between two steps.
+Rank 0 is the run: it logs, saves and decides. The others follow its orders between two steps; the games of an
+evaluation are played by all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,10 @@ from rl.storage import load_tree, save_tree
 from runs.folder.places import ROOT
 from runs.recipe import Run, describe
 from runs.settings.plain import from_json
-from runs.training.evaluation import restore
+from runs.training.evaluation import WORDS, padded, play_games, restore
 
-STEP, STATE, END = range(3)
-"""Rank 0's orders: take a step, send the environments' state, end."""
-WORDS = 200
-"""Bytes of an error's text beside a row."""
+STEP, STATE, END, PLAY = range(4)
+"""Rank 0's orders: take a step, send the environments' state, end, play a part of the evaluation games."""
 ENDING = 30
 """Seconds that the other ranks have to end."""
 
@@ -67,6 +66,8 @@ class ShardedEnv:
         self._env = envs.make(run.env, num_envs=own, seed=run.seed, config=run.env_config, first=self._part.start)
         self.spec = self._env.spec
         ranks.await_turn = self.await_turn
+        self.play: Callable[[int], Any] = lambda games: None
+        """Plays this rank's part of so many evaluation games; set by `follow`."""
         self._apart = False
         """Whether a step failed on one rank, so that the ranks are at different rows."""
 
@@ -75,11 +76,11 @@ class ShardedEnv:
         return self._gathered(self._row)
 
     def step(self, action: np.ndarray) -> TimeStep:
-        error = b""
+        error = ""
         try:
             self._row = self._env.step(action[self._part])
         except Exception as failure:
-            error = f"{type(failure).__name__}: {failure}".encode()
+            error = f"{type(failure).__name__}: {failure}"
         return self._gathered(self._row, error)
 
     def await_turn(self) -> None:
@@ -90,7 +91,16 @@ class ShardedEnv:
         while (order := self.ranks.order()) != STEP:
             if order == END:
                 raise Ended
+            if order == PLAY:
+                with contextlib.suppress(Exception):  # rank 0 has it too, and reports it
+                    self.play(self.ranks.order())
+                continue
             self.ranks.gather_any(packed(self._env.state_dict()))
+
+    def order_games(self, games: int) -> None:
+        """Makes the other ranks play their part of an evaluation, as rank 0 now does."""
+        self.ranks.order(PLAY)
+        self.ranks.order(games)
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every rank's environments; on rank 0 alone."""
@@ -105,13 +115,13 @@ class ShardedEnv:
         self._row = self._env.load_state_dict(state["ranks"][self.ranks.rank])
         return self._gathered(self._row)
 
-    def _gathered(self, row: TimeStep, error: bytes = b"") -> TimeStep:
+    def _gathered(self, row: TimeStep, error: str = "") -> TimeStep:
         """The row of all environments, of every rank's own. Raises RunError on all ranks if one has an error."""
         named = {f"obs.{name}": leaf for name, leaf in row.obs.items()}
         named |= {name: x for name, x in row._asdict().items() if name not in ("obs", "info") and x is not None}
         named["exact"] = row.exact_reward
         flat = [np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in named.values()]
-        parts = self.ranks.gather(np.concatenate([np.frombuffer(error[:WORDS].ljust(WORDS), np.uint8), *flat]))
+        parts = self.ranks.gather(np.concatenate([padded(error), *flat]))
         for rank, part in enumerate(parts):
             if said := part[:WORDS].tobytes().decode(errors="replace").strip():
                 self._apart = True
@@ -272,6 +282,8 @@ def follow(run: Run, ranks: Ranks, learner: Agent, env: Any, saved: Path | None 
     keep_freed_memory()
     if run.threads:
         torch.set_num_threads(run.threads)
+    fixed: dict[str, Any] = {"seed": run.seed, "sample": run.eval_sample, "ranks": ranks}
+    env.play = lambda games: play_games(learner, run, episodes=games, **fixed)
     try:
         step, row = 0, None
         if saved is not None:

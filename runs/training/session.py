@@ -36,6 +36,7 @@ from runs.training.automatic import EPISODES, EVALUATIONS, EvaluationBudget, Sav
 from runs.training.episodes import EpisodeRecord
 from runs.training.evaluation import WHERE_KNOWN, Score, play_games, put_back
 from runs.training.progress import Progress
+from runs.training.ranks import ShardedEnv
 from runs.training.self_play import SelfPlay
 
 IMPATIENCE = 1.0
@@ -330,7 +331,11 @@ class Session:
             if self.stop_requested and not self._over:
                 raise _EvaluationStopped
 
-        score = play_games(self.agent, run, episodes=games, seed=run.seed, sample=run.eval_sample, tell=tell)
+        fields: dict[str, Any] = {"episodes": games, "seed": run.seed, "sample": run.eval_sample, "tell": tell}
+        if isinstance(self.env, ShardedEnv):
+            self.env.order_games(games)
+            fields["ranks"] = self.env.ranks
+        score = play_games(self.agent, run, **fields)
         line = {"step": self.step, "seconds": round(self.seconds, 3), "mean": score.mean, "returns": score.returns}
         line |= {name: value for name in WHERE_KNOWN if (value := getattr(score, name)) is not None}
         self.folder.evaluations.write({**line, "lengths": score.lengths, "seeds": score.seeds})

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -25,13 +28,15 @@ from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
 from rl import ranks as joining
 from rl.checkpoint import load_tree, newest_good
-from rl.errors import InputError
+from rl.errors import InputError, RunError
 from rl.loop import interact
 from rl.networks import NetConfig
-from runs import resume, train
+from rl.seeding import derive_seed
+from runs import evaluate, resume, train
 from runs.cli import command_line as cli
 from runs.recipe import Run
-from runs.training import ranks
+from runs.training import evaluation, ranks
+from runs.training.evaluation import GameRecord, padded, play_games, play_together
 
 ROOT = Path(__file__).resolve().parents[3]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -284,3 +289,105 @@ def test_two_ranks_of_every_kind_of_agent_equal_one_process(name: str, tmp_path:
     train(run_of(AGENTS[name]), out=tmp_path / "one")
     train(run_of(AGENTS[name]), out=tmp_path / "two", ranks=2)
     assert difference(state(tmp_path / "one")["network"], state(tmp_path / "two")["network"]) < 1e-6
+
+
+def playing(env: str, ranks: int, out: Path, **fields: Any) -> dict[str, Any]:
+    agent = PPOConfig(net=NetConfig(hidden=(32, 32)), rollout=16, minibatch_size=32)
+    fixed = {"eval_every": 200, "save_every": 0, "eval_max_steps": 150, **fields}
+    run = Run(env=env, agent=agent, steps=400, num_envs=4, **fixed)
+    return train(run, out=out, ranks=ranks)
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+@pytest.mark.parametrize(
+    ("env", "fields"),
+    [("Pendulum-v1", {"eval_episodes": 21}), ("Boards/TicTacToe-v1", {"eval_episodes": 5, "eval_sample": True})],
+)
+def test_evaluation_games_shared_by_two_ranks_give_the_score_of_one_process(
+    env: str, fields: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played: list[range] = []
+    part = joining.Ranks.part
+    monkeypatch.setattr(joining.Ranks, "part", lambda self, count: played.append(part(self, count)) or played[-1])
+    two = playing(env, 2, tmp_path / "two", **fields)
+    alone = evaluate(tmp_path / "two")
+    count = fields["eval_episodes"]
+    assert played == [range(count // 2)] * 2, "rank 0 plays half of the games, on the way and at the end"
+    assert {k: two[k] for k in alone} == alone
+    lines = (tmp_path / "two" / "evaluations.jsonl").read_text().splitlines()
+    assert len(lines) == 2 and len(set(json.loads(lines[1])["seeds"])) == count
+
+
+class Meeting:
+    """Rank 0 of two, in one process; `answers` are what rank 1 sends in turn."""
+
+    def __init__(self, answers: list[np.ndarray]) -> None:
+        self.answers, self.sent = answers, list[np.ndarray]()
+
+    def gather(self, data: np.ndarray) -> list[np.ndarray]:
+        self.sent.append(data)
+        return [data, self.answers.pop(0)]
+
+
+def answer(over: int, complete: bool, failed: bool, text: str = "") -> np.ndarray:
+    return np.concatenate([np.array([over, complete, failed], np.int64).view(np.uint8), padded(text)])
+
+
+def rows_of(record: GameRecord, own: int) -> Iterator[int]:
+    for game in range(own):
+        record.returns[game], record.lengths[game], record._done[game] = 1.5 + game, 7, True
+        yield record.over
+
+
+def test_a_rank_that_fails_in_an_evaluation_ends_it_with_its_own_words() -> None:
+    record = GameRecord(4, range(2))
+    with pytest.raises(RunError, match="the evaluation games of rank 1 failed: ValueError: no ball"):
+        play_together(Meeting([answer(0, False, True, "ValueError: no ball")]), rows_of(record, 2), record)
+
+
+def test_a_request_to_stop_an_evaluation_reaches_the_other_ranks() -> None:
+    meeting, record = Meeting([answer(1, False, False)]), GameRecord(4, range(2))
+
+    def stop(over: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        play_together(meeting, rows_of(record, 2), record, stop)
+    assert meeting.sent[0][:24].view(np.int64)[2] == 1
+
+
+def test_a_record_takes_the_games_of_all_ranks_and_tells_how_many_are_over() -> None:
+    record, other = GameRecord(4, range(2)), GameRecord(4, range(2, 4))
+    other.returns[2:], other.lengths[2:], other._seats = [-1.0, 0.1], [3, 2**40], np.array([0, 0, 1, 0])
+    told: list[int] = []
+    numbers = other.numbers().view(np.uint8)
+    meeting = Meeting([answer(1, False, False), answer(2, True, False), numbers])
+    play_together(meeting, rows_of(record, 2), record, told.append)
+    assert record.returns.tolist() == [1.5, 2.5, -1.0, 0.1] and record.lengths.tolist() == [7, 7, 3, 2**40]
+    assert told == [1, 2]
+
+
+def test_games_start_from_the_number_first_with_the_seeds_of_the_whole_list() -> None:
+    with envs.make("CartPole-v1", num_envs=3, games=4, first=4, stream="evaluate") as part:
+        row, seen = part.reset(), dict[int, int]()
+        assert row.info["game"].tolist() == [6, 4, 5], "each in the environment of its number modulo 3"
+        while (row.info["game"] >= 0).any():
+            seen |= dict(zip(row.info["game"].tolist(), row.info["seed"].tolist(), strict=True))
+            row = part.step(np.zeros(3, np.int64))
+    assert {game: seed for game, seed in seen.items() if game >= 0} == {
+        game: derive_seed(0, "evaluate", game) for game in range(4, 8)
+    }
+
+
+@pytest.mark.parametrize("episodes", [1, 5, 8, 11])
+def test_the_games_of_two_ranks_have_the_bits_of_one_process(episodes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    net = NetConfig(hidden=(64,), core="gru", core_size=32)
+    run = Run(env="Pendulum-v1", agent=PPOConfig(net=net), steps=1, num_envs=1, eval_max_steps=60)
+    agent = agents.build(run.agent, envs.spec(run.env), num_envs=1, seed=0, device="cpu")
+    whole = play_games(agent, run, episodes=episodes, seed=0)
+    monkeypatch.setattr(evaluation, "play_together", lambda ranks, rows, record, tell: list(rows))
+    halves = [
+        play_games(agent, run, episodes=episodes, seed=0, ranks=SimpleNamespace(rank=rank, part=part))
+        for rank, part in enumerate((lambda n: range(n // 2), lambda n: range(n // 2, n)))
+    ]
+    assert (np.array([half.returns for half in halves]).sum(0) == whole.returns).all()
