@@ -114,7 +114,8 @@ class OneHot(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         index = x.reshape(x.shape[0], -1) + self.offsets
-        return torch.zeros(x.shape[0], self.out_features, device=x.device).scatter_(1, index, 1.0)
+        zeros = torch.zeros(x.shape[0], self.out_features, dtype=torch.float32, device=x.device)
+        return zeros.scatter_(1, index, 1.0)
 
 
 class Planes(nn.Module):

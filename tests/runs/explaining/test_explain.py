@@ -90,6 +90,14 @@ def test_every_gradient_by_our_chain_rule_equals_autograds(trained: dict[str, Pa
     assert {"dqn": "huber_loss", "ppo": "log_softmax", "sac": "tanh", "cnn": "conv2d"}[name] in kinds
 
 
+def test_gradients_of_a_network_that_reads_categories_equal_autograds(tmp_path: Path) -> None:
+    """Its one-hot observations are made within the network, and must be float64 as all else."""
+    settings = {**SMALL, "rollout": 16, "minibatch_size": 16, "hidden": [8]}
+    train("FrozenLake-v1", agent="ppo", steps=200, out=tmp_path / "run", settings=settings)
+    shown = update_panel(Subject.open(tmp_path / "run"))
+    assert shown["agrees"] and shown["difference"] < 1e-12
+
+
 def test_the_shown_update_is_the_one_that_the_run_would_make_next(trained: dict[str, Path]) -> None:
     """The gradient norm of the page's batch is the one that the agent's own `learn` reports."""
     shown = update_panel(Subject.open(trained["dqn"]))
