@@ -219,7 +219,7 @@ def activations(agent: Agent, obs: dict[str, Tensor]) -> list[Operation]:
     for op in found:
         if op.out.dim() > 2 and len(op.out) == 1:  # [1, M, ...]: the one row of a network with memory
             op.out = op.out.flatten(0, 1)
-    return found
+    return [op for op in found if len(op.out) == len(next(iter(obs.values())))]  # not IQN's embedding of its fractions
 
 
 def picture(frame: np.ndarray, width: int = 112) -> str:

@@ -98,6 +98,14 @@ def test_gradients_of_a_network_that_reads_categories_equal_autograds(tmp_path: 
     assert shown["agrees"] and shown["difference"] < 1e-12
 
 
+def test_layers_that_do_not_read_the_observation_are_not_shown(tmp_path: Path) -> None:
+    """IQN embeds its 32 fractions by a layer of their own, which has no row for each state."""
+    settings = {**SMALL, "learning_starts": 50, "hidden": [8]}
+    train("CartPole-v1", agent="iqn", steps=100, out=tmp_path / "run", settings=settings)
+    found = explain(tmp_path / "run")["runs"][0]
+    assert [layer["title"] for layer in found["sight"]["layers"]] == ["relu 1: 8"]
+
+
 def test_the_shown_update_is_the_one_that_the_run_would_make_next(trained: dict[str, Path]) -> None:
     """The gradient norm of the page's batch is the one that the agent's own `learn` reports."""
     shown = update_panel(Subject.open(trained["dqn"]))
