@@ -10,7 +10,7 @@ from rl.search.search import SearchConfig
 from runs.recipe import Run
 
 
-def alphazero(env: str, opponent: str, opening: int, steps: int, rows: int) -> Run:
+def alphazero(env: str, opponent: str, *, opening: int, steps: int, rows: int, replay_ratio: float = 1 / 32) -> Run:
     """Self-play for `steps` moves, sampled from the newest 20,000 to `rows` rows. Evaluations play `opponent`."""
     agent = AlphaZeroConfig(
         net=ResNetConfig(channels=32, blocks=2),
@@ -22,7 +22,7 @@ def alphazero(env: str, opponent: str, opening: int, steps: int, rows: int) -> R
         buffer_size=rows,
         window=Ramp(20_000, rows, steps),
         update_every=256,
-        replay_ratio=1 / 32,
+        replay_ratio=replay_ratio,
     )
     options = {"opponent": opponent, "self_play": True, "opening": opening}
     return Run(env=env, env_config=EnvConfig(options=options), agent=agent, num_envs=256, steps=steps, eval_episodes=40)
