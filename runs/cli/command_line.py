@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         if argv is None:  # the process ends: more of the same key must not interrupt its last steps
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # If the key came while Python ran a string (a NamedTuple's class, say), Python would end by the signal, not by
+        # this status: running another string forgets it.
+        exec("")
         status = getattr(stop, "status", 130)
         _complain(str(stop) or ("interrupted" if status == 130 else "terminated"))
         return status

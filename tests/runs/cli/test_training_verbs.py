@@ -446,6 +446,16 @@ def test_the_network_in_readme_is_whole(agent, here, capfd, monkeypatch):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_ctrl_c_while_python_runs_a_string_ends_with_its_status_too(here):
+    """After that, Python ends a module that was run with -m by the signal, unless another string has run."""
+    lines = ["import sys", "from runs.cli import command_line", "def run(args):", "    exec('raise KeyboardInterrupt')"]
+    lines += ["command_line._run = run", "sys.argv = ['rl', 'list']", "sys.exit(command_line.main())"]
+    (here / "stopped.py").write_text("\n".join(lines))
+    child = subprocess.run([sys.executable, "-m", "stopped"], cwd=here, env=child_env(), capture_output=True, text=True)
+    assert (child.returncode, child.stderr) == (130, "rl: interrupted\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_the_final_evaluation_can_be_stopped_and_the_training_is_kept(number, status, here, capfd):
     """A poor policy's games may last for hours; the last checkpoint is written before they begin."""
