@@ -105,6 +105,7 @@ def test_a_hundred_updates_of_ppo_equal_the_suite_s() -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-5)
     apart: list[float] = []  # relative to the largest advantage or target
     advantages = agent.advantages
+    order = torch.Generator().manual_seed(0)  # rounding grows with the order of the rows: at most 1.5e-6 were seen
 
     def compared(reward: Any, discount: Any, first: Any, value: Any) -> Any:
         found = advantages(reward, discount, first, value)
@@ -119,7 +120,7 @@ def test_a_hundred_updates_of_ppo_equal_the_suite_s() -> None:
         flat = [x.flatten(0, 1).clone() for x in columns]
         items = agent.items(rollout)
         for _ in range(passes):
-            for index in items[torch.randperm(len(items))].tensor_split(parts):
+            for index in items[torch.randperm(len(items), generator=order)].tensor_split(parts):
                 single.update(network, optimizer, [x[index] for x in flat])
                 yield agent.select(rollout, index)
 
