@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +17,14 @@ from rl.device import repeatable_gpu, restore_torch_generator
 from rl.errors import InputError
 from rl.frame_stack import FrameStack
 from rl.interface import EnvSpec, Obs, TimeStep
+from rl.networks.torso import Torso
 from rl.normalise import ObservationNormaliser
 from rl.optim import FlatOptimizer
 from rl.replay import Replay, replay_bytes
 from rl.seeding import derive_seed, generator, generator_state, restore_generator
+
+if TYPE_CHECKING:
+    from rl.ranks import Ranks
 
 Metrics = dict[str, Tensor]
 BatchT = TypeVar("BatchT", bound=Any)
@@ -63,6 +67,8 @@ class Agent(Predicts, ABC):
     Config: ClassVar[Any]
     numpy_loss: ClassVar[str] = ""
     """The loss's name in `agents.numpy_gradients`, if it is written there."""
+    ranks: Ranks | None = None
+    """The processes that compute a part of each gradient, if there are several; all hold the same rows."""
     network: nn.Module
     optimizer: FlatOptimizer
     _stream: Actor
@@ -97,8 +103,21 @@ class Agent(Predicts, ABC):
         """Learns if an update is due. Returns detached scalars of the newest update, else None."""
 
     def act(self, ts: TimeStep) -> np.ndarray:
-        """The training stream's next action, with exploration."""
-        return self._stream.act(ts)
+        """The training stream's next action, with exploration.
+
+        Of several ranks, each encodes the observations of its own environments.
+        """
+        if self.ranks is None:
+            return self._stream.act(ts)
+        self.ranks.await_turn()
+        torsos = [module for module in self.network.modules() if isinstance(module, Torso)]
+        for torso in torsos:
+            torso.ranks = self.ranks
+        try:
+            return self._stream.act(ts)
+        finally:
+            for torso in torsos:
+                torso.ranks = None
 
     @property
     def replay(self) -> Replay:
@@ -321,7 +340,10 @@ def as_tensors(arrays: Obs, device: torch.device) -> dict[str, Tensor]:
 
 
 def each_tensor(batch: BatchT, change: Callable[[Tensor], Tensor]) -> BatchT:
-    """The batch, a NamedTuple with `obs` and `state`, with every tensor changed but the state, which has no rows."""
-    kept = {name: x for name, x in batch._asdict().items() if x is not None and name not in ("obs", "state")}
-    obs = {name: change(leaf) for name, leaf in batch.obs.items()}
-    return batch._replace(obs=obs, **{name: change(x) for name, x in kept.items()})  # type: ignore[no-any-return]
+    """The batch, a NamedTuple, with every tensor changed but `state`, which has no rows; observations are dicts."""
+    kept = {name: x for name, x in batch._asdict().items() if x is not None and name != "state"}
+    changed = {
+        name: {leaf: change(y) for leaf, y in x.items()} if isinstance(x, dict) else change(x)
+        for name, x in kept.items()
+    }
+    return batch._replace(**changed)  # type: ignore[no-any-return]

@@ -79,8 +79,9 @@ class IQN(ValueAgent):
         return [self._taus]
 
     def draw_taus(self, batch: int, count: int) -> Tensor:
-        """Fractions uniform in [0, 1), [batch, count]."""
-        return torch.rand(batch, count, generator=self._taus, device=self.device)
+        """Fractions uniform in [0, 1), [batch, count]; all ranks draw those of the whole minibatch."""
+        size = batch if self.own is None else self.config.batch_size
+        return torch.rand(size, count, generator=self._taus, device=self.device)[self.own or slice(None)]
 
     def loss(self, batch: Batch) -> Loss:
         c, size = self.config, len(batch.action)

@@ -144,6 +144,9 @@ class R2D2(ValueAgent):
             state,
         )
 
+    def part_of(self, batch: SequenceBatch, own: slice) -> SequenceBatch:
+        return each_tensor(batch, lambda x: x[:, own])._replace(state=batch.state[own])
+
     def loss(self, batch: SequenceBatch) -> Loss:  # type: ignore[override]
         c = self.config
         rows = each_tensor(batch, lambda x: x[c.burn_in :])

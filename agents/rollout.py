@@ -21,7 +21,6 @@ from agents.policy_config import RolloutConfig
 from rl.errors import NonFiniteError
 from rl.interface import EnvSpec, TimeStep
 from rl.networks.init import seeded
-from rl.networks.torso import Torso
 from rl.normalise import ReturnMoments
 from rl.optim import FlatOptimizer
 from rl.replay import ColumnSpec
@@ -52,8 +51,6 @@ class RolloutAgent(Agent):
     """Learns from the newest rows that it played, each of them used for one rollout."""
 
     config: RolloutConfig
-    ranks: Ranks | None = None
-    """The processes that compute a part of each gradient, if there are several; all hold the same rows."""
 
     def __init__(self, spec: EnvSpec, config: Any, *, num_envs: int, seed: int, device: str = "cpu") -> None:
         super().__init__(spec, config, num_envs=num_envs, seed=seed, device=device)
@@ -144,20 +141,6 @@ class RolloutAgent(Agent):
         self.reward_scale.observe(self, ts)
         self.replay.append(ts, extra)
         self.step += n - int(np.count_nonzero(ts.first))
-
-    def act(self, ts: TimeStep) -> np.ndarray:
-        """The next action; of several ranks, each encodes the observations of its own environments."""
-        if self.ranks is None:
-            return super().act(ts)
-        self.ranks.await_turn()
-        torsos = [module for module in self.network.modules() if isinstance(module, Torso)]
-        for torso in torsos:
-            torso.ranks = self.ranks
-        try:
-            return super().act(ts)
-        finally:
-            for torso in torsos:
-                torso.ranks = None
 
     def update(self) -> Metrics | None:
         if not self.due():

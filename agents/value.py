@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Metrics
+from agents.base import Actor, Metrics, each_tensor
 from agents.numpy_gradients import gradient as numpy_gradient
 from agents.numpy_gradients import inherited
 from agents.replay_agent import Batch, ReplayAgent
@@ -49,6 +49,8 @@ class ValueAgent(ReplayAgent, ValuePlayer):
     config: ValueConfig
     memory: ClassVar[bool] = False
     """Whether the agent can learn a recurrent network."""
+    own: slice | None = None
+    """The rows of the minibatch that `loss` is given, while this rank computes its part of a gradient."""
     cuda_graph_safe: ClassVar[bool] = False
     """Whether `loss` runs the same kernels for every batch, as `rl.cuda_graph` needs. Subclasses do not inherit it."""
 
@@ -170,7 +172,9 @@ class ValueAgent(ReplayAgent, ValuePlayer):
         if c.noisy:
             resample_noise(self.network, self._noise)
             resample_noise(self.target, self._noise)
-        out = self.gradient(batch, windows.weight if c.prioritized else None)
+        weight = windows.weight if c.prioritized else None
+        share = self.gradient if self.ranks is None else self._shared_gradient
+        out = share(batch, weight)
         try:
             norm = self.optimizer.apply(out.loss, value_at(c.lr, self.step))
         except NonFiniteError as error:
@@ -202,6 +206,29 @@ class ValueAgent(ReplayAgent, ValuePlayer):
             return Loss(found.loss, found.priority, found.metrics)
         given = None if weight is None else torch.from_numpy(weight).to(self.device)
         return self._cuda_graph(batch, given) if self._uses_cuda_graph() else self._by_autograd(batch, given)
+
+    def _shared_gradient(self, batch: Any, weight: np.ndarray | None) -> Loss:
+        """`gradient`, of which each rank computes its rows' part; the sum over the ranks is that of the whole batch."""
+        ranks, size = self.ranks, self.config.batch_size
+        assert ranks is not None
+        part = ranks.part(size)
+        self.own = own = slice(part.start, part.stop)
+        try:
+            out = self.gradient(self.part_of(batch, own), None if weight is None else weight[own])
+        finally:
+            self.own = None
+        priority = torch.zeros(size)
+        priority[own] = out.priority.float()
+        numbers = torch.stack([x.detach().float() for x in (out.loss, *out.metrics.values())])
+        together = torch.cat([torch.cat([self.optimizer.grad, numbers]) * (len(part) / size), priority])
+        ranks.sum(together)
+        gradient, (loss, *metrics), priority = together.split([len(self.optimizer.grad), len(numbers), size])
+        self.optimizer.grad.copy_(gradient)
+        return Loss(loss, priority, dict(zip(out.metrics, metrics, strict=True)))
+
+    def part_of(self, batch: Any, own: slice) -> Any:
+        """Some rows of a batch."""
+        return each_tensor(batch, lambda x: x[own])
 
     @property
     def _cuda_graph(self) -> CudaGraph[[Batch, Tensor | None], Loss]:

@@ -2,7 +2,7 @@
 
 Every rank steps its own part of the environments, by global index, and encodes their observations for acting. The ranks
 exchange rows and features, so that each of them holds the same agent, replay and counters as a single process would. A
-minibatch's gradient is the sum of the parts that the ranks compute (`agents.rollout`). So the training is that of one
+minibatch's gradient is the sum of the parts that the ranks compute (`agents.rollout`, `agents.value`). So the training is that of one
 process with the same global batch, but for the order of a sum; advantages, moments, the KL stop and the clipped norm
 are those of the whole batch.
 
@@ -33,6 +33,7 @@ import agents
 import envs
 from agents.base import Agent
 from agents.rollout import RolloutAgent
+from agents.value import ValueAgent
 from envs.boards import plays_itself
 from rl import checkpoint, ranks
 from rl.device import keep_freed_memory
@@ -170,8 +171,13 @@ def require_ranks(run: Run, count: int) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     local = int(os.environ.get("LOCAL_WORLD_SIZE", count)) if _by_torchrun() else count
     kind = agents.load(agents.name_of(run.agent))
-    if not issubclass(kind, RolloutAgent):
-        raise InputError(f"--ranks {count}: {kind.name} cannot be sharded; ppo, a2c, pqn and reinforce can")
+    if not issubclass(kind, RolloutAgent | ValueAgent):
+        others = "ppo, a2c, pqn, reinforce and dqn's family"
+        raise InputError(f"--ranks {count}: {kind.name} cannot be sharded; {others} can")
+    if run.overlap:
+        raise InputError(f"--ranks {count}: the ranks act and learn in turn: leave overlap=true out")
+    if issubclass(kind, ValueAgent) and run.agent.batch_size < count:
+        raise InputError(f"--ranks {count} is more than batch_size {run.agent.batch_size}: raise batch_size")
     if run.num_envs % count:
         what = "more than" if count > run.num_envs else "no divisor of"
         raise InputError(f"--ranks {count} is {what} the {run.num_envs} environments: set --num-envs to a multiple")

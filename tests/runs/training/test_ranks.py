@@ -23,9 +23,14 @@ from torch import Tensor
 import agents
 import envs
 from agents.a2c import A2CConfig
+from agents.c51 import C51Config
+from agents.dqn import DQNConfig
+from agents.iqn import IQNConfig
 from agents.policy_config import RolloutConfig
 from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
+from agents.r2d2 import R2D2Config
+from agents.value_config import ValueConfig
 from rl import ranks as joining
 from rl.checkpoint import load_tree, newest_good
 from rl.errors import InputError, RunError
@@ -60,7 +65,22 @@ AGENTS: dict[str, RolloutConfig] = {
 }
 
 
-def run_of(agent: RolloutConfig = PPO, steps: int = 1_200) -> Run:
+VALUE: dict[str, Any] = {"net": NET, "batch_size": 13, "learning_starts": 100, "update_every": 4, "lr": 1e-3}
+VALUE_AGENTS: dict[str, ValueConfig] = {
+    "dqn": DQNConfig(**VALUE, double=True),
+    "rainbow": C51Config(**VALUE, n_step=3, double=True, dueling=True, noisy=True, prioritized=True, v_min=0, v_max=50),
+    "iqn": IQNConfig(**VALUE, munchausen=True),
+    "r2d2": R2D2Config(
+        **VALUE | {"net": NetConfig(hidden=(8,), core="gru", core_size=8)},
+        burn_in=4,
+        length=8,
+        period=4,
+        prioritized=True,
+    ),
+}
+
+
+def run_of(agent: RolloutConfig | ValueConfig = PPO, steps: int = 1_200) -> Run:
     fixed = {"eval_every": 0, "save_every": 0, "log_every": 400, "eval_episodes": 1, "eval_max_steps": 5}
     return Run(env="CartPole-v1", agent=agent, steps=steps, num_envs=4, **fixed)
 
@@ -81,6 +101,7 @@ class Half:
     """Rank `rank` of two, in one process: the second adds what the first has computed."""
 
     count = 2
+    part = joining.Ranks.part
 
     def __init__(self, rank: int, sent: list[Tensor]) -> None:
         self.rank, self.sent = rank, sent
@@ -117,6 +138,29 @@ def test_the_parts_of_a_gradient_add_up_to_that_of_the_whole_minibatch(name: str
     )
 
 
+@pytest.mark.parametrize("name", VALUE_AGENTS)
+def test_the_parts_of_a_value_learners_update_add_up_to_that_of_the_whole_minibatch(name: str) -> None:
+    """13 rows: rank 0 computes 6 and rank 1 computes 7."""
+    spec = envs.spec("CartPole-v1")
+    whole, first, second = (agents.build(VALUE_AGENTS[name], spec, num_envs=4, seed=0, device="cpu") for _ in range(3))
+    for agent in (whole, first, second):
+        with envs.make("CartPole-v1", num_envs=4) as env:
+            for _ in interact(env, agent, 240):
+                pass
+    sent: list[Tensor] = []
+    first.ranks, second.ranks = Half(0, sent), Half(1, sent)
+    agreed = whole.learn(whole.sample())
+    first.learn(first.sample())
+    shared = second.learn(second.sample())
+    assert whole.updates == second.updates > 20
+    assert difference(second.optimizer.grad, whole.optimizer.grad) < 1e-6 and whole.optimizer.grad.abs().max() > 1e-4
+    assert float(shared["loss"]) == pytest.approx(float(agreed["loss"]), abs=1e-5)
+    assert shared["q_mean"].isclose(agreed["q_mean"], atol=1e-5) or name == "r2d2", "of r2d2 only some rows are valid"
+    if whole.config.prioritized:
+        ours, theirs = (agent.replay.state_dict()["priorities"] for agent in (second, whole))
+        assert difference(ours, theirs) < 1e-5
+
+
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
 def test_two_ranks_equal_one_process_with_the_same_global_batch(tmp_path: Path) -> None:
     one = train(run_of(), out=tmp_path / "one")
@@ -134,14 +178,27 @@ def test_two_ranks_equal_one_process_with_the_same_global_batch(tmp_path: Path) 
     assert not torch.distributed.is_initialized()
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+def test_two_ranks_of_rainbow_draw_the_same_samples_as_one_process_and_resume_to_the_bit(tmp_path: Path) -> None:
+    run = run_of(VALUE_AGENTS["rainbow"], 500)
+    for name, count in (("one", 1), ("two", 2)):
+        train(run, out=tmp_path / name, ranks=count)
+    assert state(tmp_path / "two")["updates"] == state(tmp_path / "one")["updates"] >= 100
+    assert difference(state(tmp_path / "one")["network"], state(tmp_path / "two")["network"]) < 1e-5
+    train(dataclasses.replace(run, steps=300), out=tmp_path / "part", ranks=2)
+    resume(tmp_path / "part", steps=500)
+    assert same_bits(tmp_path / "two", tmp_path / "part")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["cartpole_ppo", "--num-envs", "4", "--ranks", "3"], "--ranks 3 is no divisor of the 4 environments"),
         (["cartpole_ppo", "--num-envs", "1", "--ranks", "2"], "--ranks 2 is more than the 1 environments"),
         (["cartpole_ppo", "--num-envs", "64", "--ranks", "64"], "--ranks 64 is more than the "),
-        (["cartpole_dqn", "--ranks", "2"], "--ranks 2: dqn cannot be sharded; ppo, a2c, pqn and reinforce can"),
-        (["pendulum_sac", "--ranks", "2"], "--ranks 2: sac cannot be sharded"),
+        (["pendulum_sac", "--ranks", "2"], "--ranks 2: sac cannot be sharded; ppo, a2c, pqn, reinforce and dqn's"),
+        (["cartpole_dqn", "--ranks", "2", "--set", "overlap=true"], "the ranks act and learn in turn: leave overlap"),
+        (["cartpole_dqn", "--ranks", "2", "--set", "batch_size=1"], "is more than batch_size 1: raise batch_size"),
         (["connect_four_ppo", "--ranks", "2"], "a learner that is its own opponent has one process"),
         (["cartpole_ppo", "--ranks", "0"], "--ranks: must be at least 1, got 0"),
     ],
@@ -284,10 +341,11 @@ def test_two_ranks_that_share_a_convolution_equal_one_process(tmp_path: Path) ->
 
 @pytest.mark.full
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
-@pytest.mark.parametrize("name", ["a2c", "pqn", "ppo with memory"])
+@pytest.mark.parametrize("name", ["a2c", "pqn", "ppo with memory", "dqn", "iqn", "r2d2"])
 def test_two_ranks_of_every_kind_of_agent_equal_one_process(name: str, tmp_path: Path) -> None:
-    train(run_of(AGENTS[name]), out=tmp_path / "one")
-    train(run_of(AGENTS[name]), out=tmp_path / "two", ranks=2)
+    agent = (AGENTS | VALUE_AGENTS)[name]
+    train(run_of(agent), out=tmp_path / "one")
+    train(run_of(agent), out=tmp_path / "two", ranks=2)
     assert difference(state(tmp_path / "one")["network"], state(tmp_path / "two")["network"]) < 1e-6
 
 
