@@ -2,9 +2,9 @@
 
 Every rank steps its own part of the environments, by global index, and encodes their observations for acting. The ranks
 exchange rows and features, so that each of them holds the same agent, replay and counters as a single process would. A
-minibatch's gradient is the sum of the parts that the ranks compute (`agents.rollout`, `agents.value`). So the training is that of one
-process with the same global batch, but for the order of a sum; advantages, moments, the KL stop and the clipped norm
-are those of the whole batch.
+minibatch's gradient is the sum of the parts that the ranks compute (`agents.rollout`, `agents.value`). So the training
+is that of one process with the same global batch, but for the order of a sum; advantages, moments, the KL stop, drawn
+samples, priorities and the clipped norm are those of the whole batch.
 
 Rank 0 is the run: it logs, saves and decides. The others follow its orders between two steps; the games of an
 evaluation are played by all.
