@@ -1,9 +1,9 @@
 """Sampling in proportion to a priority, for a fixed number of items.
 
 Two levels instead of log2(n): the leaves are a square matrix with the sum and the maximum of each row. `set`
-recomputes the rows that it changes, each once; `find` searches the row sums, then the sums of a row's parts, then one
-part. For a million leaves that is a few NumPy calls on 1,000 numbers; a binary tree needs twenty rounds of them. Sums
-are recomputed, never adjusted, so that they depend on the leaves alone and do not drift.
+recomputes the rows that it changes, once for neighbours in a row; `find` searches the row sums, then the sums of a
+row's parts, then one part. For a million leaves that is a few NumPy calls on 1,000 numbers; a binary tree needs twenty
+rounds of them. Sums are recomputed, never adjusted, so that they depend on the leaves alone and do not drift.
 """
 
 from __future__ import annotations

@@ -108,4 +108,4 @@ def _verdict(found: list[dict[str, Any]]) -> str:
     worst, nodes = max(u["difference"] for u in shown), sum(len(u["nodes"]) for u in shown)
     if all(u["agrees"] for u in shown):
         return f"All {nodes} gradients of one update equal autograd's: largest difference {worst:.1e}."
-    return f"Gradients of this update differ from autograd's by up to {worst:.1e}: the marked operations are wrong."
+    return f"Gradients of this update differ from autograd's by up to {worst:.1e}; wrong operations are marked."

@@ -102,9 +102,12 @@ addEventListener("DOMContentLoaded", () => {
     const check = element("p", {}, `Loss ${number(u.loss)} of ${u.rows} transitions. Largest difference from autograd over ${u.nodes.length} operations and ${u.weights.length} weights: `,
       verdict(u.agrees, u.difference), `, allowed ${number(u.tolerance)}.${names}`);
     const drawing = graph(u.nodes, choose);
-    const worst = u.nodes.findLastIndex((n) => !n.rule_ok);
-    const first = worst >= 0 ? worst : u.nodes.length - 1;
-    choose(u.nodes[first], first);
+    const wrong = u.nodes.findLastIndex((n) => !n.rule_ok), first = drawing.querySelectorAll(".op")[wrong >= 0 ? wrong : u.nodes.length - 1];
+    first.dispatchEvent(new Event("click"));
+    requestAnimationFrame(() => { // once it has a size: the chosen operation comes into the middle
+      const [view, at] = [drawing, first].map((x) => x.getBoundingClientRect());
+      drawing.scrollBy(at.x - view.x - view.width / 2, at.y - view.y - view.height / 2);
+    });
     return [check, element("div", { className: "columns" }, drawing, shown), step(u.step),
       element("h3", {}, "Gradient of each weight"), table(u.weights.map((w) => [dotted(w.name), shape(w.shape), w.norm, verdict(w.difference <= u.tolerance, w.difference)]),
         ["weight", "shape", "gradient's norm", "check"])];
