@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import envs  # noqa: F401  (registers the arcade)
+lab.need("envs")  # registers the arcade
 
 MOST = 6_600  # parameters
 UPDATES = 200

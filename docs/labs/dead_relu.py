@@ -81,4 +81,4 @@ def check(curve: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    lab.main(learn, check)
+    lab.main(learn, check, last="explained")

@@ -16,6 +16,8 @@ EVERY = 25
 ACTIONS = 10  # in B
 ALPHA = 0.1
 EPSILON = 0.1
+MEANS = np.full(ACTIONS, -0.1)  # of the rewards in B
+ONE_GOOD = np.array([0.5] + [-1.0] * (ACTIONS - 1))  # another problem, in which left is right
 Targets = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -28,7 +30,7 @@ def targets(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     return own.max(1)
 
 
-def learn(targets: Targets = targets) -> list[float]:
+def learn(targets: Targets = targets, means: np.ndarray = MEANS) -> list[float]:
     """The share of episodes, in percent, in which the copies go left in A, for every `EVERY` episodes."""
     rng = np.random.default_rng(0)
     copies = np.arange(COPIES)
@@ -47,17 +49,20 @@ def learn(targets: Targets = targets) -> list[float]:
         explore = rng.random(len(left)) < EPSILON
         best = (own + other + rng.random(own.shape) * 1e-9).argmax(1)
         move = np.where(explore, rng.integers(ACTIONS, size=len(left)), best)
-        reward = rng.normal(-0.1, 1.0, len(left))
+        reward = rng.normal(means[move], 1.0)
         b[table[left], left, move] += ALPHA * (reward - b[table[left], left, move])
     return [100 * float(np.mean(lefts[i : i + EVERY])) for i in range(0, EPISODES, EVERY)]
 
 
-def check(curve: list[float]) -> str:
-    """What is wrong with a curve, or "" if nothing is."""
+def check(curve: list[float], targets: Targets = targets) -> str:
+    """What is wrong with a curve, and with `targets` on a problem with one good action; "" if nothing is."""
     if max(curve) > 60:
         return f"{max(curve):.0f}% go left, where every action loses 0.1 on average"
     if curve[-1] > 15:
         return f"at the end {curve[-1]:.0f}% still go left; exploration alone gives {50 * EPSILON:.0f}%"
+    good = learn(targets, ONE_GOOD)[-1]
+    if good < 30:
+        return f"if one action in B pays 0.5 on average and nine lose 1, only {good:.0f}% go left, where it lies"
     return ""
 
 

@@ -6,9 +6,8 @@ python docs/labs/no_target_network.py        learns values from 2,000 random ste
 from __future__ import annotations
 
 import copy
-import sys
+import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -17,8 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "single_file"))
-import dqn  # type: ignore[import-not-found]
+dqn = lab.need("dqn")
 
 LR = 0.01
 BATCH = 64
@@ -73,6 +71,8 @@ def learn(after_update: After = after_update) -> list[float]:
 
 def check(curve: list[float]) -> str:
     """What is wrong with a curve, or "" if nothing is."""
+    if math.isnan(curve[-1]):
+        return f"the largest value is no number any more: it grew until float32 overflowed; {BOUND:.0f} is the bound"
     if not abs(curve[-1]) <= BOUND:
         return f"the largest value is {curve[-1]:.3g}, above any possible return ({BOUND:.0f})"
     if curve[-1] < 3:

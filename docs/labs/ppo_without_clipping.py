@@ -5,9 +5,7 @@ python docs/labs/ppo_without_clipping.py        improves a policy on one rollout
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -16,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "single_file"))
-import ppo  # type: ignore[import-not-found]
+ppo = lab.need("ppo")
 
 CLIP = 0.2
 STEPS = 64  # of each of eight environments

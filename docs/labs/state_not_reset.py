@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from envs.partial import RememberCue
+RememberCue = lab.need("envs.partial").RememberCue
 
 DELAY = 8  # steps between the cue and the question
 UPDATES = 150

@@ -63,14 +63,18 @@ def q_network(obs_size: int, actions: int, hidden: int = 64) -> nn.Sequential:
     )
 
 
-def target_of(target: nn.Module, reward: Tensor, terminated: Tensor, next_obs: Tensor, gamma: float = GAMMA) -> Tensor:
+def target_of(
+    target: nn.Module, reward: Tensor, terminated: Tensor, next_obs: Tensor, online: nn.Module | None = None
+) -> Tensor:
     """y = r + gamma max_a Q_target(s', a), without the second term after a termination. [B]
 
-    A truncation (time limit) keeps the second term: the state had a future, the game merely stopped there.
+    A truncation (time limit) keeps the second term: the state had a future, the game merely stopped there. With
+    `online` it is Double DQN's y: the online network chooses the action, the target network says what it is worth.
     """
     with torch.no_grad():
-        best = target(next_obs).max(1).values  # Double DQN would choose the action with the online network instead
-        return reward + gamma * (1 - terminated) * best
+        values = target(next_obs)
+        action = (values if online is None else online(next_obs)).argmax(1, keepdim=True)  # the line of Double DQN
+        return reward + GAMMA * (1 - terminated) * values.gather(1, action).squeeze(1)
 
 
 def update(network: nn.Module, target: nn.Module, optimizer: torch.optim.Optimizer, batch: list[Tensor]) -> Tensor:

@@ -105,7 +105,7 @@ def _verdict(found: list[dict[str, Any]]) -> str:
         return "No panel applies: this agent learns or acts without the layers of a network."
     if not shown:
         return "No single loss to differentiate: the panels on training and on what the network sees follow."
-    worst, nodes = max(u["difference"] for u in shown), sum(len(u["nodes"]) for u in shown)
+    worst, count = max(u["difference"] for u in shown), sum(len(u["nodes"]) + len(u["weights"]) for u in shown)
     if all(u["agrees"] for u in shown):
-        return f"All {nodes} gradients of one update equal autograd's: largest difference {worst:.1e}."
+        return f"All {count} gradients of operations and weights equal autograd's: largest difference {worst:.1e}."
     return f"Gradients of this update differ from autograd's by up to {worst:.1e}; wrong operations are marked."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,11 @@ from tests.runs.lab_answers import ANSWERS, LABS, TABLE, load, shown
 
 SLOW = ("cnn_or_mlp", "exploding_gradients", "no_target_network", "search")
 """Labs whose two curves together take more than a second."""
+STARTED = """import runpy, sys
+sys.argv, sys.path = sys.argv[1:], [".", *(p for p in sys.path if p and "site-packages" in p or "lib" in p)]
+sys.modules["envs"] = None  # as without the suite
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 def recorded(name: str) -> dict[str, Any]:
@@ -90,10 +96,42 @@ def test_truncation_as_death_costs_half_of_the_value_and_the_repair_restores_it(
     assert len(lab.check(never_ends)) == 1  # the second problem finds the other wrong answer
 
 
+def test_maximisation_bias_refuses_values_that_are_right_only_where_every_action_is_bad() -> None:
+    lab = load("maximisation_bias")
+    answer = ANSWERS["maximisation_bias"](lab)
+    for repaired in (answer, lambda own, other: answer(other, own)):
+        assert lab.check(lab.learn(repaired), repaired) == ""
+    for constant in (-9.0, -0.1):
+        assert "only 5% go left" in lab.check([5.0], lambda own, other, constant=constant: np.full(len(own), constant))
+    for wrong in (lambda own, other: own.min(1), lambda own, other: own.mean(1)):
+        assert "where it lies" in lab.check(lab.learn(wrong), wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "message"),
+    [
+        ("dead_relu", (), "No module named 'lab'"),
+        ("dead_relu", ("lab.py",), "this lab needs dead_relu.json, its recorded curves: copy the whole folder"),
+        ("no_target_network", ("lab.py",), "this lab needs dqn: keep docs/single_file beside docs/labs"),
+        ("state_not_reset", ("lab.py",), "this lab needs envs.partial: install the suite: pip install -e . in its"),
+    ],
+)
+def test_a_lab_without_its_files_says_what_is_missing(
+    name: str, kept: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    for file in (f"{name}.py", *kept):
+        shutil.copy(LABS / file, tmp_path)
+    words = [sys.executable, "-c", STARTED, f"{name}.py"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, timeout=120)
+    assert done.returncode == 1 and message in done.stderr.splitlines()[-1]
+    assert done.stderr.count("\n") == 1 or not kept
+
+
 def test_a_target_that_never_moves_is_found() -> None:
     lab = load("no_target_network")
     assert "never moves" in lab.check([1.0] * 12)
-    assert "above any possible return" in lab.check([4.0, 27.0, math.nan])
+    assert "above any possible return" in lab.check([4.0, 27.0, 1e9])
+    assert "no number any more" in lab.check([4.0, 27.0, math.nan])
 
 
 def test_the_small_autograd_agrees_with_pytorch() -> None:

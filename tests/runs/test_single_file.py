@@ -87,6 +87,22 @@ def test_a_hundred_updates_of_dqn_equal_the_suite_s() -> None:
     assert distance(network, agent.network) < 1e-6, distance(network, agent.network)
 
 
+def test_the_target_of_double_dqn_equals_the_suite_s() -> None:
+    single = load("dqn")
+    env = envs.make("CartPole-v1", seed=0)
+    agent = DQN(env.spec, DQNConfig(net=NET, double=True, learning_starts=50, target_every=30), num_envs=1, seed=0)
+    play(agent, env, 50)
+    env.close()
+    with torch.no_grad():
+        for p in agent.network.parameters():
+            p.neg_()  # so that both networks choose differently
+    b = agent._batch(agent.sample())
+    target, online = ((lambda obs, net=net: net({"obs": obs}).q_values) for net in (agent.target, agent.network))
+    row = (target, b.reward, (b.discount == 0).float(), b.next_obs["obs"])
+    assert single.target_of(*row, online).allclose(agent.regression_target(b), atol=1e-6)
+    assert not single.target_of(*row).allclose(single.target_of(*row, online), atol=1e-3)
+
+
 def test_a_hundred_updates_of_ppo_equal_the_suite_s() -> None:
     single = load("ppo")
     env = envs.make("CartPole-v1", num_envs=8, seed=0)
