@@ -334,6 +334,7 @@ def test_missing_ray_is_reported_before_anything_starts(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 def test_a_cluster_runs_the_trainings(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
     found = compare(
@@ -343,6 +344,7 @@ def test_a_cluster_runs_the_trainings(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 def test_a_training_on_a_lost_node_is_sent_again(tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
     from envs import EnvConfig
