@@ -27,7 +27,7 @@ def page(found: Mapping[str, Any], trials: Sequence[Any], search: Search, comman
         "counts": f"{len(trials)} trials: {states['complete']} finished, {states['pruned']} pruned, "
         f"{states['fail']} failed; {number(found['minutes'])} minutes of training, one seed each.{_saved(trials, run)}",
         "promises": _promises(sides) if sides else None,
-        "sentences": [s["sentence"] for s in sides if s["sentence"]],
+        "sentences": [s["sentence"] for s in sides[1:] if s["sentence"]],  # the first one is in the headline
         "changes": [f"{s['name']}: `{' '.join(s['settings'])}`" for s in found["candidates"]],
         "importance": Table(["field", "importance"], weights) if weights else None,
         "needed": STARTUP,
