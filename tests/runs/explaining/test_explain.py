@@ -218,7 +218,11 @@ def test_a_wrong_derivative_is_marked_on_the_page(
         assert marked == ["relu ≠", "relu ≠"]
         assert browser.js("document.querySelectorAll('#update g.op.differs').length") > 0, "what lies before them"
         assert "differs" in browser.js("document.querySelector('#update .bad').textContent")
-        assert "are wrong" in browser.js("document.querySelector('.verdict').textContent")
+        assert "wrong operations are marked" in browser.js("document.querySelector('.verdict').textContent")
+        browser.settle()
+        boxes = "['.graph', '.graph .chosen'].map((s) => document.querySelector(s).getBoundingClientRect())"
+        inside = f"(([a, b]) => b.top >= a.top && b.bottom <= a.bottom)({boxes})"
+        assert browser.js(inside), "the graph opens on the wrong operation"
 
 
 @pytest.mark.skipif(not chromium.AVAILABLE, reason=chromium.REASON)
@@ -384,12 +388,17 @@ def test_the_panels_measure_the_run(explained: dict[str, Any]) -> None:
 
 
 def test_the_page_says_why_the_slowest_layer_is_slow(trained: dict[str, Path], explained: dict[str, Any]) -> None:
-    """The ratio of the two layers is that of their gradients times that of their weights."""
+    """The ratio of the two layers is that of their gradients times that of their weights, whose growth follows."""
     text = (trained["ppo"] / "explain.html").read_text(encoding="utf-8")
-    factors = re.search(r"The factor (\S+) between them is (\S+) from the gradient times (\S+) from the size", text)
-    assert factors, "the sentence is there"
+    n = r"(\S+)"
+    factors = re.search(
+        rf"The factor {n} between them \(health[^)]*\) is {n} from the gradient times {n} from the size", text
+    )
+    grown = re.search(rf"Since step 0 the slow weight has become {n} times as large, the fast one {n} times", text)
+    assert factors and grown, "the sentences are there"
     whole, gradient, weight = (float(x.replace(",", "")) for x in factors.groups())
-    last, slow = explained["ppo"]["history"]["rows"][-1], explained["ppo"]["history"]["slowest"]
+    (first, *_, last), slow = explained["ppo"]["history"]["rows"], explained["ppo"]["history"]["slowest"]
+    assert float(grown[1]) == pytest.approx(last["weight"][slow] / first["weight"][slow], rel=0.01)
     assert whole == pytest.approx(max(last["flow"].values()) / last["flow"][slow], rel=0.01)
     assert whole == pytest.approx(gradient * weight, rel=0.02)
 
