@@ -35,9 +35,10 @@ def equal_time(comparison: Mapping[str, Any]) -> dict[str, tuple[float, dict[str
         whole = {name: float(np.median([seconds[-1] for seconds, _ in mine[name]])) for name in names}
         time, rows = min(whole.values()), {}
         for name in names:
-            limits = [seconds[-1] if whole[name] == time else time for seconds, _ in mine[name]]
-            pairs = zip(mine[name], limits, strict=True)
-            by_then = np.array([on_grid(*curve, np.array([limit]), "hold")[0] for curve, limit in pairs])
+            ends = [seconds[-1] if whole[name] == time else time for seconds, _ in mine[name]]
+            by_then = np.array(
+                [on_grid(x, y, np.array([end]), "hold")[0] for (x, y), end in zip(mine[name], ends, strict=True)]
+            )
             known = by_then[~np.isnan(by_then)]
             rows[name] = whole[name], float(iqm(known)) if 2 * len(known) > len(by_then) else None
         found[task] = time, rows
