@@ -13,11 +13,16 @@ SINGLE_FILE = Path(__file__).resolve().parents[1] / "single_file"
 
 
 def need(module: str) -> Any:
-    """A module of docs/single_file (`dqn`, `ppo`) or of the suite; ends the lab with one line if it is missing."""
+    """A module of docs/single_file (`dqn`, `ppo`) or of the suite; ends the lab with one line if it is missing.
+
+    Raises ModuleNotFoundError if the module itself imports one that is missing.
+    """
     sys.path.insert(0, str(SINGLE_FILE))
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if error.name not in (module, module.partition(".")[0]):
+            raise  # the module is there, and lacks another one
         mend = f"keep docs/single_file beside docs/labs, so that {SINGLE_FILE / module}.py exists"
         if module not in ("dqn", "ppo"):
             mend = "install the suite: pip install -e . in its repository"
