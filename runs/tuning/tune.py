@@ -39,6 +39,8 @@ from runs.tuning.study import TrialState, importance, open_study
 
 SURVIVORS = 3
 """Trials that are trained again."""
+EVALUATIONS = 5
+"""Of each training of the re-test: only the last one decides, the others draw its curve."""
 
 
 def tune(
@@ -133,6 +135,7 @@ def _retest(search: Search, seeds: int, jobs: int, on: str | None, quiet: bool) 
     search.say(f"{', '.join(title(t.number) for t in best)} and the start values again, on {seeds} fresh seeds each")
     contenders = [search.contender(t) for t in (*best, first)]
     more: dict[str, Any] = {"seeds": seeds, "jobs": jobs, "on": on, "title": "Re-test of a search", "videos": False}
+    more["evaluations"] = EVALUATIONS
     found = compare(search.run, contenders, out=search.folder / "retest", quiet=quiet, **more)
     if all(c["iqm"] is None for c in found["contenders"]):
         reason = found["contenders"][0]["failed"][0]["error"]
