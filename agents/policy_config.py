@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from agents.learner_config import LearnerConfig
-from rl.axes import Axis, choice, complement, rate, size
+from rl.axes import Axis, choice, complement, left, rate, size
 from rl.distributions import PolicyConfig
 from rl.errors import InputError
 from rl.fields import at_least, finite_cost, fraction
@@ -30,6 +30,7 @@ class PolicyLearnerConfig(RolloutConfig):
 
     SPACE: ClassVar[dict[str, Axis]] = {
         "lr": rate(3e-5, 1e-2),
+        "lr.end": left(0.01),
         "gamma": complement(1e-3, 0.1),
         "gae_lambda": complement(0.01, 0.3),
         "rollout": size(8, 1_024),

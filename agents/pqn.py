@@ -16,7 +16,7 @@ from agents.base import Actor, Choice
 from agents.policy_config import RolloutConfig
 from agents.rollout import Rollout, RolloutAgent, RowLoss
 from agents.value_player import Q, ValueNetwork, ValuePlayer
-from rl.axes import Axis, choice, complement, number, rate, share, size
+from rl.axes import Axis, choice, complement, left, number, rate, share, size
 from rl.device import uses_bf16
 from rl.errors import InputError
 from rl.fields import at_least, fraction
@@ -37,6 +37,7 @@ class PQNConfig(RolloutConfig):
 
     SPACE: ClassVar[dict[str, Axis]] = {
         "lr": rate(3e-5, 3e-3),
+        "lr.end": left(0.01),
         "gamma": complement(1e-3, 0.1),
         "q_lambda": complement(0.01, 0.9),
         "rollout": size(8, 256),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from agents.learner_config import LearnerConfig
-from rl.axes import Axis, choice, complement, number, rate, share, size
+from rl.axes import Axis, choice, complement, left, number, rate, share, size
 from rl.errors import InputError
 from rl.fields import at_least, fraction, not_negative, positive, within
 from rl.schedules import Ramp
@@ -20,6 +20,7 @@ class ReplayConfig(LearnerConfig):
     """Fields that have an effect only while another one is on."""
     SPACE: ClassVar[dict[str, Axis]] = {
         "lr": rate(3e-5, 3e-3),
+        "lr.end": left(0.01),
         "gamma": complement(1e-3, 0.1),
         "batch_size": size(16, 256),
         "replay_ratio": rate(0.0625, 2.0),
@@ -74,6 +75,7 @@ class ValueConfig(ReplayConfig):
     SWITCHES: ClassVar[dict[str, str]] = {
         **ReplayConfig.SWITCHES,
         "noisy_sigma": "noisy",
+        "double": "not munchausen",
         "munchausen_alpha": "munchausen",
         "munchausen_tau": "munchausen",
         "munchausen_low": "munchausen",
@@ -84,6 +86,7 @@ class ValueConfig(ReplayConfig):
         "epsilon.steps": share(0.02, 0.6),
         "epsilon.end": number(0.0, 0.2),
         "net.layer_norm": choice("false", "true"),
+        "double": choice("false", "true"),
     }
 
     target_every: int = at_least(1, 500)

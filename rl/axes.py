@@ -19,7 +19,7 @@ from rl.schedules import Ramp
 class Axis:
     """One dimension of the search."""
 
-    kind: Literal["rate", "complement", "size", "share", "number", "choice"]
+    kind: Literal["rate", "complement", "size", "share", "number", "left", "choice"]
     low: float = 0.0
     high: float = 0.0
     choices: tuple[str, ...] = ()
@@ -29,6 +29,8 @@ class Axis:
         """Where a field's value lies on this axis in a run of `steps` steps; None if it lies on no such axis."""
         if self.kind == "rate" and type(value) in (int, float) and value == 0:
             return self.low  # off, which is as good as the lowest rate
+        if self.kind == "left":
+            value = max(value.end / value.start, self.low) if isinstance(value, Ramp) else 1.0
         value = value.start if isinstance(value, Ramp) else value
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
@@ -38,6 +40,9 @@ class Axis:
     def value(self, coordinate: float, before: Any, steps: int) -> Any:
         """The field's value at `coordinate`, with three digits. A schedule keeps its shape and starts there."""
         short = float(f"{coordinate:.3g}")
+        if self.kind == "left":
+            start, length = (before.start, before.steps) if isinstance(before, Ramp) else (before, steps)
+            return start if short == 1 else Ramp(start, float(f"{start * short:.3g}"), length)
         if isinstance(before, Ramp):
             return dataclasses.replace(before, start=short, end=float(f"{before.end * short / before.start:.3g}"))
         if self.kind == "complement":
@@ -67,6 +72,14 @@ def size(low: int, high: int) -> Axis:
 def share(low: float, high: float) -> Axis:
     """Whole numbers of steps, log-uniform as a share of the run's budget: the length of a schedule."""
     return Axis("share", low, high)
+
+
+def left(low: float) -> Axis:
+    """The share of a rate that is left at the end of the run's budget, log-uniform in [low, 1]; 1 keeps it constant.
+
+    Named `rate.end`, after the axis of the rate itself: `{"lr": rate(1e-5, 1e-2), "lr.end": left(0.01)}`.
+    """
+    return Axis("left", low, 1.0)
 
 
 def number(low: float, high: float) -> Axis:

@@ -31,7 +31,7 @@ def space(run: Run, images: bool, fixed: Sequence[str] = ()) -> dict[str, Axis]:
         idle = switch and bool(getattr(config, switch.removeprefix("not "))) == switch.startswith("not ")
         if idle or taken & {name, field, name.rpartition(".")[2]} or (images and name == "net.hidden"):
             continue
-        value = _get(config, name)
+        value = _own(config, name, axis)
         if axis.kind == "choice":
             own = () if value is None or shown(value) in axis.choices else (shown(value),)
             found[name] = dataclasses.replace(axis, choices=(*own, *axis.choices))
@@ -46,7 +46,7 @@ def space(run: Run, images: bool, fixed: Sequence[str] = ()) -> dict[str, Axis]:
 
 def start(run: Run, axes: Mapping[str, Axis]) -> dict[str, Any]:
     """The coordinates of the run's own values; a choice that has none of them is left out."""
-    values = {name: _get(run.agent, name) for name in axes}
+    values = {name: _own(run.agent, name, axis) for name, axis in axes.items()}
     found = {
         name: shown(values[name]) if axis.kind == "choice" else axis.coordinate(values[name], run.steps)
         for name, axis in axes.items()
@@ -56,23 +56,31 @@ def start(run: Run, axes: Mapping[str, Axis]) -> dict[str, Any]:
 
 def settings(run: Run, axes: Mapping[str, Axis], point: Point) -> list[str]:
     """`FIELD=VALUE` of every field at `point`, whole schedules included."""
-    words, ramps = {}, dict[str, Ramp]()
+    words, numbers = {}, dict[str, Any]()
     for name, axis in axes.items():
         owner, _, part = name.rpartition(".")
-        before = ramps.get(owner) or (_get(run.agent, owner) if owner else None)
+        before = numbers.get(owner, _get(run.agent, owner) if owner else None)
         if axis.kind == "choice":
             words[name] = str(point[name])
+            continue
+        if axis.kind == "left":
+            name, found = owner, axis.value(point[name], before, run.steps)
         elif isinstance(before, Ramp):
-            ramps[owner] = dataclasses.replace(before, **{part: axis.value(point[name], None, run.steps)})
-            words[owner] = shown(ramps[owner])
+            name, found = owner, dataclasses.replace(before, **{part: axis.value(point[name], None, run.steps)})
         else:
-            words[name] = shown(axis.value(point[name], _get(run.agent, name), run.steps))
+            found = axis.value(point[name], _get(run.agent, name), run.steps)
+        numbers[name], words[name] = found, shown(found)
     return [f"agent.{name}={value}" for name, value in words.items()]
 
 
 def is_whole(axis: Axis) -> bool:
     """Whether the coordinate itself is a whole number."""
     return axis.kind in WHOLE and axis.kind != "share"
+
+
+def _own(config: Any, name: str, axis: Axis) -> Any:
+    """The value whose coordinate on `axis` is the config's own: of what is left of a rate, the rate."""
+    return _get(config, name.rpartition(".")[0] if axis.kind == "left" else name)
 
 
 def _get(config: Any, name: str) -> Any:

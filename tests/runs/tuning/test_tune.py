@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agents.dqn import DQN, DQNConfig
-from rl.axes import Axis, choice, complement, rate, share, size
+from rl.axes import Axis, choice, complement, left, rate, share, size
 from rl.errors import InputError, RunError
 from rl.fields import positive
 from rl.schedules import Ramp
@@ -60,8 +60,8 @@ def test_a_search_promises_and_the_retest_on_fresh_seeds_tells_what_is_kept(
         "not distinguishable with this many seeds",
     )
     assert set(found["importance"]) == set(json.loads((tmp_path / "t" / "tune.json").read_text())["space"])
-    assert trials[0]["run"] | {"eval_episodes": 20} == jobs[-1]["run"], (
-        "the first trial and the contender `start` are the recipe as it stands"
+    assert trials[0]["run"] | {"eval_episodes": 20, "eval_every": STEPS // 5} == jobs[-1]["run"], (
+        "the first trial and the contender `start` are the recipe as it stands, evaluated five times in the re-test"
     )
 
 
@@ -191,6 +191,21 @@ def test_ray_gets_every_training_of_the_search(tmp_path: Path, monkeypatch: pyte
     asked: list[Any] = []
     found = searched(monkeypatch, tmp_path / "t", lambda job: asked.append(job) or answer(job), on="ray", trials=3)
     assert found["trials"]["complete"] == 3 and len(asked) == 3 + 3 * 2 + 1
+
+
+def test_a_rate_falls_to_the_share_that_is_left_of_it() -> None:
+    axes = {"lr": rate(1e-5, 1e-2), "lr.end": left(0.01)}
+    constant = resolve("LunarLander-v3", agent="dqn", steps=100_000)
+    assert start(constant, axes) == {"lr": 0.0005, "lr.end": 1.0}
+    assert settings(constant, axes, {"lr": 0.0004, "lr.end": 1.0}) == ["agent.lr=0.0004"]
+    assert settings(constant, axes, {"lr": 0.0004, "lr.end": 0.05}) == ["agent.lr=0.0004:2e-05:100000"]
+    falling = resolve(constant, settings=["agent.lr=0.001:0.0001:50000"])
+    assert start(falling, axes) == {"lr": 0.001, "lr.end": 0.1}
+    assert settings(falling, axes, {"lr": 0.002, "lr.end": 0.25}) == ["agent.lr=0.002:0.0005:50000"]
+    to_zero = resolve(constant, settings=["agent.lr=0.001:0:50000"])
+    assert start(to_zero, axes) == {"lr": 0.001, "lr.end": 0.01}, "a logarithmic axis has no zero"
+    assert list(space(constant, images=False, fixed=["lr"])).count("lr.end") == 0
+    assert "double" not in space(resolve(constant, settings=["agent.munchausen=true"]), images=False)
 
 
 def test_a_users_agent_declares_its_own_space() -> None:
