@@ -49,7 +49,8 @@ def _promises(sides: Sequence[Mapping[str, Any]]) -> Table:
         verdict = Cell(s["verdict"], s["verdict"].split()[0]) if s["verdict"] else "–"
         seeds = f"{s['seeds']} ({s['failed']} failed)" if s["failed"] else str(s["seeds"])
         kept = point(s["kept"], s["interval"])
-        rows.append([s["name"], verdict, number(s["promised"]), kept, number(s["shrinkage"]), seeds])
+        promised = number(s["promised"]) + (f" ({s['trainings']} trainings)" if s["trainings"] > 1 else "")
+        rows.append([s["name"], verdict, promised, kept, number(s["shrinkage"]), seeds])
     columns = ["values", "against the start values", "promised", "kept [95% interval]", "shrinkage", "fresh seeds"]
     return Table(columns, rows, words=2)
 
@@ -109,6 +110,7 @@ def _trials(trials: Sequence[Any], search: Search) -> Table:
             f" at {seen:,} of {search.run.steps:,}" if t.state.name == "PRUNED" and seen else ""
         )
         words = " ".join(search.words(t)).replace("agent.", "") or ("the recipe's own" if not t.number else "–")
+        words = f"as trial {t.user_attrs['repeats']}" if "repeats" in t.user_attrs else words
         rows.append([str(t.number), state, f"`{words}`", number(score), f"{t.user_attrs.get('seconds', 0):.0f}"])
     return Table(["trial", "state", "values", "score", "seconds"], rows, words=3)
 

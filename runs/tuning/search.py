@@ -1,4 +1,8 @@
-"""The trials of a search: each is one training in a process of its own, stopped early if others were better by then."""
+"""The trials of a search: each is one training in a process of its own, stopped early if others were better by then.
+
+The first half of the budget tries new points. One training says little about a point, and the best of many is mostly
+the luckiest, so the other half trains the most promising points again, with other seeds.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import TrialState
 
@@ -27,7 +33,7 @@ from runs.recipe import Run, agent_name
 from runs.reporting.comparison_file import finite
 from runs.reporting.wording import number
 from runs.settings.space import settings
-from runs.tuning.study import distribution, one_line
+from runs.tuning.study import STARTUP, distribution, one_line
 
 GAMES = 5
 """Whole games in an evaluation of a trial, at most."""
@@ -37,6 +43,31 @@ LAST = 0.75
 """From this share of the budget on, evaluations count for a trial's value."""
 
 Sender = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+EXPLORING = 0.5
+"""Share of the budget in which every trial is a new point."""
+REPEATS = 5
+"""Trainings of one point, at most."""
+
+
+@dataclass
+class Point:
+    """A point of the space, and its trainings so far."""
+
+    first: Any
+    """Its first trial, which names it."""
+    values: list[float]
+    others: int = 0
+    """Trainings that run or have failed."""
+
+    @property
+    def mean(self) -> float:
+        return sum(self.values) / len(self.values)
+
+    def expected(self, prior: float) -> float:
+        """The mean, drawn towards `prior`, of which it counts one training, and one more for each of the others."""
+        return (sum(self.values) + prior * (1 + self.others)) / (len(self.values) + 1 + self.others)
 
 
 class Search:
@@ -57,17 +88,18 @@ class Search:
         left = [t for t in self.study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING]
         running: dict[Future[dict[str, Any]], Any] = {}
 
-        def over() -> bool:
+        def used() -> float:
+            """The share of the budget that is used up."""
             begun = sum(t.state != TrialState.WAITING for t in self.study.get_trials(deepcopy=False))
             spent = self.seconds() + sum(time.monotonic() - start for _, start in running.values())
-            return begun >= (trials or math.inf) or spent >= 60 * jobs * (minutes or math.inf)
+            return max(begun / (trials or math.inf), spent / (60 * jobs * (minutes or math.inf)))
 
         pool = ThreadPoolExecutor(jobs)
         try:
             while True:
-                while len(running) < jobs and (left or not over()):
+                while len(running) < jobs and (left or used() < 1):
                     trial = optuna.trial.Trial(self.study, left.pop(0)._trial_id) if left else None
-                    trial = trial or self.study.ask(self._distributions)
+                    trial = trial or self.ask(repeat=used() >= EXPLORING)
                     running[pool.submit(self.train, trial, send)] = trial, time.monotonic()
                 if not running:
                     return
@@ -82,6 +114,30 @@ class Search:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def ask(self, repeat: bool) -> Any:
+        """The next trial: a new point or, with `repeat`, the most promising one.
+
+        No point is trained more than `REPEATS` times, and new points go on until ten have finished.
+        """
+        points = self.points() if repeat else []
+        open_points = [p for p in points if len(p.values) + p.others < REPEATS]
+        if len(points) >= STARTUP and open_points:
+            first = open_points[0].first
+            self.study.enqueue_trial(first.params, user_attrs={"repeats": first.number})
+        return self.study.ask(self._distributions)
+
+    def points(self) -> list[Point]:
+        """All points with a finished training, the most promising first, without the recipe's own."""
+        found: dict[int, Point] = {}
+        for t in self.study.get_trials(deepcopy=False)[1:]:
+            first = t.user_attrs.get("repeats", t.number)
+            if t.state == TrialState.COMPLETE:
+                found.setdefault(first, Point(t, [])).values.append(t.value)
+            elif first in found and t.state != TrialState.WAITING:
+                found[first].others += 1
+        prior = float(np.median([p.values[0] for p in found.values()] or [0.0]))
+        return sorted(found.values(), key=lambda p: (-p.expected(prior), p.first.number))
 
     def seconds(self) -> float:
         """Of all finished trials together."""
@@ -119,8 +175,8 @@ class Search:
     def watch(self, trial: Any) -> None:
         """Tells Optuna the evaluations that a training has made, and stops it if the median of the others is better."""
         place = self.place(trial)
-        if trial.number == 0 or _stop(place).exists():
-            return  # the recipe itself is trained to its end: the page shows what its values promised
+        if trial.number == 0 or "repeats" in trial.user_attrs or _stop(place).exists():
+            return  # the page shows what the recipe's own values promised; a mean without bad trainings would mislead
         known = self.study._storage.get_trial(trial._trial_id).intermediate_values
         with contextlib.suppress(InputError):  # a file that another process is writing
             for line in read_jsonl(place / "evaluations.jsonl"):

@@ -117,7 +117,9 @@ def _foreign(trial: Any, axes: Mapping[str, Axis]) -> str:
     if any(type(k) is not int or k < 0 or not finite(v) for k, v in trial.intermediate_values.items()):
         return "has a score that is no number"
     seconds, reason = trial.user_attrs.get("seconds", 0), trial.user_attrs.get("reason", "")
-    good = {"seconds", "reason"}.issuperset(trial.user_attrs) and isinstance(reason, str)
+    repeats = trial.user_attrs.get("repeats", 0)
+    good = {"seconds", "reason", "repeats"}.issuperset(trial.user_attrs) and isinstance(reason, str)
+    good = good and type(repeats) is int and 0 <= repeats <= trial.number
     return "" if good and finite(seconds) and seconds >= 0 else "has notes that no search writes"
 
 

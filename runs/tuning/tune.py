@@ -38,7 +38,7 @@ from runs.tuning.search import SEED, Search, title
 from runs.tuning.study import TrialState, importance, open_study
 
 SURVIVORS = 3
-"""Trials that are trained again."""
+"""Points that are trained again."""
 EVALUATIONS = 5
 """Of each training of the re-test: only the last one decides, the others draw its curve."""
 
@@ -128,12 +128,11 @@ def _silent(line: str) -> None:
 
 def _retest(search: Search, seeds: int, jobs: int, on: str | None, quiet: bool) -> dict[str, Any]:
     """The survivors and the start values on the seeds 0 .. seeds-1, as `rl compare` finds it; {} without survivors."""
-    first, *others = search.study.get_trials()
-    best = sorted((t for t in others if t.state == TrialState.COMPLETE), key=lambda t: (-t.value, t.number))[:SURVIVORS]
+    start, best = search.study.get_trials()[0], [point.first for point in search.points()[:SURVIVORS]]
     if not best:
         return {}
     search.say(f"{', '.join(title(t.number) for t in best)} and the start values again, on {seeds} fresh seeds each")
-    contenders = [search.contender(t) for t in (*best, first)]
+    contenders = [search.contender(t) for t in (*best, start)]
     more: dict[str, Any] = {"seeds": seeds, "jobs": jobs, "on": on, "title": "Re-test of a search", "videos": False}
     more["evaluations"] = EVALUATIONS
     found = compare(search.run, contenders, out=search.folder / "retest", quiet=quiet, **more)
@@ -173,7 +172,8 @@ def _found(search: Search, retest: Mapping[str, Any]) -> dict[str, Any]:
     """What `tune` returns, but for the headline of a re-test and the recipe."""
     every, folder = search.study.get_trials(), search.folder
     named = {title(t.number): t for t in every}
-    sides = [_side(search, named[c["name"]], c, retest["pairs"]) for c in retest.get("contenders", ())]
+    values = {p.first.number: p.values for p in search.points()} | {0: [every[0].value] if every else []}
+    sides = [_side(search, named[c["name"]], values, c, retest["pairs"]) for c in retest.get("contenders", ())]
     best = sorted((s for s in sides if s["name"] != "start"), key=lambda s: -s["kept"])
     states = {state.name.lower(): sum(t.state == state for t in every) for state in TrialState}
     found: dict[str, Any] = {"schema": 1, "out": str(folder), "report": str(folder / "report.html"), "candidates": best}
@@ -188,15 +188,24 @@ def _write(search: Search, found: Mapping[str, Any], typed: str) -> None:
     write_atomic(search.folder / "report.md", shown.render("md").encode())
 
 
-def _side(search: Search, trial: Any, kept: Mapping[str, Any], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What a trial promised and what the re-test left of it."""
+def _side(
+    search: Search,
+    trial: Any,
+    values: Mapping[int, list[float]],
+    kept: Mapping[str, Any],
+    pairs: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What a point promised and what the re-test left of it. `values`: of its trainings, by the first one's number."""
+    own = [v for v in values[trial.number] if v is not None]
+    promised = sum(own) / len(own) if own else None
     pair = next((p for p in pairs if (p["a"], p["b"]) == (kept["name"], "start")), None)
     return {
         "name": kept["name"],
-        "promised": trial.value,
+        "promised": promised,
+        "trainings": len(own),
         "kept": kept["iqm"],
         "interval": kept["interval"],
-        "shrinkage": None if trial.value is None else trial.value - kept["iqm"],
+        "shrinkage": None if promised is None else promised - kept["iqm"],
         "seeds": len(kept["seeds"]),
         "failed": len(kept["failed"]),
         "settings": search.words(trial),

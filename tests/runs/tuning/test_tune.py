@@ -17,7 +17,7 @@ from runs.comparing.senders import failed
 from runs.recipe import Run, resolve
 from runs.settings.apply import apply_settings
 from runs.settings.space import settings, space, start
-from runs.tuning.search import objective
+from runs.tuning.search import Point, objective
 from tests.runs.tuning.made_up import STEPS, Job, answer, searched
 
 
@@ -62,6 +62,41 @@ def test_a_search_promises_and_the_retest_on_fresh_seeds_tells_what_is_kept(
     assert set(found["importance"]) == set(json.loads((tmp_path / "t" / "tune.json").read_text())["space"])
     assert trials[0]["run"] | {"eval_episodes": 20, "eval_every": STEPS // 5} == jobs[-1]["run"], (
         "the first trial and the contender `start` are the recipe as it stands, evaluated five times in the re-test"
+    )
+
+
+def test_the_second_half_of_a_search_trains_the_most_promising_points_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One point is lucky once: its second training tells, and the survivors are chosen by all trainings."""
+    sent: list[Job] = []
+
+    def send(job: Job) -> dict[str, Any]:
+        sent.append(job)
+        return answer(job, score=900.0 if job["seed"] == 1_003 else None)
+
+    found = searched(monkeypatch, tmp_path / "t", send, trials=40)
+    trained = [job for job in sent if "stop" in job]
+    rates: dict[str, list[int]] = {}
+    for job in trained:
+        rates.setdefault(json.dumps(job["run"]["agent"]), []).append(job["seed"])
+    often = [seeds for seeds in rates.values() if len(seeds) > 1]
+    assert 3 <= len(often) and max(map(len, rates.values())) == 5, "no point takes more than five trainings"
+    assert all(min(seeds) < 1_020 for seeds in often), "the first half tries new points"
+    lucky = next(seeds for seeds in rates.values() if 1_003 in seeds)
+    assert len(lucky) > 1 and lucky[1] == 1_020, "the best one is trained again first"
+    (best, *_) = found["candidates"]
+    assert best["trainings"] == 5 and all(c["trainings"] > 1 for c in found["candidates"])
+    assert abs(best["shrinkage"]) < 60, "five trainings promise little more than they keep"
+    page = (tmp_path / "t" / "report.md").read_text()
+    assert "as trial 3" in page and "(5 trainings)" in page
+
+
+def test_points_are_ranked_by_their_mean_drawn_towards_the_median() -> None:
+    once, often = Point(None, [200.0]), Point(None, [160.0, 180.0, 170.0, 170.0])
+    assert once.expected(100.0) == 150.0 and often.expected(100.0) == 156.0
+    assert Point(None, [200.0], others=2).expected(100.0) == 125.0, (
+        "a training that runs or failed counts as the median"
     )
 
 
