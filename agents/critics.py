@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -18,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.base import Actor, Choice, Decision, Metrics
+from agents.base import Actor, Choice, Decision, Metrics, as_tensors
+from agents.critic_gradients import DenseCritics
 from agents.replay_agent import Batch, ReplayAgent
 from agents.value_config import ReplayConfig
 from agents.value_player import epsilon_greedy
 from rl.axes import Axis, choice, rate
 from rl.errors import InputError, NonFiniteError
 from rl.fields import at_least, not_negative, positive, within
-from rl.interface import ActionSpec, EnvSpec, ObsLeaf, TimeStep
+from rl.interface import ActionSpec, EnvSpec, Obs, ObsLeaf, TimeStep
 from rl.losses import bootstrap, midpoints, quantile_huber, squared, take
 from rl.networks import NetConfig
 from rl.networks.config import MovingNetConfig
@@ -259,6 +261,14 @@ class CriticAgent(ReplayAgent):
     def learn_policy(self, batch: Batch) -> Metrics:
         """One update of the policy, after that of the critics."""
 
+    @cached_property
+    def dense(self) -> DenseCritics | None:
+        """The networks in NumPy if agent and networks allow it (see `agents.critic_gradients`), else None.
+
+        Made at the first use: until then a subclass may replace the network or the optimizers.
+        """
+        return DenseCritics.of(self)
+
     # learning
 
     def networks(self) -> list[nn.Module]:
@@ -272,18 +282,24 @@ class CriticAgent(ReplayAgent):
         """
         c = self.config
         batch = self._batch(windows)
-        loss, priority, metrics = self.critic_loss(batch)
-        if c.prioritized:
-            loss = loss * torch.from_numpy(windows.weight).to(self.device)
-        mean = loss.mean()
-        norm = self.step_optimizer("critics", mean, c.lr)
+        loss, priority, metrics = self.critic_gradient(batch, windows.weight if c.prioritized else None)
+        norm = self.apply("critics", loss, c.lr)
         self.set_priorities(windows.rows, priority)
-        metrics = {"loss": mean.detach(), "grad_norm": norm, **metrics}
+        metrics = {"loss": loss, "grad_norm": norm, **metrics}
         if (self.updates + 1) % c.policy_delay == 0:
             metrics |= self.learn_policy(batch)
         self.updates += 1
         self.move_targets()
         return metrics
+
+    def critic_gradient(self, batch: Batch, weight: np.ndarray | None) -> tuple[Tensor, Tensor, Metrics]:
+        """`critic_loss` with its mean, weighted by `weight` [B] if given, and sets that mean's gradient."""
+        if self.dense is not None and self.dense.learns:
+            return self.dense.learn_critics(batch, weight)
+        loss, priority, metrics = self.critic_loss(batch)
+        mean = (loss if weight is None else loss * torch.from_numpy(weight).to(self.device)).mean()
+        self.optimizers["critics"].backward(mean)
+        return mean.detach(), priority.detach(), metrics
 
     def critic_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Metrics]:
         """Loss [B], priority [B] and metrics of the critics, summed or averaged over the ensemble.
@@ -350,9 +366,8 @@ class CriticAgent(ReplayAgent):
             return values.amin(1)
         return values.flatten(1).sort(-1).values[:, : c.critics * (c.quantiles - c.dropped)]
 
-    def step_optimizer(self, part: str, loss: Tensor, lr: float | Ramp) -> Tensor:
-        """One optimizer step of a part of the network. Returns the gradient's norm."""
-        self.optimizers[part].backward(loss)
+    def apply(self, part: str, loss: Tensor, lr: float | Ramp) -> Tensor:
+        """One optimizer step of a part of the network by the gradient that it has. Returns the gradient's norm."""
         try:
             return self.optimizers[part].apply(loss, value_at(lr, self.step))
         except NonFiniteError as error:
@@ -371,6 +386,13 @@ class CriticAgent(ReplayAgent):
         return batch if self.bounds is None else batch._replace(action=self.bounds.inside(batch.action))
 
     # acting
+
+    def choose_by_numpy(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
+        if self.dense is None or actor.mode != "explore" or self.step < self.learning_starts:
+            return None
+        assert self.bounds is not None
+        (leaf,) = self.normalised(as_tensors(obs, self.device)).values()
+        return Choice(self.bounds.outside(self.dense.explore(leaf.numpy(), actor.generator)).numpy(), {}, None)
 
     def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         if actor.mode == "explore" and self.step < self.learning_starts:

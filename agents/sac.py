@@ -85,6 +85,7 @@ class SAC(CriticAgent):
     """A policy that maximises the critics' value plus the temperature times its entropy."""
 
     name = "sac"
+    numpy_loss = "sac"
     Config = SACConfig
     config: SACConfig
 
@@ -128,16 +129,23 @@ class SAC(CriticAgent):
 
     def learn_policy(self, batch: Batch) -> Metrics:
         c, temperature = self.config, self.temperature
-        value, entropy = self.policy_value(batch)
-        loss = -(value + temperature * entropy).mean()  # equation 9
-        self.step_optimizer("policy", loss, c.policy_lr or c.lr)
+        if self.dense is not None and self.dense.learns:
+            loss, entropy = self.dense.learn_sac(batch)
+        else:
+            loss, entropy = self.loss_and_entropy(batch)
+            self.optimizers["policy"].backward(loss)
+        self.apply("policy", loss.detach(), c.policy_lr or c.lr)
         if c.temperature is None:
-            self.learn_temperature(batch, entropy.detach())
-        return {"policy_loss": loss.detach(), "entropy": entropy.detach().mean(), "temperature": temperature}
+            self.learn_temperature(batch, entropy)
+        return {"policy_loss": loss.detach(), "entropy": entropy.mean(), "temperature": temperature}
 
     def policy_loss(self, batch: Batch) -> Tensor:
+        return self.loss_and_entropy(batch)[0]
+
+    def loss_and_entropy(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The policy's loss (equation 9), and its entropy [B] without a gradient."""
         value, entropy = self.policy_value(batch)
-        return -(value + self.temperature * entropy).mean()
+        return -(value + self.temperature * entropy).mean(), entropy.detach()
 
     def policy_value(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The critics' value of what the policy does now, and its entropy, [B] each, with the policy's gradient.
@@ -166,8 +174,9 @@ class SAC(CriticAgent):
         else:
             mask, logits = batch.mask, self.spec.action.logits
             target = c.entropy_share * (math.log(logits) if mask is None else mask.sum(-1).clamp(min=1).log())
-        loss = log * (entropy - target).mean()  # type: ignore[operator]
-        self.step_optimizer("temperature", loss, c.policy_lr or c.lr)
+        above = (entropy - target).mean()
+        self.optimizers["temperature"].grad.copy_(above)  # of the loss log * above
+        self.apply("temperature", log.detach() * above, c.policy_lr or c.lr)  # type: ignore[operator]
 
     # acting
 

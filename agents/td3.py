@@ -51,6 +51,7 @@ class TD3(CriticAgent):
     """A policy that climbs the first critic; the target is the lowest target critic's at a noisy action."""
 
     name = "td3"
+    numpy_loss = "td3"
     Config = TD3Config
     config: TD3Config
     target_names = ("policy", "critics")
@@ -80,8 +81,12 @@ class TD3(CriticAgent):
             return -critics(batch.obs, action, first=True).mean()  # type: ignore[no-any-return]
 
     def learn_policy(self, batch: Batch) -> Metrics:
-        loss = self.policy_loss(batch)
-        self.step_optimizer("policy", loss, self.config.lr)
+        if self.dense is not None and self.dense.learns:
+            loss = self.dense.learn_td3(batch)
+        else:
+            loss = self.policy_loss(batch)
+            self.optimizers["policy"].backward(loss)
+        self.apply("policy", loss.detach(), self.config.lr)
         return {"policy_loss": loss.detach()}
 
     def move_targets(self) -> None:

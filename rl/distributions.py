@@ -37,7 +37,7 @@ _PADDING = torch.finfo(torch.float32).min
 Deviation = Literal["shared", "state", "gsde"]
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
-_LOG_STD_RANGE = (-20.0, 2.0)
+LOG_STD_RANGE = (-20.0, 2.0)
 
 
 class Distribution(ABC):
@@ -344,7 +344,7 @@ class GaussianHead(PolicyHead):
         if self.deviation == "gsde":
             base: DiagGaussian = StateDependentGaussian(mean, features, self.log_std)
         elif self.deviation == "state":
-            base = DiagGaussian(mean, self.log_std_layer(features).clamp(*_LOG_STD_RANGE))
+            base = DiagGaussian(mean, self.log_std_layer(features).clamp(*LOG_STD_RANGE))
         else:
             base = DiagGaussian(mean, self.log_std)
         return Squashed(base, self.centre, self.half_range) if self.squash else base

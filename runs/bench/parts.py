@@ -46,8 +46,10 @@ WITHIN = {
     "loss": "forward",
     "gradient": "forward",
     "critic_loss": "forward",
+    "learn_critics": "forward",
     "learn_policy": "forward",
     "backward": "backward",
+    "input_gradient": "backward",
     "apply": "optimizer",
     "sync_target": "optimizer",
     "move_targets": "optimizer",
@@ -148,10 +150,10 @@ class _Operations(TorchDispatchMode):  # type: ignore[misc]
 def counted_operations() -> Iterator[dict[str, float]]:
     """Counts by part the operations that this thread makes inside, those of `Dense` too."""
     counts = _Operations()
-    forward, backward = Dense.forward, Dense.backward
+    forward, backward, inward = Dense.forward, Dense.backward, Dense.input_gradient
 
     def size(dense: Dense, rows: int) -> float:
-        return 2.0 * rows * sum(layer.weight.size for layer in dense._layers)
+        return 2.0 * rows * sum(layer.weight.size for layer in (*dense._hidden, *dense._heads))
 
     def count(dense: Dense, rows: int, times: int, name: str, call: Any) -> Any:
         counts.add(times * size(dense, rows), f"Dense.{name}")
@@ -166,7 +168,12 @@ def counted_operations() -> Iterator[dict[str, float]]:
         Dense.backward = (  # type: ignore[method-assign]
             lambda self, grad, steps: count(self, len(grad), 2, "backward", lambda: backward(self, grad, steps))
         )
+        Dense.input_gradient = (  # type: ignore[method-assign]
+            lambda self, grad, steps, columns: count(
+                self, len(grad), 1, "input_gradient", lambda: inward(self, grad, steps, columns)
+            )
+        )
         with counts:
             yield counts.found
     finally:
-        Dense.forward, Dense.backward = forward, backward  # type: ignore[method-assign]
+        Dense.forward, Dense.backward, Dense.input_gradient = forward, backward, inward  # type: ignore[method-assign]

@@ -24,7 +24,8 @@ from runs.training.train import session
 QUICK = ("eval_every=0", "save_every=0", "eval_episodes=1", "eval_max_steps=1")
 SMALL = {
     "cartpole_dqn": ("learning_starts=64",),  # NumPy's gradients
-    "pendulum_sac": ("learning_starts=64", "batch_size=8", "hidden=16x16"),  # autograd
+    "pendulum_sac": ("learning_starts=64", "batch_size=8", "hidden=16x16", "quantiles=5"),  # autograd
+    "pendulum_td3": ("learning_starts=64", "batch_size=8", "hidden=16x16"),  # NumPy's, of critics
     "cartpole_novelocity_ppo": ("rollout=16",),  # rollouts with a memory
 }
 
@@ -48,7 +49,8 @@ def test_a_profiled_training_has_the_weights_of_one_that_is_not(recipe: str, tmp
     assert list(shares) == list(parts.PARTS)
     assert sum(p["share"] for p in found["parts"]) == pytest.approx(1, abs=0.01)
     assert sum(p["cpu_share"] for p in found["parts"]) == pytest.approx(1, abs=0.01)
-    assert found["flame"][0]["name"] == "interact" and found["memory_bytes"]["last"] > 10_000_000
+    assert "interact" in {bar["name"] for bar in found["flame"] if bar["depth"] == 0}
+    assert found["memory_bytes"]["last"] > 10_000_000
 
 
 @pytest.mark.parametrize(
@@ -99,8 +101,9 @@ def test_operations_of_numpys_networks_are_counted() -> None:
     x, grad = np.ones((300, 4), np.float32), np.ones((300, 2), np.float32)
     with parts.counted_operations() as found:
         Session()._train(lambda: agent.dense.backward(grad, agent.dense.forward(x)[1]))
+        Session()._train(lambda: agent.dense.input_gradient(grad, agent.dense.forward(x)[1], slice(None)))
     forward = 2 * 300 * (4 * 16 + 16 * 2)
-    assert found == {"the rest": forward, "backward": 2 * forward}
+    assert found == {"the rest": 2 * forward, "backward": 3 * forward}
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -1,0 +1,171 @@
+"""Every gradient in `agents.critic_gradients` is the one that autograd finds for the loss in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from agents.base import Actor
+from agents.critics import CriticAgent
+from agents.replay_agent import Batch
+from agents.sac import SAC, SACConfig
+from agents.td3 import TD3, TD3Config
+from rl.interface import ActionSpec, EnvSpec, ObsLeaf
+from rl.networks import NetConfig
+
+VECTOR = {"obs": ObsLeaf((4,), "float32", "vector")}
+BOX = ActionSpec("box", low=(-1.0, -3.0, 0.0), high=(1.0, 5.0, 2.0))
+WIDE = NetConfig(hidden=(256, 160))
+NORMED = NetConfig(hidden=(16, 8), layer_norm=True, activation="tanh")
+ROWS = 200
+
+
+def agent_of(config: Any, obs: dict[str, ObsLeaf] = VECTOR, kind: Any = None) -> Any:
+    """An agent whose target networks and deviations are not those of the start."""
+    kind = kind or (SAC if isinstance(config, SACConfig) else TD3)
+    agent = kind(EnvSpec("Vector-v0", obs, BOX), config, num_envs=1, seed=0)
+    torch.manual_seed(0)
+    for target in agent.targets.values():
+        target.flat.add_(0.05 * torch.randn_like(target.flat))
+    if kind is SAC and not config.gsde:
+        agent.network["policy"].head.log_std_layer.bias.data.copy_(torch.tensor([1.9, -0.5, -3.0]))
+    return agent
+
+
+def batch_of() -> Batch:
+    """Random transitions, a third of them terminal; the next observation of a terminal one is not a number."""
+    rng = np.random.default_rng(0)
+    discount = np.where(rng.random(ROWS) < 0.3, 0, 0.9).astype(np.float32)
+
+    def obs() -> Tensor:
+        return torch.from_numpy(2 * rng.standard_normal((ROWS, 4), np.float32))
+
+    return Batch(
+        obs={"obs": obs()},
+        mask=None,
+        action=torch.from_numpy(rng.uniform(-1, 1, (ROWS, 3)).astype(np.float32)),
+        reward=torch.from_numpy(3 * rng.standard_normal(ROWS, np.float32)),
+        discount=torch.from_numpy(discount),
+        next_obs={"obs": torch.where(torch.from_numpy(discount)[:, None] > 0, obs(), torch.nan)},
+        next_mask=None,
+    )
+
+
+def learned(agent: Any, weighted: bool) -> dict[str, Tensor]:
+    """Everything that one update computes before it changes a weight."""
+    batch, found = batch_of(), {}
+    weight = np.random.default_rng(1).random(ROWS, np.float32) if weighted else None
+    agent._noise.manual_seed(5)
+    loss, priority, metrics = agent.critic_gradient(batch, weight)
+    found |= {"loss": loss, "priority": priority, "critics": agent.optimizers["critics"].grad.clone(), **metrics}
+    applied: dict[str, Tensor] = {}
+    agent.apply = lambda part, loss, lr: applied.update({part: agent.optimizers[part].grad.clone()})
+    found |= agent.learn_policy(batch)
+    critics = agent.optimizers["critics"].grad
+    assert torch.equal(critics, found["critics"]), "the policy's update touches the critics' gradient"
+    return {**found, **{f"{part} gradient": grad for part, grad in applied.items()}}
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    "sac": lambda: agent_of(SACConfig()),
+    "sac, three wide critics": lambda: agent_of(SACConfig(net=WIDE, critics=3)),
+    "sac, other critics": lambda: agent_of(SACConfig(critic_net=NORMED, temperature=0.3)),
+    "sac, LayerNorm and tanh": lambda: agent_of(SACConfig(net=NORMED)),
+    "sac, one critic": lambda: agent_of(SACConfig(net=NetConfig(hidden=(16,)), critics=1)),
+    "td3": lambda: agent_of(TD3Config()),
+    "td3, LayerNorm": lambda: agent_of(TD3Config(net=NORMED, critics=3)),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", CASES)
+def test_the_gradients_by_hand_are_autograds(name: str, weighted: bool) -> None:
+    agent = CASES[name]()
+    assert agent.dense is not None and agent.dense.learns
+    by_hand = learned(agent, weighted)
+    agent.dense = None  # autograd from here on
+    expected = learned(agent, weighted)
+    assert by_hand.keys() == expected.keys() and {"policy gradient", "loss", "q_spread"} <= by_hand.keys()
+    for part, value in expected.items():
+        assert float(value.abs().max()) > 1e-4 or (part, name) == ("q_spread", "sac, one critic"), part
+        assert value.isfinite().all() and by_hand[part].shape == value.shape, part
+        assert torch.allclose(by_hand[part], value, rtol=1e-4, atol=2e-6), part
+
+
+@pytest.mark.parametrize("config", [SACConfig(learning_starts=0), TD3Config(learning_starts=0, explore_noise=1.0)])
+def test_actions_by_hand_are_those_of_pytorch(config: Any) -> None:
+    agent = agent_of(config)
+    drawn = []
+    obs = np.random.default_rng(0).standard_normal((50, 4), np.float32)
+    for _ in range(2):
+        actor = Actor(agent, 50, 0, "train", mode="explore")
+        with torch.inference_mode():
+            ts: Any = SimpleNamespace(mask=None)
+            choice = agent.choose_by_numpy(actor, {"obs": obs}, ts) or agent.choose(
+                actor, {"obs": torch.from_numpy(obs)}, ts
+            )
+        drawn.append(choice.action)
+        agent.dense = None
+    assert drawn[0].std(0).min() > 0.01 and drawn[0].dtype == drawn[1].dtype == np.float32
+    assert np.allclose(*drawn, rtol=1e-5, atol=1e-5)
+    assert (drawn[0] >= BOX.low).all() and (drawn[0] <= BOX.high).all()
+
+
+def test_one_update_by_hand_moves_the_weights_as_autograds_does() -> None:
+    """Noise, order of the updates and optimizers are the same; the weights differ by rounding, which Adam's first
+    steps magnify where a gradient is almost zero."""
+    for make in (lambda: agent_of(SACConfig(optimizer="rmsprop")), lambda: agent_of(TD3Config(optimizer="rmsprop"))):
+        ours, other = make(), make()
+        other.dense = None
+        for agent in (ours, other):
+            batch = batch_of()
+            agent._batch = lambda windows, batch=batch: batch
+            agent.set_priorities = lambda rows, priority: None
+            for _ in range(4):
+                agent.learn(_Windows())
+        for one, two in zip(ours.networks(), other.networks(), strict=True):
+            for p, q in zip(one.parameters(), two.parameters(), strict=True):
+                assert (p - q).abs().mean() < 1e-4
+
+
+class _Windows:
+    rows = weight = None
+
+
+class Own(SAC):
+    def policy_value(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        value, entropy = super().policy_value(batch)
+        return 2 * value, entropy
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: agent_of(SACConfig(quantiles=25)),
+        lambda: agent_of(SACConfig(batch_renorm=True)),
+        lambda: agent_of(SACConfig(dropout=0.01)),
+        lambda: agent_of(SACConfig(gsde=True)),
+        lambda: agent_of(SACConfig(net=NetConfig(encoder="simba"))),
+        lambda: agent_of(SACConfig(net=NetConfig(hidden=()))),
+        lambda: agent_of(SACConfig(stack=2)),
+        lambda: agent_of(SACConfig(), {**VECTOR, "other": ObsLeaf((2,), "float32", "vector")}),
+        lambda: agent_of(SACConfig(), kind=Own),
+    ],
+    ids=["quantiles", "renorm", "dropout", "gsde", "simba", "no hidden layer", "stack", "two leaves", "subclass"],
+)
+def test_everything_else_stays_with_autograd(make: Callable[[], CriticAgent]) -> None:
+    assert make().dense is None
+
+
+def test_a_frozen_parameter_keeps_its_gradient_of_zero() -> None:
+    agent = agent_of(SACConfig())
+    agent.network["critics"].heads[0].bias.requires_grad = False
+    assert not agent.dense.learns
+    agent.critic_gradient(batch_of(), None)
+    assert float(agent.network["critics"].heads[0].bias.grad) == 0 != float(agent.network["critics"].heads[1].bias.grad)
