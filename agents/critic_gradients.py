@@ -5,8 +5,8 @@ eight passes through networks of 256 by 256. PyTorch takes twice the time of the
 operation, and computes gradients that nobody reads.
 
 `DenseCritics.of` returns None, and autograd does it all, unless all of the following hold: continuous actions, one
-plain vector as observation, MLPs that `Dense.of_mlp` accepts, a value for each critic (no quantiles), no batch
-renormalisation, dropout or gSDE, and no subclass that overrides a method on which the loss depends (`METHODS`).
+plain vector as observation, MLPs that `Dense.of_mlp` accepts, a value for each critic (no quantiles), no
+dropout or gSDE, and no subclass that overrides a method on which the loss depends (`METHODS`).
 
 One test compares loss, metrics, priorities and gradients with autograd's (tests/agents/test_critic_gradients.py).
 Notation: `x_grad` is the derivative of the mean loss by x. B rows, E critics, K action components.
@@ -57,14 +57,14 @@ class DenseCritics:
     def __init__(self, agent: Any, networks: dict[str, list[Dense]]) -> None:
         self.agent = agent
         self.policy, self.critics = networks["policy"][0], networks["critics"]
-        self.target_critics = networks["target_critics"]
+        self.target_critics = networks.get("target_critics", [])
         self.target_policy = networks.get("target_policy", networks["policy"])[0]
 
     @classmethod
     def of(cls, agent: Any) -> DenseCritics | None:
         """The agent's networks in NumPy, or None if their loss is not written here (see above)."""
         c = agent.config
-        plain = agent.box and c.quantiles == 1 and not c.batch_renorm and not getattr(c, "gsde", False)
+        plain = agent.box and c.quantiles == 1 and not getattr(c, "gsde", False)
         methods = [name for name in METHODS if hasattr(agent, name)]
         if not (plain and agent.numpy_loss in ("sac", "td3") and inherited(agent, *methods)):
             return None
@@ -95,31 +95,29 @@ class DenseCritics:
 
     def learn_critics(self, batch: Any, weight: np.ndarray | None) -> CriticGradient:
         """`CriticAgent.critic_loss`, its mean with each row weighted by `weight` [B] if given, and its gradient."""
-        target = self._target(batch)
-        (obs,) = (x.numpy() for x in batch.obs.values())
+        (obs,), (next_obs,) = ([x.numpy() for x in leaves.values()] for leaves in (batch.obs, batch.next_obs))
         seen = np.concatenate([obs, batch.action.numpy()], 1)
-        passes = [critic.forward(seen) for critic in self.critics]
-        q = np.concatenate([values for values, _ in passes], 1)  # [B, E]
+        with np.errstate(invalid="ignore", over="ignore"):  # the next observation of an ended episode may be anything
+            action, bonus = self._next_sac(next_obs) if self.agent.numpy_loss == "sac" else self._next_td3(next_obs)
+            coming = np.concatenate([next_obs, action], 1)
+            if self.agent.config.batch_renorm:  # both time steps share statistics, and there is no target network
+                seen = np.concatenate([seen, coming])
+            passes = [critic.forward(seen, learns=True) for critic in self.critics]
+            after = [critic(coming) for critic in self.target_critics] or [q[len(obs) :] for q, _ in passes]
+            lowest = np.minimum.reduce(after)[:, 0] + bonus
+            discount = batch.discount.numpy()
+            target = batch.reward.numpy() + np.where(discount > 0, discount * lowest, np.float32(0))
+        q = np.concatenate([values[: len(obs)] for values, _ in passes], 1)  # [B, E]
         error = q - target[:, None]
         loss, q_grad = 0.5 * np.add.reduce(error * error, 1), error
         if weight is not None:
             loss, q_grad = loss * weight, error * weight[:, None]
-        q_grad = q_grad / np.float32(len(q))
+        q_grad = np.concatenate([q_grad / np.float32(len(q)), np.zeros((len(seen) - len(q), q.shape[1]), np.float32)])
         for i, (critic, (_, steps)) in enumerate(zip(self.critics, passes, strict=True)):
             critic.backward(q_grad[:, i : i + 1], steps)
         spread = np.maximum.reduce(q, 1) - np.minimum.reduce(q, 1)
         metrics = {"q_mean": _mean(q), "q_spread": _mean(spread)}
         return CriticGradient(_mean(loss), torch.from_numpy(np.abs(error).mean(1)), metrics)
-
-    def _target(self, batch: Any) -> np.ndarray:
-        """What the critics' values are fitted to, [B]; the next observation may be anything if the episode ended."""
-        (obs,) = (x.numpy() for x in batch.next_obs.values())
-        reward, discount = batch.reward.numpy(), batch.discount.numpy()
-        with np.errstate(invalid="ignore", over="ignore"):
-            action, bonus = self._next_sac(obs) if self.agent.numpy_loss == "sac" else self._next_td3(obs)
-            seen = np.concatenate([obs, action], 1)
-            after = np.minimum.reduce([critic(seen)[:, 0] for critic in self.target_critics]) + bonus
-            return reward + np.where(discount > 0, discount * after, np.float32(0))
 
     def _next_sac(self, obs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`SAC.next_policy`: actions [B, K], and their entropy times the temperature [B]."""
@@ -150,7 +148,7 @@ class DenseCritics:
     def learn_sac(self, batch: Any) -> tuple[Tensor, Tensor]:
         """`SAC.policy_loss` and the entropy [B]; sets the policy's gradient, and no critic's."""
         (obs,) = (x.numpy() for x in batch.obs.values())
-        out, steps = self.policy.forward(obs)
+        out, steps = self.policy.forward(obs, learns=True)
         drawn, temperature = self._draw(out, self.agent._noise), float(self.agent.temperature)
         seen, share = np.concatenate([obs, drawn.action], 1), np.float32(1 / len(obs))
         passes = [critic.forward(seen) for critic in self.critics]
@@ -168,7 +166,7 @@ class DenseCritics:
     def learn_td3(self, batch: Any) -> Tensor:
         """`TD3.policy_loss`; sets the policy's gradient, and no critic's."""
         (obs,) = (x.numpy() for x in batch.obs.values())
-        out, steps = self.policy.forward(obs)
+        out, steps = self.policy.forward(obs, learns=True)
         action = np.tanh(out)
         first = self.critics[0].forward(np.concatenate([obs, action], 1))
         share = np.full((len(obs), 1), -1 / len(obs), np.float32)
@@ -181,7 +179,7 @@ class DenseCritics:
         total = np.zeros((len(q_grad), size), np.float32)
         for i, (critic, (_, steps)) in enumerate(zip(self.critics, passes, strict=False)):
             rows = np.flatnonzero(q_grad[:, i])  # for SAC those where this critic is the lowest
-            kept = steps if len(rows) == len(q_grad) else [step.at(rows) for step in steps]
+            kept = steps if len(rows) == len(q_grad) else steps.at(rows)
             total[rows] += critic.input_gradient(q_grad[rows, i : i + 1], kept, slice(-size, None))
         return total
 

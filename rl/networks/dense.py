@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rl.device import one_blas_thread
 from rl.networks.encoders import MLP
+from rl.networks.moving import BatchRenorm, Dropout
 from rl.networks.torso import Torso
 
 LARGEST = 300_000
@@ -24,7 +25,7 @@ ZERO = np.zeros((), np.float32)
 
 
 class _Layer(NamedTuple):
-    """Views of one layer's parameters, and of their gradients; `norm` is None without LayerNorm."""
+    """Views of one layer's parameters, and of their gradients; `norm` is None without LayerNorm, and so on."""
 
     weight: np.ndarray  # [out, in]
     transposed: np.ndarray  # [in, out]
@@ -32,6 +33,7 @@ class _Layer(NamedTuple):
     weight_grad: np.ndarray
     bias_grad: np.ndarray
     norm: _Norm | None
+    renorm: _Renorm | None
 
     def learn(self, grad: np.ndarray, x: np.ndarray) -> None:
         """Sets the parameters' gradients from that at the layer's output, for the input `x`."""
@@ -77,15 +79,86 @@ class _Normed(NamedTuple):
         return _Normed(*(part[rows] for part in self))
 
 
+class _Renorm(NamedTuple):
+    """`BatchRenorm` by PyTorch's kernels."""
+
+    layer: BatchRenorm
+
+    def forward(self, x: np.ndarray, learns: bool) -> tuple[np.ndarray, _Renormed]:
+        """As `BatchRenorm.forward`, in place of x [B, F] if it learns not."""
+        layer, rows = self.layer, torch.from_numpy(x)
+        weight, bias = layer.weight.detach(), layer.bias.detach()
+        if not learns:
+            scale = weight * (layer.var + layer.EPS).rsqrt()
+            return torch.addcmul(bias - layer.mean * scale, rows, scale).numpy(), _Renormed(scale)
+        warm = int(layer.batches) <= layer.warmup
+        mean, spread = layer.mean.clone(), (layer.var + layer.EPS).sqrt()
+        affine = (weight, bias) if warm else (None, None)
+        out, at, inverse = torch.native_batch_norm(
+            rows, *affine, layer.mean, layer.var, True, layer.MOMENTUM, layer.EPS
+        )
+        if warm:
+            layer.batches += 1
+            return out.numpy(), _Renormed(weight, rows, at, inverse)
+        factor = (1 / (inverse * spread)).clamp_(1 / layer.LARGEST_FACTOR, layer.LARGEST_FACTOR)
+        shift = ((at - mean) / spread).clamp_(-layer.LARGEST_SHIFT, layer.LARGEST_SHIFT)
+        scale = factor * weight
+        out.mul_(scale).add_(shift.mul(weight).add_(bias))
+        return out.numpy(), _Renormed(scale, rows, at, inverse, factor, shift)
+
+    def backward(self, grad: np.ndarray, kept: _Renormed, learn: bool) -> np.ndarray:
+        """The gradient at the input, from the gradient at the output; `learn`: sets the parameters' gradients."""
+        layer, at_output = self.layer, torch.from_numpy(grad)
+        if kept.before is None:
+            return at_output.mul_(kept.scale).numpy()
+        moments = (kept.scale, layer.mean, layer.var, kept.mean, kept.inverse, True, layer.EPS)
+        at_x, at_scale, at_bias = torch.ops.aten.native_batch_norm_backward(
+            at_output, kept.before, *moments, [True, learn, learn]
+        )
+        if learn:
+            if kept.factor is not None and kept.shift is not None:
+                at_scale = at_scale * kept.factor + at_bias * kept.shift
+            layer.weight.grad.copy_(at_scale)  # type: ignore[union-attr]
+            layer.bias.grad.copy_(at_bias)  # type: ignore[union-attr]
+        gradient: np.ndarray = at_x.numpy()
+        return gradient
+
+
+class _Renormed(NamedTuple):
+    """What the backward pass through `BatchRenorm` needs; the scale alone if it did not learn. All [F] but `before`."""
+
+    scale: Tensor
+    before: Tensor | None = None  # [B, F]
+    mean: Tensor | None = None
+    inverse: Tensor | None = None  # one over the batch's deviation
+    factor: Tensor | None = None  # none during the warm-up
+    shift: Tensor | None = None
+
+
 class _Step(NamedTuple):
     """What the backward pass through one layer needs."""
 
     x: np.ndarray  # [B, in]
     normed: _Normed | None
+    active: np.ndarray  # [B, out], the activation
+    renormed: _Renormed | None
 
     def at(self, rows: np.ndarray) -> _Step:
-        """The same for some rows alone."""
-        return _Step(self.x[rows], None if self.normed is None else self.normed.at(torch.from_numpy(rows)))
+        """The same for some rows alone, without the input, if no batch renormalisation learned."""
+        normed = None if self.normed is None else self.normed.at(torch.from_numpy(rows))
+        return _Step(self.x, normed, self.active[rows], self.renormed)
+
+
+class Steps(NamedTuple):
+    """What the backward pass through a `Dense` needs."""
+
+    first: _Renormed | None
+    layers: list[_Step]
+    last: np.ndarray  # [B, features], the heads' input
+
+    def at(self, rows: np.ndarray) -> Steps:
+        """The same for some rows alone, for `Dense.input_gradient` behind a pass that did not learn."""
+        return Steps(self.first, [step.at(rows) for step in self.layers], self.last)
 
 
 class Dense:
@@ -97,8 +170,10 @@ class Dense:
 
     def __init__(self, mlp: MLP, *heads: nn.Linear) -> None:
         self._relu = mlp.activation == "relu"
-        self._hidden = [_layer(linear, norm) for linear, norm in mlp.layers]
-        self._heads = [_layer(head, None) for head in heads]
+        renorms: list[Any] = [_Renorm(m) for m in mlp if isinstance(m, BatchRenorm)]
+        self._first, *after = renorms or [None] * (len(mlp.layers) + 1)
+        self._hidden = [_layer(*parts, renorm) for parts, renorm in zip(mlp.layers, after, strict=True)]
+        self._heads = [_layer(head, None, None) for head in heads]
         self._ends = np.cumsum([head.out_features for head in heads])[:-1]
         self._parameters = [p for part in (mlp, *heads) for p in part.parameters()]
 
@@ -124,9 +199,9 @@ class Dense:
 
     @classmethod
     def of_mlp(cls, mlp: MLP, *heads: nn.Module) -> Dense | None:
-        """`mlp` and `heads` in NumPy, or None. Supported: ReLU or tanh, layers that learn as they act, linear heads,
+        """`mlp` and `heads` in NumPy, or None. Supported: ReLU or tanh, LayerNorm, batch renormalisation, linear heads,
         the CPU, and at most `LARGEST` parameters."""
-        if mlp.moving or mlp.activation not in ("relu", "tanh"):
+        if any(isinstance(layer, Dropout) for layer in mlp) or mlp.activation not in ("relu", "tanh"):
             return None
         linears = [*(linear for linear, _ in mlp.layers), *heads]
         if any(type(layer) is not nn.Linear for layer in linears):  # another class may compute something else
@@ -141,45 +216,55 @@ class Dense:
         """The output [B, out] alone."""
         return self.forward(x)[0]
 
-    def forward(self, x: np.ndarray) -> tuple[np.ndarray, list[_Step]]:
-        """The output [B, out], and what `backward` needs."""
-        steps = []
+    def forward(self, x: np.ndarray, learns: bool = False) -> tuple[np.ndarray, Steps]:
+        """The output [B, out], and what `backward` needs. `learns`: batch renormalisation does (`moving.learning`)."""
+        first, layers = None, []
+        if self._first is not None:
+            x, first = self._first.forward(x, learns)
         for layer in self._hidden:
             z = _product(x, layer.transposed)
             z += layer.bias
-            normed = None
+            normed = renormed = None
             if layer.norm is not None:
                 z, normed = layer.norm.forward(z)
-            steps.append(_Step(x, normed))
-            x = _relu(z) if self._relu else np.tanh(z, out=z)
-        steps.append(_Step(x, None))
+            active = after = _relu(z) if self._relu else np.tanh(z, out=z)
+            if layer.renorm is not None:
+                after, renormed = layer.renorm.forward(active, learns)
+            layers.append(_Step(x, normed, active, renormed))
+            x = after
         outputs = []
         for head in self._heads:
             outputs.append(_product(x, head.transposed))
             outputs[-1] += head.bias
-        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, 1), steps
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, 1), Steps(first, layers, x)
 
-    def backward(self, grad: np.ndarray, steps: list[_Step]) -> None:
+    def backward(self, grad: np.ndarray, steps: Steps) -> None:
         """Sets every parameter's gradient to that of a loss whose gradient at the output is `grad` [B, out]."""
-        self._backward(grad, steps, learn=True)
+        grad = self._backward(grad, steps, learn=True)
+        if self._first is not None and steps.first is not None:
+            self._first.backward(_product(grad, self._hidden[0].weight), steps.first, learn=True)
 
-    def input_gradient(self, grad: np.ndarray, steps: list[_Step], columns: slice) -> np.ndarray:
-        """The gradient at the input's `columns`, [B, C]; the parameters' gradients stay. Needs a hidden layer."""
-        return self._backward(grad, steps, learn=False).dot(self._hidden[0].weight[:, columns])
+    def input_gradient(self, grad: np.ndarray, steps: Steps, columns: slice) -> np.ndarray:
+        """The gradient at the input's `columns`, [B, C]; the parameters' gradients stay. Needs a hidden layer, and
+        steps that did not learn."""
+        gradient = self._backward(grad, steps, learn=False).dot(self._hidden[0].weight[:, columns])
+        return gradient if steps.first is None else gradient * steps.first.scale[columns].numpy()
 
-    def _backward(self, grad: np.ndarray, steps: list[_Step], learn: bool) -> np.ndarray:
+    def _backward(self, grad: np.ndarray, steps: Steps, learn: bool) -> np.ndarray:
         """The gradient at the first layer's output, before LayerNorm and activation; `learn`: sets the parameters'."""
         parts = [grad] if len(self._heads) == 1 else np.split(grad, self._ends, 1)
         if learn:
             for head, part in zip(self._heads, parts, strict=True):
-                head.learn(part, steps[-1].x)
+                head.learn(part, steps.last)
         if self._hidden:
             grad = _product(parts[0], self._heads[0].weight)
             for head, part in zip(self._heads[1:], parts[1:], strict=True):
                 grad += _product(part, head.weight)
         for i in range(len(self._hidden) - 1, -1, -1):
-            layer, (x, normed), after = self._hidden[i], steps[i], steps[i + 1].x
-            grad = _through_relu(grad, after) if self._relu else np.multiply(grad, 1.0 - after * after, out=grad)
+            layer, (x, normed, active, renormed) = self._hidden[i], steps.layers[i]
+            if layer.renorm is not None and renormed is not None:
+                grad = layer.renorm.backward(grad, renormed, learn)
+            grad = _through_relu(grad, active) if self._relu else np.multiply(grad, 1.0 - active * active, out=grad)
             if layer.norm is not None and normed is not None:
                 grad = layer.norm.backward(grad, normed, learn)
             if learn:
@@ -225,13 +310,13 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return z
 
 
-def _layer(linear: nn.Linear, norm: nn.LayerNorm | None) -> _Layer:
+def _layer(linear: nn.Linear, norm: nn.LayerNorm | None, renorm: _Renorm | None) -> _Layer:
     scale = None
     if norm is not None:
         parameters, grads = (norm.weight.detach(), norm.bias.detach()), (_grad(norm.weight), _grad(norm.bias))
         scale = _Norm(*parameters, *grads, norm.normalized_shape, norm.eps)
     weight, bias, weight_grad, bias_grad = _views(linear.weight, linear.bias)
-    return _Layer(weight, weight.T, bias, weight_grad, bias_grad, scale)
+    return _Layer(weight, weight.T, bias, weight_grad, bias_grad, scale, renorm)
 
 
 def _views(weight: Tensor, bias: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
