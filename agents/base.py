@@ -66,7 +66,7 @@ class Agent(Predicts, ABC):
     name: ClassVar[str]
     Config: ClassVar[Any]
     numpy_loss: ClassVar[str] = ""
-    """The loss's name in `agents.numpy_gradients`, if it is written there."""
+    """The loss's name in `agents.numpy_gradients` or `agents.critic_gradients`, if it is written there."""
     ranks: Ranks | None = None
     """The processes that compute a part of each gradient, if there are several; all hold the same rows."""
     network: nn.Module

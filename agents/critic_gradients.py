@@ -1,8 +1,8 @@
 """SAC's and TD3's gradients by hand on `rl.networks.dense`, as in `numpy_gradients` for DQN and PPO, and their acting.
 
 The losses are defined in `critics.py`, `sac.py` and `td3.py`, in PyTorch. Read them there. An update of theirs is up to
-eight passes through networks of 256 by 256. PyTorch takes twice the time of their products for it: it records every
-operation, and computes gradients that nobody reads.
+eight passes through networks of 256 by 256. Autograd records every operation, and computes gradients that nobody reads:
+those of the rows whose value another critic decides.
 
 `DenseCritics.of` returns None, and autograd does it all, unless all of the following hold: continuous actions, one
 plain vector as observation, MLPs that `Dense.of_mlp` accepts, a value for each critic (no quantiles), no
@@ -22,16 +22,23 @@ import torch
 from torch import Tensor
 
 from agents.numpy_gradients import inherited
-from rl.distributions import LOG_STD_RANGE
+from rl.distributions import HALF_LOG_TAU, LOG_STD_RANGE
 from rl.networks.dense import Dense
 from rl.schedules import value_at
 
 METHODS = (
-    *("critic_loss", "next_policy", "values", "lowest", "learn_policy", "policy_loss", "policy_value"),
-    *("build_policy", "build_network", "decide", "choose"),
+    *("critic_loss", "next_policy", "values", "lowest", "learn_policy", "policy_loss", "loss_and_entropy"),
+    *("policy_value", "build_policy", "build_network", "decide", "choose"),
 )
-"""Methods that no subclass may override."""
-HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+"""A subclass that overrides one of them is learned by autograd."""
+
+
+class DenseParts:
+    """A network that says what it is in NumPy."""
+
+    def dense_parts(self) -> list[Dense | None]:
+        """The policy, or each critic; None where a subclass or a layer may compute something else."""
+        raise NotImplementedError
 
 
 class CriticGradient(NamedTuple):
@@ -87,26 +94,26 @@ class DenseCritics:
         out = self.policy(obs)
         if self.agent.numpy_loss == "sac":
             return torch.from_numpy(self._draw(out, generator).action)
-        noise = value_at(self.agent.config.explore_noise, self.agent.step)
+        noise = float(value_at(self.agent.config.explore_noise, self.agent.step))
         drawn = torch.randn(out.shape, generator=generator).numpy()
         return torch.from_numpy((np.tanh(out) + noise * drawn).clip(-1, 1))
 
     # the critics' update
 
+    @np.errstate(all="ignore")  # a next observation may be anything if the episode ended; `apply` refuses what is left
     def learn_critics(self, batch: Any, weight: np.ndarray | None) -> CriticGradient:
         """`CriticAgent.critic_loss`, its mean with each row weighted by `weight` [B] if given, and its gradient."""
         (obs,), (next_obs,) = ([x.numpy() for x in leaves.values()] for leaves in (batch.obs, batch.next_obs))
         seen = np.concatenate([obs, batch.action.numpy()], 1)
-        with np.errstate(invalid="ignore", over="ignore"):  # the next observation of an ended episode may be anything
-            action, bonus = self._next_sac(next_obs) if self.agent.numpy_loss == "sac" else self._next_td3(next_obs)
-            coming = np.concatenate([next_obs, action], 1)
-            if self.agent.config.batch_renorm:  # both time steps share statistics, and there is no target network
-                seen = np.concatenate([seen, coming])
-            passes = [critic.forward(seen, learns=True) for critic in self.critics]
-            after = [critic(coming) for critic in self.target_critics] or [q[len(obs) :] for q, _ in passes]
-            lowest = np.minimum.reduce(after)[:, 0] + bonus
-            discount = batch.discount.numpy()
-            target = batch.reward.numpy() + np.where(discount > 0, discount * lowest, np.float32(0))
+        action, bonus = self._next_sac(next_obs) if self.agent.numpy_loss == "sac" else self._next_td3(next_obs)
+        coming = np.concatenate([next_obs, action], 1)
+        if self.agent.config.batch_renorm:  # both time steps share statistics, and there is no target network
+            seen = np.concatenate([seen, coming])
+        passes = [critic.forward(seen, learns=True) for critic in self.critics]
+        after = [critic(coming) for critic in self.target_critics] or [q[len(obs) :] for q, _ in passes]
+        lowest = np.minimum.reduce(after)[:, 0] + bonus
+        reward, discount = (x.numpy().astype(np.float32, copy=False) for x in (batch.reward, batch.discount))
+        target = reward + np.where(discount > 0, discount * lowest, np.float32(0))
         q = np.concatenate([values[: len(obs)] for values, _ in passes], 1)  # [B, E]
         error = q - target[:, None]
         loss, q_grad = 0.5 * np.add.reduce(error * error, 1), error
@@ -128,11 +135,15 @@ class DenseCritics:
         """`TD3.next_policy`: noisy actions [B, K], to which nothing is added."""
         c = self.agent.config
         action = np.tanh(self.target_policy(obs))
-        noise = c.target_noise * torch.randn(action.shape, generator=self.agent._noise).numpy()
-        return (action + noise.clip(-c.target_noise_clip, c.target_noise_clip)).clip(-1, 1), np.float32(0)
+        limit = float(c.target_noise_clip)  # a NumPy number would make it all float64
+        noise = float(c.target_noise) * torch.randn(action.shape, generator=self.agent._noise).numpy()
+        return (action + noise.clip(-limit, limit)).clip(-1, 1), np.float32(0)
 
     def _draw(self, out: np.ndarray, generator: torch.Generator) -> Drawn:
-        """Actions of SAC's policy, whose output is the means and the logarithms of the deviations, [B, 2K]."""
+        """Actions of SAC's policy, whose output is the means and the logarithms of the deviations, [B, 2K].
+
+        PyTorch finds the noise again as (raw - mean) / deviation, which is less exact for small deviations.
+        """
         mean, log_std = np.split(out, 2, 1)
         kept = log_std.clip(*LOG_STD_RANGE)
         noise = torch.randn(mean.shape, generator=generator).numpy()
@@ -145,6 +156,7 @@ class DenseCritics:
 
     # the policy's update
 
+    @np.errstate(all="ignore")
     def learn_sac(self, batch: Any) -> tuple[Tensor, Tensor]:
         """`SAC.policy_loss` and the entropy [B]; sets the policy's gradient, and no critic's."""
         (obs,) = (x.numpy() for x in batch.obs.values())
@@ -163,6 +175,7 @@ class DenseCritics:
         loss = temperature * drawn.log_prob - np.minimum.reduce(q, 1)
         return _mean(loss), torch.from_numpy(-drawn.log_prob)
 
+    @np.errstate(all="ignore")
     def learn_td3(self, batch: Any) -> Tensor:
         """`TD3.policy_loss`; sets the policy's gradient, and no critic's."""
         (obs,) = (x.numpy() for x in batch.obs.values())
@@ -186,14 +199,7 @@ class DenseCritics:
 
 def _dense(module: Any) -> list[Dense | None]:
     """A policy, or each critic, in NumPy; None for what autograd keeps, such as a network without hidden layers."""
-    if not hasattr(module, "torsos"):
-        head = module.head
-        every = [Dense.of(module.torso, *([head.mean, head.log_std_layer] if hasattr(head, "mean") else [head]))]
-    elif module.flat:
-        pairs = zip(module.torsos, module.heads, strict=True)
-        every = [Dense.of_mlp(torso.encoder.mlp, head) for torso, head in pairs]
-    else:
-        every = [None]
+    every = module.dense_parts() if isinstance(module, DenseParts) else [None]
     return [dense if dense is not None and dense.depth else None for dense in every]
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.base import Actor, Choice, Decision, Metrics, as_tensors
-from agents.critic_gradients import DenseCritics
+from agents.critic_gradients import DenseCritics, DenseParts
 from agents.replay_agent import Batch, ReplayAgent
 from agents.value_config import ReplayConfig
 from agents.value_player import epsilon_greedy
@@ -31,9 +31,10 @@ from rl.interface import ActionSpec, EnvSpec, Obs, ObsLeaf, TimeStep
 from rl.losses import bootstrap, midpoints, quantile_huber, squared, take
 from rl.networks import NetConfig
 from rl.networks.config import MovingNetConfig
+from rl.networks.dense import Dense
 from rl.networks.init import seeded
 from rl.networks.moving import learning, seed_dropout
-from rl.networks.torso import Encoder, build_torso
+from rl.networks.torso import Encoder, Torso, build_torso
 from rl.optim import FlatOptimizer, FlatParameters
 from rl.replay import Windows
 from rl.schedules import Ramp, value_at
@@ -96,6 +97,8 @@ class CriticConfig(ReplayConfig):
         super().__post_init__()
         if self.normalize_obs and self.critic_net is not None and self.critic_net.encoder == "simba":
             raise InputError("critic_net.encoder 'simba' standardises observations itself: leave normalize_obs out")
+        if self.batch_renorm and self.batch_size < 2:
+            raise InputError(f"batch_renorm needs 2 rows for a spread, and batch_size is {self.batch_size}: raise it")
         if 1 < self.quantiles <= self.dropped:
             raise InputError(f"dropped {self.dropped} leaves none of {self.quantiles} quantiles: set it lower")
 
@@ -134,7 +137,7 @@ class ActionBounds:
         return ((action - self.centre) / self.half).clamp(-1.0, 1.0)
 
 
-class Critics(nn.Module):
+class Critics(nn.Module, DenseParts):
     """An ensemble of E critics: observations and actions [B, K] to [B, E, Z]; discrete actions: to [B, E, A]."""
 
     def __init__(self, spec: EnvSpec, config: CriticConfig) -> None:
@@ -167,6 +170,12 @@ class Critics(nn.Module):
         else:
             features = [torso(obs)[0] for torso in self.torsos[:count]]
         return torch.stack([head(x) for head, x in zip(self.heads, features, strict=False)], 1)
+
+    def dense_parts(self) -> list[Dense | None]:
+        if type(self) is not Critics or not self.flat or any(type(torso) is not Torso for torso in self.torsos):
+            return [None]
+        pairs: Any = zip(self.torsos, self.heads, strict=True)
+        return [Dense.of_mlp(torso.encoder.mlp, head) for torso, head in pairs]
 
 
 class PolicyAndCritics(nn.ModuleDict):
@@ -451,7 +460,7 @@ def _parameters(module: nn.Module) -> list[nn.Parameter]:
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
     """No gradient reaches the module's parameters inside; it still flows through them to the module's inputs."""
-    parameters = _parameters(module)
+    parameters = [p for p in _parameters(module) if p.requires_grad]  # others were frozen before, and stay so
     for parameter in parameters:
         parameter.requires_grad = False
     try:

@@ -35,7 +35,7 @@ from agents.actor_critic import ActorCritic, Policy
 from agents.base import Agent, Choice
 from agents.value_player import LOWEST
 from rl.distributions import DiscreteHead
-from rl.networks.dense import Dense, log_softmax
+from rl.networks.dense import Dense, Steps, log_softmax
 from rl.schedules import value_at
 
 METHODS = {
@@ -156,8 +156,8 @@ class DenseOutput(NamedTuple):
     entropy: np.ndarray  # [B]
     value: np.ndarray  # [B]
     log_probs: np.ndarray  # [B, A]
-    actor: list[Any]
-    critic: list[Any]
+    actor: Steps
+    critic: Steps
 
 
 class DensePolicy:

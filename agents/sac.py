@@ -15,12 +15,14 @@ from torch import Tensor, nn
 
 from agents.actor_critic import Policy
 from agents.base import Actor, Metrics
+from agents.critic_gradients import DenseParts
 from agents.critics import CriticAgent, CriticConfig, PolicyAndCritics, frozen, moving_net
 from agents.replay_agent import Batch
-from rl.distributions import Distribution, PolicyConfig, Squashed, policy_head
+from rl.distributions import Distribution, GaussianHead, PolicyConfig, Squashed, policy_head
 from rl.errors import InputError
 from rl.fields import at_least, fraction, positive, positive_or_none
 from rl.interface import ActionSpec, EnvSpec
+from rl.networks.dense import Dense
 from rl.networks.moving import learning
 from rl.networks.torso import build_torso
 from rl.optim import FlatOptimizer
@@ -57,7 +59,7 @@ class SACConfig(CriticConfig):
     """Steps for which gSDE's noise is held."""
 
 
-class SACPolicy(nn.Module):
+class SACPolicy(nn.Module, DenseParts):
     """Observations [B, ...] to a distribution over actions in [-1, 1]^K, or over discrete actions."""
 
     def __init__(self, spec: EnvSpec, config: SACConfig) -> None:
@@ -71,6 +73,11 @@ class SACPolicy(nn.Module):
 
     def forward(self, obs: dict[str, Tensor], mask: Tensor | None = None) -> Distribution:
         return self.head(self.torso(obs)[0], mask)  # type: ignore[no-any-return]
+
+    def dense_parts(self) -> list[Dense | None]:
+        head = self.head
+        ours = type(self) is SACPolicy and type(head) is GaussianHead and head.deviation == "state"
+        return [Dense.of(self.torso, head.mean, head.log_std_layer) if ours else None]  # type: ignore[arg-type]
 
 
 class Temperature(nn.Module):
@@ -174,6 +181,8 @@ class SAC(CriticAgent):
         else:
             mask, logits = batch.mask, self.spec.action.logits
             target = c.entropy_share * (math.log(logits) if mask is None else mask.sum(-1).clamp(min=1).log())
+        if not log.requires_grad:  # type: ignore[union-attr]
+            return
         above = (entropy - target).mean()
         self.optimizers["temperature"].grad.copy_(above)  # of the loss log * above
         self.apply("temperature", log.detach() * above, c.policy_lr or c.lr)  # type: ignore[operator]

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from agents.actor_critic import Policy
 from agents.base import Actor, Metrics
+from agents.critic_gradients import DenseParts
 from agents.critics import CriticAgent, CriticConfig, frozen, moving_net
 from agents.replay_agent import Batch
 from rl.distributions import DiagGaussian
 from rl.errors import InputError
 from rl.fields import not_negative
 from rl.interface import EnvSpec
+from rl.networks.dense import Dense
 from rl.networks.moving import learning
 from rl.networks.torso import build_torso
 from rl.schedules import Ramp, value_at
@@ -35,7 +37,7 @@ class TD3Config(CriticConfig):
     """Largest noise on the target policy's actions."""
 
 
-class TD3Policy(nn.Module):
+class TD3Policy(nn.Module, DenseParts):
     """Observations [B, ...] to actions [B, K] in [-1, 1]."""
 
     def __init__(self, spec: EnvSpec, config: TD3Config) -> None:
@@ -45,6 +47,9 @@ class TD3Policy(nn.Module):
 
     def forward(self, obs: dict[str, Tensor]) -> Tensor:
         return self.head(self.torso(obs)[0]).tanh()  # type: ignore[no-any-return]
+
+    def dense_parts(self) -> list[Dense | None]:
+        return [Dense.of(self.torso, self.head) if type(self) is TD3Policy else None]
 
 
 class TD3(CriticAgent):

@@ -36,7 +36,7 @@ _PADDING = torch.finfo(torch.float32).min
 
 Deviation = Literal["shared", "state", "gsde"]
 
-_HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 LOG_STD_RANGE = (-20.0, 2.0)
 
 
@@ -179,10 +179,10 @@ class DiagGaussian(Distribution):
 
     def log_prob(self, raw: Tensor) -> Tensor:
         z = (raw - self.mean) * (-self.log_std).exp()
-        return (-0.5 * z * z - self.log_std).sum(-1) - _HALF_LOG_TAU * self.mean.shape[-1]
+        return (-0.5 * z * z - self.log_std).sum(-1) - HALF_LOG_TAU * self.mean.shape[-1]
 
     def entropy(self) -> Tensor:
-        return (self.log_std + (0.5 + _HALF_LOG_TAU)).expand_as(self.mean).sum(-1)
+        return (self.log_std + (0.5 + HALF_LOG_TAU)).expand_as(self.mean).sum(-1)
 
     def numbers(self) -> dict[str, Tensor]:
         return {"mean": self.mean, "log_std": self.log_std.expand_as(self.mean)}

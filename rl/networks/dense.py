@@ -19,7 +19,7 @@ from rl.networks.torso import Torso
 LARGEST = 300_000
 """Number of parameters above which PyTorch is faster."""
 WIDE, FEW = 128 * 256, 16
-"""Elements of a matrix, and rows multiplied with it, from which on PyTorch multiplies faster."""
+"""Elements of a matrix from which on PyTorch applies ReLU faster, and with so many rows, multiplies faster."""
 ZERO = np.zeros((), np.float32)
 """An array, because NumPy would convert a Python number at each use."""
 
@@ -85,12 +85,14 @@ class _Renorm(NamedTuple):
     layer: BatchRenorm
 
     def forward(self, x: np.ndarray, learns: bool) -> tuple[np.ndarray, _Renormed]:
-        """As `BatchRenorm.forward`, in place of x [B, F] if it learns not."""
+        """`BatchRenorm.forward` of x [B, F], which stays as it is. Raises ValueError for one row that is to teach."""
         layer, rows = self.layer, torch.from_numpy(x)
         weight, bias = layer.weight.detach(), layer.bias.detach()
         if not learns:
             scale = weight * (layer.var + layer.EPS).rsqrt()
             return torch.addcmul(bias - layer.mean * scale, rows, scale).numpy(), _Renormed(scale)
+        if len(x) < 2:
+            raise ValueError(f"batch renormalisation learns from 2 rows or more, got {len(x)}")
         warm = int(layer.batches) <= layer.warmup
         mean, spread = layer.mean.clone(), (layer.var + layer.EPS).sqrt()
         affine = (weight, bias) if warm else (None, None)
@@ -110,6 +112,7 @@ class _Renorm(NamedTuple):
         """The gradient at the input, from the gradient at the output; `learn`: sets the parameters' gradients."""
         layer, at_output = self.layer, torch.from_numpy(grad)
         if kept.before is None:
+            assert not learn, "a pass with `learns` comes before"
             return at_output.mul_(kept.scale).numpy()
         moments = (kept.scale, layer.mean, layer.var, kept.mean, kept.inverse, True, layer.EPS)
         at_x, at_scale, at_bias = torch.ops.aten.native_batch_norm_backward(
@@ -144,7 +147,8 @@ class _Step(NamedTuple):
     renormed: _Renormed | None
 
     def at(self, rows: np.ndarray) -> _Step:
-        """The same for some rows alone, without the input, if no batch renormalisation learned."""
+        """The same for some rows alone, if no batch renormalisation learned. The input, which only parameters'
+        gradients need, stays whole."""
         normed = None if self.normed is None else self.normed.at(torch.from_numpy(rows))
         return _Step(self.x, normed, self.active[rows], self.renormed)
 
@@ -201,7 +205,9 @@ class Dense:
     def of_mlp(cls, mlp: MLP, *heads: nn.Module) -> Dense | None:
         """`mlp` and `heads` in NumPy, or None. Supported: ReLU or tanh, LayerNorm, batch renormalisation, linear heads,
         the CPU, and at most `LARGEST` parameters."""
-        if any(isinstance(layer, Dropout) for layer in mlp) or mlp.activation not in ("relu", "tanh"):
+        if type(mlp) is not MLP or any(isinstance(layer, Dropout) for layer in mlp):
+            return None
+        if mlp.activation not in ("relu", "tanh"):
             return None
         linears = [*(linear for linear, _ in mlp.layers), *heads]
         if any(type(layer) is not nn.Linear for layer in linears):  # another class may compute something else
@@ -247,6 +253,7 @@ class Dense:
     def input_gradient(self, grad: np.ndarray, steps: Steps, columns: slice) -> np.ndarray:
         """The gradient at the input's `columns`, [B, C]; the parameters' gradients stay. Needs a hidden layer, and
         steps that did not learn."""
+        assert steps.first is None or steps.first.before is None
         gradient = self._backward(grad, steps, learn=False).dot(self._hidden[0].weight[:, columns])
         return gradient if steps.first is None else gradient * steps.first.scale[columns].numpy()
 

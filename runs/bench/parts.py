@@ -164,7 +164,9 @@ def counted_operations() -> Iterator[dict[str, float]]:
             counts.by_hand -= 1
 
     try:
-        Dense.forward = lambda self, x: count(self, len(x), 1, "forward", lambda: forward(self, x))  # type: ignore[method-assign]
+        Dense.forward = (  # type: ignore[method-assign]
+            lambda self, x, learns=False: count(self, len(x), 1, "forward", lambda: forward(self, x, learns))
+        )
         Dense.backward = (  # type: ignore[method-assign]
             lambda self, grad, steps: count(self, len(grad), 2, "backward", lambda: backward(self, grad, steps))
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -11,14 +13,21 @@ import pytest
 import torch
 from torch import Tensor
 
+import agents
+import envs
 from agents.base import Actor
+from agents.critic_gradients import METHODS
 from agents.critics import CriticAgent
 from agents.replay_agent import Batch
-from agents.sac import SAC, SACConfig
+from agents.sac import SAC, SACConfig, SACPolicy
 from agents.td3 import TD3, TD3Config
+from rl.distributions import Distribution
+from rl.errors import InputError, NonFiniteError
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
+from rl.loop import interact
 from rl.networks import NetConfig
 from rl.networks.moving import BatchRenorm
+from rl.optim import FlatOptimizer
 
 VECTOR = {"obs": ObsLeaf((4,), "float32", "vector")}
 BOX = ActionSpec("box", low=(-1.0, -3.0, 0.0), high=(1.0, 5.0, 2.0))
@@ -150,10 +159,16 @@ class _Windows:
     rows = weight = None
 
 
-class Own(SAC):
-    def policy_value(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        value, entropy = super().policy_value(batch)
-        return 2 * value, entropy
+class OwnPolicy(SACPolicy):
+    def forward(self, obs: dict[str, Tensor], mask: Tensor | None = None) -> Distribution:
+        return super().forward({k: v + 1 for k, v in obs.items()}, mask)
+
+
+class WithOwnPolicy(SAC):
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.network["policy"] = OwnPolicy(self.spec, self.config)
+        self.optimizers["policy"] = FlatOptimizer(self.network["policy"])
 
 
 @pytest.mark.parametrize(
@@ -166,17 +181,79 @@ class Own(SAC):
         lambda: agent_of(SACConfig(net=NetConfig(hidden=()))),
         lambda: agent_of(SACConfig(stack=2)),
         lambda: agent_of(SACConfig(), {**VECTOR, "other": ObsLeaf((2,), "float32", "vector")}),
-        lambda: agent_of(SACConfig(), kind=Own),
+        lambda: agent_of(SACConfig(), kind=WithOwnPolicy),
     ],
-    ids=["quantiles", "dropout", "gsde", "simba", "no hidden layer", "stack", "two leaves", "subclass"],
+    ids=["quantiles", "dropout", "gsde", "simba", "no hidden layer", "stack", "two leaves", "own policy"],
 )
 def test_everything_else_stays_with_autograd(make: Callable[[], CriticAgent]) -> None:
     assert make().dense is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_subclass_with_a_method_of_its_own_is_learned_by_autograd(name: str) -> None:
+    base: Any = SAC if hasattr(SAC, name) else TD3
+    method = getattr(base, name)
+    kind = type("Own", (base,), {name: lambda self, *args: method(self, *args)})
+    assert agent_of(base.Config(), kind=kind).dense is None
+    assert agent_of(base.Config(), kind=type("Same", (base,), {"other": method})).dense is not None
+
+
+@pytest.mark.parametrize("batch_size", [8, 64])
+@pytest.mark.parametrize("kind", ["sac", "td3"])
+def test_a_training_by_hand_follows_autograds(kind: str, batch_size: int) -> None:
+    """Prioritised n-step samples, normalised observations, one action: 40 updates on the same rows."""
+    fields = {"prioritized": True, "n_step": 3, "normalize_obs": True, "learning_starts": 40, "optimizer": "rmsprop"}
+    config: Any = {"sac": SACConfig, "td3": TD3Config}[kind](batch_size=batch_size, lr=1e-4, **fields)
+    trained = []
+    for by_hand in (True, False):
+        env = envs.make("Pendulum-v1", num_envs=1, seed=0, stream="train")
+        agent: Any = agents.build(config, env.spec, num_envs=1, seed=0)
+        before = weights(agent)
+        if not by_hand:
+            agent.dense = None
+        for _ in interact(env, agent, 80):
+            pass
+        env.close()
+        assert (agent.dense is not None) == by_hand and agent.updates >= 40
+        trained.append(weights(agent))
+    assert (trained[0] - trained[1]).abs().mean() < 0.01 * (trained[0] - before).abs().mean()
+
+
+def weights(agent: Any) -> Tensor:
+    return torch.cat([p.detach().flatten() for part in agent.networks() for p in part.parameters()])
+
+
+def test_a_loss_that_is_no_number_keeps_the_weights_and_says_so() -> None:
+    agent = agent_of(SACConfig())
+    batch = batch_of(agent)
+    batch.reward[3] = math.nan
+    agent._batch, agent.set_priorities = lambda windows: batch, lambda rows, priority: None
+    before = weights(agent)
+    with warnings.catch_warnings(), pytest.raises(NonFiniteError, match="critics: the loss is nan"):
+        warnings.simplefilter("error")
+        agent.learn(_Windows())
+    assert torch.equal(before, weights(agent))
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    """A sweep over `np.linspace` gives float64, which NumPy would spread over everything that it meets."""
+    agent = agent_of(TD3Config(target_noise=np.float64(0.2), target_noise_clip=np.float64(0.5)))
+    batch = batch_of(agent)
+    agent.critic_gradient(batch._replace(reward=batch.reward.double()), None)
+    assert agent.optimizers["critics"].grad.isfinite().all()
+
+
+def test_crossq_needs_two_rows() -> None:
+    with pytest.raises(InputError, match="batch_renorm needs 2 rows for a spread, and batch_size is 1: raise it"):
+        SACConfig(batch_renorm=True, batch_size=1)
 
 
 def test_a_frozen_parameter_keeps_its_gradient_of_zero() -> None:
     agent = agent_of(SACConfig())
     agent.network["critics"].heads[0].bias.requires_grad = False
     assert not agent.dense.learns
-    agent.critic_gradient(batch_of(agent), None)
+    for _ in range(2):
+        agent.critic_gradient(batch_of(agent), None)
+        agent.learn_policy(batch_of(agent))
+    assert not agent.dense.learns
     assert float(agent.network["critics"].heads[0].bias.grad) == 0 != float(agent.network["critics"].heads[1].bias.grad)
