@@ -142,7 +142,7 @@ class SAC(CriticAgent):
             loss, entropy = self.loss_and_entropy(batch)
             self.optimizers["policy"].backward(loss)
         self.apply("policy", loss.detach(), c.policy_lr or c.lr)
-        if c.temperature is None:
+        if c.temperature is None and self.network["temperature"].log.requires_grad:  # type: ignore[union-attr]
             self.learn_temperature(batch, entropy)
         return {"policy_loss": loss.detach(), "entropy": entropy.mean(), "temperature": temperature}
 
@@ -181,8 +181,6 @@ class SAC(CriticAgent):
         else:
             mask, logits = batch.mask, self.spec.action.logits
             target = c.entropy_share * (math.log(logits) if mask is None else mask.sum(-1).clamp(min=1).log())
-        if not log.requires_grad:  # type: ignore[union-attr]
-            return
         above = (entropy - target).mean()
         self.optimizers["temperature"].grad.copy_(above)  # of the loss log * above
         self.apply("temperature", log.detach() * above, c.policy_lr or c.lr)  # type: ignore[operator]
