@@ -60,7 +60,7 @@ class Hide(gymnasium.ObservationWrapper):
 
 
 class RememberCue(gymnasium.Env[np.ndarray, np.int64]):
-    """A cue is shown at t=0, nothing for `delay` steps, then it must be named: reward 1 if right, else 0.
+    """A cue is shown at t=0, then nothing; at t=delay it must be named: reward 1 if right, else 0.
 
     Observation [cues + 1]: the cue one-hot at t=0, at t=delay a 1 in the last element that asks for the answer, else
     zeros. Actions before that are ignored. An episode has delay + 1 steps; guessing returns 1 / cues on average.

@@ -33,7 +33,7 @@ METRICS = {
     "train/importance": "exponent of the importance weights",
     "train/q_mean": "mean action value of the sampled actions",
     "train/entropy": "entropy of the policy, in nats",
-    "train/kl": "KL divergence from the policy before the update, in nats",
+    "train/approx_kl": "KL divergence from the policy before the update, in nats",
     "train/clip_fraction": "share of samples that PPO clipped",
     "train/explained_variance": "share of the returns' variance that the value explains",
     "train/policy_loss": "policy loss",
