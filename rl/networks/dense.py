@@ -95,9 +95,9 @@ class _Renorm(NamedTuple):
             raise ValueError(f"batch renormalisation learns from 2 rows or more, got {len(x)}")
         warm = int(layer.batches) <= layer.warmup
         mean, spread = layer.mean.clone(), (layer.var + layer.EPS).sqrt()
-        affine = (weight, bias) if warm else (None, None)
+        scale_by, add = (weight, bias) if warm else (None, None)
         out, at, inverse = torch.native_batch_norm(
-            rows, *affine, layer.mean, layer.var, True, layer.MOMENTUM, layer.EPS
+            rows, scale_by, add, layer.mean, layer.var, True, layer.MOMENTUM, layer.EPS
         )
         if warm:
             layer.batches += 1
