@@ -1,4 +1,4 @@
-# Found by: rl tune LunarLander-v3 --agent dqn --steps 100000 --minutes 45 --jobs 2 --seeds 10 --out /work/out/tune_lunarlander
+# Found by: rl tune LunarLander-v3 --agent dqn --steps 100000 --minutes 45 --jobs 2 --seeds 10 --out DIR
 # trial 31 and start are not distinguishable with this many seeds (+8.32, 99.2% interval −139 to 156, 10 seeds each). In the search: 112.
 # agent.lr=0.00106:3.23e-05:100000
 # agent.gamma=0.99305
