@@ -61,10 +61,6 @@ class Point:
     others: int = 0
     """Trainings that run or have failed."""
 
-    @property
-    def mean(self) -> float:
-        return sum(self.values) / len(self.values)
-
     def expected(self, prior: float) -> float:
         """The mean, drawn towards `prior`, of which it counts one training, and one more for each of the others."""
         return (sum(self.values) + prior * (1 + self.others)) / (len(self.values) + 1 + self.others)

@@ -58,12 +58,13 @@ def tune(
     quiet: bool = True,
     trust: Trust = False,
 ) -> dict[str, Any]:
-    """Searches the fields of a recipe's agent, and compares the best three trials with the recipe on fresh seeds.
+    """Searches the fields of a recipe's agent, and compares the best three points with the recipe on fresh seeds.
 
     The search ends after `minutes` of training on each of `jobs` cores, or with so many `trials`, failed and pruned
-    ones included. Fields in `settings` keep their value. The re-test trains the survivors and the recipe with the
-    seeds 0 .. seeds-1, which no trial has used; `minutes` does not include it. `on` "ray": as in `runs.compare`; trials
-    are pruned only if the folder lies on a disk that all nodes share.
+    ones included; its second half trains the most promising points again. Fields in `settings` keep their value. The
+    re-test trains the survivors and the recipe with the seeds 0 .. seeds-1, which no trial has used; `minutes` does not
+    include it. `on` "ray": as in `runs.compare`; trials are pruned only if the folder lies on a disk that all nodes
+    share.
 
     Returns `headline`, `candidates` (each with what it `promised` and `kept`, its settings and verdict), `start`,
     `trials`, `importance`, `recipe` and `report`. Raises InputError before anything is started, RunError if no trial
@@ -133,8 +134,8 @@ def _retest(search: Search, seeds: int, jobs: int, on: str | None, quiet: bool) 
         return {}
     search.say(f"{', '.join(title(t.number) for t in best)} and the start values again, on {seeds} fresh seeds each")
     contenders = [search.contender(t) for t in (*best, start)]
-    more: dict[str, Any] = {"seeds": seeds, "jobs": jobs, "on": on, "title": "Re-test of a search", "videos": False}
-    more["evaluations"] = EVALUATIONS
+    more: dict[str, Any] = {"seeds": seeds, "jobs": jobs, "on": on, "evaluations": EVALUATIONS, "videos": False}
+    more["title"] = "Re-test of a search"
     found = compare(search.run, contenders, out=search.folder / "retest", quiet=quiet, **more)
     if all(c["iqm"] is None for c in found["contenders"]):
         reason = found["contenders"][0]["failed"][0]["error"]
