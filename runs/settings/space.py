@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl.axes import WHOLE, Axis
 from rl.errors import InputError
 from rl.schedules import Ramp
-from runs.recipe import Run, agent_name
+from runs.recipe import Run, agent_name, recipe_names, resolve
 from runs.settings.text import shown
 
 Point = Mapping[str, Any]
@@ -52,6 +53,33 @@ def start(run: Run, axes: Mapping[str, Axis]) -> dict[str, Any]:
         for name, axis in axes.items()
     }
     return {name: x for name, x in found.items() if axes[name].kind != "choice" or x in axes[name].choices}
+
+
+def neighbours(run: Run, axes: Mapping[str, Axis], count: int) -> dict[str, dict[str, Any]]:
+    """Recipe -> its values as a point of `axes`, of the suite's recipes of `run`'s agent for other environments.
+
+    The `count` recipes whose budgets in steps are nearest to that of `run`, with the same memory (core and stack). A
+    value outside of its axis is moved to the axis' end; one that has no place on it is left out. A recipe whose point
+    equals an earlier one is passed over.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    others = [(name, other) for name in recipe_names() if _comparable(other := resolve(name), run)]
+    for name, other in sorted(others, key=lambda pair: abs(math.log(pair[1].steps / run.steps))):
+        point = {}
+        for field, x in start(other, axes).items():
+            axis = axes[field]
+            if x is not None:
+                point[field] = x if axis.kind == "choice" else min(max(x, axis.low), axis.high)
+        if len(found) < count and point not in [start(run, axes), *found.values()]:
+            found[name] = point
+    return found
+
+
+def _comparable(other: Run, run: Run) -> bool:
+    """Whether `other` trains the same agent with the same memory in another environment."""
+    memory = ("net.core", "stack")
+    same = all(_get(other.agent, name) == _get(run.agent, name) for name in memory)
+    return same and agent_name(other.agent) == agent_name(run.agent) and other.env != run.env
 
 
 def settings(run: Run, axes: Mapping[str, Axis], point: Point) -> list[str]:

@@ -111,7 +111,10 @@ def _trials(trials: Sequence[Any], search: Search) -> Table:
         )
         words = " ".join(search.words(t)).replace("agent.", "") or ("the recipe's own" if not t.number else "–")
         words = f"as trial {t.user_attrs['repeats']}" if "repeats" in t.user_attrs else words
-        rows.append([str(t.number), state, f"`{words}`", number(score), f"{t.user_attrs.get('seconds', 0):.0f}"])
+        source = f" (from {t.user_attrs['source']})" if t.number and "source" in t.user_attrs else ""
+        rows.append(
+            [str(t.number), state, f"`{words}`{source}", number(score), f"{t.user_attrs.get('seconds', 0):.0f}"]
+        )
     return Table(["trial", "state", "values", "score", "seconds"], rows, words=3)
 
 
@@ -124,4 +127,5 @@ def found_recipe(run: Run, best: Mapping[str, Any], command: str) -> str:
     said = [f"Found by: {command}", f"{best['sentence']} In the search: {number(best['promised'])}.", *best["settings"]]
     value = pprint.pformat({**describe(run), "seed": 0}, width=110, sort_dicts=False)
     imports = "from runs.recipe import Run\nfrom runs.settings.plain import from_json"
-    return "\n".join([*(f"# {one_line(line)}" for line in said), "", imports, "", f"run = from_json(Run, {value})", ""])
+    comments = [f"# {one_line(line)}".replace("\N{MINUS SIGN}", "-") for line in said]
+    return "\n".join([*comments, "", imports, "", f"run = from_json(Run, {value})", ""])

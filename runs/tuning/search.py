@@ -69,8 +69,18 @@ class Point:
 class Search:
     """Asks Optuna for points, trains them and tells it the values."""
 
-    def __init__(self, study: Any, run: Run, axes: Mapping[str, Axis], folder: Path, say: Callable[[str], None]):
+    def __init__(
+        self,
+        study: Any,
+        run: Run,
+        axes: Mapping[str, Axis],
+        known: Mapping[str, Mapping[str, Any]],
+        folder: Path,
+        say: Callable[[str], None],
+    ):
+        """`known`: source -> the point of a first trial; the first of them are the recipe's own values."""
         self.study, self.run, self.axes, self.folder, self.say = study, run, axes, folder, say
+        self._known = list(known.items())
         self.ended: Callable[[], None] = lambda: None
         """Called after each trial."""
         self._distributions = {name: distribution(axis) for name, axis in axes.items()}
@@ -112,10 +122,14 @@ class Search:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def ask(self, repeat: bool) -> Any:
-        """The next trial: a new point or, with `repeat`, the most promising one.
+        """The next trial: a known point, a new one or, with `repeat`, the most promising one.
 
         No point is trained more than `REPEATS` times, and new points go on until ten have finished.
         """
+        if (begun := len(self.study.get_trials(deepcopy=False))) < len(self._known):
+            source, point = self._known[begun]
+            self.study.enqueue_trial(dict(point), user_attrs={"source": source})
+            return self.study.ask(self._distributions)
         points = self.points() if repeat else []
         open_points = [p for p in points if len(p.values) + p.others < REPEATS]
         if len(points) >= STARTUP and open_points:

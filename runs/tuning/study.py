@@ -42,11 +42,12 @@ class _NoLock:
         pass
 
 
-def open_study(path: Path, name: str, axes: Mapping[str, Axis], steps: int, start: Mapping[str, Any]) -> Any:
-    """The study `name` in the journal at `path`, continued or new; a new one begins with the recipe's values, `start`.
+def open_study(path: Path, name: str, axes: Mapping[str, Axis], steps: int, known: int) -> Any:
+    """The study `name` in the journal at `path`, continued or new.
 
-    `steps`: of a training; trials are pruned after a quarter of them. Raises InputError for a damaged journal and for
-    one that another search has written.
+    `steps`: of a training; trials are pruned after a quarter of them. `known`: the number of trials whose points are
+    given, after which `STARTUP` are drawn at random. Raises InputError for a damaged journal and for one that another
+    search has written.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -66,17 +67,16 @@ def open_study(path: Path, name: str, axes: Mapping[str, Axis], steps: int, star
         raise
     except Exception as error:  # Optuna's reader meets what it never wrote
         raise InputError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-    study = optuna.create_study(
+    return optuna.create_study(
         storage=storage,
         study_name=name,
         direction="maximize",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(multivariate=True, n_startup_trials=STARTUP, seed=1_000 + len(trials)),
+        sampler=optuna.samplers.TPESampler(
+            multivariate=True, n_startup_trials=known + STARTUP, seed=1_000 + len(trials)
+        ),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=steps // 4, n_min_trials=3),
     )
-    if not trials:
-        study.enqueue_trial(dict(start))
-    return study
 
 
 def _check_lines(path: Path) -> None:
@@ -117,8 +117,9 @@ def _foreign(trial: Any, axes: Mapping[str, Axis]) -> str:
     if any(type(k) is not int or k < 0 or not finite(v) for k, v in trial.intermediate_values.items()):
         return "has a score that is no number"
     seconds, reason = trial.user_attrs.get("seconds", 0), trial.user_attrs.get("reason", "")
-    repeats = trial.user_attrs.get("repeats", 0)
-    good = {"seconds", "reason", "repeats"}.issuperset(trial.user_attrs) and isinstance(reason, str)
+    repeats, source = trial.user_attrs.get("repeats", 0), trial.user_attrs.get("source", "start")
+    good = {"seconds", "reason", "repeats", "source"}.issuperset(trial.user_attrs) and isinstance(reason, str)
+    good = good and isinstance(source, str) and source.isidentifier()
     good = good and type(repeats) is int and 0 <= repeats <= trial.number
     return "" if good and finite(seconds) and seconds >= 0 else "has notes that no search writes"
 

@@ -32,13 +32,15 @@ from runs.recipe import Run, agent_name, describe
 from runs.recipe import resolve as resolve_recipe
 from runs.reporting.wording import number, say
 from runs.settings.plain import digest, to_json
-from runs.settings.space import space, start
+from runs.settings.space import neighbours, space, start
 from runs.tuning.page import found_recipe, page
 from runs.tuning.search import SEED, Search, title
 from runs.tuning.study import TrialState, importance, open_study
 
 SURVIVORS = 3
 """Points that are trained again."""
+NEIGHBOURS = 3
+"""Recipes of the same agent for other environments whose values are the first trials."""
 EVALUATIONS = 5
 """Of each training of the re-test: only the last one decides, the others draw its curve."""
 
@@ -85,10 +87,11 @@ def tune(
     folder, send = Path(out) if out is not None else OUT / name, sender(on, plan)
     lock = _enter(folder, mark)
     try:
-        study = open_study(folder / "journal.log", mark, axes, run.steps, start(run, axes))
+        known = {"start": start(run, axes), **neighbours(run, axes, NEIGHBOURS)}
+        study = open_study(folder / "journal.log", mark, axes, run.steps, len(known))
         typed: dict[str, Any] = {"command": quoted(command()), "commit": git_commit()}
         write_json(folder / "tune.json", {"schema": 1, "kind": "tuning", "fingerprint": mark, **searched, **typed})
-        search = Search(study, run, axes, folder, _silent if quiet else _say)
+        search = Search(study, run, axes, known, folder, _silent if quiet else _say)
         search.say(f"{len(axes)} fields: {', '.join(axes)}")
         search.ended = lambda: _running(search, typed["command"])
         try:

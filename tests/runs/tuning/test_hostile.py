@@ -95,6 +95,10 @@ CASES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         changed(lambda x: first(x, 8).update(user_attr={"run": "../../etc"})),
         "has notes that no search writes",
     ),
+    "a source that is no recipe's name": (
+        changed(lambda x: first(x, 8).update(user_attr={"source": "a`b|<script>"})),
+        "has notes that no search writes",
+    ),
     "negative seconds": (
         changed(lambda x: first(x, 8).update(user_attr={"seconds": -1e9})),
         "has notes that no search",

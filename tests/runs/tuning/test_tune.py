@@ -16,7 +16,7 @@ from rl.schedules import Ramp
 from runs.comparing.senders import failed
 from runs.recipe import Run, resolve
 from runs.settings.apply import apply_settings
-from runs.settings.space import settings, space, start
+from runs.settings.space import neighbours, settings, space, start
 from runs.tuning.search import Point, objective
 from tests.runs.tuning.made_up import STEPS, Job, answer, searched
 
@@ -248,6 +248,33 @@ def test_a_users_agent_declares_its_own_space() -> None:
     axes = space(run, images=False)
     assert list(axes) == ["mine", "lr"]
     assert settings(run, axes, {"mine": 3.0, "lr": 1e-3}) == ["agent.mine=3.0", "agent.lr=0.001"]
+
+
+def test_a_search_begins_with_the_values_of_recipes_for_other_environments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Job] = []
+    searched(monkeypatch, tmp_path / "t", lambda job: sent.append(job) or answer(job), trials=5)
+    own, acrobot, lander, car, drawn = [job["run"]["agent"] for job in sent if "stop" in job]
+    assert own["target_every"] == 64 and acrobot["double"] and not own["double"] and acrobot["target_every"] == 250
+    assert lander["lr"] == {"start": 1e-3, "end": 2e-5, "steps": 4_000} and lander["epsilon"]["steps"] == 800
+    assert car["gamma"] == 0.98 and drawn not in (own, acrobot, lander, car)
+    page = (tmp_path / "t" / "report.md").read_text()
+    assert page.count("(from ") == 3 and "(from lunarlander_dqn) |" in page
+
+
+def test_neighbours_have_the_same_agent_and_memory_and_another_environment() -> None:
+    run = resolve("LunarLander-v3", agent="dqn", steps=100_000)
+    axes = space(run, images=False)
+    found = neighbours(run, axes, 3)
+    assert list(found) == ["acrobot_dqn", "mountaincar_dqn", "cartpole_dqn"], "no recipe for LunarLander itself"
+    assert found["mountaincar_dqn"]["lr"] == 0.003, "4e-3 lies above the axis"
+    assert found["cartpole_dqn"]["epsilon.steps"] == 0.16, "a share of its own budget, 8,000 of 50,000"
+    assert neighbours(run, axes, 0) == {}
+    equal = resolve(run, settings=settings(run, axes, found["acrobot_dqn"]))
+    assert "acrobot_dqn" not in neighbours(equal, space(equal, images=False), 3), "the start values are no neighbour"
+    ppo = resolve("LunarLander-v3", agent="ppo", steps=500_000)
+    assert not any("lstm" in n or "gru" in n or "stack" in n for n in neighbours(ppo, space(ppo, images=False), 99))
 
 
 def test_axes_move_values_as_they_say() -> None:
