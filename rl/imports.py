@@ -40,7 +40,7 @@ def require_extra(extra: str, *modules: str) -> None:
     """Raises `InputError` if one of the modules, which the suite's extra installs, is missing. Imports none of them."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise InputError(f"the package {module!r} is not installed: pip install ludo-rl[{extra}]")
+            raise InputError(f'the package {module!r} is not installed: pip install "ludo-rl[{extra}]"')
 
 
 def search_current_folder_for(module: str) -> None:

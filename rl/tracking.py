@@ -92,7 +92,7 @@ def track(mode: str, *, folder: Path, say: Callable[[str], None] | None = None, 
     if "tensorboard" not in words and not (mode == "auto" and board.is_dir()):
         return wandb
     if importlib.util.find_spec("tensorboard") is None:
-        say("TensorBoard is off: --track tensorboard needs `pip install ludo-rl[tensorboard]`")
+        say('TensorBoard is off: --track tensorboard needs `pip install "ludo-rl[tensorboard]"`')
         return wandb
     return Trackers(wandb, TensorBoardTracker(board, say))
 

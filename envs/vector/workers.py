@@ -119,9 +119,14 @@ _GO_ON, _SLEEP = -2, -1
 
 
 def _ordered(make: MakeEnv, *args: Any) -> gymnasium.Env:
-    """Builds an `_Ordered` environment in its worker process, which leaves Ctrl-C to the main process."""
+    """Builds an `_Ordered` environment in its worker process, which leaves Ctrl-C and the like to the main process.
+
+    A closed terminal (SIGHUP) and Ctrl-Break (SIGBREAK on Windows) reach every process of the group.
+    """
     if multiprocessing.parent_process() is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for name in ("SIGINT", "SIGHUP", "SIGBREAK"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
     return _Ordered(make(), *args)
 
 

@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # the core: on two busy cores Pong trained at 41 steps/s instead of 5, on idle ones no slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     words = sys.argv[1:] if argv is None else list(argv)
+    words = words[: words.index("#")] if "#" in words else words  # zsh and cmd pass the comment of a pasted line on
     verbose = False
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -104,6 +105,8 @@ def _verdict(error: Exception) -> tuple[int, str]:
             return 1, "out of memory: lower --num-envs, agent.batch_size or agent.buffer_size"
         case OSError():
             return 1, str(error)
+        case UnicodeDecodeError():
+            return 2, f"a file is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
         case _:
             return 1, f"{type(error).__name__}: {error} (--verbose shows where)"
 

@@ -11,7 +11,7 @@ def script(shell: str) -> str:
     try:
         import shtab
     except ModuleNotFoundError as error:
-        raise InputError("rl completion needs shtab: pip install 'ludo-rl[completion]'") from error
+        raise InputError('rl completion needs shtab: pip install "ludo-rl[completion]"') from error
     from runs.cli.parser import build_parser
 
     parser, verbs = build_parser()

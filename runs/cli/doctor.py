@@ -37,9 +37,9 @@ PACKAGES = (
 
 OPTIONAL = {
     "Box2D": "LunarLander and BipedalWalker; it has no wheels for Python 3.14, nor for Linux but on x86-64",
-    "mujoco": "HalfCheetah, Ant and the other MuJoCo tasks; pip install ludo-rl[mujoco]",
+    "mujoco": 'HalfCheetah, Ant and the other MuJoCo tasks; pip install "ludo-rl[mujoco]"',
     "opencv-python-headless": "Stable-Baselines3's own Atari wrappers, which `rl bench pong_...` measures beside ours",
-    "optuna": "rl tune; pip install ludo-rl[tune]",
+    "optuna": 'rl tune; pip install "ludo-rl[tune]"',
     "ray": "rl compare --on ray, rl tune --on ray",
     "sb3-contrib": "the contenders sb3:qrdqn and sb3:recurrent_ppo",
 }

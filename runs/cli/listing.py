@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runs.folder.trust import Trust
 
 EXTRAS = {
-    "mujoco": "MuJoCo: pip install ludo-rl[mujoco]",
+    "mujoco": 'MuJoCo: pip install "ludo-rl[mujoco]"',
     "phys2d": "JAX: pip install jax",
     "tabular": "JAX: pip install jax",
 }

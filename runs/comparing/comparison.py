@@ -186,7 +186,7 @@ class Comparison:
 
     def _collect(self, running: dict[Future[dict[str, Any]], tuple[Side, int]], board: Board) -> None:
         board.show(running.values())
-        done, _ = wait(running, timeout=None if board.plain else 1.0, return_when=FIRST_COMPLETED)
+        done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)  # endless, Windows would ignore Ctrl-C
         for future in done:
             side, seed = running.pop(future)
             result = future.result()

@@ -142,10 +142,11 @@ def _without_later(value: Any) -> Any:
 def slug(text: str) -> str:
     """`text` as a file name: characters outside [A-Za-z0-9.-] replaced, 48 kept, a hash added if that changes it.
 
-    Windows takes paths of 260 characters in all.
+    Windows takes paths of 260 characters in all, and no file named like a device.
     """
     plain = re.sub(r"[^A-Za-z0-9.-]", "-", text)[:48]
-    return plain if plain == text else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    device = re.fullmatch(r"(con|prn|aux|nul|(com|lpt)\d)(\..*)?", text.lower())
+    return plain if plain == text and not device else f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def make_side(c: Contender, task: Task, own: Run | None, parameters: int | None = None) -> Side:

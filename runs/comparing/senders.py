@@ -30,7 +30,7 @@ def on_cluster(function: Callable[..., Any], threads: int) -> Callable[..., Any]
     try:
         import ray
     except ModuleNotFoundError as error:
-        raise InputError("--on ray needs Ray, which is not installed: pip install 'ludo-rl[ray]'") from error
+        raise InputError('--on ray needs Ray, which is not installed: pip install "ludo-rl[ray]"') from error
     address = os.environ.get("RAY_ADDRESS")
     if not ray.is_initialized():
         try:

@@ -143,7 +143,7 @@ def _begun(folder: Path, run: Run) -> list[str | None] | None:
         return list(dict.fromkeys([*commits, now]))
     aside = folder.with_name(f".{folder.name}-{str(commits[-1])[:12]}")
     shutil.rmtree(aside, ignore_errors=True)
-    folder.rename(aside)
+    rename(folder, aside)
     return None
 
 

@@ -134,7 +134,10 @@ def stop_children() -> None:
 
 
 def ending_signals() -> list[signal.Signals]:
-    """SIGTERM, and the signal of a closed terminal: SIGHUP unless `nohup` ignores it, on Windows SIGBREAK."""
+    """SIGTERM, and SIGHUP of a closed terminal unless `nohup` ignores it. On Windows SIGBREAK, which is Ctrl-Break.
+
+    Windows ends a process whose window is closed before Python can act on it.
+    """
     if sys.platform == "win32":
         return [signal.SIGTERM, signal.SIGBREAK]
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -151,7 +154,10 @@ def end_with_parent(parent: int, stop: str | None = None) -> None:
     while stop or os.name != "nt":
         time.sleep(0.5 if stop else 2)
         if (os.name != "nt" and os.getppid() != parent) or (stop and os.path.exists(stop)):
-            os.kill(os.getpid(), signal.SIGTERM)
+            if os.name == "nt":  # where `os.kill` ends a process at once
+                signal.raise_signal(signal.SIGTERM)
+            else:
+                os.kill(os.getpid(), signal.SIGTERM)
             return
 
 

@@ -32,6 +32,7 @@ from rl.storage import plain, read_json, write_json
 from runs.folder.jsonl import JsonlWriter, bytes_up_to
 from runs.folder.lock import FileLock
 from runs.folder.places import OUT
+from runs.folder.provenance import quoted
 from runs.folder.trust import signature
 from runs.recipe import recipe_names
 
@@ -80,7 +81,7 @@ class RunFolder:
             if occupants:
                 lock.release(remove=not locked_before)
                 saved = "run.json" in occupants and any((path / "checkpoints").glob("step-*"))
-                mend = f"`rl resume {path}` continues it" if saved else "empty it"
+                mend = f"`{quoted(['rl', 'resume', path.as_posix()])}` continues it" if saved else "empty it"
                 raise InputError(f"--out {path} is occupied (it holds {occupants[0]}): name another folder, or {mend}")
         except OSError as error:
             _remove(created)

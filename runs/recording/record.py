@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +118,10 @@ def _train(recording: Recording, wanted: list[int], results: Path, say: Callable
 
     pool = ThreadPoolExecutor(recording.jobs)
     try:
-        for result in pool.map(work, wanted, trees):
+        for future in [pool.submit(work, seed, tree) for seed, tree in zip(wanted, trees, strict=True)]:
+            while not wait([future], timeout=1.0).done:  # an endless wait would ignore Ctrl-C on Windows
+                pass
+            result = future.result()
             write_result(result, results)
             score = f"{result['score']['mean']:.1f}" if result["status"] == "ok" else result["error"]
             say(f"{recipe} seed {result['seed']}: {score}")

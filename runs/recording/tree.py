@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from rl.errors import InputError
-from rl.storage import read_json
+from rl.storage import read_json, rename
 from runs.folder.places import ROOT
 from runs.recipe import Run, describe
 
@@ -26,7 +26,7 @@ def in_git() -> bool:
     """Whether the suite runs from a git checkout of its own, not from an installed package."""
     command = ["git", "rev-parse", "--show-toplevel"]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
         return Path(done.stdout.strip()).samefile(ROOT)
     except (OSError, subprocess.CalledProcessError):
         return False
@@ -42,7 +42,7 @@ def export_tree(wanted: str = "HEAD") -> Path:
         return ROOT
     command = ["git", "rev-parse", "--verify", f"{wanted}^{{commit}}"]
     try:
-        commit = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        commit = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
         if wanted == commit_of(ROOT):
             return ROOT
@@ -101,7 +101,7 @@ def tree_of(out: Path, steps: int, tree: Path) -> Path:
         return export_tree(str(begun))
     aside = out.with_name(f".{out.name}-{str(begun)[:12]}")
     shutil.rmtree(aside, ignore_errors=True)
-    out.rename(aside)
+    rename(out, aside)
     return tree
 
 

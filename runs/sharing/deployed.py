@@ -19,6 +19,7 @@ from rl.errors import InputError
 from rl.frame_stack import FrameStack
 from rl.networks.heads import set_noise
 from rl.seeding import generator
+from rl.storage import rename
 from runs.folder.trust import Trust
 from runs.recipe import Run
 from runs.training.evaluation import game_config, load_run
@@ -245,7 +246,7 @@ def checked(
                 f"{file} was not written: on {parity.observations:,} observations it took the agent's action "
                 f"{parity.same_actions:,} times, and its numbers differ by up to {parity.largest_difference:.2g}"
             )
-        os.replace(temporary, file)
+        rename(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
     return {**model.description(run), "parity": parity._asdict()}

@@ -14,6 +14,7 @@ import envs
 from rl import checkpoint
 from rl.errors import InputError
 from rl.imports import require_extra
+from rl.storage import rename
 from runs.folder.places import OUT
 from runs.folder.run_folder import RunFolder, default_name
 from runs.recipe import describe
@@ -79,7 +80,7 @@ def _zip(folder: Path, target: Path) -> None:
         with zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as archive:
             for file in sorted(p for p in folder.rglob("*") if p.is_file()):
                 archive.write(file, file.relative_to(folder).as_posix())
-        new.replace(target)
+        rename(new, target)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}; name another file") from error
     finally:

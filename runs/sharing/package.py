@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 from rl import checkpoint
 from rl.errors import InputError
 from rl.redact import redact
-from rl.storage import LARGEST_JSON, read_json, write_atomic, write_json
+from rl.storage import LARGEST_JSON, read_json, rename, write_atomic, write_json
 from runs.folder.jsonl import read_jsonl
 from runs.folder.run_folder import GENERATIONS, resolve
 from runs.folder.trust import foreign_names
@@ -245,7 +245,7 @@ def _building(out: Path) -> Iterator[Path]:
         os.chmod(folder, 0o755)
         if out.is_dir():
             out.rmdir()
-        os.rename(folder, out)
+        rename(folder, out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

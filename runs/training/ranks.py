@@ -43,6 +43,7 @@ from rl.loop import interact
 from rl.ranks import Ranks
 from rl.storage import load_tree, save_tree
 from runs.folder.places import ROOT
+from runs.folder.processes import ending_signals
 from runs.recipe import Run, describe
 from runs.settings.plain import from_json
 from runs.training.evaluation import WORDS, padded, play_games, restore
@@ -226,7 +227,7 @@ def joined(run: Run, count: int, device: str, saved: Path | None = None) -> Iter
             yield found
         return
     _loopback()
-    store = dist.TCPStore("127.0.0.1", 0, count, is_master=True, wait_for_workers=False, timeout=_wait())
+    store = dist.TCPStore("127.0.0.1", 0, count, is_master=True, wait_for_workers=False, **_store())
     document = {"run": describe(run), "port": store.port, "count": count, "saved": saved and str(saved.resolve())}
     others = [_start({**document, "rank": rank}) for rank in range(1, count)]
     try:
@@ -243,8 +244,9 @@ def joined(run: Run, count: int, device: str, saved: Path | None = None) -> Iter
             other.wait()
 
 
-def _wait() -> timedelta:
-    return timedelta(seconds=ranks.JOIN_SECONDS)
+def _store() -> dict[str, Any]:
+    """Arguments of the store through which ranks meet. PyTorch's packages for Windows have no libuv."""
+    return {"timeout": timedelta(seconds=ranks.JOIN_SECONDS), "use_libuv": sys.platform != "win32"}
 
 
 def _loopback() -> None:
@@ -283,7 +285,7 @@ def follow(run: Run, ranks: Ranks, learner: Agent, env: Any, saved: Path | None 
 
     saved: the checkpoint to continue from.
     """
-    for s in (signal.SIGINT, signal.SIGTERM):  # rank 0 decides
+    for s in (signal.SIGINT, *ending_signals()):  # rank 0 decides
         signal.signal(s, signal.SIG_IGN)
     keep_freed_memory()
     if run.threads:
@@ -316,7 +318,7 @@ def main() -> None:
     """One of the other ranks; standard input has what `joined` wrote."""
     document = json.loads(sys.stdin.read())
     run = from_json(Run, document["run"])
-    store = dist.TCPStore("127.0.0.1", document["port"], document["count"], is_master=False, timeout=_wait())
+    store = dist.TCPStore("127.0.0.1", document["port"], document["count"], is_master=False, **_store())
     learner = agents.build(
         run.agent, envs.spec(run.env, run.env_config), num_envs=run.num_envs, seed=run.seed, device="cpu"
     )

@@ -28,7 +28,7 @@ from rl.segments import SegmentStore
 from rl.tracking import Tracker
 from runs.folder.jsonl import read_jsonl
 from runs.folder.processes import ending_signals
-from runs.folder.provenance import peak_memory
+from runs.folder.provenance import peak_memory, quoted
 from runs.folder.run_folder import GENERATIONS, RunFolder
 from runs.folder.trust import signature
 from runs.recipe import Run, describe, settings_warning
@@ -166,7 +166,7 @@ class Session:
                 try:
                     score = self._evaluate()  # all is saved: a signal may end it at once
                 except KeyboardInterrupt as stop:
-                    stop.args = (f"stopped in its final evaluation; `rl resume {self.folder.path}` plays it",)
+                    stop.args = (f"stopped in its final evaluation; `{_resume(self.folder.path)}` plays it",)
                     raise
             status = "done"
         except Stopped:
@@ -449,12 +449,17 @@ class _EvaluationStopped(Exception):
     """A request to stop arrived during an evaluation on the way."""
 
 
+def _resume(folder: Path) -> str:
+    """The command that continues a run, with slashes, which every shell takes."""
+    return quoted(["rl", "resume", folder.as_posix()])
+
+
 class Stopped(KeyboardInterrupt):
     """The run was asked to stop by a signal, and has saved itself."""
 
     def __init__(self, signum: int, step: int, folder: Path) -> None:
         name = signal.Signals(signum).name
-        super().__init__(f"stopped by {name} at step {step:,}; `rl resume {folder}` goes on")
+        super().__init__(f"stopped by {name} at step {step:,}; `{_resume(folder)}` goes on")
         self.signum = signum
         self.status = 128 + signum
 

@@ -25,7 +25,7 @@ try:
     from optuna.storages.journal import JournalFileBackend
     from optuna.trial import TrialState
 except ModuleNotFoundError as error:
-    raise InputError("rl tune needs Optuna, which is not installed: pip install 'ludo-rl[tune]'") from error
+    raise InputError('rl tune needs Optuna, which is not installed: pip install "ludo-rl[tune]"') from error
 
 JOURNAL_BYTES = 64_000_000
 STARTUP = 10

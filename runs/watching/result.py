@@ -202,7 +202,7 @@ def frame(*results: Results | Iterable[Results], what: str = "evaluations") -> A
     try:
         import pandas
     except ModuleNotFoundError as error:
-        raise InputError("runs.frame needs pandas: pip install 'ludo-rl[notebooks]'") from error
+        raise InputError('runs.frame needs pandas: pip install "ludo-rl[notebooks]"') from error
     rows = [
         {"run": str(one.folder), "env": one.env, "agent": one.agent, "seed": one.seed, **line}
         for one in _results(results)

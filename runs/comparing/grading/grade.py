@@ -16,8 +16,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +195,7 @@ def _play_all(entries: Sequence[Row], task: Mapping[str, Any], place: Path, jobs
                 rows.append({**old["row"], "name": entry["name"]})
             else:
                 waiting[pool.submit(play, entry, task)] = stamp
-        for done in as_completed(waiting):
+        for done in _completed(waiting):
             row = done.result()
             line = {"folder": row["folder"], "stamp": waiting[done], "limits": task["limits"], "row": row}
             write_line(place / "rows.jsonl", line, ("folder",))
@@ -209,6 +209,14 @@ def _play_all(entries: Sequence[Row], task: Mapping[str, Any], place: Path, jobs
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return rows
+
+
+def _completed(futures: Iterable[Future[Row]]) -> Iterator[Future[Row]]:
+    """The futures as they complete; on Windows an endless wait, as in `as_completed`, would ignore Ctrl-C."""
+    left = set(futures)
+    while left:
+        done, left = wait(left, timeout=1.0, return_when=FIRST_COMPLETED)
+        yield from done
 
 
 def _stamp(folder: Path, trust: bool) -> str:

@@ -198,7 +198,7 @@ def main(out: str) -> int:
         found[name] = {"book": BOOK[name], "found": study()}  # type: ignore[operator]
         print(name, "done", flush=True)
     (folder / "sutton_barto.json").write_text(json.dumps(_rounded(found)) + "\n")
-    (folder / "sutton_barto.html").write_text(page(found))
+    (folder / "sutton_barto.html").write_text(page(found), encoding="utf-8")
     return 0
 
 

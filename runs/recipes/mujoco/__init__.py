@@ -1,1 +1,1 @@
-"""Recipes for Gymnasium's MuJoCo tasks, version 5. They need `pip install ludo-rl[mujoco]`; none is recorded yet."""
+"""Recipes for Gymnasium's MuJoCo tasks, version 5. They need `pip install "ludo-rl[mujoco]"`."""

@@ -230,6 +230,21 @@ def test_a_misspelt_recipe_is_said_without_loading_anything_heavy(words, capsys,
     assert capsys.readouterr().err == "rl: unknown recipe 'cartpol_dqn': did you mean 'cartpole_dqn'?\n"
 
 
+def test_the_comment_of_a_pasted_line_is_left_out(monkeypatch):
+    """zsh and cmd pass it on."""
+    given = []
+    monkeypatch.setattr(verbs, "_call", lambda *args, **options: given.append(options))
+    assert cli.main(["compare", "CartPole-v1", "--agents", "dqn", "#", "a", "page", "--seeds", "7"]) == 0
+    assert given[0].get("seeds") is None
+
+
+def test_a_file_of_words_that_is_not_utf_8_is_one_line(tmp_path, capsys):
+    (tmp_path / "mine.args").write_bytes("--agents dqn\n".encode("utf-16"))  # as PowerShell 5 writes it
+    assert cli.main(["compare", f"@{tmp_path / 'mine.args'}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("rl: a file is not UTF-8 text (invalid start byte at byte 0)")
+
+
 def test_words_in_a_file_stand_for_themselves(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine.args").write_text('--agents "a b=dqn"  # one\n\n# two\n--agents ppo --seeds 3\n--tasks classic\n')
     given = []

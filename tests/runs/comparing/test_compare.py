@@ -330,13 +330,13 @@ def test_missing_ray_is_reported_before_anything_starts(tmp_path: Path) -> None:
         f"compare('CartPole-v1', 'sb3:a2c', steps=100, seeds=1, on='ray', out={str(tmp_path / 'o')!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'ludo-rl[ray]'" in done.stderr and not (tmp_path / "o").exists()
+    assert 'pip install "ludo-rl[ray]"' in done.stderr and not (tmp_path / "o").exists()
 
 
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_a_cluster_runs_the_trainings(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
+    pytest.importorskip("ray", reason='Ray is an extra: pip install "ludo-rl[ray]"')
     found = compare(
         "CartPole-v1", "sb3:a2c,random", steps=100, seeds=2, jobs=2, on="ray", out=tmp_path / "c", videos=False
     )
@@ -346,7 +346,7 @@ def test_a_cluster_runs_the_trainings(tmp_path: Path) -> None:
 @pytest.mark.full
 @pytest.mark.timeout(900)
 def test_a_training_on_a_lost_node_is_sent_again(tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is an extra: pip install 'ludo-rl[ray]'")
+    ray = pytest.importorskip("ray", reason='Ray is an extra: pip install "ludo-rl[ray]"')
     from envs import EnvConfig
     from runs.recipe import Run
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -296,6 +297,12 @@ def test_snapshots_change_neither_the_fingerprint_of_a_recipe_nor_that_of_a_comp
         assert (fingerprint(other) == fingerprint(recipe)) is same, field
         job = {**plain.job, "run": {**plain.job["run"], field: value}}
         assert (dataclasses.replace(plain, job=job).fingerprint == plain.fingerprint) is same, field
+
+
+def test_no_folder_is_named_like_a_device_of_windows() -> None:
+    for name in ("con", "NUL", "aux.x", "com1"):
+        assert re.fullmatch(rf"{re.escape(name)}-[0-9a-f]{{6}}", slug(name)), name
+    assert slug("console") == "console" and slug("com") == "com"
 
 
 def test_contenders_have_distinct_folder_names() -> None:
