@@ -2,7 +2,8 @@
 
 Why: an update of DQN or PPO on a small MLP is about 50 microseconds of arithmetic for 32 rows. PyTorch needs 300: it
 looks up every operation, records it for autograd, and walks the record backwards. By hand the whole update takes half
-of the time, and so does the training of the classic control recipes. Acting gains as much.
+of the time, and so does the training of the classic control recipes. Acting gains as much. DQN's rows, and its
+network if that is small, are compiled by numba (`rl/networks/compiled.py`).
 
 The losses are defined in `dqn.py`, `a2c.py` and `ppo.py`, in PyTorch. Read them there. This file repeats them with
 their derivatives, and `rl/networks/dense.py` is its arithmetic: `Dense` evaluates an MLP and goes backwards through it
@@ -33,7 +34,6 @@ from torch import Tensor
 
 from agents.actor_critic import ActorCritic, Policy
 from agents.base import Agent, Choice
-from agents.value_player import LOWEST
 from rl.distributions import DiscreteHead
 from rl.networks.dense import Dense, Steps, log_softmax
 from rl.schedules import value_at
@@ -78,26 +78,21 @@ def _dqn(agent: Any, batch: Any, weight: np.ndarray | None) -> Gradient | None:
     c = agent.config
     if c.munchausen or agent.dense_target is None:
         return None
+    from rl.networks.compiled import q_learning  # numba takes most of a second to import
+
     (obs,), (next_obs,) = ([x.numpy() for x in leaves.values()] for leaves in (batch.obs, batch.next_obs))
     action, reward, discount = batch.action.numpy(), batch.reward.numpy(), batch.discount.numpy()
-    rows = np.arange(len(action))
     after = agent.dense_target(next_obs)
     values = agent.dense(next_obs) if c.double else after
-    if batch.next_mask is not None:
-        values = np.where(batch.next_mask.numpy(), values, LOWEST)
-    target = reward + np.where(discount > 0, discount * after[rows, values.argmax(1)], np.float32(0))
     q_values, steps = agent.dense.forward(obs)
-    q = q_values[rows, action]
-    error = q - target
-    q_grad = error.clip(-1, 1) if c.huber else error
-    loss = q_grad * (error - 0.5 * q_grad)
-    if weight is not None:
-        loss, q_grad = loss * weight, q_grad * weight
-    output_grad = np.zeros(q_values.shape, np.float32)
-    output_grad[rows, action] = q_grad / np.float32(len(rows))
+    allowed = np.zeros((0, 0), bool) if batch.next_mask is None else batch.next_mask.numpy()
+    weight = np.zeros(0, np.float32) if weight is None else weight
+    output_grad, priority = np.zeros(q_values.shape, np.float32), np.empty(len(action), np.float32)
+    made = (c.huber, output_grad, priority)
+    loss, q_mean = q_learning(q_values, after, values, allowed, action, reward, discount, weight, *made)
     agent.dense.backward(output_grad, steps)
-    mean, q_mean = (torch.from_numpy(np.asarray(np.add.reduce(x) / len(rows))) for x in (loss, q))
-    return Gradient(mean, torch.from_numpy(np.abs(error)), {"q_mean": q_mean})
+    mean, q_mean = torch.tensor((loss, q_mean), dtype=torch.float32).unbind()
+    return Gradient(mean, torch.from_numpy(priority), {"q_mean": q_mean})
 
 
 class LossGradient(NamedTuple):

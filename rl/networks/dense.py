@@ -187,6 +187,11 @@ class Dense:
         return len(self._hidden)
 
     @property
+    def weights(self) -> int:
+        """The number of elements of the weight matrices."""
+        return sum(layer.weight.size for layer in (*self._hidden, *self._heads))
+
+    @property
     def learns(self) -> bool:
         """True if no parameter is frozen: `backward` sets the gradients of all."""
         return all(p.requires_grad for p in self._parameters)

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import numpy as np
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from rl.networks.compiled import CompiledDense
 from rl.networks.dense import Dense
 
 Stack = tuple[tuple[str, str], ...]
@@ -146,36 +148,32 @@ class _Operations(TorchDispatchMode):  # type: ignore[misc]
         return out
 
 
+PASSES = {"forward": 1, "backward": 2, "input_gradient": 1}
+"""Methods of a network by hand, and how many products with each weight they make."""
+
+
 @contextmanager
 def counted_operations() -> Iterator[dict[str, float]]:
-    """Counts by part the operations that this thread makes inside, those of `Dense` too."""
+    """Counts by part the operations that this thread makes inside, those of `Dense` and `CompiledDense` too."""
     counts = _Operations()
-    forward, backward, inward = Dense.forward, Dense.backward, Dense.input_gradient
+    plain = [(kind, name, vars(kind)[name]) for kind in (Dense, CompiledDense) for name in PASSES if name in vars(kind)]
 
-    def size(dense: Dense, rows: int) -> float:
-        return 2.0 * rows * sum(layer.weight.size for layer in (*dense._hidden, *dense._heads))
+    def counted(name: str, call: Any) -> Any:
+        def counting(self: Any, rows: np.ndarray, *others: Any, **named: Any) -> Any:
+            counts.add(2.0 * len(rows) * PASSES[name] * self.weights, f"Dense.{name}")
+            counts.by_hand += 1
+            try:
+                return call(self, rows, *others, **named)
+            finally:
+                counts.by_hand -= 1
 
-    def count(dense: Dense, rows: int, times: int, name: str, call: Any) -> Any:
-        counts.add(times * size(dense, rows), f"Dense.{name}")
-        counts.by_hand += 1
-        try:
-            return call()
-        finally:
-            counts.by_hand -= 1
+        return counting
 
     try:
-        Dense.forward = (  # type: ignore[method-assign]
-            lambda self, x, learns=False: count(self, len(x), 1, "forward", lambda: forward(self, x, learns))
-        )
-        Dense.backward = (  # type: ignore[method-assign]
-            lambda self, grad, steps: count(self, len(grad), 2, "backward", lambda: backward(self, grad, steps))
-        )
-        Dense.input_gradient = (  # type: ignore[method-assign]
-            lambda self, grad, steps, columns: count(
-                self, len(grad), 1, "input_gradient", lambda: inward(self, grad, steps, columns)
-            )
-        )
+        for kind, name, call in plain:
+            setattr(kind, name, counted(name, call))
         with counts:
             yield counts.found
     finally:
-        Dense.forward, Dense.backward, Dense.input_gradient = forward, backward, inward  # type: ignore[method-assign]
+        for kind, name, call in plain:
+            setattr(kind, name, call)

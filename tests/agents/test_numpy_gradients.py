@@ -65,6 +65,11 @@ CASES: dict[str, Callable[[], Case]] = {
     "dqn masked": lambda: dqn(True),
     "dqn squared": lambda: dqn(False, huber=False, gamma=0.9),
     "dqn squared masked": lambda: dqn(True, huber=False, gamma=0.9),
+    "dqn, LayerNorm and odd sizes": lambda: dqn(
+        False, prioritized=True, net=NetConfig(hidden=(13, 7, 9), layer_norm=True)
+    ),
+    "double dqn, LayerNorm, masked": lambda: dqn(True, double=True, net=NetConfig(hidden=(32,), layer_norm=True)),
+    "dqn, wider than what is compiled": lambda: dqn(False, net=NetConfig(hidden=(144, 16))),
     "double dqn": lambda: dqn(False, double=True, n_step=3, net=NORMED),
     "double dqn masked": lambda: dqn(True, double=True, n_step=3, net=NORMED),
     "prioritized dqn": lambda: dqn(False, prioritized=True),

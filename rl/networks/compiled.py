@@ -1,0 +1,295 @@
+"""Small MLPs compiled by numba: the values and the gradient of a network, each in one call from Python.
+
+`rl.networks.dense` needs about thirty calls of NumPy for an update of a 64-64 network with 32 rows, and on a slow
+processor a call takes longer than its arithmetic. Here the forward pass is one call, and so is the backward pass.
+Beyond `WIDEST` the matrix products decide, and BLAS is faster than these loops.
+
+A network is its flat vector of parameters (`rl.optim.FlatOptimizer`) and a table with one row a layer: inputs, outputs,
+and where its weight [out, in], bias, LayerNorm scale and shift begin in the vector (-1 without LayerNorm).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rl.networks.dense import Dense
+from rl.networks.encoders import MLP
+
+WIDEST = 128
+"""Largest width that is compiled."""
+IN, OUT, WEIGHT, BIAS, SCALE, SHIFT = range(6)
+
+
+def compiled(function: Any) -> Any:
+    """Sums may be reordered, which vectorises them; NaN and infinity keep their meaning."""
+    flags = {"reassoc", "contract", "nsz", "arcp"}
+    return numba.njit(nogil=True, error_model="numpy", cache=True, fastmath=flags)(function)
+
+
+class Kept(NamedTuple):
+    """What the backward pass needs of a forward pass over B rows."""
+
+    x: np.ndarray  # [B, in]
+    active: np.ndarray  # the layers' outputs, each [B, out], one behind another
+    normed: np.ndarray  # the same before LayerNorm's scale and shift; empty without it
+    spread: np.ndarray  # [layers, B]: one over LayerNorm's deviation; empty without it
+
+
+class CompiledDense:
+    """`Dense` for a small MLP with ReLU under one linear head: [B, in] to [B, out], float32."""
+
+    def __init__(self, dense: Dense, flat: np.ndarray, grad: np.ndarray, table: np.ndarray, eps: float) -> None:
+        self._dense, self._flat, self._grad, self._table, self._eps = dense, flat, grad, table, eps
+        self._width = int(table[:, OUT].sum())
+        self._norm = bool(table[0, SCALE] >= 0)
+
+    @property
+    def depth(self) -> int:
+        """The number of hidden layers."""
+        return len(self._table) - 1
+
+    @property
+    def weights(self) -> int:
+        """The number of elements of the weight matrices."""
+        return self._dense.weights
+
+    @property
+    def learns(self) -> bool:
+        """True if no parameter is frozen: `backward` sets the gradients of all."""
+        return self._dense.learns
+
+    @classmethod
+    def of(cls, dense: Dense, mlp: MLP, head: nn.Linear) -> CompiledDense | None:
+        """`dense`, made of `mlp` and `head`, or None if it is larger, has another activation or no flat parameters."""
+        layers: list[tuple[nn.Linear, nn.LayerNorm | None]] = [*mlp.layers, (head, None)]
+        widths = [size for linear, _ in layers for size in (linear.in_features, linear.out_features)]
+        if mlp.moving or mlp.activation != "relu" or not mlp.layers or max(widths) > WIDEST:
+            return None
+        parameters = [p for part in (mlp, head) for p in part.parameters()]
+        flat, grad = _storage(parameters), _storage([p.grad for p in parameters if p.grad is not None])
+        if flat is None or any(
+            p.grad is not None and p.grad.storage_offset() != p.storage_offset() for p in parameters
+        ):
+            return None
+        rows = []
+        for linear, norm in layers:
+            places = (linear.weight, linear.bias, *((norm.weight, norm.bias) if norm is not None else ()))
+            offsets = [p.storage_offset() for p in places]
+            rows.append([linear.in_features, linear.out_features, *offsets, *[-1] * (4 - len(offsets))])
+        eps = mlp.layers[0][1].eps if mlp.layers[0][1] is not None else 0.0
+        return cls(dense, flat, np.zeros(0, np.float32) if grad is None else grad, np.array(rows), eps)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The output [B, out] alone."""
+        return self.forward(x)[0]
+
+    def forward(self, x: np.ndarray) -> tuple[np.ndarray, Kept]:
+        """The output [B, out], and what `backward` needs."""
+        rows, layers = len(x), len(self._table)
+        active = np.empty(rows * self._width, np.float32)
+        normed = np.empty(rows * self._width if self._norm else 0, np.float32)
+        spread = np.empty((layers if self._norm else 0, rows), np.float32)
+        _forward(x, self._flat, self._table, self._eps, active, normed, spread)
+        out = active[rows * (self._width - int(self._table[-1, OUT])) :].reshape(rows, -1)
+        return out, Kept(x, active, normed, spread)
+
+    def backward(self, grad: np.ndarray, kept: Kept) -> None:
+        """Sets every parameter's gradient to that of a loss whose gradient at the output is `grad` [B, out]."""
+        _backward(grad, kept.x, self._flat, self._grad, self._table, kept.active, kept.normed, kept.spread)
+
+
+def _storage(tensors: Sequence[Tensor]) -> np.ndarray | None:
+    """The one vector that float32 `tensors` are parts of; None if there is no such vector."""
+    places = {x.untyped_storage().data_ptr() for x in tensors}
+    if len(places) != 1 or any(x.dtype != torch.float32 or not x.is_contiguous() for x in tensors):
+        return None
+    found: np.ndarray = torch.empty(0).set_(tensors[0].untyped_storage()).numpy()  # type: ignore[call-overload]
+    return found
+
+
+@compiled
+def _affine(x, weight, bias, z):  # type: ignore[no-untyped-def]
+    """z = x weight.T + bias, four rows at once: [B, in], [out, in], [out] -> [B, out]."""
+    rows, inputs = x.shape
+    whole = rows - rows % 4
+    for b in range(0, whole, 4):
+        x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
+        for o in range(len(bias)):
+            w = weight[o]
+            s0 = s1 = s2 = s3 = np.float32(0)
+            for i in range(inputs):
+                s0 += x0[i] * w[i]
+                s1 += x1[i] * w[i]
+                s2 += x2[i] * w[i]
+                s3 += x3[i] * w[i]
+            z[b, o], z[b + 1, o], z[b + 2, o], z[b + 3, o] = s0 + bias[o], s1 + bias[o], s2 + bias[o], s3 + bias[o]
+    for b in range(whole, rows):
+        for o in range(len(bias)):
+            s = np.float32(0)
+            for i in range(inputs):
+                s += x[b, i] * weight[o, i]
+            z[b, o] = s + bias[o]
+
+
+@compiled
+def _weighted(a, b, out):  # type: ignore[no-untyped-def]
+    """out = a b, two rows and four terms at once: [n, k], [k, m] -> [n, m]."""
+    (rows, terms), width = a.shape, b.shape[1]
+    whole = terms - terms % 4
+    for r in range(0, rows, 2):
+        r2 = min(r + 1, rows - 1)  # of an odd number of rows, the last one is computed twice
+        y, y2 = out[r], out[r2]
+        for i in range(width):
+            y[i] = y2[i] = 0
+        for k in range(0, whole, 4):
+            a0, a1, a2, a3 = a[r, k], a[r, k + 1], a[r, k + 2], a[r, k + 3]
+            c0, c1, c2, c3 = a[r2, k], a[r2, k + 1], a[r2, k + 2], a[r2, k + 3]
+            b0, b1, b2, b3 = b[k], b[k + 1], b[k + 2], b[k + 3]
+            for i in range(width):
+                y[i] += a0 * b0[i] + a1 * b1[i] + a2 * b2[i] + a3 * b3[i]
+            if r2 > r:
+                for i in range(width):
+                    y2[i] += c0 * b0[i] + c1 * b1[i] + c2 * b2[i] + c3 * b3[i]
+        for k in range(whole, terms):
+            for i in range(width):
+                y[i] += a[r, k] * b[k, i]
+            if r2 > r:
+                for i in range(width):
+                    y2[i] += a[r2, k] * b[k, i]
+
+
+@compiled
+def _forward(x, flat, table, eps, active, normed, spread):  # type: ignore[no-untyped-def]
+    rows, last, start = len(x), len(table) - 1, 0
+    for layer in range(last + 1):
+        inputs, outputs, weight, bias, scale, shift = table[layer]
+        end = start + rows * outputs
+        z = active[start:end].reshape(rows, outputs)
+        _affine(x, flat[weight : weight + inputs * outputs].reshape(outputs, inputs), flat[bias : bias + outputs], z)
+        if scale >= 0:
+            hat = normed[start:end].reshape(rows, outputs)
+            _normalise(z, flat[scale : scale + outputs], flat[shift : shift + outputs], eps, hat, spread[layer])
+        if layer < last:
+            for b in range(rows):
+                for o in range(outputs):
+                    if z[b, o] < 0:  # NaN stays
+                        z[b, o] = 0
+        x, start = z, end
+
+
+@compiled
+def _normalise(z, scale, shift, eps, hat, spread):  # type: ignore[no-untyped-def]
+    """LayerNorm of the rows of z, in place; `hat` and `spread` are kept for `_through_norm`."""
+    rows, width = z.shape
+    for b in range(rows):
+        total = np.float32(0)
+        for o in range(width):
+            total += z[b, o]
+        mean = total / np.float32(width)
+        square = np.float32(0)
+        for o in range(width):
+            hat[b, o] = z[b, o] - mean
+            square += hat[b, o] * hat[b, o]
+        spread[b] = np.float32(1) / np.sqrt(square / np.float32(width) + np.float32(eps))
+        for o in range(width):
+            hat[b, o] *= spread[b]
+            z[b, o] = hat[b, o] * scale[o] + shift[o]
+
+
+@compiled
+def _backward(grad, x, flat, flat_grad, table, active, normed, spread):  # type: ignore[no-untyped-def]
+    rows, end = len(grad), len(active)
+    for layer in range(len(table) - 1, -1, -1):
+        inputs, outputs, weight, bias, scale, shift = table[layer]
+        start = end - rows * outputs
+        if layer < len(table) - 1:
+            after = active[start:end].reshape(rows, outputs)
+            for b in range(rows):
+                for o in range(outputs):
+                    if not after[b, o] > 0:
+                        grad[b, o] = 0
+        if scale >= 0:
+            hat = normed[start:end].reshape(rows, outputs)
+            at_scale, at_shift = flat_grad[scale : scale + outputs], flat_grad[shift : shift + outputs]
+            _through_norm(grad, flat[scale : scale + outputs], hat, spread[layer], at_scale, at_shift)
+        before = active[start - rows * inputs : start].reshape(rows, inputs) if layer else x
+        turned = np.ascontiguousarray(grad.T)
+        _weighted(turned, before, flat_grad[weight : weight + inputs * outputs].reshape(outputs, inputs))
+        for o in range(outputs):
+            total = np.float32(0)
+            for b in range(rows):
+                total += turned[o, b]
+            flat_grad[bias + o] = total
+        if layer:
+            below = np.empty((rows, inputs), np.float32)
+            _weighted(grad, flat[weight : weight + inputs * outputs].reshape(outputs, inputs), below)
+            grad = below
+        end = start
+
+
+@compiled
+def _through_norm(grad, scale, hat, spread, at_scale, at_shift):  # type: ignore[no-untyped-def]
+    """The gradient before LayerNorm, in the place of that behind it; sets those of its scale and shift."""
+    rows, width = grad.shape
+    for o in range(width):
+        at_scale[o] = at_shift[o] = 0
+    for b in range(rows):
+        mean = np.float32(0)
+        along = np.float32(0)
+        for o in range(width):
+            at_scale[o] += grad[b, o] * hat[b, o]
+            at_shift[o] += grad[b, o]
+            grad[b, o] *= scale[o]
+            mean += grad[b, o]
+            along += grad[b, o] * hat[b, o]
+        mean /= np.float32(width)
+        along /= np.float32(width)
+        for o in range(width):
+            grad[b, o] = (grad[b, o] - mean - hat[b, o] * along) * spread[b]
+
+
+@compiled
+def q_learning(  # type: ignore[no-untyped-def]
+    q_values, after, values, allowed, action, reward, discount, weight, huber, output_grad, priority
+):
+    """DQN's loss of B rows, and its derivative by the network's output.
+
+    Args:
+        q_values, after, values: float32 [B, A], of the observation, of the next one by the target network, and the
+            values that choose the next action.
+        allowed: bool [B, A], the next actions that may be chosen; empty if all may.
+        action, reward, discount: [B].
+        weight: float32 [B]; empty if all rows count the same.
+        huber: the Huber loss of delta 1 instead of the squared one.
+        output_grad: float32 [B, A], zero; set at the rows' actions.
+        priority: float32 [B]; set to the size of each row's error.
+
+    Returns:
+        (weighted mean of the loss, mean value of the rows' actions).
+    """
+    rows, actions = q_values.shape
+    total = mean = 0.0
+    for b in range(rows):
+        best = -1
+        for a in range(actions):
+            if len(allowed) and not allowed[b, a]:
+                continue
+            if best < 0 or values[b, a] > values[b, best] or (np.isnan(values[b, a]) and not np.isnan(values[b, best])):
+                best = a
+        best = max(best, 0)
+        target = reward[b] + (discount[b] * after[b, best] if discount[b] > 0 else np.float32(0))
+        q = q_values[b, action[b]]
+        error = q - target
+        slope = np.float32(1 if error > 1 else -1) if huber and abs(error) > 1 else error
+        factor = weight[b] if len(weight) else np.float32(1)
+        total += factor * (slope * (error - np.float32(0.5) * slope))
+        mean += q
+        output_grad[b, action[b]] = factor * slope / np.float32(rows)
+        priority[b] = abs(error)
+    return total / rows, mean / rows
