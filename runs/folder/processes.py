@@ -59,7 +59,7 @@ def run_child(
         child = subprocess.Popen(
             command,
             cwd=cwd,
-            env={**env, "PYTHONIOENCODING": "utf-8:replace"},
+            env={**env, "PYTHONIOENCODING": "utf-8:replace", PARENT: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -151,14 +151,31 @@ ENDS_WITH_PARENT = "LUDO_RL_ENDS_WITH_PARENT"
 
 def end_with_parent(parent: int, stop: str | None = None) -> None:
     """Saves and ends this training if its parent was killed, or when the file `stop` appears."""
-    while stop or os.name != "nt":
+    while True:
         time.sleep(0.5 if stop else 2)
-        if (os.name != "nt" and os.getppid() != parent) or (stop and os.path.exists(stop)):
+        if _gone(parent, PARENT) or (stop and os.path.exists(stop)):
             if os.name == "nt":  # where `os.kill` ends a process at once
                 signal.raise_signal(signal.SIGTERM)
             else:
                 os.kill(os.getpid(), signal.SIGTERM)
             return
+
+
+PARENT = "LUDO_RL_PARENT"
+"""Environment variable that tells a child which process started it."""
+
+
+def _gone(parent: int, variable: str) -> bool:
+    """Whether the process that started this one has ended, even by a kill.
+
+    Windows keeps no such link (a virtual environment's python.exe starts another one), so `variable` tells it.
+    """
+    if sys.platform != "win32":
+        return os.getppid() != parent
+    import psutil
+
+    told = os.environ.get(variable)
+    return told is not None and not psutil.pid_exists(int(told))
 
 
 TRAINER = "LUDO_RL_TRAINER"
@@ -168,13 +185,7 @@ TRAINER = "LUDO_RL_TRAINER"
 def trainer_has_ended() -> bool:
     """Whether a training started this process as its viewer and has ended since, even by a kill."""
     trainer = os.environ.get(TRAINER)
-    if not trainer:
-        return False
-    if sys.platform == "win32":
-        import psutil
-
-        return not psutil.pid_exists(int(trainer))
-    return os.getppid() != int(trainer)
+    return bool(trainer) and _gone(int(trainer or 0), TRAINER)
 
 
 def open_viewer(run: str | Path, paused: bool = False) -> subprocess.Popen[bytes]:

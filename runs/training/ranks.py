@@ -223,6 +223,8 @@ def joined(run: Run, count: int, device: str, saved: Path | None = None) -> Iter
     if device != "cpu":
         raise InputError(f"--ranks {count} needs --device cpu: each rank has a core")
     if _by_torchrun():
+        if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
+            _loopback()
         with Ranks(int(os.environ["RANK"]), count) as found:
             yield found
         return

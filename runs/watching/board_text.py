@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -233,9 +234,16 @@ def play_text(
     """
     match = BoardGame(game, vs, seed=seed, trust=trust)
     folder, piped = None if record is None else Path(record), not sys.stdin.isatty()
-    table = TextTable(match, folder, colour=sys.stdout.isatty(), side=side, piped=piped)
+    table = TextTable(match, folder, colour=_colours(), side=side, piped=piped)
     table.run()
     return {"env": f"Boards/{game}-v1", "results": table.results, "records": table.records}
+
+
+def _colours() -> bool:
+    """Whether the terminal shows colours. An empty command makes the classic console of Windows read their codes."""
+    if os.name == "nt":
+        os.system("")
+    return sys.stdout.isatty()
 
 
 def replay_text(
@@ -248,7 +256,7 @@ def replay_text(
     first, second = (str(player)[:80] for player in [*record.get("players", ()), "?", "?"][:2])
     say(f"{first} against {second}: {str(record.get('result', '?'))[:80]}")
     while True:
-        say(f"\nmove {place} of {len(actions)}\n{shown.text(colour=sys.stdout.isatty())}")
+        say(f"\nmove {place} of {len(actions)}\n{shown.text(colour=_colours())}")
         try:
             word = ask("Enter: next, b: back, q: quit > ").strip().lower()
         except EOFError:

@@ -100,3 +100,16 @@ def test_after_the_timeout_a_child_and_what_it_started_are_killed(tmp_path: Path
             return
         time.sleep(0.1)
     raise AssertionError("the child's own child still runs")
+
+
+@pytest.mark.parametrize("variable", [children.PARENT, children.TRAINER])
+def test_on_windows_a_variable_tells_whether_the_parent_lives(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A virtual environment's python.exe starts another one there, so the parent's number says nothing."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    monkeypatch.setattr(children.sys, "platform", "win32")
+    for number, gone in ((os.getpid(), False), (ended.pid, True)):
+        monkeypatch.setenv(variable, str(number))
+        assert children._gone(os.getppid(), variable) is gone
+    monkeypatch.delenv(variable)
+    assert not children._gone(os.getppid(), variable), "a command that no process of ours has started"
