@@ -22,18 +22,19 @@ class RewardScale:
 
     def __init__(self, num_envs: int) -> None:
         self.left = WATCHED
-        self._running = np.zeros(num_envs)
+        self._running = [0.0] * num_envs  # in lists: for a few environments quicker than NumPy, and for many soon over
 
     def observe(self, agent: Any, ts: TimeStep) -> None:
         """Adds a row. Logs one line and stops if `agent.settings_warning` returns one."""
         if self.left <= 0:
             return
         self.left -= len(ts.first)
-        clip = agent.config.reward_clip
-        reward = ts.reward.astype(np.float64) if clip is None else np.clip(ts.reward, -clip, clip)
-        value = reward + self._running
-        largest = float(value[np.abs(value).argmax()])
-        self._running = np.where(ts.first | (ts.discount == 0), 0.0, agent.config.gamma * value)
+        clip, gamma = agent.config.reward_clip, agent.config.gamma
+        rewards = ts.reward.tolist() if clip is None else [min(max(r, -clip), clip) for r in ts.reward.tolist()]
+        values = [r + before for r, before in zip(rewards, self._running, strict=True)]
+        largest = max(values, key=abs)
+        ends = (ts.first | (ts.discount == 0)).tolist()
+        self._running = [0.0 if end else gamma * value for end, value in zip(ends, values, strict=True)]
         line = agent.settings_warning(largest)
         if line:
             self.left = 0
