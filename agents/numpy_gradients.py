@@ -91,7 +91,7 @@ def _dqn(agent: Any, batch: Any, weight: np.ndarray | None) -> Gradient | None:
     made = (c.huber, output_grad, priority)
     loss, q_mean = q_learning(q_values, after, values, allowed, action, reward, discount, weight, *made)
     agent.dense.backward(output_grad, steps)
-    mean, q_mean = torch.tensor((loss, q_mean), dtype=torch.float32).unbind()
+    mean, q_mean = torch.from_numpy(np.array((loss, q_mean), np.float32))
     return Gradient(mean, torch.from_numpy(priority), {"q_mean": q_mean})
 
 

@@ -101,8 +101,11 @@ class ValuePlayer(Agent):
     def choose_by_numpy(self, actor: Actor, obs: Obs, ts: TimeStep) -> Choice | None:
         if self.dense is None:
             return None
-        (leaf,) = self.normalised(as_tensors(obs, self.device)).values()
-        values = self.dense(leaf.numpy())
+        (x,) = obs.values()
+        if "normaliser" in self.network._modules:
+            (leaf,) = self.normalised(as_tensors(obs, self.device)).values()
+            x = leaf.numpy()
+        values = self.dense(x)
         return self._select(actor, values, ts, Q(torch.from_numpy(values)))
 
     def _select(self, actor: Actor, values: np.ndarray, ts: TimeStep, out: Q) -> Choice:

@@ -46,8 +46,9 @@ class CompiledDense:
 
     def __init__(self, dense: Dense, flat: np.ndarray, grad: np.ndarray, table: np.ndarray, eps: float) -> None:
         self._dense, self._flat, self._grad, self._table, self._eps = dense, flat, grad, table, eps
-        self._width = int(table[:, OUT].sum())
+        self._width, self._out = int(table[:, OUT].sum()), int(table[-1, OUT])
         self._norm = bool(table[0, SCALE] >= 0)
+        self._no_norm = np.empty(0, np.float32), np.empty((0, 0), np.float32)
 
     @property
     def depth(self) -> int:
@@ -91,12 +92,13 @@ class CompiledDense:
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, Kept]:
         """The output [B, out], and what `backward` needs."""
-        rows, layers = len(x), len(self._table)
+        rows = len(x)
         active = np.empty(rows * self._width, np.float32)
-        normed = np.empty(rows * self._width if self._norm else 0, np.float32)
-        spread = np.empty((layers if self._norm else 0, rows), np.float32)
+        normed, spread = self._no_norm
+        if self._norm:
+            normed, spread = np.empty_like(active), np.empty((len(self._table), rows), np.float32)
         _forward(x, self._flat, self._table, self._eps, active, normed, spread)
-        out = active[rows * (self._width - int(self._table[-1, OUT])) :].reshape(rows, -1)
+        out = active[rows * (self._width - self._out) :].reshape(rows, self._out)
         return out, Kept(x, active, normed, spread)
 
     def backward(self, grad: np.ndarray, kept: Kept) -> None:
