@@ -11,13 +11,14 @@ and where its weight [out, in], bias, LayerNorm scale and shift begin in the vec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl.jit import compiled
 from rl.networks.dense import Dense
 from rl.networks.encoders import MLP
 
@@ -26,10 +27,7 @@ WIDEST = 128
 IN, OUT, WEIGHT, BIAS, SCALE, SHIFT = range(6)
 
 
-def compiled(function: Any) -> Any:
-    """Sums may be reordered, which vectorises them; NaN and infinity keep their meaning."""
-    flags = {"reassoc", "contract", "nsz", "arcp"}
-    return numba.njit(nogil=True, error_model="numpy", cache=True, fastmath=flags)(function)
+_compiled = partial(compiled, reordered=True)
 
 
 class Kept(NamedTuple):
@@ -115,7 +113,7 @@ def _storage(tensors: Sequence[Tensor]) -> np.ndarray | None:
     return found
 
 
-@compiled
+@_compiled
 def _affine(x, weight, bias, z):  # type: ignore[no-untyped-def]
     """z = x weight.T + bias, four rows at once: [B, in], [out, in], [out] -> [B, out]."""
     rows, inputs = x.shape
@@ -139,7 +137,7 @@ def _affine(x, weight, bias, z):  # type: ignore[no-untyped-def]
             z[b, o] = s + bias[o]
 
 
-@compiled
+@_compiled
 def _weighted(a, b, out):  # type: ignore[no-untyped-def]
     """out = a b, two rows and four terms at once: [n, k], [k, m] -> [n, m]."""
     (rows, terms), width = a.shape, b.shape[1]
@@ -166,7 +164,7 @@ def _weighted(a, b, out):  # type: ignore[no-untyped-def]
                     y2[i] += a[r2, k] * b[k, i]
 
 
-@compiled
+@_compiled
 def _forward(x, flat, table, eps, active, normed, spread):  # type: ignore[no-untyped-def]
     rows, last, start = len(x), len(table) - 1, 0
     for layer in range(last + 1):
@@ -185,7 +183,7 @@ def _forward(x, flat, table, eps, active, normed, spread):  # type: ignore[no-un
         x, start = z, end
 
 
-@compiled
+@_compiled
 def _normalise(z, scale, shift, eps, hat, spread):  # type: ignore[no-untyped-def]
     """LayerNorm of the rows of z, in place; `hat` and `spread` are kept for `_through_norm`."""
     rows, width = z.shape
@@ -204,7 +202,7 @@ def _normalise(z, scale, shift, eps, hat, spread):  # type: ignore[no-untyped-de
             z[b, o] = hat[b, o] * scale[o] + shift[o]
 
 
-@compiled
+@_compiled
 def _backward(grad, x, flat, flat_grad, table, active, normed, spread):  # type: ignore[no-untyped-def]
     rows, end = len(grad), len(active)
     for layer in range(len(table) - 1, -1, -1):
@@ -235,7 +233,7 @@ def _backward(grad, x, flat, flat_grad, table, active, normed, spread):  # type:
         end = start
 
 
-@compiled
+@_compiled
 def _through_norm(grad, scale, hat, spread, at_scale, at_shift):  # type: ignore[no-untyped-def]
     """The gradient before LayerNorm, in the place of that behind it; sets those of its scale and shift."""
     rows, width = grad.shape
@@ -256,7 +254,7 @@ def _through_norm(grad, scale, hat, spread, at_scale, at_shift):  # type: ignore
             grad[b, o] = (grad[b, o] - mean - hat[b, o] * along) * spread[b]
 
 
-@compiled
+@_compiled
 def q_learning(  # type: ignore[no-untyped-def]
     q_values, after, values, allowed, action, reward, discount, weight, huber, output_grad, priority
 ):

@@ -19,19 +19,15 @@ and Saffidine 2010, "Score bounded Monte-Carlo tree search".
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-import numba
 import numpy as np
+
+from rl.jit import compiled
 
 GUMBEL, PUCT = 0, 1
 NONE = -np.inf
 SOONER = 1 - 2.0**-10
 """Factor of a proved outcome for every further ply."""
-
-
-def compiled(function: Any) -> Any:
-    return numba.njit(nogil=True, error_model="numpy", cache=True)(function)
 
 
 class Tree:
