@@ -202,7 +202,7 @@ def test_agents_without_a_network_of_their_own_refuse_in_one_line(name: str) -> 
 
 def test_a_missing_extra_is_named(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"'onnx' is not installed: pip install ludo-rl\[onnx\]"):
+    with pytest.raises(InputError, match=r'.onnx. is not installed: pip install "ludo-rl\[onnx\]"'):
         export(run, onnx=tmp_path / "a.onnx")
 
 
