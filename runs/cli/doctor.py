@@ -137,7 +137,7 @@ def _mujoco() -> list[str]:
     except (ImportError, AttributeError, OSError) as error:
         return [
             f"mujoco {metadata.version('mujoco')} is installed but does not work ({error}): pip uninstall mujoco "
-            "mujoco-core, then pip install ludo-rl[mujoco]"
+            'mujoco-core, then pip install "ludo-rl[mujoco]"'
         ]
     return []
 
