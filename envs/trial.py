@@ -5,6 +5,7 @@ Do seeds determine its episodes? Are worker processes faster? Are time and memor
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections.abc import Callable
@@ -112,6 +113,7 @@ def require_affordable(
     if num_envs < MANY:
         return
     started: list[Any] = []
+    gc.collect()  # garbage freed while environments are made would hide a part of their size
     process, times = psutil.Process(), [time.perf_counter()]
     before = process.memory_info().rss
     while len(started) < SAMPLE[0] and times[-1] - times[0] < SAMPLE[1]:

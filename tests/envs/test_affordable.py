@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 
@@ -26,6 +27,21 @@ class Large(Game):
 
     def __init__(self) -> None:
         self.level = np.ones(2**23)
+
+
+class Littering(Large):
+    """The first one made leaves 64 megabytes of garbage, the others free it, as Python does from time to time."""
+
+    left = False
+
+    def __init__(self) -> None:
+        if Littering.left:
+            gc.collect()
+        else:
+            Littering.left = True
+            cycle: list[object] = [np.ones(2**23)]
+            cycle.append(cycle)
+        super().__init__()
 
 
 class Slow(Game):
@@ -72,6 +88,12 @@ def test_the_figures_are_those_of_one_environment(monkeypatch):
     monkeypatch.setattr(trial, "available_memory", lambda: 2**40)
     with pytest.raises(InputError, match=r"2\d\d s and .* \(1\d\d\.\d\d ms .*: num_envs may be about [19][\d,]+$"):
         envs.make(f"{HERE}:Slow", num_envs=2_000)
+
+
+def test_garbage_freed_meanwhile_hides_no_part_of_the_size(monkeypatch):
+    monkeypatch.setattr(trial, "available_memory", lambda: 100 * 2**20)
+    with pytest.raises(InputError, match=r" ms and 6[67]\d{3} kB each"):
+        envs.make(f"{HERE}:Littering", num_envs=300)
 
 
 def test_as_many_as_the_machine_can_take_are_made():
