@@ -2,12 +2,11 @@
 
 Why: an update of DQN or PPO on a small MLP is about 50 microseconds of arithmetic for 32 rows. PyTorch needs 300: it
 looks up every operation, records it for autograd, and walks the record backwards. By hand the whole update takes half
-of the time, and so does the training of the classic control recipes. Acting gains as much. DQN's rows, and its
-network if that is small, are compiled by numba (`rl/networks/compiled.py`).
+of the time, compiled by numba a quarter of it. Acting gains as much.
 
-The losses are defined in `dqn.py`, `a2c.py` and `ppo.py`, in PyTorch. Read them there. This file repeats them with
-their derivatives, and `rl/networks/dense.py` is its arithmetic: `Dense` evaluates an MLP and goes backwards through it
-on the memory of PyTorch's parameters and gradients.
+The losses are defined in `dqn.py`, `a2c.py` and `ppo.py`, in PyTorch. Read them there. `agents/row_losses.py` repeats
+them with their derivatives. `rl/networks/dense.py` evaluates an MLP and goes backwards through it on the memory of
+PyTorch's parameters and gradients, and so does `rl/networks/compiled.py` if no layer is wider than 128.
 
 When: `gradient` is the one entry point. `ValueAgent.gradient` and `PolicyAgent.gradient` call it first, and use
 autograd if it returns None. It returns None unless all of the following hold:
@@ -35,7 +34,7 @@ from torch import Tensor
 from agents.actor_critic import ActorCritic, Policy
 from agents.base import Agent, Choice
 from rl.distributions import DiscreteHead
-from rl.networks.dense import Dense, Steps, log_softmax
+from rl.networks.small import SmallNetwork, small_network
 from rl.schedules import value_at
 
 METHODS = {
@@ -44,6 +43,11 @@ METHODS = {
     "ppo": ("loss", "evaluate_actions"),
 }
 """By `numpy_loss`: the methods that no subclass may override."""
+METRICS = {
+    "a2c": ("policy_loss", "value_loss", "entropy"),
+    "ppo": ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction"),
+}
+"""The means behind the loss that `agents.row_losses.policy_gradient` returns."""
 
 
 class Gradient(NamedTuple):
@@ -51,7 +55,7 @@ class Gradient(NamedTuple):
 
     loss: Tensor  # the weighted mean, a scalar
     priority: Tensor | None  # [B], of value learners
-    metrics: dict[str, Tensor]  # scalars of value learners, [B] of policy learners
+    metrics: dict[str, Tensor]  # scalars
 
 
 def gradient(agent: Any, batch: Any, weight: np.ndarray | None = None) -> Gradient | None:
@@ -78,7 +82,7 @@ def _dqn(agent: Any, batch: Any, weight: np.ndarray | None) -> Gradient | None:
     c = agent.config
     if c.munchausen or agent.dense_target is None:
         return None
-    from rl.networks.compiled import q_learning  # numba takes most of a second to import
+    from agents.row_losses import q_learning  # numba takes most of a second to import
 
     (obs,), (next_obs,) = ([x.numpy() for x in leaves.values()] for leaves in (batch.obs, batch.next_obs))
     action, reward, discount = batch.action.numpy(), batch.reward.numpy(), batch.discount.numpy()
@@ -95,84 +99,41 @@ def _dqn(agent: Any, batch: Any, weight: np.ndarray | None) -> Gradient | None:
     return Gradient(mean, torch.from_numpy(priority), {"q_mean": q_mean})
 
 
-class LossGradient(NamedTuple):
-    """The loss of an actor-critic without its entropy bonus, and its derivatives."""
-
-    loss: np.ndarray  # [B]
-    metrics: dict[str, np.ndarray]  # [B]
-    log_prob_grad: np.ndarray  # [B]
-    value_grad: np.ndarray  # [B]
-
-
 def _actor_critic(agent: Any, batch: Any) -> Gradient | None:
-    """`A2C.loss` or `PPO.loss`, with the entropy bonus that they share."""
-    if batch.mask is not None or getattr(agent.config, "value_clip", None) is not None:
-        return None
-    action = batch.action.numpy()
-    out = agent.dense.forward(batch.obs, action)
-    found = (_ppo if agent.numpy_loss == "ppo" else _a2c)(agent, batch, out)
-    cost = value_at(agent.config.entropy_cost, agent.step)
-    agent.dense.backward(out, action, found, cost)
-    loss = torch.from_numpy(found.loss - np.float32(cost) * out.entropy).mean()
-    return Gradient(loss, None, {name: torch.from_numpy(x) for name, x in found.metrics.items()})
-
-
-def _a2c(agent: Any, batch: Any, out: DenseOutput) -> LossGradient:
-    advantage, cost = batch.advantage.numpy(), np.float32(agent.config.value_cost)
-    error = out.value - batch.target.numpy()
-    metrics = {"policy_loss": -out.log_prob * advantage, "value_loss": error * error, "entropy": out.entropy}
-    loss = metrics["policy_loss"] + cost * metrics["value_loss"]
-    return LossGradient(loss, metrics, log_prob_grad=-advantage, value_grad=2 * cost * error)
-
-
-def _ppo(agent: Any, batch: Any, out: DenseOutput) -> LossGradient:
+    """`A2C.loss` or `PPO.loss`."""
     c = agent.config
-    clip, advantage = value_at(c.clip, agent.step), batch.advantage.numpy()
-    log_ratio = out.log_prob - batch.log_prob.numpy()
-    ratio = np.exp(log_ratio)
-    gain, clipped = ratio * advantage, np.clip(ratio, 1 - clip, 1 + clip) * advantage
-    error = out.value - batch.target.numpy()
-    metrics = {
-        "policy_loss": -np.minimum(gain, clipped),
-        "value_loss": error * error,
-        "entropy": out.entropy,
-        "approx_kl": ratio - 1 - log_ratio,
-        "clip_fraction": (np.abs(ratio - 1) > clip).astype(np.float32),
-    }
-    loss = metrics["policy_loss"] + np.float32(c.value_cost) * metrics["value_loss"]
-    log_prob_grad = np.where(gain > clipped, np.float32(0), -gain)  # d ratio / d log_prob = ratio; NaN stays NaN
-    return LossGradient(loss, metrics, log_prob_grad, value_grad=error * np.float32(2 * c.value_cost))
+    if batch.mask is not None or getattr(c, "value_clip", None) is not None:
+        return None
+    from agents.row_losses import policy_gradient
 
-
-class DenseOutput(NamedTuple):
-    """The output of a `DensePolicy` for B rows, and what its `backward` needs."""
-
-    log_prob: np.ndarray  # [B], of the batch's actions
-    entropy: np.ndarray  # [B]
-    value: np.ndarray  # [B]
-    log_probs: np.ndarray  # [B, A]
-    actor: Steps
-    critic: Steps
+    logits, value, steps = agent.dense.forward(batch.obs)
+    rows = (x.numpy() for x in (batch.action, batch.log_prob, batch.advantage, batch.target))
+    clip = value_at(c.clip, agent.step) if agent.numpy_loss == "ppo" else -1.0
+    costs, grads = (
+        (float(c.value_cost), value_at(c.entropy_cost, agent.step)),
+        (np.empty_like(logits), np.empty_like(value)),
+    )
+    loss, *means = torch.from_numpy(np.array(policy_gradient(logits, value, *rows, clip, *costs, *grads), np.float32))
+    agent.dense.backward(*grads, steps)
+    return Gradient(loss, None, dict(zip(METRICS[agent.numpy_loss], means, strict=False)))
 
 
 class DensePolicy:
     """A small actor-critic in NumPy: one plain vector, one discrete action of A choices, a critic of its own."""
 
-    def __init__(self, network: ActorCritic, head: DiscreteHead, actor: Dense, critic: Dense) -> None:
+    def __init__(self, network: ActorCritic, head: DiscreteHead, actor: SmallNetwork, critic: SmallNetwork) -> None:
         self.network, self.head, self.actor, self.critic = network, head, actor, critic
 
     @classmethod
     def of(cls, network: ActorCritic) -> DensePolicy | None:
         """`network` in NumPy, or None if it is not of this kind. The parameters must have their `.grad` already."""
-        head = network.policy
+        head, critic_torso = network.policy, network.critic_torso
         if type(network) is not ActorCritic or type(head) is not DiscreteHead:  # a subclass may compute something else
             return None
-        if network.critic_torso is None or network.bf16:
+        if critic_torso is None or network.bf16 or head.kind != "discrete":
             return None
-        actor, critic = Dense.of(network.torso, head.logits), Dense.of(network.critic_torso, network.value)
-        if actor is None or critic is None or head.kind != "discrete":
-            return None
-        return cls(network, head, actor, critic)
+        actor, critic = small_network(network.torso, head.logits), small_network(critic_torso, network.value)
+        return None if actor is None or critic is None else cls(network, head, actor, critic)
 
     @property
     def learns(self) -> bool:
@@ -187,33 +148,24 @@ class DensePolicy:
 
     def draw(self, obs: dict[str, Tensor], generator: torch.Generator) -> Choice:
         """Exploring actions, drawn as `Categorical.sample` draws them; every action is allowed, no output is kept."""
+        from agents.row_losses import draw
+
         x = self._leaf(obs)
-        log_probs, value = log_softmax(self.actor(x)), self.critic(x)[:, 0]
-        cumulated = np.add.accumulate(np.exp(log_probs), 1)
-        total = cumulated[:, -1:]
-        below = torch.rand(total.shape, generator=generator).numpy() * total
-        action = np.add.reduce(cumulated <= below, 1)
-        log_prob = log_probs[np.arange(len(x)), action]
+        logits, value = self.actor(x), self.critic(x)[:, 0]
+        action, log_prob = np.empty(len(x), np.int64), np.empty(len(x), np.float32)
+        draw(logits, torch.rand(len(x), 1, generator=generator).numpy(), action, log_prob)
         return Choice(action, {"raw": action, "log_prob": log_prob, "value": value}, None)
 
-    def forward(self, obs: dict[str, Tensor], action: np.ndarray) -> DenseOutput:
-        """The output for given actions, int64 [B]; every action is allowed."""
+    def forward(self, obs: dict[str, Tensor]) -> tuple[np.ndarray, np.ndarray, tuple[Any, Any]]:
+        """(logits [B, A], value [B, 1], what `backward` needs)."""
         x = self._leaf(obs)
-        logits, actor = self.actor.forward(x)
-        value, critic = self.critic.forward(x)
-        log_probs = log_softmax(logits)
-        entropy = -np.einsum("ba,ba->b", np.exp(log_probs), log_probs)
-        return DenseOutput(log_probs[np.arange(len(x)), action], entropy, value[:, 0], log_probs, actor, critic)
+        (logits, actor), (value, critic) = self.actor.forward(x), self.critic.forward(x)
+        return logits, value, (actor, critic)
 
-    def backward(self, out: DenseOutput, action: np.ndarray, grad: LossGradient, entropy_cost: float) -> None:
-        """Sets the gradient of the rows' mean loss, minus `entropy_cost` times their mean entropy."""
-        rows, share = np.arange(len(action)), np.float32(1 / len(action))
-        # d entropy / d logits = -pi (log pi + entropy), and d log pi(a) / d logits = [a] - pi
-        cost = np.float32(entropy_cost) * (out.log_probs + out.entropy[:, None])
-        logits_grad = np.exp(out.log_probs) * (cost - grad.log_prob_grad[:, None])
-        logits_grad[rows, action] += grad.log_prob_grad
-        self.actor.backward(logits_grad * share, out.actor)
-        self.critic.backward((grad.value_grad * share)[:, None], out.critic)
+    def backward(self, logits_grad: np.ndarray, value_grad: np.ndarray, steps: tuple[Any, Any]) -> None:
+        """Sets every parameter's gradient to that of a loss with these gradients at the outputs."""
+        self.actor.backward(logits_grad, steps[0])
+        self.critic.backward(value_grad, steps[1])
 
     def _leaf(self, obs: dict[str, Tensor]) -> np.ndarray:
         """The one observation leaf as the network reads it, [B, F]."""

@@ -122,16 +122,13 @@ class PolicyAgent(RolloutAgent):
         found = numpy_gradient(self, batch)
         return super().gradient(batch) if found is None else RowLoss(found.loss, found.metrics)
 
-    def select(self, rollout: Rollout, index: Tensor | None = None) -> PolicyBatch:
-        batch: PolicyBatch = super().select(rollout, index)
-        return self._standardised(batch)
-
     def evaluate_actions(self, batch: PolicyBatch) -> tuple[Tensor, Tensor, Tensor]:
         """(log-probability, entropy, value) of the batch's rows under the present network."""
         out: Policy = self.network(batch.obs, batch.state, batch.first if self.recurrent else None, batch.mask)
         return out.dist.log_prob(batch.action), out.dist.entropy(), out.value
 
-    def _standardised(self, batch: PolicyBatch) -> PolicyBatch:
+    def prepared(self, batch: PolicyBatch) -> PolicyBatch:
+        """With standardised advantages."""
         if not self.config.normalize_advantage:
             return batch
         valid = batch.advantage[batch.valid] if self.recurrent else batch.advantage

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from rl.ranks import Ranks
 
 
+TOGETHER = 2**24
+"""Bytes of observations up to which a rollout is brought into its new order as a whole."""
+
+
 class Rollout(NamedTuple):
     """T rows of N environments with an action each, and the rewards that followed."""
 
@@ -199,21 +203,31 @@ class RolloutAgent(Agent):
         rows = rollout.rows
         if self.recurrent:
             index = self.items(rollout) if index is None else index
-            return each_tensor(rows, lambda x: x[:, index])._replace(state=rows.state[index])
-        flat = each_tensor(rows, lambda x: x.flatten(0, 1))._replace(state=rows.state[:0])
+            return self.prepared(each_tensor(rows, lambda x: x[:, index])._replace(state=rows.state[index]))
+        flat = _flat(rows)
         if index is None:
             index = self.items(rollout)
             if len(index) == rows.valid.numel():
-                return flat
-        return each_tensor(flat, lambda x: x[index])
+                return self.prepared(flat)
+        return self.prepared(_at(flat, index))
+
+    def prepared(self, batch: Any) -> Any:
+        """The batch of some items as the loss takes it."""
+        return batch
 
     def shuffled(self, rollout: Rollout, passes: int, parts: int) -> Iterator[Any]:
         """Minibatches of `passes` passes over a rollout, each in a new order and in `parts` near-equal parts."""
         items = self.items(rollout)
+        together = not self.recurrent and sum(x.nbytes for x in rollout.rows.obs.values()) <= TOGETHER
         for _ in range(passes):
             order = items[torch.randperm(len(items), generator=self._shuffle).to(self.device)]
-            for index in order.tensor_split(parts):
-                yield self.select(rollout, index)
+            if not together:
+                for index in order.tensor_split(parts):
+                    yield self.select(rollout, index)
+                continue
+            rows = _at(_flat(rollout.rows), order)  # copied once, not in each part
+            for part in np.array_split(np.arange(len(order)), parts):
+                yield self.prepared(_at(rows, slice(int(part[0]), int(part[-1]) + 1)))
 
     def learn(self, rollout: Rollout) -> Metrics:
         """All gradient updates on one rollout. Returns the metrics averaged over them.
@@ -307,6 +321,16 @@ class RolloutAgent(Agent):
         self._begun = state["begun"]
         if self.keeps_returns:
             self.returns.running = state["running"].to(self.device)
+
+
+def _flat(rows: Any) -> Any:
+    """The transitions [T, N, ...] as [T * N, ...]; without a recurrent core there is no state."""
+    return each_tensor(rows, lambda x: x.flatten(0, 1))._replace(state=rows.state[:0])
+
+
+def _at(rows: Any, index: Tensor | slice) -> Any:
+    """Some of the rows [B, ...]."""
+    return each_tensor(rows, lambda x: x[index])
 
 
 def average(x: Tensor, valid: Tensor) -> Tensor:

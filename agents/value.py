@@ -10,7 +10,7 @@ import operator
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -27,15 +27,12 @@ from rl.device import uses_bf16
 from rl.errors import InputError, NonFiniteError
 from rl.interface import EnvSpec, TimeStep
 from rl.losses import forbid, munchausen_bonus, soft_value, take
-from rl.networks.dense import Dense
 from rl.networks.heads import ValueHead, resample_noise
+from rl.networks.small import SmallNetwork
 from rl.networks.torso import build_torso
 from rl.optim import FlatOptimizer, FlatParameters
 from rl.schedules import value_at
 from rl.seeding import derive_seed
-
-if TYPE_CHECKING:
-    from rl.networks.compiled import CompiledDense
 
 
 class Loss(NamedTuple):
@@ -189,15 +186,15 @@ class ValueAgent(ReplayAgent, ValuePlayer):
         return {"loss": out.loss.detach(), "grad_norm": norm, **out.metrics}
 
     @cached_property
-    def dense(self) -> Dense | CompiledDense | None:
+    def dense(self) -> SmallNetwork | None:
         return self._numpy(self.network)
 
     @cached_property
-    def dense_target(self) -> Dense | CompiledDense | None:
+    def dense_target(self) -> SmallNetwork | None:
         """The target network in NumPy, or None."""
         return self._numpy(self.target)
 
-    def _numpy(self, network: nn.Module) -> Dense | CompiledDense | None:
+    def _numpy(self, network: nn.Module) -> SmallNetwork | None:
         """`network` in NumPy if its values are the head's own output, as DQN's are, else None."""
         ours = self.numpy_loss == "dqn" and inherited(self, "read", "choose") and not self.bf16
         return network.dense() if ours and type(network) is ValueNetwork else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,13 +13,10 @@ from torch import Tensor, nn
 from agents.base import Actor, Agent, Choice, Decision, as_tensors
 from rl.interface import Obs, TimeStep
 from rl.losses import forbid
-from rl.networks.dense import Dense
 from rl.networks.heads import ValueHead, set_noise
+from rl.networks.small import SmallNetwork, small_network
 from rl.networks.torso import Torso
 from rl.schedules import Ramp, value_at
-
-if TYPE_CHECKING:
-    from rl.networks.compiled import CompiledDense
 
 LOWEST = np.finfo(np.float32).min
 """The value of an action that is not allowed."""
@@ -48,17 +45,10 @@ class ValueNetwork(nn.Module):
         out = in_float32(lambda x: self.read(self.head(x)), features)
         return out if state is None else out._replace(state=state)
 
-    def dense(self) -> Dense | CompiledDense | None:
+    def dense(self) -> SmallNetwork | None:
         """The network in NumPy or compiled, if it is an MLP with one value for each action, else None."""
-        head, mlp = self.head, self.torso.plain_mlp
-        if type(head) is not ValueHead or not head.plain:
-            return None
-        dense = Dense.of(self.torso, head.advantage)
-        if dense is None or mlp is None:
-            return None
-        from rl.networks.compiled import CompiledDense  # numba takes most of a second to import
-
-        return CompiledDense.of(dense, mlp, head.advantage) or dense  # type: ignore[arg-type]
+        head = self.head
+        return small_network(self.torso, head.advantage) if type(head) is ValueHead and head.plain else None
 
 
 T = TypeVar("T")
@@ -80,7 +70,7 @@ class ValuePlayer(Agent):
     """Whether the network has noisy layers, whose noise is off outside training."""
 
     @cached_property
-    def dense(self) -> Dense | CompiledDense | None:
+    def dense(self) -> SmallNetwork | None:
         """The network in NumPy, if the agent and the network allow it (see `agents.numpy_gradients`), else None.
 
         Made at the first use: until then a subclass may replace the network or the optimizer.

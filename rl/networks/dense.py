@@ -315,13 +315,6 @@ def _through_relu(grad: np.ndarray, after: np.ndarray) -> np.ndarray:
     return grad
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """The logarithm of the softmax of each row, [B, A]."""
-    z = logits - np.maximum.reduce(logits, 1, keepdims=True)
-    z -= np.log(np.add.reduce(np.exp(z), 1, keepdims=True))
-    return z
-
-
 def _layer(linear: nn.Linear, norm: nn.LayerNorm | None, renorm: _Renorm | None) -> _Layer:
     scale = None
     if norm is not None:

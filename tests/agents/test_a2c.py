@@ -43,6 +43,6 @@ def test_one_update_for_every_rollout_of_five_rows() -> None:
 
 def test_advantages_are_not_standardised_unless_asked() -> None:
     rows = batch([0, 1], [0, 0], [1.0, 5.0], [0.0, 0.0])
-    assert make()._standardised(rows).advantage.tolist() == [1.0, 5.0]
-    on = make(normalize_advantage=True)._standardised(rows).advantage
+    assert make().prepared(rows).advantage.tolist() == [1.0, 5.0]
+    on = make(normalize_advantage=True).prepared(rows).advantage
     assert on.tolist() == pytest.approx([-math.sqrt(0.5), math.sqrt(0.5)])

@@ -207,7 +207,7 @@ def test_recurrent_advantages_are_standardised_over_rows_that_start_a_transition
     agent = train(config, "Probe/Counting-v0", 60, num_envs=3, length=5, random=True)
     rows = agent.select(agent.rollout(15))
     rows = rows._replace(advantage=torch.where(rows.valid, 1.0 + 3.0 * torch.rand(rows.valid.shape), 99.0))
-    advantage = agent._standardised(rows).advantage[rows.valid]
+    advantage = agent.prepared(rows).advantage[rows.valid]
     assert advantage.mean().item() == pytest.approx(0.0, abs=1e-5)
     assert advantage.std().item() == pytest.approx(1.0, abs=1e-5)
 

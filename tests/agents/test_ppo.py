@@ -14,7 +14,7 @@ from agents.dqn import DQNConfig
 from agents.policy import PolicyBatch
 from agents.ppo import PPO, PPOConfig
 from agents.rollout import Rollout
-from rl.distributions import PolicyConfig
+from rl.distributions import Categorical, PolicyConfig
 from rl.errors import InputError
 from rl.networks import NetConfig
 from rl.schedules import Ramp
@@ -72,9 +72,9 @@ def test_entropy_is_paid_for() -> None:
 
 def test_advantages_are_standardised_within_the_minibatch() -> None:
     rows = batch([0, 1, 2], [0, 0, 0], [1.0, 2.0, 6.0], [0.0] * 3)
-    on = make()._standardised(rows).advantage
+    on = make().prepared(rows).advantage
     assert on.tolist() == pytest.approx([-2 / math.sqrt(7), -1 / math.sqrt(7), 3 / math.sqrt(7)])
-    assert make(normalize_advantage=False)._standardised(rows).advantage.tolist() == [1.0, 2.0, 6.0]
+    assert make(normalize_advantage=False).prepared(rows).advantage.tolist() == [1.0, 2.0, 6.0]
 
 
 RATIO: dict[str, tuple[str, PPOConfig]] = {
@@ -100,8 +100,9 @@ def test_the_ratio_is_1_in_the_first_minibatch_of_every_rollout(name: str, monke
     def watched(self: PPO, rows: PolicyBatch) -> Any:
         log_prob, _, value = self.evaluate_actions(rows)
         if self.dense is not None and rows.mask is None:  # what NumPy says is what counts
-            said = self.dense.forward(rows.obs, rows.action.numpy())
-            log_prob, value = torch.from_numpy(said.log_prob), torch.from_numpy(said.value)
+            logits, values, _ = self.dense.forward(rows.obs)
+            log_prob = Categorical(torch.from_numpy(logits)).log_prob(rows.action)
+            value = torch.from_numpy(values).squeeze(-1)
         new = (log_prob - rows.log_prob).exp() - 1
         ratios[-1].append(float(torch.where(rows.valid, new, 0.0).detach().abs().max()))
         if len(ratios[-1]) == 1:

@@ -339,5 +339,5 @@ def a_single_row_has_no_spread_to_divide_by() -> None:
     for _ in interact(world, agent, 15):
         pass
     rollout = agent.rollout(3)
-    batch = agent._standardised(agent.select(rollout, torch.tensor([0])))
+    batch = agent.select(rollout, torch.tensor([0]))
     assert bool(torch.isfinite(batch.advantage).all())

@@ -238,7 +238,7 @@ def divided_by_the_spread_of_one(patch: Patch) -> None:
         valid = batch.advantage[batch.valid]
         return batch._replace(advantage=(batch.advantage - valid.mean()) / (valid.std() + 1e-8))
 
-    patch.setattr(PolicyAgent, "_standardised", always)
+    patch.setattr(PolicyAgent, "prepared", always)
 
 
 def counted_by_slots(patch: Patch) -> None:
