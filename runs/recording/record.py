@@ -205,6 +205,8 @@ def _train_seed(recording: Recording, seed: int, tree: Path) -> dict[str, Any]:
         interrupted=f"{recipe} seed {seed} was interrupted; `rl record {recipe}` continues it",
         cwd=tree,
     )
+    if done.returncode == 2:  # bad input, or a package that is missing: nothing was trained, so no seed has failed
+        raise InputError(f"{recipe} seed {seed}: {last_words(done).removeprefix('rl: ')}")
     _, others = meter.read()
     result: dict[str, Any] = {
         "schema": 1,

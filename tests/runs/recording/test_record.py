@@ -52,6 +52,26 @@ def test_a_recorded_result_says_how_busy_others_kept_the_machine(
     assert again["others"] is None, "of the part before the interruption nobody knows"
 
 
+@pytest.mark.parametrize(("status", "recorded"), [(2, False), (1, True)])
+def test_a_missing_package_is_no_failed_seed(
+    status: int, recorded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "rl: HalfCheetah-v5 cannot be made: MuJoCo is not installed\n"
+    done = subprocess.CompletedProcess(["rl"], status, "", words)
+    monkeypatch.setattr(tree, "TREES", tmp_path)
+    monkeypatch.setattr(record, "export_tree", lambda: ROOT)
+    monkeypatch.setattr(record, "check_committed", lambda *_: None)
+    monkeypatch.setattr(record, "tree_of", lambda *_: ROOT)
+    monkeypatch.setattr(record, "train_child", lambda words, **_: done)
+    monkeypatch.setattr(record, "commit_of", lambda tree: "abc")
+    if recorded:
+        assert [r["status"] for r in record.record("cartpole_dqn", results=tmp_path)] == ["failed"]
+    else:
+        with pytest.raises(InputError, match="^cartpole_dqn seed 0: HalfCheetah-v5 cannot be made: MuJoCo is not"):
+            record.record("cartpole_dqn", results=tmp_path)
+    assert bool(read_results(tmp_path, "cartpole_dqn")) == recorded
+
+
 def test_the_work_of_a_child_that_has_ended_is_not_the_work_of_others() -> None:
     meter = provenance.Meter()
     loop = "import time; t = time.process_time()\nwhile time.process_time() < t + 0.4: pass"
