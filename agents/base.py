@@ -339,7 +339,7 @@ def as_tensors(arrays: Obs, device: torch.device) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in arrays.items()}
 
 
-def each_tensor(batch: BatchT, change: Callable[[Tensor], Tensor]) -> BatchT:
+def each_tensor(batch: BatchT, change: Callable[[Tensor], Any]) -> BatchT:
     """The batch, a NamedTuple, with every tensor changed but `state`, which has no rows; observations are dicts."""
     kept = {name: x for name, x in batch._asdict().items() if x is not None and name != "state"}
     changed = {

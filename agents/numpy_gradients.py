@@ -109,12 +109,11 @@ def _actor_critic(agent: Any, batch: Any) -> Gradient | None:
     logits, value, steps = agent.dense.forward(batch.obs)
     rows = (x.numpy() for x in (batch.action, batch.log_prob, batch.advantage, batch.target))
     clip = value_at(c.clip, agent.step) if agent.numpy_loss == "ppo" else -1.0
-    costs, grads = (
-        (float(c.value_cost), value_at(c.entropy_cost, agent.step)),
-        (np.empty_like(logits), np.empty_like(value)),
-    )
-    loss, *means = torch.from_numpy(np.array(policy_gradient(logits, value, *rows, clip, *costs, *grads), np.float32))
+    costs = float(c.value_cost), value_at(c.entropy_cost, agent.step)
+    grads = np.empty_like(logits), np.empty_like(value)
+    found = np.array(policy_gradient(logits, value, *rows, clip, *costs, *grads), np.float32)
     agent.dense.backward(*grads, steps)
+    loss, *means = torch.from_numpy(found).unbind()
     return Gradient(loss, None, dict(zip(METRICS[agent.numpy_loss], means, strict=False)))
 
 

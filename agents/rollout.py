@@ -226,8 +226,9 @@ class RolloutAgent(Agent):
                     yield self.select(rollout, index)
                 continue
             rows = _at(_flat(rollout.rows), order)  # copied once, not in each part
-            for part in np.array_split(np.arange(len(order)), parts):
-                yield self.prepared(_at(rows, slice(int(part[0]), int(part[-1]) + 1)))
+            split = each_tensor(rows, lambda x: x.tensor_split(parts))
+            for k in range(parts):
+                yield self.prepared(_at(split, k))
 
     def learn(self, rollout: Rollout) -> Metrics:
         """All gradient updates on one rollout. Returns the metrics averaged over them.
@@ -328,8 +329,8 @@ def _flat(rows: Any) -> Any:
     return each_tensor(rows, lambda x: x.flatten(0, 1))._replace(state=rows.state[:0])
 
 
-def _at(rows: Any, index: Tensor | slice) -> Any:
-    """Some of the rows [B, ...]."""
+def _at(rows: Any, index: Tensor | int) -> Any:
+    """Some of the rows [B, ...], or entry `index` of what stands in the columns' places."""
     return each_tensor(rows, lambda x: x[index])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -23,22 +24,24 @@ class RewardScale:
     def __init__(self, num_envs: int) -> None:
         self.left = WATCHED
         self._running = [0.0] * num_envs  # in lists: for a few environments quicker than NumPy, and for many soon over
+        self._lowest, self._highest = math.inf, -math.inf
 
     def observe(self, agent: Any, ts: TimeStep) -> None:
-        """Adds a row. Logs one line and stops if `agent.settings_warning` returns one."""
+        """Adds a row. Logs one line and stops if `agent.settings_warning` of a new extreme returns one."""
         if self.left <= 0:
             return
         self.left -= len(ts.first)
-        clip, gamma = agent.config.reward_clip, agent.config.gamma
-        rewards = ts.reward.tolist() if clip is None else [min(max(r, -clip), clip) for r in ts.reward.tolist()]
-        values = [r + before for r, before in zip(rewards, self._running, strict=True)]
-        largest = max(values, key=abs)
-        ends = (ts.first | (ts.discount == 0)).tolist()
-        self._running = [0.0 if end else gamma * value for end, value in zip(ends, values, strict=True)]
-        line = agent.settings_warning(largest)
-        if line:
-            self.left = 0
-            log.warning("%s", line)
+        clip, gamma, running = agent.config.reward_clip, agent.config.gamma, self._running
+        for i, (reward, first, discount) in enumerate(zip(ts.reward.tolist(), ts.first.tolist(), ts.discount.tolist())):
+            value = running[i] + (reward if clip is None else min(max(reward, -clip), clip))
+            running[i] = 0.0 if first or discount == 0 else gamma * value
+            if self._lowest <= value <= self._highest:
+                continue
+            self._lowest, self._highest = min(value, self._lowest), max(value, self._highest)
+            if line := agent.settings_warning(value):
+                self.left = 0
+                log.warning("%s", line)
+                return
 
 
 def large_return_warning(config: Any, name: str, value: float) -> str:

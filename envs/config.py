@@ -17,7 +17,7 @@ class EnvConfig:
     vector: Vector = "auto"
     """Where environments step: `sync` in this process, `async` in worker processes, `native` in the environment's own
     vector class, `compiled` in a loop with Gymnasium's bits (classic control only). `auto` takes native for Atari and
-    arcade games, compiled for eight or more environments of classic control, else the faster of sync and async."""
+    arcade games, compiled for classic control, else the faster of sync and async."""
     protocol: str = ""
     """Atari protocol: nature, dopamine, machado or 100k. Empty means nature; other environments have none."""
     max_steps: int | None = None

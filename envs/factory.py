@@ -118,9 +118,6 @@ def spec(id: str, config: EnvConfig | None = None, *, tried: bool = False) -> En
 
 SINGLE = "set vector='sync' if it has single environments, else let its reset honour options['reset_mask']"
 
-COMPILED_FROM = 8
-"""Environments of classic control from which on `vector="auto"` takes the compiled loop, whose start takes time."""
-
 QUICK = 1.0
 """Seconds within which an environment must be built to be tried."""
 
@@ -246,13 +243,13 @@ def _gymnasium(id: str, num_envs: int, config: EnvConfig, render: bool, games: i
 def _compiled(
     id: str, target: Target, env: gymnasium.Env, num_envs: int, config: EnvConfig, render: bool
 ) -> Vector | None:
-    """Classic control in one compiled loop, if it is asked for, or if there are enough environments; else None.
+    """Classic control in one compiled loop; None for others, and if another way is asked for.
 
     env: one of the environments, which the result keeps. Raises `InputError` if it is asked for and cannot be, and for
     more environments than can be started.
     """
     asked = config.vector == "compiled"
-    if not asked and (config.vector != "auto" or num_envs < COMPILED_FROM):
+    if not asked and config.vector != "auto":
         return None
     plain = isinstance(target, GymSpec) and not (target.additional_wrappers or target.kwargs)
     plain = plain and not (config.options or render)

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from rl import replay_rows
 from rl.columns import make_column, predict_bytes
 from rl.errors import InputError
 from rl.frame_stack import stack_times
@@ -188,16 +189,9 @@ class Replay:
 
         A transition's next row is not `first`; a sequence starts at a multiple of the period.
         """
-        t, env = index // self.num_envs, index % self.num_envs
-        held = (t >= self.oldest) & (t + self._reach < self.count)
-        good = held & (t % self.period == 0 if self.sequence else ~self._first[(t + 1) % self.slots, env])
-        if self.stack > 1 and self.oldest > 0:
-            near = good & (t - self.oldest < self.stack - 1)
-            if near.any():
-                begun = np.zeros_like(good)
-                for back in range(self.stack - 1):
-                    begun |= (t - back >= self.oldest) & self._first[(t - back) % self.slots, env]
-                good &= ~near | begun
+        held = self.oldest, self.count, self._reach
+        kind = self.period, self.sequence, self.stack
+        good: np.ndarray = replay_rows.eligible(index, self.num_envs, self.slots, *held, *kind, self._first)
         return good
 
     def sample(self, batch: int, n: int = 1, beta: float = 0.0, newest: int | None = None) -> Windows | None:
@@ -219,31 +213,21 @@ class Replay:
 
     def windows(self, index: np.ndarray, n: int = 1) -> Windows:
         """The windows of up to `n` steps that start at the rows `index`, all of them eligible."""
-        t, env = index // self.num_envs, index % self.num_envs
-        if n == 1:
-            after = (t + 1) % self.slots
-            length = np.ones_like(t)
-            reward, discount = self._reward[after, env][None], self._discount[after, env][None]
-        else:
-            times = t + np.arange(1, n + 1)[:, None]  # [n, B]
-            after = times % self.slots
-            inside = np.logical_and.accumulate((times < self.count) & ~self._first[after, env], axis=0)
-            length = inside.sum(axis=0)
-            reward = np.where(inside, self._reward[after, env], np.float32(0))
-            discount = np.where(inside, self._discount[after, env], np.float32(1))
-        end = t + length
-        both = self._read_obs(np.concatenate([t, end]), np.concatenate([env, env]))
-        size = len(index)
+        columns = self._first, self._reward, self._discount
+        found = replay_rows.spans(index, n, self.num_envs, self.slots, self.count, *columns)
+        times, envs, after, length, reward, discount = found
+        both, size = self._read_obs(times, envs), len(index)
+        env, places = envs[:size], times % self.slots
         return Windows(
             rows=index,
             obs={k: v[:size] for k, v in both.items()},
-            mask=None if self._mask is None else self._mask[t % self.slots, env],
-            action=self._action[(t + 1) % self.slots, env],
+            mask=None if self._mask is None else self._mask[places[:size], env],
+            action=self._action[after, env],
             reward=reward,
             discount=discount,
             length=length,
             next_obs={k: v[size:] for k, v in both.items()},
-            next_mask=None if self._mask is None else self._mask[end % self.slots, env],
+            next_mask=None if self._mask is None else self._mask[places[size:], env],
             weight=np.ones(size, np.float32),
         )
 

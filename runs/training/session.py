@@ -426,7 +426,7 @@ class Session:
             print(f"the state could not be saved: {error}", file=sys.stderr)
 
 
-STEPPED = {"compiled": " in one compiled loop", "async": " in worker processes"}
+STEPPED = {"compiled": ", compiled", "async": " in worker processes"}
 """How the environments of a training are stepped, if it is worth a word."""
 
 

@@ -36,7 +36,7 @@ def test_spec_tells_what_an_agent_must_know():
     spec = envs.spec("CartPole-v1")
     assert (spec.id, spec.reward_threshold, spec.max_episode_steps) == ("CartPole-v1", 475.0, 500)
     assert spec.action.kind == "discrete" and spec.action.nvec == (2,) and spec.obs["obs"].shape == (4,)
-    assert spec.options == {"vector": "sync"}
+    assert spec.options == {"vector": "compiled"}
     spec = envs.spec("LunarLander-v3", EnvConfig(flicker=0.25, options={"continuous": True}))
     assert envs.spec(f"{HERE}:limited").max_episode_steps == 70
     assert spec.action.kind == "box" and spec.options == {"vector": "sync", "flicker": 0.25, "continuous": True}
@@ -137,9 +137,9 @@ def test_gymnasiums_cartpole_vector_is_used_unseeded_where_asked_for():
         assert env.step(np.zeros(4, np.int64)).first.all() and not env.step(np.zeros(4, np.int64)).first.any()
         with pytest.raises(RunError, match="its vector environment only resets by itself: set vector='sync'"):
             env._vector.restart({0: 1})
-    # what needs single seeds is played by single environments, or refused
+    # what needs single seeds is played in another way, or refused
     with envs.make("CartPole-v1", num_envs=4, games=4, config=EnvConfig(vector="native")) as env:
-        assert env.spec.options["vector"] == "sync" and env.reset().info["game"].tolist() == [0, 1, 2, 3]
+        assert env.spec.options["vector"] == "compiled" and env.reset().info["game"].tolist() == [0, 1, 2, 3]
     with pytest.raises(InputError, match="cannot be reset after max_steps: set vector='sync' if"):
         envs.make("CartPole-v1", num_envs=4, config=EnvConfig(vector="native", max_steps=6))
     with pytest.raises(InputError, match="cannot start a game from a seed"):

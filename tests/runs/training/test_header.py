@@ -17,7 +17,12 @@ SMALL = ["net.hidden=16", "learning_starts=20", "buffer_size=100", "eval_episode
 @pytest.mark.parametrize(
     ("env", "agent", "settings", "words"),
     [
-        ("CartPole-v1", "dqn", [], "CartPole-v1, 1 environment; dqn: mlp, 114 parameters; on cpu; replay of 100 rows"),
+        (
+            "CartPole-v1",
+            "dqn",
+            [],
+            "CartPole-v1, 1 environment, compiled; dqn: mlp, 114 parameters; on cpu; replay of 100 rows",
+        ),
         ("CartPole-v1", "r2d2", ["core_size=8"], "; r2d2: mlp and lstm, "),
         ("Arcade/Breakout-v1", "dqn", [], "; dqn: board, "),
     ],
@@ -42,7 +47,7 @@ def test_resuming_a_finished_run_changes_nothing_and_returns_its_result(
 
 
 def test_the_header_says_how_the_environments_are_stepped(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for vector, words in {"auto": "8 environments in one compiled loop; ", "sync": "8 environments; "}.items():
+    for vector, words in {"auto": "8 environments, compiled; ", "sync": "8 environments; "}.items():
         settings = [*SMALL, f"env.vector={vector}"]
         train("CartPole-v1", agent="dqn", steps=40, num_envs=8, settings=settings, out=tmp_path / vector, quiet=False)
         assert f"CartPole-v1, {words}" in capsys.readouterr().err.splitlines()[0]
