@@ -257,7 +257,7 @@ def test_a_search_begins_with_the_values_of_recipes_for_other_environments(
     searched(monkeypatch, tmp_path / "t", lambda job: sent.append(job) or answer(job), trials=5)
     own, acrobot, lander, car, drawn = [job["run"]["agent"] for job in sent if "stop" in job]
     assert own["target_every"] == 64 and acrobot["double"] and not own["double"] and acrobot["target_every"] == 250
-    assert lander["lr"] == {"start": 1e-3, "end": 2e-5, "steps": 4_000} and lander["epsilon"]["steps"] == 800
+    assert lander["lr"] == {"start": 1.78e-3, "end": 3.22e-5, "steps": 4_000} and lander["epsilon"]["steps"] == 488
     assert car["gamma"] == 0.98 and drawn not in (own, acrobot, lander, car)
     page = (tmp_path / "t" / "report.md").read_text()
     assert page.count("(from ") == 3 and "(from lunarlander_dqn) |" in page
