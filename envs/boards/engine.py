@@ -49,6 +49,12 @@ class Kernels(NamedTuple):
     The best action by alpha-beta search of `depth` plies and the values of all actions: exact for the best ones, an
     upper bound for the others, -2 * WIN for illegal ones. Equally good actions are drawn by the row's generator.
     """
+    foresee: Any
+    """foresee(rows, mask, depth, order, least, most, plies)
+
+    What up to `depth` plies of exhaustive search prove of each legal action for the player to move: int8 [N, A], at
+    least and at most lost (-1), drawn (0) or won (1), and the plies that a proof took. Ends with the soonest win.
+    """
 
 
 def load_board(name: str) -> Board:
@@ -68,8 +74,8 @@ def compile_board(name: str) -> Kernels:
     scope = {**globals(), "reset": board.reset, "moves": board.moves, "play": board.play, "undo": board.undo}
     scope |= {"evaluate": board.evaluate, "ACTIONS": board.actions, "PASSES": board.passes}
     folder = compiled.cache_folder("boards", name.lower(), sources)
-    inner = (restart, moved, is_legal, random_move, value_of)
-    outer = (begin, show, take, take_back, pick, rollout, search)
+    inner = (restart, moved, is_legal, random_move, value_of, outlook)
+    outer = (begin, show, take, take_back, pick, rollout, search, foresee)
     return Kernels(*compile_loops(name, folder, scope, inner, outer))
 
 
@@ -254,3 +260,63 @@ def search(
                 ties += 1
                 if below(s, ties) == 0:
                     actions[i] = action
+
+
+def outlook(s: Row, depth: int, order: np.ndarray, alpha: int, beta: int, unknown: int) -> int:
+    """Negamax with alpha-beta over lost, drawn and won. `unknown`: what a position beyond the depth counts as for the
+    player to move now, if it were at this depth."""
+    if s.ended:
+        return 0 if s.winner == NOBODY else 1 if s.winner == s.player else -1
+    if depth == 0:
+        return unknown
+    free = moves(s)
+    best = -1
+    for k in range(len(order) + PASSES):
+        action = order[k] if k < len(order) else ACTIONS - 1
+        if not is_legal(s, action, free):
+            continue
+        mine, theirs = s.mine, s.theirs
+        moved(s, action)
+        best = max(best, -outlook(s, depth - 1, order, -beta, -max(alpha, best), -unknown))
+        s.mine, s.theirs = mine, theirs
+        s.player = 1 - s.player
+        s.ply -= 1
+        s.winner, s.ended = NOBODY, False
+        if best >= beta:
+            break
+    return best
+
+
+def foresee(
+    rows: np.ndarray,
+    mask: np.ndarray,
+    depth: int,
+    order: np.ndarray,
+    least: np.ndarray,
+    most: np.ndarray,
+    plies: np.ndarray,
+) -> None:
+    lost, won = np.int64(-1), np.int64(1)  # of one type: a second version of a recursive function breaks numba's cache
+    for i in range(len(rows)):
+        if not mask[i]:
+            continue
+        s = rows[i]
+        free = moves(s)
+        over = False
+        for far in range(1, depth + 1):
+            for k in range(len(order) + PASSES):
+                action = order[k] if k < len(order) else ACTIONS - 1
+                if over or plies[i, action] > 0 or not is_legal(s, action, free):
+                    continue
+                mine, theirs = s.mine, s.theirs
+                moved(s, action)
+                low = -outlook(s, far - 1, order, lost, won, won)
+                high = won if low == won else -outlook(s, far - 1, order, lost, won, lost)
+                s.mine, s.theirs = mine, theirs
+                s.player = 1 - s.player
+                s.ply -= 1
+                s.winner, s.ended = NOBODY, False
+                least[i, action], most[i, action] = low, high
+                if low == high:
+                    plies[i, action] = far
+                over = low == won

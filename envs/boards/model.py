@@ -74,6 +74,13 @@ class BoardModel:
     def legal(self, states: np.ndarray) -> np.ndarray:
         return self.observe(states)[1]
 
+    def foresee(self, states: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As in `rl.search.model.BoardGame`."""
+        rows, shape = states.copy(), (len(states), self.board.actions)
+        least, most, plies = np.full(shape, -1, np.int8), np.ones(shape, np.int8), np.zeros(shape, np.int8)
+        self.kernels.foresee(rows, ~rows["ended"], depth, np.array(self.board.order, np.int64), least, most, plies)
+        return least, most, plies
+
     def rollout(self, states: np.ndarray, rng: np.random.Generator, how: Any = None) -> np.ndarray:
         """As in `rl.search.model.Model`; every game is played to its end."""
         rows, values = states.copy(), np.zeros(len(states), np.float32)

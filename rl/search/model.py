@@ -68,6 +68,14 @@ class BoardGame(Model, Protocol):
     def observe(self, states: np.ndarray) -> tuple[Obs, np.ndarray]:
         """Observations [N, ...] of the player to move, and its legal actions, bool [N, A]."""
 
+    def foresee(self, states: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `depth` plies of exhaustive search prove of each action for the player to move: int8 [N, A] each.
+
+        The action is at least and at most lost (-1), drawn (0) or won (1). Where both are equal, the third number is
+        that of the plies until then, this action among them, and 0 elsewhere.
+        """
+        ...
+
     def action_name(self, action: int) -> str: ...
 
 

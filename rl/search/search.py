@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
+from rl.errors import InputError
 from rl.fields import at_least, check_fields, fraction, not_negative, positive
 from rl.search.model import Evaluate, Model
-from rl.search.tree import GUMBEL, NONE, PUCT, Tree, back_up, descend, halving, outcome, summarise
+from rl.search.tree import GUMBEL, NONE, PUCT, SOONER, Tree, back_up, descend, halving, outcome, summarise
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,13 @@ class SearchConfig:
     """PUCT: share of the noise in the root's prior."""
     proofs: bool = True
     """Carry proved outcomes up the tree: a move that cannot be the best is searched and played no more."""
+    lookahead: int = not_negative(0)
+    """Board games: plies of exhaustive search in each new position for forced results (Baier and Winands 2015)."""
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.lookahead and not self.proofs:
+            raise InputError(f"search.lookahead {self.lookahead} finds proofs: leave search.proofs on")
 
 
 class Result(NamedTuple):
@@ -71,7 +76,7 @@ def search(
     num, every = len(states), np.arange(len(states))
     tree = Tree(num, simulations + 1, model.num_actions, states.dtype, model.players)
     tree.states[:, 0] = states
-    _expand(tree, evaluate, every, np.zeros(num, np.int64))
+    _expand(tree, model, evaluate, config.lookahead, every, np.zeros(num, np.int64))
     prior = _softmax(tree.logits[:, 0])
     noise = np.zeros((num, model.num_actions), np.float32)
     if rng is not None and config.rule == "gumbel":
@@ -82,7 +87,7 @@ def search(
     factor, proofs = (-1.0, config.proofs) if model.players == 2 else (gamma, False)
     for turn in range(simulations):
         leaf, fresh = _walk(tree, model, config, noise, table, turn, chance)
-        _expand(tree, evaluate, fresh[~tree.ended[fresh, turn + 1]], turn + 1)
+        _expand(tree, model, evaluate, config.lookahead, fresh[~tree.ended[fresh, turn + 1]], turn + 1)
         links = (tree.parent, tree.move, tree.visits, tree.total, tree.reward)
         back_up(leaf, tree.ended, *links, tree.logits, tree.least, tree.most, tree.value, tree.span, factor, proofs)
     return _result(tree, config, noise, prior, rng)
@@ -134,12 +139,18 @@ def _attach(
     tree.child[trees, parent, edge] = node
 
 
-def _expand(tree: Tree, evaluate: Evaluate, trees: np.ndarray, node: Any) -> None:
-    """Evaluates position `node` of the `trees`; none of them has ended."""
-    if len(trees):
-        logits, legal, value = evaluate(tree.states[trees, node])
-        tree.logits[trees, node] = np.where(legal, logits, NONE)
-        tree.value[trees, node] = value
+def _expand(tree: Tree, model: Any, evaluate: Evaluate, lookahead: int, trees: np.ndarray, node: Any) -> None:
+    """Evaluates position `node` of the `trees`, none of which has ended, and proves what `lookahead` plies prove."""
+    if not len(trees):
+        return
+    states = tree.states[trees, node]
+    logits, legal, value = evaluate(states)
+    tree.logits[trees, node] = np.where(legal, logits, NONE)
+    tree.value[trees, node] = value
+    if lookahead:
+        least, most, plies = model.foresee(states, lookahead)
+        later = SOONER ** np.maximum(plies - 1.0, 0.0)
+        tree.least[trees, node], tree.most[trees, node] = least * later, most * later
 
 
 def _mix_noise(tree: Tree, prior: np.ndarray, config: SearchConfig, rng: np.random.Generator) -> None:

@@ -10,12 +10,21 @@ from rl.search.search import SearchConfig
 from runs.recipe import Run
 
 
-def alphazero(env: str, opponent: str, *, opening: int, steps: int, rows: int, replay_ratio: float = 1 / 32) -> Run:
+def alphazero(
+    env: str,
+    opponent: str,
+    *,
+    opening: int,
+    steps: int,
+    rows: int,
+    replay_ratio: float = 1 / 32,
+    lookahead: int = 0,
+) -> Run:
     """Self-play for `steps` moves, sampled from the newest 20,000 to `rows` rows. Evaluations play `opponent`."""
     agent = AlphaZeroConfig(
         net=ResNetConfig(channels=32, blocks=2),
         lr=Ramp(3e-3, 2e-4, steps),
-        search=SearchConfig(c_scale=0.25),  # values of little training are noise: 1.0 follows them
+        search=SearchConfig(c_scale=0.25, lookahead=lookahead),  # values of little training are noise: 1.0 follows them
         simulations=32,
         fast_simulations=8,
         full_share=0.25,
