@@ -296,7 +296,9 @@ def foresee(
     most: np.ndarray,
     plies: np.ndarray,
 ) -> None:
-    lost, won = np.int64(-1), np.int64(1)  # of one type: a second version of a recursive function breaks numba's cache
+    # of one type: a second version of a recursive function breaks numba's cache
+    lost: Any = np.int64(-1)
+    won: Any = np.int64(1)
     for i in range(len(rows)):
         if not mask[i]:
             continue

@@ -43,8 +43,15 @@ def player(agent: Any, simulations: int) -> Policy:
     return choose
 
 
-def measure(run: str | Path, simulations: Sequence[int] = (0, 100), sets: Sequence[str] = ()) -> dict[str, Any]:
+def measure(
+    run: str | Path,
+    simulations: Sequence[int] = (0, 100),
+    sets: Sequence[str] = (),
+    lookahead: int | None = None,
+) -> dict[str, Any]:
     """For each set of positions (all if none is named) and number of simulations, the `Strength` as plain JSON.
+
+    lookahead: plies of `search.lookahead`, the run's own by default.
 
     Raises `InputError` if the agent does not plan, or on another game than Connect Four and tic-tac-toe.
     """
@@ -52,12 +59,18 @@ def measure(run: str | Path, simulations: Sequence[int] = (0, 100), sets: Sequen
     if settings.env not in POSITIONS or not hasattr(agent, "plan"):
         known = " and ".join(POSITIONS)
         raise InputError(f"{run}: the positions are of {known}, for agents that plan, not {settings.env}")
+    config: Any = agent.config
+    if lookahead is not None:
+        agent.config = config = dataclasses.replace(
+            config, search=dataclasses.replace(config.search, lookahead=lookahead)
+        )
     found = {
         name: {str(many): dataclasses.asdict(strength(player(agent, many), make())) for many in simulations}
         for name, make in POSITIONS[settings.env].items()
         if not sets or name in sets
     }
-    return {"schema": 1, "env": settings.env, "agent": agent.name, "step": agent.step, "sets": found}
+    about = {"agent": agent.name, "step": agent.step, "lookahead": config.search.lookahead}
+    return {"schema": 1, "env": settings.env, **about, "sets": found}
 
 
 def table(measured: dict[str, Any]) -> str:
@@ -74,8 +87,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="strength", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("run", help="a run folder or a checkpoint")
     parser.add_argument("--simulations", type=int, nargs="+", default=[0, 100])
+    parser.add_argument("--lookahead", type=int, help="plies of search.lookahead (default: the run's own)")
     options = parser.parse_args()
-    measured = measure(options.run, options.simulations)
+    measured = measure(options.run, options.simulations, lookahead=options.lookahead)
     print(table(measured), file=sys.stderr)
     print(json.dumps(measured, indent=1))
 

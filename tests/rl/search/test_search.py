@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import agents
+import envs
+from agents.mcts import MCTSConfig
 from envs.boards.game import Game
 from envs.boards.judge import tic_tac_toe
 from envs.boards.model import BoardModel
 from envs.boards.positions import Positions, load
+from rl.errors import InputError
 from rl.search.model import Evaluate, random_rollouts
 from rl.search.search import SearchConfig, principal_line, search
 from rl.search.tree import NONE, SOONER, halving, improved
@@ -206,3 +210,86 @@ def test_every_outcome_that_a_search_proves_is_the_solvers(config: SearchConfig)
     many, contradictions = proofs(BoardModel("ConnectFour"), config)
     assert many > 400 and contradictions == 0
     assert proofs(Flipped("ConnectFour"), config)[1] > 100  # a wrong sign is found
+
+
+def test_what_is_foreseen_is_what_perfect_play_gives() -> None:
+    every = tic_tac_toe()
+    states, legal = every.play().rows, every.play().observe()[1]
+    outcome = np.sign(every.scores.astype(int))
+    for depth in (1, 2, 5, 9):
+        least, most, plies = MODEL.foresee(states, depth)
+        best = np.where(legal, least, -2).max(axis=1)
+        assert (least <= outcome)[legal].all() and (most >= outcome)[legal].all()
+        assert ((plies > 0) == (least == most))[legal].all() and plies.max() <= depth
+        if depth == 9:  # the whole game; after a win the other actions are left open
+            assert (best == np.where(legal, outcome, -2).max(axis=1)).all()
+            assert (least == most)[legal & (best < 1)[:, None]].all()
+
+
+@pytest.mark.parametrize("depth", [3, 4, 5])
+def test_wins_and_losses_are_foreseen_within_the_depth_and_not_before(depth: int) -> None:
+    """The exact scores of Connect Four tell how many plies a result takes."""
+    given = load("middle-easy")
+    game = given.play()
+    states, legal, scores = game.rows, game.observe()[1], given.scores.astype(int)
+    left = (42 - states["ply"])[:, None]
+    stones = (left + 1) // 2  # that the player to move has left, this action's among them
+    win, loss = 2 * (stones - scores + 1) - 1, 2 * (left // 2 + scores + 1)
+    least, most, plies = BoardModel("ConnectFour").foresee(states, depth)
+    soonest = np.where(legal & (scores > 0), win, 99).min(axis=1, keepdims=True)
+    won, lost = legal & (scores > 0) & (win == soonest) & (win <= depth), legal & (scores < 0) & (loss <= depth)
+    lost &= ~(soonest < loss)  # after a win nothing more is looked for
+    assert won.any(axis=1).sum() > 20 and lost.sum() > 20
+    assert (least == 1).any(axis=1).tolist() == won.any(axis=1).tolist() and (plies == win)[least == 1].all()
+    assert (most == -1)[lost].all() and (plies == loss)[lost].all() and not (most == -1)[legal & (scores >= 0)].any()
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_a_search_that_looks_ahead_knows_what_a_few_simulations_cannot(config: SearchConfig) -> None:
+    given = load("end-easy")
+    given = Positions(given.game, given.moves[:200], given.scores[:200])
+    model, states = BoardModel("ConnectFour"), given.play().rows
+    best = np.where(given.play().observe()[1], np.sign(given.scores.astype(int)), -2).max(axis=1)
+
+    def wrong(ahead: int) -> float:
+        found = search(model, blank(model), states, 7, replace(config, lookahead=ahead))
+        assert (np.abs(found.value) <= 1).all()
+        return float((np.sign(given.scores.astype(int))[np.arange(200), found.action] < best).mean())
+
+    assert wrong(6) < 0.05 and wrong(6) < wrong(0) / 3
+    # o's win at cell 8 is two plies away, and is seen from the root itself
+    assert search(MODEL, blank(), after("0215"), 1, replace(config, lookahead=2)).action[0] == 8
+
+
+def outcome(model: BoardModel, state: np.ndarray) -> int:
+    """Of perfect play, for the player to move: every game to its end."""
+    if state["ended"][0]:
+        return 0 if state["winner"][0] < 0 else 1 if state["winner"][0] == state["player"][0] else -1
+    actions = np.flatnonzero(model.legal(state)[0])
+    return max(-outcome(model, model.advance(state, np.array([a]))[0]) for a in actions)
+
+
+def test_othello_is_foreseen_to_its_end_with_passes() -> None:
+    model, rng = BoardModel("Othello6"), np.random.default_rng(0)
+    seen, passing = 0, 0
+    for _ in range(30):
+        state = Game("Othello6").rows.copy()
+        while not state["ended"][0] and state["ply"][0] < 29:
+            state = model.advance(state, rng.choice(np.flatnonzero(model.legal(state)[0]), 1))[0]
+        if state["ended"][0]:
+            continue
+        least, most, _ = (x[0] for x in model.foresee(state, 12))
+        actions = np.flatnonzero(model.legal(state)[0])
+        exact = np.array([-outcome(model, model.advance(state, np.array([a]))[0]) for a in actions])
+        assert (least[actions] <= exact).all() and (most[actions] >= exact).all()
+        assert least[actions].max() == exact.max()
+        seen, passing = seen + 1, passing + (actions[-1] == model.num_actions - 1)
+    assert seen >= 20 and passing
+
+
+def test_one_player_has_nothing_to_look_ahead_to() -> None:
+    config = MCTSConfig(search=SearchConfig(rule="puct", lookahead=2))
+    with pytest.raises(InputError, match="^search.lookahead 2 is for board games, and Taxi-v4 is none: leave it out"):
+        agents.build(config, envs.spec("Taxi-v4"), num_envs=1, seed=0)
+    with pytest.raises(InputError, match="search.lookahead 2 finds proofs: leave search.proofs on"):
+        SearchConfig(lookahead=2, proofs=False)
