@@ -218,7 +218,8 @@ class RolloutAgent(Agent):
     def shuffled(self, rollout: Rollout, passes: int, parts: int) -> Iterator[Any]:
         """Minibatches of `passes` passes over a rollout, each in a new order and in `parts` near-equal parts."""
         items = self.items(rollout)
-        together = not self.recurrent and sum(x.nbytes for x in rollout.rows.obs.values()) <= TOGETHER
+        ours = type(self).select is RolloutAgent.select  # a subclass may select in its own way
+        together = ours and not self.recurrent and sum(x.nbytes for x in rollout.rows.obs.values()) <= TOGETHER
         for _ in range(passes):
             order = items[torch.randperm(len(items), generator=self._shuffle).to(self.device)]
             if not together:

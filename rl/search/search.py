@@ -149,8 +149,17 @@ def _expand(tree: Tree, model: Any, evaluate: Evaluate, lookahead: int, trees: n
     tree.value[trees, node] = value
     if lookahead:
         least, most, plies = model.foresee(states, lookahead)
-        later = SOONER ** np.maximum(plies - 1.0, 0.0)
-        tree.least[trees, node], tree.most[trees, node] = least * later, most * later
+        tree.least[trees, node], tree.most[trees, node] = _bounds(least, most, plies, lookahead)
+
+
+def _bounds(least: np.ndarray, most: np.ndarray, plies: np.ndarray, lookahead: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of the edges' returns [K, A] from what was foreseen.
+
+    Whatever is not proved comes later than the plies that were searched: all of them, or those before the soonest win.
+    """
+    soonest = np.where(least == 1, plies, lookahead + 1).min(axis=1, keepdims=True)
+    later = SOONER ** np.where(plies > 0, plies - 1.0, soonest - 1.0)
+    return least * later, most * later
 
 
 def _mix_noise(tree: Tree, prior: np.ndarray, config: SearchConfig, rng: np.random.Generator) -> None:

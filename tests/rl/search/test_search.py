@@ -261,6 +261,16 @@ def test_a_search_that_looks_ahead_knows_what_a_few_simulations_cannot(config: S
     assert search(MODEL, blank(), after("0215"), 1, replace(config, lookahead=2)).action[0] == 8
 
 
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+@pytest.mark.parametrize("simulations", [1, 30, 400])
+def test_a_lost_position_keeps_the_longest_defence_that_is_foreseen(config: SearchConfig, simulations: int) -> None:
+    state = after("42221520415414455550466262666", "ConnectFour")
+    model = BoardModel("ConnectFour")
+    assert model.foresee(state, 6)[2].tolist() == [[4, 6, 0, 2, 0, 0, 0]], "plies until each loss"
+    found = search(model, blank(model), state, simulations, replace(config, lookahead=6))
+    assert found.action[0] == 1 and found.tree.most[0, 0, 1] == found.tree.least[0, 0, 1] == -np.float32(SOONER**5)
+
+
 def outcome(model: BoardModel, state: np.ndarray) -> int:
     """Of perfect play, for the player to move: every game to its end."""
     if state["ended"][0]:
