@@ -2,8 +2,10 @@
 
 from runs.recipes.boards.shared import alphazero
 
-othello6_alphazero = alphazero("Boards/Othello6-v1", "minimax:6", opening=8, steps=400_000, rows=200_000)
-"""AlphaZero on Othello 6 x 6, 400,000 moves of self-play with 8 or 32 simulations a move.
+othello6_alphazero = alphazero(
+    "Boards/Othello6-v1", "minimax:6", opening=8, steps=900_000, rows=400_000, replay_ratio=1 / 16
+)
+"""AlphaZero on Othello 6 x 6, 900,000 moves of self-play with 8 or 32 simulations a move.
 
 The score is against minimax of depth 6, with 100 simulations a move, first and second in turn: 1 wins every game.
 """
