@@ -7,5 +7,6 @@ othello6_alphazero = alphazero(
 )
 """AlphaZero on Othello 6 x 6, 900,000 moves of self-play with 8 or 32 simulations a move.
 
-The score is against minimax of depth 6, with 100 simulations a move, first and second in turn: 1 wins every game.
+The score is against minimax of depth 6, with 100 simulations a move, first and second in turn: 1 wins every game. Few
+of these games differ, because all begin at the first position; `rl league` plays from random openings.
 """
