@@ -12,14 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import psutil
 
 from envs.spaces import action_cast, mask_of, observation_casts, random_actions
 from envs.stream import Stream
 from envs.vector.single import Single
 from rl.errors import InputError, NonFiniteError, RunError
 from rl.interface import TimeStep
-from rl.memory import available_memory
+from rl.memory import available_memory, private_memory
 
 ASYNC_COST = 100e-6, 50e-6
 """Seconds a slot costs in worker processes: in all, and for each environment. Measured on two cores."""
@@ -114,13 +113,12 @@ def require_affordable(
         return
     started: list[Any] = []
     gc.collect()  # garbage freed while environments are made would hide a part of their size
-    process, times = psutil.Process(), [time.perf_counter()]
-    before = process.memory_info().rss
+    times, before = [time.perf_counter()], private_memory()
     while len(started) < SAMPLE[0] and times[-1] - times[0] < SAMPLE[1]:
         started.append(start())
         times.append(time.perf_counter())
     seconds = float(np.diff(times).min()) + beside[0]  # the shortest, which a busy machine does not lengthen
-    size = max(0, process.memory_info().rss - before) / len(started) + beside[1]
+    size = max(0, private_memory() - before) / len(started) + beside[1]
     for one in started:
         one.close()
     free = available_memory()

@@ -12,6 +12,18 @@ def available_memory() -> int:
     return min([psutil.virtual_memory().available, *_cgroup_room()])
 
 
+def private_memory(status: Path = Path("/proc/self/status")) -> int:
+    """Bytes of memory that this process has written, swapped out or not; elsewhere than on Linux, all that is resident.
+
+    The system may drop a library's pages at any time, which would hide the growth of what is resident.
+    """
+    try:
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return sum(int(lines[name].split()[0]) * 1024 for name in ("RssAnon", "VmSwap"))
+    except (OSError, KeyError):
+        return int(psutil.Process().memory_info().rss)
+
+
 def _cgroup_room(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> list[int]:
     """Limit minus use of this process's memory cgroup and of each one above it. File cache counts as free."""
     try:

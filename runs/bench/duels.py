@@ -98,7 +98,7 @@ RACES: dict[str, Race] = {
     "solved_cartpole": Race("cartpole_dqn", "dqn", 475.0),
     "solved_acrobot": Race("acrobot_dqn", "dqn", -100.0),
     "solved_mountaincar": Race("mountaincar_dqn", "dqn", -110.0),
-    "solved_lunarlander": Race("lunarlander_dqn", "dqn", 200.0),
+    "solved_lunarlander": Race("lunarlander_dqn", "dqn", 200.0, every=5_000),
     "solved_cartpole_ppo": Race("cartpole_ppo", "ppo", 475.0),
     "solved_acrobot_ppo": Race("acrobot_ppo", "ppo", -100.0, every=5_000),
     "solved_mountaincar_ppo": Race("mountaincar_ppo", "ppo", -110.0, every=20_000),

@@ -13,6 +13,7 @@ import envs
 from envs import trial
 from envs.config import EnvConfig
 from rl.errors import InputError
+from rl.memory import private_memory
 from runs.cli import main
 from tests.envs.faulty import Game
 
@@ -90,7 +91,20 @@ def test_the_figures_are_those_of_one_environment(monkeypatch):
         envs.make(f"{HERE}:Slow", num_envs=2_000)
 
 
+def test_what_is_counted_is_what_the_process_has_written(tmp_path):
+    gc.collect()
+    before = private_memory()
+    rows = np.ones(2**23)
+    assert private_memory() - before == pytest.approx(rows.nbytes, rel=0.1)
+    (tmp_path / "status").write_text(
+        "VmRSS:\t 900 kB\nRssAnon:\t     300 kB\nRssFile:\t 600 kB\nVmSwap:\t       5 kB\n"
+    )
+    assert private_memory(tmp_path / "status") == 305 * 1024, "a library's pages come and go"
+    assert private_memory(tmp_path / "none") > 305 * 1024, "resident memory where there is no such file"
+
+
 def test_garbage_freed_meanwhile_hides_no_part_of_the_size(monkeypatch):
+    gc.collect()  # what other tests have left, and what their finalizers leave
     monkeypatch.setattr(trial, "available_memory", lambda: 100 * 2**20)
     with pytest.raises(InputError, match=r" ms and 6[67]\d{3} kB each"):
         envs.make(f"{HERE}:Littering", num_envs=300)
