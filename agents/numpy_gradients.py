@@ -1,8 +1,8 @@
-"""Gradients that are written by hand in NumPy, for small MLPs on vector observations.
+"""Gradients that are written by hand, in NumPy or compiled, for small MLPs on vector observations.
 
 Why: an update of DQN or PPO on a small MLP is about 50 microseconds of arithmetic for 32 rows. PyTorch needs 300: it
-looks up every operation, records it for autograd, and walks the record backwards. By hand the whole update takes half
-of the time, compiled by numba a quarter of it. Acting gains as much.
+looks up every operation, records it for autograd, and walks the record backwards. In NumPy the whole update takes half
+of the time. Compiled by numba, PPO's gradient takes half of NumPy's time and DQN's update three quarters (measured).
 
 The losses are defined in `dqn.py`, `a2c.py` and `ppo.py`, in PyTorch. Read them there. `agents/row_losses.py` repeats
 them with their derivatives. `rl/networks/dense.py` evaluates an MLP and goes backwards through it on the memory of

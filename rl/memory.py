@@ -20,7 +20,7 @@ def private_memory(status: Path = Path("/proc/self/status")) -> int:
     try:
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return sum(int(lines[name].split()[0]) * 1024 for name in ("RssAnon", "VmSwap"))
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError):
         return int(psutil.Process().memory_info().rss)
 
 

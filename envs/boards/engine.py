@@ -263,8 +263,10 @@ def search(
 
 
 def outlook(s: Row, depth: int, order: np.ndarray, alpha: int, beta: int, unknown: int) -> int:
-    """Negamax with alpha-beta over lost, drawn and won. `unknown`: what a position beyond the depth counts as for the
-    player to move now, if it were at this depth."""
+    """Negamax with alpha-beta over lost (-1), drawn (0) and won (1).
+
+    unknown: the value of a position at depth 0, for the player to move in `s`; its sign flips at every ply.
+    """
     if s.ended:
         return 0 if s.winner == NOBODY else 1 if s.winner == s.player else -1
     if depth == 0:
