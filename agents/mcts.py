@@ -60,9 +60,9 @@ class MCTS(PlanningAgent):
             raise InputError(f"mcts plans with a copy of the environment, and {spec.id} gives none: try ppo or dqn")
         self.model = spec.simulator
         if self.model.players == 1:
-            if config.search.lookahead:
-                ahead = f"search.lookahead {config.search.lookahead}"
-                raise InputError(f"{ahead} is for board games, and {spec.id} is none: leave it out")
+            for name in ("lookahead", "solve"):
+                if value := getattr(config.search, name):
+                    raise InputError(f"search.{name} {value} is for board games, and {spec.id} is none: leave it out")
             try:
                 self.model.require()
             except InputError as error:

@@ -73,7 +73,10 @@ def make(
             raise InputError(f"no_velocity is known for {', '.join(NO_VELOCITY)}; got {id!r}")
         id = NO_VELOCITY[id]
     if stream not in ("train", "spec"):  # games that count, or that people see, have an opponent
-        config = replace(config, options={k: v for k, v in config.options.items() if k not in ("self_play", "opening")})
+        options = {k: v for k, v in config.options.items() if k not in ("self_play", "opening", "eval_opening")}
+        if stream == "evaluate" and "eval_opening" in config.options:
+            options["opening"] = config.options["eval_opening"]
+        config = replace(config, options=options)
     id = id.removeprefix("ale_py:")
     if atari.is_atari(id):
         vector, facts = _atari(id, num_envs, config, render)

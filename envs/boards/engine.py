@@ -15,7 +15,7 @@ import numpy as np
 
 from envs import arcade, compiled
 from envs.boards import GAMES
-from envs.boards.rules import NOBODY, WIN, Board, Row, below
+from envs.boards.rules import NOBODY, WIN, Board, Row, below, count
 from envs.compiled import compile_loops
 from rl.errors import unknown
 
@@ -50,10 +50,11 @@ class Kernels(NamedTuple):
     upper bound for the others, -2 * WIN for illegal ones. Equally good actions are drawn by the row's generator.
     """
     foresee: Any
-    """foresee(rows, mask, depth, order, least, most, plies)
+    """foresee(rows, mask, depth, positions, order, seen, least, most, plies)
 
     What up to `depth` plies of exhaustive search prove of each legal action for the player to move: int8 [N, A], at
-    least and at most lost (-1), drawn (0) or won (1), and the plies that a proof took. Ends with the soonest win.
+    least and at most lost (-1), drawn (0) or won (1), and the plies that a proof took. Ends with the soonest win, or
+    after `positions` of each row. `seen`, uint64 [M, 3] with M a power of two or 0, remembers positions.
     """
 
 
@@ -73,13 +74,16 @@ def compile_board(name: str) -> Kernels:
     sources.append(Path(arcade.__file__).parent / "rules.py")
     scope = {**globals(), "reset": board.reset, "moves": board.moves, "play": board.play, "undo": board.undo}
     scope |= {"evaluate": board.evaluate, "ACTIONS": board.actions, "PASSES": board.passes}
+    scope["CELLS"] = len(board.cells)
     folder = compiled.cache_folder("boards", name.lower(), sources)
-    inner = (restart, moved, is_legal, random_move, value_of, outlook)
+    inner = (restart, moved, is_legal, random_move, value_of, place_of, depth_of, sure)
     outer = (begin, show, take, take_back, pick, rollout, search, foresee)
     return Kernels(*compile_loops(name, folder, scope, inner, outer))
 
 
-ACTIONS, PASSES = 0, False  # of the game, once bound, like the rules below
+ACTIONS, CELLS, PASSES = 0, 0, False  # of the game, once bound, like the rules below
+PROVED = 63
+"""In place of the plies that did not prove something."""
 
 
 def reset(s: Row) -> None: ...
@@ -262,50 +266,89 @@ def search(
                     actions[i] = action
 
 
-def outlook(s: Row, depth: int, order: np.ndarray, alpha: int, beta: int, unknown: int) -> int:
-    """Negamax with alpha-beta over lost (-1), drawn (0) and won (1).
+def place_of(mine: Any, theirs: Any, places: int) -> Any:
+    spread = (mine * np.uint64(0x9E3779B97F4A7C15)) ^ (theirs * np.uint64(0xC2B2AE3D27D4EB4F))
+    return np.int64((spread ^ (spread >> np.uint64(29))) >> np.uint64(7) & np.uint64(places - 1))
 
-    unknown: the value of a position at depth 0, for the player to move in `s`; its sign flips at every ply.
+
+def depth_of(known: Any, kind: int) -> Any:
+    """The plies that did not prove it, or PROVED."""
+    return np.int64(known >> np.uint64(6 * kind) & np.uint64(63))
+
+
+def sure(s: Row, depth: int, kind: int, order: np.ndarray, left: np.ndarray, seen: np.ndarray) -> bool:
+    """Whether `depth` plies prove for the player to move: at least a draw (kind 0), a win (1), a loss (2), at most a
+    draw (3).
+
+    Everything beyond the depth is unknown, and so is everything once no positions are `left` [0]. `seen` [M, 3] holds
+    the two boards and what is known of them; entries with another mark than `left` [1] are old.
     """
+    upper = kind >= 2
     if s.ended:
-        return 0 if s.winner == NOBODY else 1 if s.winner == s.player else -1
-    if depth == 0:
-        return unknown
-    free = moves(s)
-    best = -1
-    for k in range(len(order) + PASSES):
-        action = order[k] if k < len(order) else ACTIONS - 1
+        result = 0 if s.winner == NOBODY else 1 if s.winner == s.player else -1
+        return result <= kind - 3 if upper else result >= kind
+    left[0] -= 1
+    if depth == 0 or left[0] < 0:
+        return False
+    mine, theirs = s.mine, s.theirs
+    best: Any = -1
+    place, known = 0, np.uint64(0)
+    tabled = len(seen) > 0 and depth > 1
+    if tabled:
+        place = place_of(mine, theirs, len(seen))
+        if seen[place, 0] == mine and seen[place, 1] == theirs and seen[place, 2] >> np.uint64(32) == left[1]:
+            known = seen[place, 2]
+            best = np.int64(known >> np.uint64(24) & np.uint64(255)) - 1
+        told = depth_of(known, kind)
+        if told == PROVED:
+            return True
+        if told >= depth or depth_of(known, (kind + 2) % 4) == PROVED or depth_of(known, 2 - upper) == PROVED:
+            return False
+    free, found, first = moves(s), upper, best
+    for k in range(-1 if first >= 0 else 0, len(order) + PASSES):
+        action = first if k < 0 else order[k] if k < len(order) else ACTIONS - 1
         if not is_legal(s, action, free):
             continue
-        mine, theirs = s.mine, s.theirs
         moved(s, action)
-        best = max(best, -outlook(s, depth - 1, order, -beta, -max(alpha, best), -unknown))
+        if depth == 1 and not s.ended:
+            answer = False
+        else:
+            answer = sure(s, depth - 1, 3 - kind, order, left, seen)
         s.mine, s.theirs = mine, theirs
         s.player = 1 - s.player
         s.ply -= 1
         s.winner, s.ended = NOBODY, False
-        if best >= beta:
+        if answer != upper:
+            found, best = answer, action
             break
-    return best
+    if tabled:
+        shift = np.uint64(6 * kind)
+        known &= ~(np.uint64(63) << shift) & np.uint64(0xFFFFFF)
+        known |= np.uint64(PROVED if found else min(depth, PROVED - 1)) << shift
+        seen[place, 0], seen[place, 1] = mine, theirs
+        seen[place, 2] = known | np.uint64(best + 1) << np.uint64(24) | np.uint64(left[1]) << np.uint64(32)
+    return found
 
 
 def foresee(
     rows: np.ndarray,
     mask: np.ndarray,
     depth: int,
+    positions: int,
     order: np.ndarray,
+    seen: np.ndarray,
     least: np.ndarray,
     most: np.ndarray,
     plies: np.ndarray,
 ) -> None:
-    # of one type: a second version of a recursive function breaks numba's cache
-    lost: Any = np.int64(-1)
-    won: Any = np.int64(1)
+    left = np.zeros(2, np.int64)
     for i in range(len(rows)):
         if not mask[i]:
             continue
         s = rows[i]
+        left[0], left[1] = positions, i + 1
         free = moves(s)
+        empty = CELLS - count(s.mine | s.theirs)
         over = False
         for far in range(1, depth + 1):
             for k in range(len(order) + PASSES):
@@ -314,13 +357,17 @@ def foresee(
                     continue
                 mine, theirs = s.mine, s.theirs
                 moved(s, action)
-                low = -outlook(s, far - 1, order, lost, won, won)
-                high = won if low == won else -outlook(s, far - 1, order, lost, won, lost)
+                for kind in (2, 1, 3, 0):  # of the opponent; a draw takes a full board
+                    asked = (0 < kind < 3 or far >= empty) and least[i, action] < most[i, action]
+                    if asked and sure(s, far - 1, kind, order, left, seen):
+                        if kind < 2:
+                            most[i, action] = -kind
+                        else:
+                            least[i, action] = 3 - kind
                 s.mine, s.theirs = mine, theirs
                 s.player = 1 - s.player
                 s.ply -= 1
                 s.winner, s.ended = NOBODY, False
-                least[i, action], most[i, action] = low, high
-                if low == high:
+                if least[i, action] == most[i, action]:
                     plies[i, action] = far
-                over = low == won
+                over = least[i, action] == 1 or left[0] < 0

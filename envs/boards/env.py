@@ -16,7 +16,7 @@ from envs.compiled import SavedRows
 from envs.shells import CompiledEnv, CompiledVectorEnv, check_options
 from rl.errors import InputError
 
-OPTIONS = ("opponent", "self_play", "opening", "render_mode")
+OPTIONS = ("opponent", "self_play", "opening", "eval_opening", "render_mode")
 RENDER_FPS = 2
 PLANES = 2
 PAST = 5
@@ -37,12 +37,21 @@ class Games(SavedRows):
 
     With `self_play` the agent moves for both players: a step is one move, the observation is seen by the player to
     move, and the reward is that of the player who moved. Its games begin after 0 to `opening` random moves, all equally
-    likely, so that both players meet positions that neither would choose.
+    likely, so that both players meet positions that neither would choose. Games against an opponent begin after exactly
+    `opening` random moves, because from the first position two good players play the same game again and again.
     """
 
     kind = "a board"
 
-    def __init__(self, name: str, num: int, opponent: str | Policy, self_play: bool = False, opening: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        num: int,
+        opponent: str | Policy,
+        self_play: bool = False,
+        opening: int = 0,
+        eval_opening: int = 0,
+    ) -> None:
         if isinstance(num, bool) or not isinstance(num, int | np.integer) or num < 1:
             raise InputError(f"num_envs must be a whole number of at least 1, got {num!r}")
         self.core = Game(name, num)
@@ -54,17 +63,19 @@ class Games(SavedRows):
             raise InputError(
                 f"self_play has no opponent in training, and opponent={opponent!r} is one: name one of them"
             )
-        if isinstance(opening, bool) or not isinstance(opening, int) or not 0 <= opening < self.game.max_plies:
-            most = self.game.max_plies - 1
-            raise InputError(f"opening must be a whole number of random moves from 0 to {most}, got {opening!r}")
-        if opening and not self_play:
-            raise InputError(f"opening={opening} is for self-play: add self_play=true")
-        self.opening = opening
+        self.opening = self._plies("opening", opening)
+        self._plies("eval_opening", eval_opening)
         self.rows["ended"] = True  # until the first reset
         self._all, self._flipped = np.ones(num, bool), np.zeros(num, np.uint64)
         self._cells = np.array(self.game.cells, np.uint64)
         self._legal = np.zeros((num, self.actions), np.bool_)
         self.seed([None] * num, self._all)
+
+    def _plies(self, name: str, plies: int) -> int:
+        if isinstance(plies, bool) or not isinstance(plies, int) or not 0 <= plies < self.game.max_plies:
+            most = self.game.max_plies - 1
+            raise InputError(f"{name} must be a whole number of random moves from 0 to {most}, got {plies!r}")
+        return plies
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key != "game"}
@@ -104,7 +115,7 @@ class Games(SavedRows):
         if not self.opening:
             return
         rows["rng"][mask] += np.uint64(0x9E3779B97F4A7C15)
-        left = draws(rows["rng"]) % np.uint64(self.opening + 1)
+        left = draws(rows["rng"]) % np.uint64(self.opening + 1) if self.self_play else np.full(self.num, self.opening)
         for turn in range(self.opening):
             moving = mask & ~rows["ended"] & (left > turn)
             self.core.kernels.take(rows, moving, self.core.random_actions(moving), self._flipped, False)
@@ -171,7 +182,8 @@ class BoardEnv(CompiledEnv):
 
     opponent: "random", "minimax:DEPTH" (1 to 6 plies), "self:NAME" or a function, see `envs.boards.opponents`.
     self_play: the agent moves for both players in turn, see `Games`. `envs.make` drops it in evaluations and viewers.
-    opening: in self-play, the largest number of random moves that a game begins with.
+    opening: random moves that a game begins with; in self-play the largest number of them.
+    eval_opening: `opening` in evaluations, for `envs.make`.
 
     The reward is 1 for a win, 0 for a draw, -1 for a loss. `info["action_mask"]` has the legal actions; an illegal
     action loses the game at once. Reset with an even seed and the agent moves first, with an odd seed the opponent.
@@ -186,10 +198,11 @@ class BoardEnv(CompiledEnv):
         render_mode: str | None = None,
         self_play: bool = False,
         opening: int = 0,
+        eval_opening: int = 0,
         **others: Any,
     ) -> None:
         check_options(render_mode, tuple(self.metadata["render_modes"]), others, OPTIONS)
-        super().__init__(Games(game, 1, opponent, self_play, opening), render_mode)
+        super().__init__(Games(game, 1, opponent, self_play, opening, eval_opening), render_mode)
 
     def render(self) -> Any:
         """`rgb_array`: uint8 [H, W, 3]. `ansi`: the position as text. `human`: None."""
@@ -215,10 +228,11 @@ class BoardVectorEnv(CompiledVectorEnv):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         self_play: bool = False,
         opening: int = 0,
+        eval_opening: int = 0,
         **others: Any,
     ) -> None:
         check_options(render_mode, ("rgb_array",), others, (*OPTIONS, "num_envs", "autoreset_mode"))
-        super().__init__(Games(game, num_envs, opponent, self_play, opening), render_mode, autoreset_mode)
+        super().__init__(Games(game, num_envs, opponent, self_play, opening, eval_opening), render_mode, autoreset_mode)
 
     def face(self, opponent: Opponent) -> None:
         """Attaches the learner of a training as the opponent. Raises `InputError` without the option "self"."""

@@ -12,6 +12,9 @@ from envs.boards.engine import Kernels, compile_board, load_board
 from envs.boards.rules import NOBODY, STATE, Board
 from rl.interface import Obs, Symmetries
 
+REMEMBERED = 1 << 16
+"""Positions that `foresee` remembers at most."""
+
 
 @dataclass(frozen=True)
 class BoardModel:
@@ -74,11 +77,16 @@ class BoardModel:
     def legal(self, states: np.ndarray) -> np.ndarray:
         return self.observe(states)[1]
 
-    def foresee(self, states: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def foresee(
+        self, states: np.ndarray, depth: int, positions: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As in `rl.search.model.BoardGame`."""
         rows, shape = states.copy(), (len(states), self.board.actions)
         least, most, plies = np.full(shape, -1, np.int8), np.ones(shape, np.int8), np.zeros(shape, np.int8)
-        self.kernels.foresee(rows, ~rows["ended"], depth, np.array(self.board.order, np.int64), least, most, plies)
+        places = 0 if positions is None else min(1 << positions.bit_length(), REMEMBERED)
+        seen, order = np.zeros((places, 3), np.uint64), np.array(self.board.order, np.int64)
+        limit = np.iinfo(np.int64).max if positions is None else positions
+        self.kernels.foresee(rows, ~rows["ended"], depth, limit, order, seen, least, most, plies)
         return least, most, plies
 
     def rollout(self, states: np.ndarray, rng: np.random.Generator, how: Any = None) -> np.ndarray:

@@ -68,11 +68,15 @@ class BoardGame(Model, Protocol):
     def observe(self, states: np.ndarray) -> tuple[Obs, np.ndarray]:
         """Observations [N, ...] of the player to move, and its legal actions, bool [N, A]."""
 
-    def foresee(self, states: np.ndarray, depth: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def foresee(
+        self, states: np.ndarray, depth: int, positions: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What `depth` plies of exhaustive search prove of each action for the player to move: int8 [N, A] each.
 
         The action is at least and at most lost (-1), drawn (0) or won (1). Where both are equal, the third number is
         that of the plies until then, this action among them, and 0 elsewhere.
+
+        positions: to visit at most from each state, deepening ply by ply; None: no limit.
         """
         ...
 

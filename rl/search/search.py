@@ -38,10 +38,15 @@ class SearchConfig:
     lookahead: int = not_negative(0)
     """Board games: plies of exhaustive search in each new position for forced results (Baier and Winands 2015)."""
 
+    solve: int = not_negative(0)
+    """Board games: positions of exhaustive search at the root, for each simulation, ever deeper. With noise, a root
+    whose outcome they prove needs no simulations."""
+
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.lookahead and not self.proofs:
-            raise InputError(f"search.lookahead {self.lookahead} finds proofs: leave search.proofs on")
+        for name in ("lookahead", "solve"):
+            if getattr(self, name) and not self.proofs:
+                raise InputError(f"search.{name} {getattr(self, name)} finds proofs: leave search.proofs on")
 
 
 class Result(NamedTuple):
@@ -77,6 +82,8 @@ def search(
     tree = Tree(num, simulations + 1, model.num_actions, states.dtype, model.players)
     tree.states[:, 0] = states
     _expand(tree, model, evaluate, config.lookahead, every, np.zeros(num, np.int64))
+    if config.solve:
+        _solve(tree, model, config.solve * simulations)
     prior = _softmax(tree.logits[:, 0])
     noise = np.zeros((num, model.num_actions), np.float32)
     if rng is not None and config.rule == "gumbel":
@@ -84,9 +91,10 @@ def search(
     elif rng is not None:
         _mix_noise(tree, prior, config, rng)
     table = halving(min(config.considered, model.num_actions), simulations)
+    rest = config.solve > 0 and rng is not None
     factor, proofs = (-1.0, config.proofs) if model.players == 2 else (gamma, False)
     for turn in range(simulations):
-        leaf, fresh = _walk(tree, model, config, noise, table, turn, chance)
+        leaf, fresh = _walk(tree, model, config, noise, table, turn, chance, rest)
         _expand(tree, model, evaluate, config.lookahead, fresh[~tree.ended[fresh, turn + 1]], turn + 1)
         links = (tree.parent, tree.move, tree.visits, tree.total, tree.reward)
         back_up(leaf, tree.ended, *links, tree.logits, tree.least, tree.most, tree.value, tree.span, factor, proofs)
@@ -101,10 +109,11 @@ def _walk(
     table: np.ndarray,
     turn: int,
     chance: np.random.Generator | None,
+    rest: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """One walk down every tree: its last node [N], and the trees [K] for which that is the new node `turn + 1`."""
     rule = GUMBEL if config.rule == "gumbel" else PUCT
-    constants = (config.c_visit, config.c_scale, config.c_puct * (3 - model.players), model.stochastic)
+    constants = (config.c_visit, config.c_scale, config.c_puct * (3 - model.players), model.stochastic, rest)
     num = len(noise)
     leaf, node, edge = np.zeros(num, np.int64), np.zeros(num, np.int64), np.full(num, -1)
     fresh = [np.zeros(0, np.int64)]
@@ -152,10 +161,18 @@ def _expand(tree: Tree, model: Any, evaluate: Evaluate, lookahead: int, trees: n
         tree.least[trees, node], tree.most[trees, node] = _bounds(least, most, plies, lookahead)
 
 
+def _solve(tree: Tree, model: Any, positions: int) -> None:
+    """Tightens the bounds at the roots by what so many `positions` prove."""
+    least, most, plies = model.foresee(tree.states[:, 0], model.longest, positions)
+    low, high = _bounds(least, most, plies, 0)
+    tree.least[:, 0] = np.maximum(tree.least[:, 0], low)
+    tree.most[:, 0] = np.minimum(tree.most[:, 0], high)
+
+
 def _bounds(least: np.ndarray, most: np.ndarray, plies: np.ndarray, lookahead: int) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the edges' returns [K, A] from what was foreseen.
 
-    Whatever is not proved comes later than the plies that were searched: all of them, or those before the soonest win.
+    Whatever is not proved comes later than the plies that were searched: `lookahead`, or those before the soonest win.
     """
     soonest = np.where(least == 1, plies, lookahead + 1).min(axis=1, keepdims=True)
     later = SOONER ** np.where(plies > 0, plies - 1.0, soonest - 1.0)
@@ -178,7 +195,7 @@ def _result(
     kept = np.zeros_like(visits, np.bool_)
     summarise(noise, *tree.edges, config.c_visit, config.c_scale, policy, value, action, kept)
     count = visits.sum(axis=1)
-    if config.rule == "puct" and count.all():
+    if config.rule == "puct" and (count.any() or config.solve):
         best = np.where(kept, visits, 0)
         best = np.where(best.any(axis=1, keepdims=True), best, kept)  # every visited action is proved lost
         policy = (best / best.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -216,6 +216,7 @@ def descend(  # type: ignore[no-untyped-def]
     c_scale,
     c_puct,
     once,
+    rest,
     node,
     edge,
 ):
@@ -223,7 +224,8 @@ def descend(  # type: ignore[no-untyped-def]
 
     Writes the last node and the edge [N].
 
-    Edge -1: the walk stays at a node that ended or whose outcome is proved. Trees whose node is -1 are left out.
+    Edge -1: the walk stays at a node that ended or whose outcome is proved; at the root only with `rest`. Trees whose
+    node is -1 are left out.
 
     noise: Gumbel noise of the root, float32 [N, A]. table: the schedule `halving`.
     """
@@ -232,7 +234,7 @@ def descend(  # type: ignore[no-untyped-def]
         at = node[i]
         while at >= 0:
             low, high = bounds(logits[i, at], least[i, at], most[i, at])
-            if ended[i, at] or (at > 0 and settled(low, high)):
+            if ended[i, at] or ((at > 0 or rest) and settled(low, high)):
                 edge[i] = -1
                 break
             if low == high:

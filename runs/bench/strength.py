@@ -47,11 +47,11 @@ def measure(
     run: str | Path,
     simulations: Sequence[int] = (0, 100),
     sets: Sequence[str] = (),
-    lookahead: int | None = None,
+    **search: int | None,
 ) -> dict[str, Any]:
     """For each set of positions (all if none is named) and number of simulations, the `Strength` as plain JSON.
 
-    lookahead: plies of `search.lookahead`, the run's own by default.
+    search: other values than the run's own for fields of `search`: `lookahead`, `solve`.
 
     Raises `InputError` if the agent does not plan, or on another game than Connect Four and tic-tac-toe.
     """
@@ -60,16 +60,19 @@ def measure(
         known = " and ".join(POSITIONS)
         raise InputError(f"{run}: the positions are of {known}, for agents that plan, not {settings.env}")
     config: Any = agent.config
-    if lookahead is not None:
-        agent.config = config = dataclasses.replace(
-            config, search=dataclasses.replace(config.search, lookahead=lookahead)
-        )
+    changed = {name: value for name, value in search.items() if value is not None}
+    agent.config = config = dataclasses.replace(config, search=dataclasses.replace(config.search, **changed))
     found = {
         name: {str(many): dataclasses.asdict(strength(player(agent, many), make())) for many in simulations}
         for name, make in POSITIONS[settings.env].items()
         if not sets or name in sets
     }
-    about = {"agent": agent.name, "step": agent.step, "lookahead": config.search.lookahead}
+    about = {
+        "agent": agent.name,
+        "step": agent.step,
+        "lookahead": config.search.lookahead,
+        "solve": config.search.solve,
+    }
     return {"schema": 1, "env": settings.env, **about, "sets": found}
 
 
@@ -87,9 +90,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="strength", description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("run", help="a run folder or a checkpoint")
     parser.add_argument("--simulations", type=int, nargs="+", default=[0, 100])
-    parser.add_argument("--lookahead", type=int, help="plies of search.lookahead (default: the run's own)")
+    for name in ("lookahead", "solve"):
+        parser.add_argument(f"--{name}", type=int, help=f"search.{name} (default: the run's own)")
     options = parser.parse_args()
-    measured = measure(options.run, options.simulations, lookahead=options.lookahead)
+    measured = measure(options.run, options.simulations, lookahead=options.lookahead, solve=options.solve)
     print(table(measured), file=sys.stderr)
     print(json.dumps(measured, indent=1))
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import envs
+from envs import EnvConfig
 from envs.boards import GAMES, BoardEnv, BoardVectorEnv, Game, benchmark
 from envs.boards.env import Games
 from envs.boards.rules import WIN
@@ -362,6 +363,26 @@ def test_games_of_self_play_open_with_0_to_n_random_moves_all_equally_likely() -
     assert (plain.rows["ply"] == 0).all()
 
 
+def test_evaluations_begin_after_the_same_number_of_random_moves_and_differ() -> None:
+    options = {"opponent": "minimax:1", "self_play": True, "opening": 7, "eval_opening": 4}
+    starts = {}
+    for stream in ("evaluate", "watch", "train"):
+        with envs.make(
+            "Boards/ConnectFour-v1",
+            config=EnvConfig(options=options),
+            num_envs=200,
+            seed=0,
+            stream=stream,
+            games=200 if stream == "evaluate" else None,
+        ) as env:
+            starts[stream] = env.reset().obs["obs"].reshape(200, -1, 2)
+    stones = starts["evaluate"].sum(axis=1)
+    assert set(stones.sum(axis=1)) == {4, 5}, "the opponent adds a stone where it moves first"
+    assert 70 < (stones.sum(axis=1) == 5).sum() < 130
+    assert len(np.unique(starts["evaluate"], axis=0)) > 150
+    assert set(starts["watch"].sum(axis=(1, 2))) == {0, 1} and starts["train"].sum(axis=(1, 2)).max() == 7
+
+
 def test_wrong_options_are_refused_in_one_line() -> None:
     for opponent, words in (
         ("minimax:7", "searches 1 to 6 plies"),
@@ -375,10 +396,10 @@ def test_wrong_options_are_refused_in_one_line() -> None:
         Game("Chess")
     with pytest.raises(InputError, match="unknown option 'opponnt'"):
         BoardEnv("TicTacToe", opponnt="random")
-    with pytest.raises(InputError, match="opening=3 is for self-play: add self_play=true"):
-        BoardEnv("TicTacToe", opening=3)
-    with pytest.raises(InputError, match="random moves from 0 to 8, got 9"):
+    with pytest.raises(InputError, match="^opening must be a whole number of random moves from 0 to 8, got 9"):
         BoardEnv("TicTacToe", self_play=True, opening=9)
+    with pytest.raises(InputError, match="eval_opening must be a whole number of random moves from 0 to 8, got -1"):
+        BoardEnv("TicTacToe", eval_opening=-1)
     with pytest.raises(InputError, match="num must be a whole number of at least 1, got 0"):
         Game("TicTacToe", 0)
 

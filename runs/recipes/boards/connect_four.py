@@ -12,11 +12,12 @@ from runs.recipes.boards.shared import alphazero
 connect_four_alphazero = alphazero(
     "Boards/ConnectFour-v1",
     "minimax:5",
-    opening=28,
-    steps=500_000,
+    opening=14,
+    steps=700_000,
     rows=400_000,
     replay_ratio=1 / 16,
     lookahead=4,
+    solve=1_000,
 )
 """AlphaZero on Connect Four, 500,000 moves of self-play with 8 or 32 simulations a move, each with four plies ahead.
 

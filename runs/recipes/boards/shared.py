@@ -19,12 +19,16 @@ def alphazero(
     rows: int,
     replay_ratio: float = 1 / 32,
     lookahead: int = 0,
+    solve: int = 0,
 ) -> Run:
-    """Self-play for `steps` moves, sampled from the newest 20,000 to `rows` rows. Evaluations play `opponent`."""
+    """Self-play for `steps` moves, sampled from the newest 20,000 to `rows` rows.
+
+    Evaluations play 100 games against `opponent`, each after four random moves.
+    """
     agent = AlphaZeroConfig(
         net=ResNetConfig(channels=32, blocks=2),
         lr=Ramp(3e-3, 2e-4, steps),
-        search=SearchConfig(c_scale=0.25, lookahead=lookahead),  # values of little training are noise: 1.0 follows them
+        search=SearchConfig(c_scale=0.25, lookahead=lookahead, solve=solve),  # early values are noise: 1.0 follows them
         simulations=32,
         fast_simulations=8,
         full_share=0.25,
@@ -33,5 +37,7 @@ def alphazero(
         update_every=256,
         replay_ratio=replay_ratio,
     )
-    options = {"opponent": opponent, "self_play": True, "opening": opening}
-    return Run(env=env, env_config=EnvConfig(options=options), agent=agent, num_envs=256, steps=steps, eval_episodes=40)
+    options = {"opponent": opponent, "self_play": True, "opening": opening, "eval_opening": 4}
+    return Run(
+        env=env, env_config=EnvConfig(options=options), agent=agent, num_envs=256, steps=steps, eval_episodes=100
+    )

@@ -297,6 +297,47 @@ def test_othello_is_foreseen_to_its_end_with_passes() -> None:
     assert seen >= 20 and passing
 
 
+@pytest.mark.parametrize("name", ["end-easy", "middle-easy", "middle-medium", "begin-easy"])
+def test_what_few_positions_prove_is_the_solvers_and_more_prove_more(name: str) -> None:
+    given = load(name)
+    given = Positions(given.game, given.moves[:100], given.scores[:100])
+    states, legal = given.play().rows, given.play().observe()[1]
+    outcome, model, proved = np.sign(given.scores.astype(int)), BoardModel("ConnectFour"), []
+    for positions in (100, 10_000, 100_000):
+        least, most, plies = model.foresee(states, model.longest, positions)
+        assert (least <= outcome)[legal].all() and (most >= outcome)[legal].all()
+        assert ((plies > 0) == (least == most))[legal].all()
+        proved.append((least == most)[legal].sum())
+    assert proved[0] < proved[1] <= proved[2]
+    if name == "end-easy":  # draws too
+        open_still = legal & (least < most) & (np.where(legal, outcome, -2).max(axis=1) < 1)[:, None]
+        assert not open_still.any() and (outcome[legal] == 0).sum() > 20
+    once, twice = (model.foresee(np.repeat(states, n), model.longest, 3_000) for n in (1, 2))
+    assert all((np.repeat(a, 2, axis=0) == b).all() for a, b in zip(once, twice)), "rows do not help each other"
+
+
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+def test_a_solved_root_is_played_perfectly_and_searched_no_further(config: SearchConfig) -> None:
+    given = load("end-easy")
+    given = Positions(given.game, given.moves[:200], given.scores[:200])
+    model, states, scores = BoardModel("ConnectFour"), given.play().rows, given.scores.astype(int)
+    found = search(model, blank(model), states, 8, replace(config, solve=20_000), np.random.default_rng(0))
+    low = np.where(found.prior > 0, found.tree.least[:, 0], -2).max(axis=1)
+    high = np.where(found.prior > 0, found.tree.most[:, 0], -2).max(axis=1)
+    solved = (low > 0) | (high < 0) | (low == high)
+    assert solved.mean() > 0.95 and (found.visits.sum(axis=1) == np.where(solved, 0, 8)).all()
+    best = np.where(found.prior > 0, scores, -99).max(axis=1)
+    played = scores[np.arange(200), found.action]
+    assert (np.sign(played) == np.sign(best))[solved].all() and (np.sign(found.value) == np.sign(best))[solved].all()
+    decided = solved & ((best > 0) | (best < 0) & (config.rule == "gumbel"))  # PUCT's noise draws among lost moves
+    assert (played == best)[decided].all(), "the soonest win, the longest defence"
+    shown = search(model, blank(model), states, 8, replace(config, solve=20_000))
+    assert (shown.visits.sum(axis=1) == 8).all(), "without noise there is something to show"
+    assert (found.policy[solved].sum(axis=1) > 0.999).all()
+    wrong = np.sign(scores) < np.sign(best)[:, None]
+    assert not (found.policy[solved & (best >= 0)] * wrong[solved & (best >= 0)]).any()
+
+
 def test_one_player_has_nothing_to_look_ahead_to() -> None:
     config = MCTSConfig(search=SearchConfig(rule="puct", lookahead=2))
     with pytest.raises(InputError, match="^search.lookahead 2 is for board games, and Taxi-v4 is none: leave it out"):
