@@ -74,14 +74,14 @@ def compile_board(name: str) -> Kernels:
     sources.append(Path(arcade.__file__).parent / "rules.py")
     scope = {**globals(), "reset": board.reset, "moves": board.moves, "play": board.play, "undo": board.undo}
     scope |= {"evaluate": board.evaluate, "ACTIONS": board.actions, "PASSES": board.passes}
-    scope["CELLS"] = len(board.cells)
+    scope |= {"CELLS": len(board.cells), "SOON": bool(board.lines)}
     folder = compiled.cache_folder("boards", name.lower(), sources)
     inner = (restart, moved, is_legal, random_move, value_of, place_of, depth_of, sure)
     outer = (begin, show, take, take_back, pick, rollout, search, foresee)
     return Kernels(*compile_loops(name, folder, scope, inner, outer))
 
 
-ACTIONS, CELLS, PASSES = 0, 0, False  # of the game, once bound, like the rules below
+ACTIONS, CELLS, PASSES, SOON = 0, 0, False, True  # of the game, once bound, like the rules below; SOON: ends by a row
 PROVED = 63
 """In place of the plies that did not prove something."""
 
@@ -350,7 +350,7 @@ def foresee(
         free = moves(s)
         empty = CELLS - count(s.mine | s.theirs)
         over = False
-        for far in range(1, depth + 1):
+        for far in range(1 if SOON else empty, depth + 1):
             for k in range(len(order) + PASSES):
                 action = order[k] if k < len(order) else ACTIONS - 1
                 if over or plies[i, action] > 0 or not is_legal(s, action, free):

@@ -3,7 +3,7 @@
 from runs.recipes.boards.shared import alphazero
 
 othello6_alphazero = alphazero(
-    "Boards/Othello6-v1", "minimax:6", opening=8, steps=900_000, rows=400_000, replay_ratio=1 / 16
+    "Boards/Othello6-v1", "minimax:6", opening=8, steps=700_000, rows=400_000, replay_ratio=1 / 16, solve=1_000
 )
 """AlphaZero on Othello 6 x 6, 900,000 moves of self-play with 8 or 32 simulations a move.
 
