@@ -277,7 +277,8 @@ def back_up(leaf, ended, parent, move, visits, total, reward, logits, least, mos
             gain = reward[i, at]
             a, at = move[i, at], parent[i, at]
             if proofs:
-                least[i, at, a], most[i, at, a] = gain - SOONER * high, gain - SOONER * low
+                least[i, at, a] = max(least[i, at, a], gain - SOONER * high)
+                most[i, at, a] = min(most[i, at, a], gain - SOONER * low)
             result = min(max(gain + factor * result, least[i, at, a]), most[i, at, a])
             total[i, at, a] += result
             visits[i, at, a] += 1

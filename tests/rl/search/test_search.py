@@ -333,6 +333,7 @@ def test_a_solved_root_is_played_perfectly_and_searched_no_further(config: Searc
     assert (played == best)[decided].all(), "the soonest win, the longest defence"
     shown = search(model, blank(model), states, 8, replace(config, solve=20_000))
     assert (shown.visits.sum(axis=1) == 8).all(), "without noise there is something to show"
+    assert (scores[np.arange(200), shown.action] == best)[solved & (best != 0)].all(), "and proofs stay"
     assert (found.policy[solved].sum(axis=1) > 0.999).all()
     wrong = np.sign(scores) < np.sign(best)[:, None]
     assert not (found.policy[solved & (best >= 0)] * wrong[solved & (best >= 0)]).any()
