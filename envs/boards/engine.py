@@ -53,8 +53,9 @@ class Kernels(NamedTuple):
     """foresee(rows, mask, depth, positions, order, seen, least, most, plies)
 
     What up to `depth` plies of exhaustive search prove of each legal action for the player to move: int8 [N, A], at
-    least and at most lost (-1), drawn (0) or won (1), and the plies that a proof took. Ends with the soonest win, or
-    after `positions` of each row. `seen`, uint64 [M, 3] with M a power of two or 0, remembers positions.
+    least and at most lost (-1), drawn (0) or won (1), and the depth that proved it. It deepens ply by ply and ends with
+    the soonest win, or after `positions` of each row. `seen`, uint64 [M, 3] with M a power of two or 0, remembers
+    positions; with it, a game that is decided by its last move is searched to the end at once.
     """
 
 
@@ -74,16 +75,16 @@ def compile_board(name: str) -> Kernels:
     sources.append(Path(arcade.__file__).parent / "rules.py")
     scope = {**globals(), "reset": board.reset, "moves": board.moves, "play": board.play, "undo": board.undo}
     scope |= {"evaluate": board.evaluate, "ACTIONS": board.actions, "PASSES": board.passes}
-    scope |= {"CELLS": len(board.cells), "SOON": bool(board.lines)}
+    scope |= {"CELLS": len(board.cells), "EARLY": bool(board.lines)}
     folder = compiled.cache_folder("boards", name.lower(), sources)
     inner = (restart, moved, is_legal, random_move, value_of, place_of, depth_of, sure)
     outer = (begin, show, take, take_back, pick, rollout, search, foresee)
     return Kernels(*compile_loops(name, folder, scope, inner, outer))
 
 
-ACTIONS, CELLS, PASSES, SOON = 0, 0, False, True  # of the game, once bound, like the rules below; SOON: ends by a row
+ACTIONS, CELLS, PASSES, EARLY = 0, 0, False, True  # of the game, once bound, like the rules below
 PROVED = 63
-"""In place of the plies that did not prove something."""
+"""Stored in place of a depth: it is proved."""
 
 
 def reset(s: Row) -> None: ...
@@ -272,7 +273,7 @@ def place_of(mine: Any, theirs: Any, places: int) -> Any:
 
 
 def depth_of(known: Any, kind: int) -> Any:
-    """The plies that did not prove it, or PROVED."""
+    """The depth that did not prove it, or PROVED."""
     return np.int64(known >> np.uint64(6 * kind) & np.uint64(63))
 
 
@@ -287,8 +288,10 @@ def sure(s: Row, depth: int, kind: int, order: np.ndarray, left: np.ndarray, see
     if s.ended:
         result = 0 if s.winner == NOBODY else 1 if s.winner == s.player else -1
         return result <= kind - 3 if upper else result >= kind
+    if depth == 0:
+        return False
     left[0] -= 1
-    if depth == 0 or left[0] < 0:
+    if left[0] < 0:
         return False
     mine, theirs = s.mine, s.theirs
     best: Any = -1
@@ -302,7 +305,7 @@ def sure(s: Row, depth: int, kind: int, order: np.ndarray, left: np.ndarray, see
         told = depth_of(known, kind)
         if told == PROVED:
             return True
-        if told >= depth or depth_of(known, (kind + 2) % 4) == PROVED or depth_of(known, 2 - upper) == PROVED:
+        if told >= depth or depth_of(known, (kind + 2) % 4) == PROVED or depth_of(known, 1 if upper else 2) == PROVED:
             return False
     free, found, first = moves(s), upper, best
     for k in range(-1 if first >= 0 else 0, len(order) + PASSES):
@@ -350,14 +353,14 @@ def foresee(
         free = moves(s)
         empty = CELLS - count(s.mine | s.theirs)
         over = False
-        for far in range(1 if SOON else empty, depth + 1):
+        for far in range(1 if EARLY or len(seen) == 0 else empty, depth + 1):
             for k in range(len(order) + PASSES):
                 action = order[k] if k < len(order) else ACTIONS - 1
                 if over or plies[i, action] > 0 or not is_legal(s, action, free):
                     continue
                 mine, theirs = s.mine, s.theirs
                 moved(s, action)
-                for kind in (2, 1, 3, 0):  # of the opponent; a draw takes a full board
+                for kind in (2, 1, 3, 0):  # asked of the opponent; draws only where the depth can fill the board
                     asked = (0 < kind < 3 or far >= empty) and least[i, action] < most[i, action]
                     if asked and sure(s, far - 1, kind, order, left, seen):
                         if kind < 2:

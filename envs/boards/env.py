@@ -21,6 +21,8 @@ RENDER_FPS = 2
 PLANES = 2
 PAST = 5
 """In self-play, one game in so many is against an earlier self."""
+TRIES = 100
+"""Random openings of a game against an opponent that may end it before one is given up for an empty board."""
 
 
 def draws(counters: np.ndarray) -> np.ndarray:
@@ -109,17 +111,28 @@ class Games(SavedRows):
         self._reply(mask)
 
     def _open(self, mask: np.ndarray) -> None:
-        """Resets games and plays their random moves. A game that these would end begins with an empty board."""
+        """Resets games and plays their random moves.
+
+        A game of self-play that these would end begins with an empty board. A game against an opponent draws again.
+        """
         rows = self.rows
         self.core.reset(mask)
         if not self.opening:
             return
-        rows["rng"][mask] += np.uint64(0x9E3779B97F4A7C15)
-        left = draws(rows["rng"]) % np.uint64(self.opening + 1) if self.self_play else np.full(self.num, self.opening)
-        for turn in range(self.opening):
-            moving = mask & ~rows["ended"] & (left > turn)
-            self.core.kernels.take(rows, moving, self.core.random_actions(moving), self._flipped, False)
-        self.core.reset(mask & rows["ended"])
+        seats = rows["seat"].copy(), rows["next_seat"].copy()
+        for _ in range(1 if self.self_play else TRIES):
+            rows["rng"][mask] += np.uint64(0x9E3779B97F4A7C15)
+            left = np.full(self.num, self.opening)
+            if self.self_play:
+                left = draws(rows["rng"]) % np.uint64(self.opening + 1)
+            for turn in range(self.opening):
+                moving = mask & ~rows["ended"] & (left > turn)
+                self.core.kernels.take(rows, moving, self.core.random_actions(moving), self._flipped, False)
+            mask = mask & rows["ended"]
+            if not mask.any():
+                return
+            self.core.reset(mask)
+            rows["seat"], rows["next_seat"] = seats
 
     def _reply(self, mask: np.ndarray) -> None:
         rows = self.rows
@@ -181,7 +194,8 @@ class BoardEnv(CompiledEnv):
     """One board game against an opponent. Observation bool [H, W, 2]: the agent's stones, the opponent's stones.
 
     opponent: "random", "minimax:DEPTH" (1 to 6 plies), "self:NAME" or a function, see `envs.boards.opponents`.
-    self_play: the agent moves for both players in turn, see `Games`. `envs.make` drops it in evaluations and viewers.
+    self_play: the agent moves for both players in turn, see `Games`. In evaluations and viewers `envs.make` drops it,
+    and `opening`.
     opening: random moves that a game begins with; in self-play the largest number of them.
     eval_opening: `opening` in evaluations, for `envs.make`.
 

@@ -40,6 +40,10 @@ class BoardModel:
     def longest(self) -> int:
         return self.board.max_plies
 
+    @cached_property
+    def early(self) -> bool:
+        return bool(self.board.lines)
+
     @property
     def symmetries(self) -> Symmetries:
         return self.board.maps

@@ -58,6 +58,8 @@ class BoardGame(Model, Protocol):
 
     longest: int
     """No game has more moves."""
+    early: bool
+    """Whether a game may be won long before its last move, so that `foresee` always deepens ply by ply."""
 
     @property
     def symmetries(self) -> Symmetries: ...
@@ -76,7 +78,7 @@ class BoardGame(Model, Protocol):
         The action is at least and at most lost (-1), drawn (0) or won (1). Where both are equal, the third number is
         that of the plies until then, this action among them, and 0 elsewhere.
 
-        positions: to visit at most from each state, deepening ply by ply; None: no limit.
+        positions: to visit at most from each state; then the result may come in fewer plies than the third number.
         """
         ...
 

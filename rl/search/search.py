@@ -10,7 +10,7 @@ import numpy as np
 from rl.errors import InputError
 from rl.fields import at_least, check_fields, fraction, not_negative, positive
 from rl.search.model import Evaluate, Model
-from rl.search.tree import GUMBEL, NONE, PUCT, SOONER, Tree, back_up, descend, halving, outcome, summarise
+from rl.search.tree import GUMBEL, LATER, NONE, PUCT, Tree, back_up, descend, halving, outcome, summarise
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,6 @@ class SearchConfig:
     """Carry proved outcomes up the tree: a move that cannot be the best is searched and played no more."""
     lookahead: int = not_negative(0)
     """Board games: plies of exhaustive search in each new position for forced results (Baier and Winands 2015)."""
-
     solve: int = not_negative(0)
     """Board games: positions of exhaustive search at the root, for each simulation, ever deeper. With noise, a root
     whose outcome they prove needs no simulations."""
@@ -164,18 +163,19 @@ def _expand(tree: Tree, model: Any, evaluate: Evaluate, lookahead: int, trees: n
 def _solve(tree: Tree, model: Any, positions: int) -> None:
     """Tightens the bounds at the roots by what so many `positions` prove."""
     least, most, plies = model.foresee(tree.states[:, 0], model.longest, positions)
-    low, high = _bounds(least, most, plies, 0)
-    tree.least[:, 0] = np.maximum(tree.least[:, 0], low)
-    tree.most[:, 0] = np.minimum(tree.most[:, 0], high)
+    later = LATER[np.maximum(plies, 1) - 1]
+    soonest = later if model.early else np.ones_like(later)  # straight to the end, the result may come sooner
+    tree.least[:, 0] = np.maximum(tree.least[:, 0], np.where(least > 0, later, np.where(most < 0, -soonest, least)))
+    tree.most[:, 0] = np.minimum(tree.most[:, 0], np.where(most < 0, -later, np.where(least > 0, soonest, most)))
 
 
 def _bounds(least: np.ndarray, most: np.ndarray, plies: np.ndarray, lookahead: int) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of the edges' returns [K, A] from what was foreseen.
 
-    Whatever is not proved comes later than the plies that were searched: `lookahead`, or those before the soonest win.
+    Whatever is not proved comes later than the plies that were searched: all of them, or those before the soonest win.
     """
     soonest = np.where(least == 1, plies, lookahead + 1).min(axis=1, keepdims=True)
-    later = SOONER ** np.where(plies > 0, plies - 1.0, soonest - 1.0)
+    later = LATER[np.where(plies > 0, plies, soonest) - 1]
     return least * later, most * later
 
 
@@ -195,7 +195,7 @@ def _result(
     kept = np.zeros_like(visits, np.bool_)
     summarise(noise, *tree.edges, config.c_visit, config.c_scale, policy, value, action, kept)
     count = visits.sum(axis=1)
-    if config.rule == "puct" and (count.any() or config.solve):
+    if config.rule == "puct" and tree.ended.shape[1] > 1:
         best = np.where(kept, visits, 0)
         best = np.where(best.any(axis=1, keepdims=True), best, kept)  # every visited action is proved lost
         policy = (best / best.sum(axis=1, keepdims=True)).astype(np.float32)

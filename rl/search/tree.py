@@ -30,6 +30,18 @@ SOONER = 1 - 2.0**-10
 """Factor of a proved outcome for every further ply."""
 
 
+def _powers(count: int) -> np.ndarray:
+    """SOONER to the power of 0, 1, ...: rounded at every ply, as `back_up` does, so that equal bounds are equal."""
+    powers = np.ones(count, np.float32)
+    for k in range(1, count):
+        powers[k] = SOONER * float(powers[k - 1])
+    return powers
+
+
+LATER = _powers(256)
+"""The factor of a proved outcome that comes so many plies later, float32 [256]."""
+
+
 class Tree:
     """`num` trees of up to `nodes` positions with `actions` edges each. Node 0 is the root."""
 
@@ -237,7 +249,7 @@ def descend(  # type: ignore[no-untyped-def]
             if ended[i, at] or ((at > 0 or rest) and settled(low, high)):
                 edge[i] = -1
                 break
-            if low == high:
+            if low >= high:
                 low = -2.0  # the root is solved: every move stays open
             now = (logits[i, at], visits[i, at], total[i, at], least[i, at], most[i, at], value[i, at], span[i])
             if kind == PUCT:

@@ -383,6 +383,15 @@ def test_evaluations_begin_after_the_same_number_of_random_moves_and_differ() ->
     assert set(starts["watch"].sum(axis=(1, 2))) == {0, 1} and starts["train"].sum(axis=(1, 2)).max() == 7
 
 
+def test_an_opening_that_ends_the_game_is_drawn_again_and_the_seats_stay() -> None:
+    games = Games("TicTacToe", 2000, "random", opening=6)
+    games.seed(range(2000), np.ones(2000, bool))
+    games.begin(np.ones(2000, bool))
+    assert (games.rows["seat"] == np.arange(2000) % 2).all()
+    assert not games.rows["ended"].any() or games.rows["ply"][games.rows["ended"]].min() == 7  # by the opponent's move
+    assert set(games.rows["ply"]) == {6, 7}
+
+
 def test_wrong_options_are_refused_in_one_line() -> None:
     for opponent, words in (
         ("minimax:7", "searches 1 to 6 plies"),

@@ -339,6 +339,34 @@ def test_a_solved_root_is_played_perfectly_and_searched_no_further(config: Searc
     assert not (found.policy[solved & (best >= 0)] * wrong[solved & (best >= 0)]).any()
 
 
+@pytest.mark.parametrize("config", RULES, ids=["gumbel", "puct"])
+@pytest.mark.parametrize("fields", [{"solve": 1_000}, {"solve": 1_000, "lookahead": 4}, {"lookahead": 4}])
+@pytest.mark.parametrize("name", ["ConnectFour", "Othello6"])
+def test_bounds_of_all_proofs_agree(config: SearchConfig, fields: dict[str, int], name: str) -> None:
+    """Where they do not, a tree has no edge left to walk along, and takes an illegal one."""
+    model, rng, late = BoardModel(name), np.random.default_rng(0), []
+    while len(late) < 60:
+        state = Game(name).rows.copy()
+        while not state["ended"][0]:
+            if len(model.board.cells) - int(state["mine"][0] | state["theirs"][0]).bit_count() in (4, 9, 14):
+                late.append(state.copy())
+            state = model.advance(state, rng.choice(np.flatnonzero(model.legal(state)[0]), 1))[0]
+    found = search(model, blank(model), np.concatenate(late), 150, replace(config, **fields))
+    tree = found.tree
+    assert (tree.least <= tree.most)[tree.logits > NONE].all()
+
+
+def test_a_player_without_stones_has_lost_and_it_is_foreseen() -> None:
+    model = BoardModel("Othello6")
+    board = np.zeros((1, 6, 6, 2), np.bool_)
+    board[0, 2, 2, 0], board[0, 2, 3, 1] = True, True  # cells 14 and 15: 16 takes the only stone
+    state = model.positions({"obs": board})
+    for depth in (1, 4):
+        least, most, plies = (x[0, 16] for x in model.foresee(state, depth))
+        assert (least, most, plies) == (1, 1, 1)
+    assert model.foresee(state, model.longest, 100_000)[0][0, 16] == 1
+
+
 def test_one_player_has_nothing_to_look_ahead_to() -> None:
     config = MCTSConfig(search=SearchConfig(rule="puct", lookahead=2))
     with pytest.raises(InputError, match="^search.lookahead 2 is for board games, and Taxi-v4 is none: leave it out"):
