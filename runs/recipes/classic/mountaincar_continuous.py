@@ -37,7 +37,7 @@ mountaincar_continuous_sac = Run(
     env="MountainCarContinuous-v0",
     agent=SACConfig(
         net=NetConfig(hidden=(64, 64)),
-        gamma=0.99,
+        gamma=0.998,  # with 0.99 the car hurries, and fuel costs more: 93.7 instead of 94.3 (tuning seeds)
         lr=3e-4,
         batch_size=256,
         target_tau=0.01,
