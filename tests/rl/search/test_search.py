@@ -17,7 +17,7 @@ from envs.boards.model import BoardModel
 from envs.boards.positions import Positions, load
 from rl.errors import InputError
 from rl.search.model import Evaluate, random_rollouts
-from rl.search.search import SearchConfig, principal_line, search
+from rl.search.search import SearchConfig, _bounds, principal_line, search
 from rl.search.tree import NONE, SOONER, halving, improved
 
 MODEL = BoardModel("TicTacToe")
@@ -365,6 +365,21 @@ def test_a_player_without_stones_has_lost_and_it_is_foreseen() -> None:
         least, most, plies = (x[0, 16] for x in model.foresee(state, depth))
         assert (least, most, plies) == (1, 1, 1)
     assert model.foresee(state, model.longest, 100_000)[0][0, 16] == 1
+    for config in RULES:  # the search straight to the end does not know that the win comes at once
+        found = search(model, blank(model), state, 60, replace(config, solve=1_000))
+        assert found.action[0] == 16 and (found.tree.least <= found.tree.most)[found.tree.logits > NONE].all()
+
+
+def test_what_a_look_ahead_does_not_prove_comes_after_it() -> None:
+    least, most, plies = (
+        np.array([[-1, -1, -1], [-1, 1, -1]]),
+        np.array([[-1, 1, 1], [-1, 1, 1]]),
+        np.zeros((2, 3), int),
+    )
+    plies[0, 0], plies[1, :2] = 2, (2, 3)
+    low, high = _bounds(least, most, plies, 4)
+    assert low == pytest.approx(np.array([[-SOONER, -(SOONER**4), -(SOONER**4)], [-SOONER, SOONER**2, -(SOONER**2)]]))
+    assert high == pytest.approx(np.array([[-SOONER, SOONER**4, SOONER**4], [-SOONER, SOONER**2, SOONER**2]]))
 
 
 def test_one_player_has_nothing_to_look_ahead_to() -> None:
