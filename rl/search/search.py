@@ -38,8 +38,8 @@ class SearchConfig:
     lookahead: int = not_negative(0)
     """Board games: plies of exhaustive search in each new position for forced results (Baier and Winands 2015)."""
     solve: int = not_negative(0)
-    """Board games: positions of exhaustive search at the root, for each simulation, ever deeper. With noise, a root
-    whose outcome they prove needs no simulations."""
+    """Board games: positions of exhaustive search at the root, for each simulation. With noise, a root whose outcome
+    they prove needs no simulations."""
 
     def __post_init__(self) -> None:
         check_fields(self)
