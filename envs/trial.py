@@ -5,7 +5,6 @@ Do seeds determine its episodes? Are worker processes faster? Are time and memor
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from envs.stream import Stream
 from envs.vector.single import Single
 from rl.errors import InputError, NonFiniteError, RunError
 from rl.interface import TimeStep
-from rl.memory import available_memory, private_memory
+from rl.memory import available_memory, private_memory, release_freed_memory
 
 ASYNC_COST = 100e-6, 50e-6
 """Seconds a slot costs in worker processes: in all, and for each environment. Measured on two cores."""
@@ -112,7 +111,7 @@ def require_affordable(
     if num_envs < MANY:
         return
     started: list[Any] = []
-    gc.collect()  # garbage freed while environments are made would hide a part of their size
+    release_freed_memory()  # environments that reuse freed memory would seem smaller than they are
     times, before = [time.perf_counter()], private_memory()
     while len(started) < SAMPLE[0] and times[-1] - times[0] < SAMPLE[1]:
         started.append(start())
