@@ -77,7 +77,7 @@ def compile_board(name: str) -> Kernels:
     scope |= {"evaluate": board.evaluate, "ACTIONS": board.actions, "PASSES": board.passes}
     scope |= {"CELLS": len(board.cells), "EARLY": bool(board.lines)}
     folder = compiled.cache_folder("boards", name.lower(), sources)
-    inner = (restart, moved, is_legal, random_move, value_of, place_of, depth_of, sure)
+    inner = (restart, moved, put_back, is_legal, random_move, value_of, place_of, depth_of, sure)
     outer = (begin, show, take, take_back, pick, rollout, search, foresee)
     return Kernels(*compile_loops(name, folder, scope, inner, outer))
 
@@ -117,6 +117,14 @@ def moved(s: Row, action: int) -> Any:
     s.player = 1 - s.player
     s.ply += 1
     return flipped
+
+
+def put_back(s: Row, mine: Any, theirs: Any) -> None:
+    """The position before the latest ply, whose boards were `mine` and `theirs`, without its latest moves."""
+    s.mine, s.theirs = mine, theirs
+    s.player = 1 - s.player
+    s.ply -= 1
+    s.winner, s.ended = NOBODY, False
 
 
 def is_legal(s: Row, action: int, free: Any) -> bool:
@@ -227,10 +235,7 @@ def value_of(s: Row, depth: int, order: np.ndarray, alpha: int, beta: int) -> in
         mine, theirs = s.mine, s.theirs
         moved(s, action)
         value = -value_of(s, depth - 1, order, -beta, -max(alpha, best))
-        s.mine, s.theirs = mine, theirs
-        s.player = 1 - s.player
-        s.ply -= 1
-        s.winner, s.ended = NOBODY, False
+        put_back(s, mine, theirs)
         best = max(best, value)
         if best >= beta:
             break
@@ -254,10 +259,7 @@ def search(
             mine, theirs = s.mine, s.theirs
             moved(s, action)
             value = -value_of(s, depth - 1, order, -2 * WIN, 1 - best)  # equal values are found exactly
-            s.mine, s.theirs = mine, theirs
-            s.player = 1 - s.player
-            s.ply -= 1
-            s.winner, s.ended = NOBODY, False
+            put_back(s, mine, theirs)
             values[i, action] = value
             if value > best:
                 best, ties = value, 0
@@ -317,10 +319,7 @@ def sure(s: Row, depth: int, kind: int, order: np.ndarray, left: np.ndarray, see
             answer = False
         else:
             answer = sure(s, depth - 1, 3 - kind, order, left, seen)
-        s.mine, s.theirs = mine, theirs
-        s.player = 1 - s.player
-        s.ply -= 1
-        s.winner, s.ended = NOBODY, False
+        put_back(s, mine, theirs)
         if answer != upper:
             found, best = answer, action
             break
@@ -367,10 +366,7 @@ def foresee(
                             most[i, action] = -kind
                         else:
                             least[i, action] = 3 - kind
-                s.mine, s.theirs = mine, theirs
-                s.player = 1 - s.player
-                s.ply -= 1
-                s.winner, s.ended = NOBODY, False
+                put_back(s, mine, theirs)
                 if least[i, action] == most[i, action]:
                     plies[i, action] = far
                 over = least[i, action] == 1 or left[0] < 0

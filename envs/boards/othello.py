@@ -15,9 +15,13 @@ import numpy as np
 from envs.boards.rules import Board, Row, bits_of, count, one, rule, square_symmetries
 
 
-def _board(size: int, name: str) -> Board:
-    """The rules on a board of `size` x `size` cells: the closures below are compiled with `size` as a constant."""
-    cells, pass_move = size * size, size * size
+def _lines(size: int) -> tuple[Any, Any]:
+    """The compiled rules `placements` and `captured`, with `size` as a constant.
+
+    placements(mine, theirs): the cells on which the player to move may place a stone. captured(mine, theirs, stone):
+    the enemy stones that it flips there. All are sets of cells, one bit each.
+    """
+    cells = size * size
     full = np.uint64((1 << cells) - 1)
     not_left = np.uint64(bits_of(k for k in range(cells) if k % size > 0))
     not_right = np.uint64(bits_of(k for k in range(cells) if k % size < size - 1))
@@ -25,15 +29,6 @@ def _board(size: int, name: str) -> Board:
     # A shift up by 1 or size + 1 must not come from the right edge, one by size - 1 not from the left edge.
     up_from = np.array([not_right, not_left, full, not_right], np.uint64)
     down_from = np.array([not_left, not_right, full, not_left], np.uint64)
-    half = size // 2
-    black = np.uint64(bits_of((half * size + half - 1, (half - 1) * size + half)))
-    white = np.uint64(bits_of(((half - 1) * size + half - 1, half * size + half)))
-    corners = np.uint64(bits_of((0, size - 1, cells - size, cells - 1)))
-    beside = np.uint64(bits_of((size + 1, 2 * size - 2, cells - 2 * size + 1, cells - size - 2)))
-
-    @rule
-    def reset(s: Row) -> None:
-        s.mine, s.theirs = black, white
 
     @rule
     def placements(mine: Any, theirs: Any) -> Any:
@@ -47,10 +42,6 @@ def _board(size: int, name: str) -> Board:
                 back |= theirs & ((back & down_from[k]) >> by)
             found |= ((run & up_from[k]) << by) | ((back & down_from[k]) >> by)
         return found & ~(mine | theirs) & full
-
-    @rule
-    def moves(s: Row) -> Any:
-        return placements(s.mine, s.theirs)
 
     @rule
     def captured(mine: Any, theirs: Any, stone: Any) -> Any:
@@ -70,6 +61,35 @@ def _board(size: int, name: str) -> Board:
             if ahead & mine:
                 flipped |= run
         return flipped
+
+    return placements, captured
+
+
+def _evaluation(size: int, placements: Any) -> Any:
+    """The compiled rule `evaluate`: mobility, corners, the cells diagonally beside them, and stones."""
+    cells = size * size
+    corners = np.uint64(bits_of((0, size - 1, cells - size, cells - 1)))
+    beside = np.uint64(bits_of((size + 1, 2 * size - 2, cells - 2 * size + 1, cells - size - 2)))
+
+    @rule
+    def evaluate(s: Row) -> int:
+        mobility = count(placements(s.mine, s.theirs)) - count(placements(s.theirs, s.mine))
+        edges = count(s.mine & corners) - count(s.theirs & corners)
+        risks = count(s.mine & beside) - count(s.theirs & beside)
+        return 10 * mobility + 80 * edges - 25 * risks + count(s.mine) - count(s.theirs)
+
+    return evaluate
+
+
+def _changes(size: int, placements: Any, captured: Any) -> tuple[Any, Any, Any]:
+    """The compiled rules `reset`, `play` and `undo`."""
+    half, pass_move = size // 2, size * size
+    black = np.uint64(bits_of((half * size + half - 1, (half - 1) * size + half)))
+    white = np.uint64(bits_of(((half - 1) * size + half - 1, half * size + half)))
+
+    @rule
+    def reset(s: Row) -> None:
+        s.mine, s.theirs = black, white
 
     @rule
     def play(s: Row, action: int) -> Any:
@@ -95,12 +115,18 @@ def _board(size: int, name: str) -> Board:
             s.mine &= ~(one(action) | flipped)
             s.theirs |= flipped
 
+    return reset, play, undo
+
+
+def _board(size: int, name: str) -> Board:
+    """The rules on a board of `size` x `size` cells."""
+    cells = size * size
+    placements, captured = _lines(size)
+    reset, play, undo = _changes(size, placements, captured)
+
     @rule
-    def evaluate(s: Row) -> int:
-        mobility = count(placements(s.mine, s.theirs)) - count(placements(s.theirs, s.mine))
-        edges = count(s.mine & corners) - count(s.theirs & corners)
-        risks = count(s.mine & beside) - count(s.theirs & beside)
-        return 10 * mobility + 80 * edges - 25 * risks + count(s.mine) - count(s.theirs)
+    def moves(s: Row) -> Any:
+        return placements(s.mine, s.theirs)
 
     rank = [[0 if k in (0, size - 1) else 2 if k in (1, size - 2) else 1 for k in range(size)] for _ in range(2)]
     order = sorted(range(cells), key=lambda k: (rank[0][k // size] + rank[1][k % size], abs(k - cells / 2)))
@@ -121,7 +147,7 @@ def _board(size: int, name: str) -> Board:
         moves=moves,
         play=play,
         undo=undo,
-        evaluate=evaluate,
+        evaluate=_evaluation(size, placements),
     )
 
 
