@@ -71,7 +71,7 @@ def test_a_million_rows_of_the_compiled_loop_are_refused_too(monkeypatch):
     with envs.make("CartPole-v1", num_envs=1_000) as env:
         assert env.spec.options["vector"] == "compiled"
     monkeypatch.setattr(trial, "available_memory", lambda: 1_000_000)
-    with pytest.raises(InputError, match="num_envs may be about [45]\\d\\d$"):  # rows of 2 kB, and some for the resets
+    with pytest.raises(InputError, match="num_envs may be about [345]\\d\\d$"):  # rows of 2 kB, some pages for resets
         envs.make("CartPole-v1", num_envs=1_000)
 
 
