@@ -32,6 +32,7 @@ class Seen(NamedTuple):
     q: np.ndarray  # float32 [A], NaN without a visit
     prior: np.ndarray  # float32 [A]
     policy: np.ndarray  # float32 [A]: after the search
+    proved: np.ndarray  # float32 [A]: what the action surely leads to, 1 won, 0 drawn, -1 lost; NaN if unknown
     line: list[int]  # the actions of the principal line
 
 
@@ -71,6 +72,8 @@ class PlanningAgent(Agent):
         """What a search without noise sees in each of the observations [N, ...] of a board game, all in play."""
         rng = np.random.default_rng(seed)
         found = self._search(self.model.positions(obs), simulations, rng, noise=False)
+        least, most = found.tree.least[:, 0], found.tree.most[:, 0]
+        proved = np.where((least > 0) | (most < 0) | (least == most), np.sign(least + most), np.nan)
         return [
             Seen(
                 int(found.action[i]),
@@ -79,6 +82,7 @@ class PlanningAgent(Agent):
                 found.q[i],
                 found.prior[i],
                 found.policy[i],
+                proved[i],
                 principal_line(found, i),
             )
             for i in range(len(found.action))

@@ -240,6 +240,8 @@ def _number(label: str, x: float) -> str:
         return f"{x:.0f}"
     if label in ("probability", "prior"):
         return f"{x:.0%}"
+    if label == "proved":
+        return "won" if x > 0 else "lost" if x < 0 else "drawn"
     if label in ("value", "score") and abs(x) > WIN / 2:
         return "wins" if x > 0 else "loses"
     return f"{x:+.0f}" if x == round(x) else f"{x:+.2f}"

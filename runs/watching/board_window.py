@@ -47,7 +47,7 @@ class BoardTable:
         self.hints = self.help = False
         self.cursor = (match.game.board.width // 2, match.game.board.height // 2)
         self.shown: Thoughts = {}
-        self.title = ""
+        self.title = self.line = ""
         self.results: list[str] = []
         self.records: list[str] = []
         self._before: np.void | None = None
@@ -87,7 +87,7 @@ class BoardTable:
             elif key.isdigit() and match.game.name == "ConnectFour":
                 self.move(int(key) - 1)
             elif key == "p":
-                self.shown, self.title = match.perfect(), "perfect play"
+                self.shown, self.title, self.line = match.perfect(), "perfect play", ""
         except InputError as error:
             self.say(str(error))
         match key:
@@ -127,7 +127,7 @@ class BoardTable:
         before = self.match.game.rows[0].copy()
         self.match.reply()
         self._settle(before)
-        self.shown, self.title = self.match.seen, f"{self.match.opponent.name} saw"
+        self.shown, self.title, self.line = self.match.seen, f"{self.match.opponent.name} saw", self.match.line
         self.refresh_hint()
 
     def undo(self) -> None:
@@ -140,6 +140,7 @@ class BoardTable:
     def refresh_hint(self) -> None:
         if self.hints and self.match.your_turn:
             self.shown, self.title = self.match.hint(), f"{self.match.opponent.name} would see"
+            self.line = self.match.line
 
     def _settle(self, before: np.void) -> None:
         self._before, self._moved = before, time.perf_counter()
@@ -211,8 +212,8 @@ class BoardTable:
             canvas.text(name, left, y, unit * 0.9, drawing.TEXT)
             canvas.text(numbers, canvas.width - unit, y, unit * 0.85, drawing.MUTED, "right")
             canvas.bar(left, y + unit * 0.65, canvas.width - 2 * unit, unit * 0.45, max(part, 0.02), drawing.VIOLET)
-        if match.line:
-            canvas.text(f"line  {match.line}", left, y + unit * 2.6, unit * 0.9, drawing.CYAN)
+        if self.line:
+            canvas.text(f"line  {self.line}", left, y + unit * 2.6, unit * 0.9, drawing.CYAN)
 
 
 def play_window(

@@ -20,6 +20,7 @@ from rl.errors import InputError
 from rl.interface import TimeStep
 from rl.loop import interact
 from rl.networks.config import ResNetConfig
+from rl.search.search import SearchConfig
 
 SELF_PLAY = EnvConfig(options={"self_play": True})
 SMALL = AlphaZeroConfig(
@@ -163,6 +164,20 @@ def test_look_shows_what_the_search_saw() -> None:
         game.play(move)
     (seen,) = agent.look({"obs": game.observation()}, simulations=50)
     assert seen.action == 6 and seen.line == [6] and seen.visits.sum() == 50 and seen.q[6] == 1.0 and seen.value > 0
+    assert seen.proved[6] == 1 and np.isnan(seen.proved[0]), "a win; nothing is known of an illegal move"
+    game.play(1)
+    (seen,) = agent.look({"obs": game.observation()}, simulations=50)
+    assert seen.action == 8 and seen.proved[8] == 1
+    game.reset()
+    solver = agents.build(
+        MCTSConfig(search=SearchConfig(solve=500)), envs.spec("Boards/TicTacToe-v1"), num_envs=1, seed=0
+    )
+    (seen,) = solver.look({"obs": game.observation()}, simulations=100)
+    assert (seen.proved == 0).all(), "every first move draws"
+    for move in (0, 1, 4):
+        game.play(move)
+    (seen,) = solver.look({"obs": game.observation()}, simulations=100)
+    assert np.array_equal(seen.proved[game.legal()[0]], [-1.0] * 6), "6 and 8 are both threatened"
 
 
 def test_mcts_wins_against_a_random_player() -> None:

@@ -173,7 +173,7 @@ class Planner:
         if self._seen is None or not np.array_equal(self._seen[0], observation):
             self._seen = observation, self.agent.look({"obs": observation[None]}, self.simulations)[0]
         seen = self._seen[1]
-        found = {"visits": seen.visits, "value": seen.q, "prior": seen.prior}
+        found = {"visits": seen.visits, "value": seen.q, "prior": seen.prior, "proved": seen.proved}
         return {name: np.where(legal, x, np.nan) for name, x in found.items()}
 
     @property

@@ -163,6 +163,13 @@ def test_a_bar_is_as_long_as_its_move_is_good() -> None:
         ("c", 1.0, "visits 60  prior 25%"),
         ("d", 0.0, "visits 0  prior 25%"),
     ]
+    proved = {"visits": np.array([1.0, 1, 1, 1]), "proved": np.array([1.0, 0, -1, np.nan])}
+    assert [shown for _, _, shown in bars(proved, names)] == [
+        "visits 1  proved won",
+        "visits 1  proved drawn",
+        "visits 1  proved lost",
+        "visits 1",
+    ]
     many = bars({"value": np.arange(36.0)}, tuple(map(str, range(36))))
     assert [name for name, _, _ in many] == [str(k) for k in range(35, 26, -1)]
 
@@ -240,6 +247,20 @@ def test_keys_and_clicks_play_in_the_window_and_the_panel_shows_the_opponents_ba
     table.draw(table.window.canvas)
     typed(table, "x")
     assert table.match.seat == 1 and table.match.moves == [] and len(table.records) == 1
+
+
+def test_the_line_of_a_search_is_not_shown_under_the_scores_of_perfect_play(tmp_path: Path) -> None:
+    with no_display(), Window("test", 640, 420) as window:
+        table = BoardTable(BoardGame("ConnectFour", "mcts:50"), window, tmp_path)
+        typed(table, "4")
+        table.reply()
+        assert table.line == table.match.line != ""
+        table.match.play(3)
+        table.match.new(0)
+        typed(table, "p")
+        assert table.title == "perfect play" and table.line == ""
+        typed(table, "h")
+        assert table.title == "mcts:50 would see" and table.line == table.match.line != ""
 
 
 def test_a_full_column_is_a_note_in_the_window(table: BoardTable) -> None:

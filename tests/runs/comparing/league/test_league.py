@@ -157,7 +157,8 @@ def test_mcts_is_a_player_whose_bars_are_those_of_its_search() -> None:
         game.play(action)
     assert player.moves(game, np.random.default_rng(0)).tolist() == [2]
     seen = player.thoughts(game)
-    assert list(seen) == ["visits", "value", "prior"] and np.nanargmax(seen["visits"]) == 2
+    assert list(seen) == ["visits", "value", "prior", "proved"] and np.nanargmax(seen["visits"]) == 2
+    assert seen["proved"][2] == 1
     assert np.isnan(seen["visits"][[0, 1, 3, 4]]).all() and seen["value"][2] == 1
     assert strengths("mcts:64")[0][strengths("mcts:64")[1]] == "mcts:64"
     with pytest.raises(InputError, match="number of simulations"):
