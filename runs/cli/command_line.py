@@ -23,6 +23,9 @@ from rl.errors import InputError, NonFiniteError, RunError
 from runs.cli.parser import parse
 from runs.folder.processes import ENDS_WITH_PARENT, end_with_parent, ending_signals
 
+LONGEST = 2_000
+"""Characters of the longest error line; the middle of a longer one, such as a pasted file, is left out."""
+
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP, raised as Ctrl-C raises KeyboardInterrupt. A training notes them itself, and saves first."""
@@ -103,6 +106,8 @@ def _verdict(error: Exception) -> tuple[int, str]:
             return 2, f"the package {error.name!r} is not installed: pip install it, then run `rl doctor`"
         case MemoryError():
             return 1, "out of memory: lower --num-envs, agent.batch_size or agent.buffer_size"
+        case OSError(errno=errno.ENAMETOOLONG):
+            return 2, f"no file can have this name: {error}"
         case OSError():
             return 1, str(error)
         case UnicodeDecodeError():
@@ -114,6 +119,9 @@ def _verdict(error: Exception) -> tuple[int, str]:
 def _complain(message: str) -> None:
     """Prints one line on standard error. Control characters, which a path or a file may hold, are escaped."""
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(message.split()))
+    if len(line) > LONGEST:
+        left = LONGEST // 2 - 4
+        line = f"{line[:left]} [...] {line[-left:]}"
     with contextlib.suppress(OSError):
         print("rl:", line, file=sys.stderr, flush=True)
 

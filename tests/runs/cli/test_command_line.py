@@ -527,3 +527,18 @@ def test_several_runs_are_evaluated_in_one_object(monkeypatch, capsys):
     assert said["results"] == [{"run": "1", "mean": 1.0, "episodes": 1}, {"run": "2", "mean": 2.0, "episodes": 1}]
     assert cli.main(["evaluate", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["mean"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("words", "begin", "end"),
+    [
+        (["explain", "a" * 5_000], "rl: no file can have this name", "a'"),
+        (["inspect", "cartpole_dqn", "b" * 5_000], "rl: unexpected argument 'bbb", "see rl inspect --help"),
+        (["solve", "4" * 5_000], "rl: unknown solved game '444", "known: ConnectFour"),
+    ],
+)
+def test_an_endless_word_leaves_the_beginning_and_the_end_of_its_line(words, begin, end, capsys):
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(begin) and error.rstrip().endswith(end) and error.count("\n") == 1
+    assert len(error) < 2_010 and " [...] " in error
