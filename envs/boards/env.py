@@ -107,32 +107,35 @@ class Games(SavedRows):
 
     def begin(self, mask: np.ndarray) -> None:
         """Starts games. Without a new seed, each row alternates who moves first. The opponent moves if it is first."""
-        self._open(mask)
+        self._open(mask, self.opening)
         self._reply(mask)
+        self._open_again(mask & self.rows["ended"])
 
-    def _open(self, mask: np.ndarray) -> None:
-        """Resets games and plays their random moves.
-
-        A game of self-play that these would end begins with an empty board. A game against an opponent draws again.
-        """
+    def _open(self, mask: np.ndarray, opening: int) -> None:
+        """Resets games and plays their random moves."""
         rows = self.rows
         self.core.reset(mask)
-        if not self.opening:
+        if not opening:
             return
-        seats = rows["seat"].copy(), rows["next_seat"].copy()
-        for _ in range(1 if self.self_play else TRIES):
-            rows["rng"][mask] += np.uint64(0x9E3779B97F4A7C15)
-            left = np.full(self.num, self.opening)
-            if self.self_play:
-                left = draws(rows["rng"]) % np.uint64(self.opening + 1)
-            for turn in range(self.opening):
-                moving = mask & ~rows["ended"] & (left > turn)
-                self.core.kernels.take(rows, moving, self.core.random_actions(moving), self._flipped, False)
-            mask = mask & rows["ended"]
-            if not mask.any():
-                return
-            self.core.reset(mask)
-            rows["seat"], rows["next_seat"] = seats
+        rows["rng"][mask] += np.uint64(0x9E3779B97F4A7C15)
+        left = np.full(self.num, opening)
+        if self.self_play:
+            left = draws(rows["rng"]) % np.uint64(opening + 1)
+        for turn in range(opening):
+            moving = mask & ~rows["ended"] & (left > turn)
+            self.core.kernels.take(rows, moving, self.core.random_actions(moving), self._flipped, False)
+
+    def _open_again(self, mask: np.ndarray) -> None:
+        """Games that their random moves, or the opponent's first move, have ended draw other random moves.
+
+        In self-play, and after `TRIES`, they begin with an empty board.
+        """
+        tries = 0 if self.self_play else TRIES
+        while mask.any():
+            self.rows["next_seat"][mask] = self.rows["seat"][mask]  # the same player moves first
+            self._open(mask, self.opening if tries > 0 else 0)
+            self._reply(mask)
+            mask, tries = mask & self.rows["ended"], tries - 1
 
     def _reply(self, mask: np.ndarray) -> None:
         rows = self.rows
@@ -170,8 +173,9 @@ class Games(SavedRows):
         if wrong.any():
             return int(np.argmax(wrong)), None, None, None, None
         self.core.kernels.take(rows, ~fresh, actions, self._flipped, True)
-        self._open(fresh)
+        self._open(fresh, self.opening)
         self._reply(self._all)
+        self._open_again(fresh & rows["ended"])
         terminated = rows["ended"].copy()
         won = np.where(rows["winner"] == mover, 1.0, -1.0)
         reward = np.where(terminated & (rows["winner"] >= 0), won, 0.0)

@@ -383,13 +383,28 @@ def test_evaluations_begin_after_the_same_number_of_random_moves_and_differ() ->
     assert set(starts["watch"].sum(axis=(1, 2))) == {0, 1} and starts["train"].sum(axis=(1, 2)).max() == 7
 
 
-def test_an_opening_that_ends_the_game_is_drawn_again_and_the_seats_stay() -> None:
-    games = Games("TicTacToe", 2000, "random", opening=6)
-    games.seed(range(2000), np.ones(2000, bool))
-    games.begin(np.ones(2000, bool))
-    assert (games.rows["seat"] == np.arange(2000) % 2).all()
-    assert not games.rows["ended"].any() or games.rows["ply"][games.rows["ended"]].min() == 7  # by the opponent's move
-    assert set(games.rows["ply"]) == {6, 7}
+@pytest.mark.parametrize(("name", "opening"), [("TicTacToe", 6), ("ConnectFour", 9)])
+def test_an_opening_that_ends_the_game_is_drawn_again_and_the_seats_stay(name: str, opening: int) -> None:
+    """Also where the opponent's first move would end it: the agent always has a move."""
+    num = 2000
+    games = Games(name, num, "minimax:2", opening=opening)
+    games.seed(range(num), np.ones(num, bool))
+    games.begin(np.ones(num, bool))
+    seats, rng = np.arange(num) % 2, np.random.default_rng(0)
+    for _ in range(12):
+        fresh = games.rows["ply"] <= opening + 1
+        assert (games.rows["seat"] == seats).all() and not games.rows["ended"].any()
+        assert set(games.rows["ply"][fresh]) <= {opening, opening + 1}
+        games.observe(np.ones(num, bool))
+        assert games._legal.any(axis=1).all(), "a game in play has a legal action"
+        while not games.rows["ended"].all():
+            actions = np.where(games._legal, rng.random(games._legal.shape), -1).argmax(axis=1)
+            going = ~games.rows["ended"]
+            games.core.kernels.take(games.rows, going, actions, games._flipped, True)
+            games._reply(going)
+            games.observe(np.ones(num, bool))
+        seats = 1 - seats
+        games.advance(np.zeros(num, np.int64), True)
 
 
 def test_wrong_options_are_refused_in_one_line() -> None:
