@@ -9,7 +9,6 @@ stacked, and lives are read from the info.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +22,7 @@ from gymnasium import spaces
 from envs.config import EnvConfig
 from envs.spaces import LeafCast
 from envs.vector.base import Info, Outcome, Starts, Vector
+from rl.cores import usable_cores
 from rl.errors import InputError, unknown
 
 
@@ -152,7 +152,7 @@ class Ale(Vector):
             "max_num_frames_per_episode": protocol.frame_cap,
         }
         self._screen = _screen(ale_py, self._rom) if render else None
-        self._pool = ThreadPoolExecutor(min(num_envs, os.cpu_count() or 1), thread_name_prefix="ale")
+        self._pool = ThreadPoolExecutor(min(num_envs, usable_cores()), thread_name_prefix="ale")
         self._ready: dict[int, Future[_Console]] = {}
         self._idle: list[_Console] = []
         self._consoles = [self._console() for _ in range(num_envs)]

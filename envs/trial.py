@@ -5,7 +5,6 @@ Do seeds determine its episodes? Are worker processes faster? Are time and memor
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from envs.spaces import action_cast, mask_of, observation_casts, random_actions
 from envs.stream import Stream
 from envs.vector.single import Single
+from rl.cores import usable_cores
 from rl.errors import InputError, NonFiniteError, RunError
 from rl.interface import TimeStep
 from rl.memory import available_memory, private_memory, release_freed_memory
@@ -59,7 +59,7 @@ def faster(single: Single, num_envs: int) -> str:
 
     The steps take allowed actions only.
     """
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     if cores == 1:
         return "sync"
     env, rng = single.env, np.random.default_rng(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import tempfile
 import time
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rl.cores import usable_cores
 from rl.errors import RunError
 
 VIEWS = {"arcade": "arcade_space_invaders_rainbow", "ale_saliency": "pong_dqn"}
@@ -97,13 +97,8 @@ def measure_watcher(repeats: int) -> Iterator[dict[str, Any]]:
             "against": "alone",
             "note": "the second half of cartpole_dqn's 50,000 steps, one thread; cpu_ratio: the training's processor "
             "time alone over that with the watcher; watcher_core: the part of a core that the watcher takes; "
-            f"{_cores()} cores",
+            f"{usable_cores()} cores",
         }
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _watched(how: str, seed: int) -> dict[str, float]:

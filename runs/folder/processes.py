@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rl.cores import usable_cores
 from rl.errors import RunError
 from runs.folder.places import ROOT
 
@@ -103,7 +104,7 @@ def train_child(
 
     Modules are also found in `paths`. `threads`: how many all libraries may use, 0 for every core.
     """
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads or os.cpu_count() or 1)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads or usable_cores())}
     environment["PYTHONPATH"] = os.pathsep.join([str(root), *paths])
     return run_child([sys.executable, "-P", "-m", *words], env=environment, interrupted=interrupted, cwd=cwd)
 

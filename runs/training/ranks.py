@@ -36,6 +36,7 @@ from agents.rollout import RolloutAgent
 from agents.value import ValueAgent
 from envs.boards import plays_itself
 from rl import checkpoint, ranks
+from rl.cores import usable_cores
 from rl.device import keep_freed_memory
 from rl.errors import InputError, RunError
 from rl.interface import TimeStep
@@ -169,7 +170,7 @@ def unpacked(data: bytes) -> Any:
 
 def require_ranks(run: Run, count: int) -> None:
     """Raises InputError if the run cannot be trained by `count` ranks."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     local = int(os.environ.get("LOCAL_WORLD_SIZE", count)) if _by_torchrun() else count
     kind = agents.load(agents.name_of(run.agent))
     if not issubclass(kind, RolloutAgent | ValueAgent):
@@ -182,10 +183,10 @@ def require_ranks(run: Run, count: int) -> None:
     if run.num_envs % count:
         what = "more than" if count > run.num_envs else "no divisor of"
         raise InputError(f"--ranks {count} is {what} the {run.num_envs} environments: set --num-envs to a multiple")
-    if local > cores:
-        raise InputError(f"--ranks {count} is more than the {cores} cores of this machine: set at most {cores}")
     if plays_itself(run.env_config.options.get("opponent")):
         raise InputError(f"--ranks {count}: a learner that is its own opponent has one process: leave --ranks out")
+    if local > cores:
+        raise InputError(f"--ranks {count} is more than the {cores} cores of this machine: set at most {cores}")
 
 
 def follows() -> bool:

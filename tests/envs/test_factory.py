@@ -12,6 +12,7 @@ import pytest
 
 import envs
 from envs.config import EnvConfig
+from rl.cores import usable_cores
 from rl.errors import InputError, RunError
 from rl.seeding import derive_seed
 
@@ -202,7 +203,7 @@ def test_the_automatic_choice_takes_processes_only_for_slow_environments():
             __import__("time").sleep(0.005)
             return self.env.step(action)
 
-    expected = "async" if (os.cpu_count() or 1) > 1 else "sync"
+    expected = "async" if usable_cores() > 1 else "sync"
     assert faster(Single(Slow(gymnasium.make("CartPole-v1")), 0), 8) == expected
     assert envs.make("Taxi-v4", num_envs=8).spec.options["vector"] == "sync"
 

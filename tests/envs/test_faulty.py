@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import envs
+from envs import trial
 from envs.config import EnvConfig
 from envs.vector import workers
 from envs.vector.single import Single
@@ -171,7 +172,7 @@ def test_a_mask_that_comes_sometimes_or_is_too_short_is_one_line(kind, said, vec
 @pytest.mark.parametrize("kind", ["action_mask", "action_masks", "method"])
 def test_the_timing_of_an_environment_plays_allowed_actions_only(kind, monkeypatch):
     """A forbidden action raises, and an environment that raises is not taken for worker processes."""
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr(trial, "usable_cores", lambda: 8)
     with make("Masks", "auto", num_envs=4, kind=kind) as env:
         assert env.spec.options["vector"] == "async"
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from rl import stats as st
+from rl.cores import usable_cores
 from rl.errors import InputError, RunError
 from rl.storage import plain, read_json, write_atomic, write_json
 from runs.comparing.grading.page import page, table
@@ -91,7 +92,7 @@ def grade(
     }
     entries = list(submissions(folders))
     place = _out(out, recipe, {"recipe": recipe, "fingerprint": fingerprint(run), "games": games, "seed": seed})
-    rows = _play_all(entries, task, place, jobs or os.cpu_count() or 1, quiet)
+    rows = _play_all(entries, task, place, jobs or usable_cores(), quiet)
     result = {
         "schema": 1,
         "recipe": recipe,

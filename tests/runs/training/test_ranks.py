@@ -33,6 +33,7 @@ from agents.r2d2 import R2D2Config
 from agents.value_config import ValueConfig
 from rl import ranks as joining
 from rl.checkpoint import load_tree, newest_good
+from rl.cores import usable_cores
 from rl.errors import InputError, RunError
 from rl.loop import interact
 from rl.networks import NetConfig
@@ -46,6 +47,7 @@ from runs.training.evaluation import GameRecord, padded, play_games, play_togeth
 ROOT = Path(__file__).resolve().parents[3]
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 NET = NetConfig(hidden=(16,))
+needs_two_cores = pytest.mark.skipif(usable_cores() < 2, reason="two ranks need two cores")
 PPO = PPOConfig(
     net=NET,
     rollout=16,
@@ -161,7 +163,7 @@ def test_the_parts_of_a_value_learners_update_add_up_to_that_of_the_whole_miniba
         assert difference(ours, theirs) < 1e-5
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+@needs_two_cores
 def test_two_ranks_equal_one_process_with_the_same_global_batch(tmp_path: Path) -> None:
     one = train(run_of(), out=tmp_path / "one")
     two = train(run_of(), out=tmp_path / "two", ranks=2)
@@ -178,7 +180,7 @@ def test_two_ranks_equal_one_process_with_the_same_global_batch(tmp_path: Path) 
     assert not torch.distributed.is_initialized()
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+@needs_two_cores
 def test_two_ranks_of_rainbow_draw_the_same_samples_as_one_process_and_resume_to_the_bit(tmp_path: Path) -> None:
     run = run_of(VALUE_AGENTS["rainbow"], 500)
     for name, count in (("one", 1), ("two", 2)):
@@ -268,7 +270,7 @@ def same_bits(a: Path, b: Path) -> bool:
 
 @pytest.mark.full
 @pytest.mark.timeout(1_800)
-@pytest.mark.skipif(os.name == "nt" or (os.cpu_count() or 1) < 2, reason="two cores, and SIGKILL")
+@pytest.mark.skipif(os.name == "nt" or usable_cores() < 2, reason="two cores, and SIGKILL")
 def test_the_same_command_gives_the_same_bits_also_after_any_rank_was_killed_and_by_torchrun(tmp_path: Path) -> None:
     whole = rl(*command(tmp_path / "whole", "--ranks", "2"))
     assert whole.wait(300) == 0
@@ -329,7 +331,7 @@ def test_each_rank_encodes_the_observations_of_its_own_environments(core: Any) -
 
 
 @pytest.mark.full
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+@needs_two_cores
 def test_two_ranks_that_share_a_convolution_equal_one_process(tmp_path: Path) -> None:
     net = NetConfig(hidden=(32,))
     run = dataclasses.replace(run_of(dataclasses.replace(PPO, net=net, normalize_obs=False)), env="Arcade/Breakout-v1")
@@ -340,7 +342,7 @@ def test_two_ranks_that_share_a_convolution_equal_one_process(tmp_path: Path) ->
 
 
 @pytest.mark.full
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+@needs_two_cores
 @pytest.mark.parametrize("name", ["a2c", "pqn", "ppo with memory", "dqn", "iqn", "r2d2"])
 def test_two_ranks_of_every_kind_of_agent_equal_one_process(name: str, tmp_path: Path) -> None:
     agent = (AGENTS | VALUE_AGENTS)[name]
@@ -356,7 +358,7 @@ def playing(env: str, ranks: int, out: Path, **fields: Any) -> dict[str, Any]:
     return train(run, out=out, ranks=ranks)
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two ranks need two cores")
+@needs_two_cores
 @pytest.mark.parametrize(
     ("env", "fields"),
     [("Pendulum-v1", {"eval_episodes": 21}), ("Boards/TicTacToe-v1", {"eval_episodes": 5, "eval_sample": True})],
