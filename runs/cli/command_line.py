@@ -7,6 +7,7 @@ pipe ends quietly with 0.
 
 from __future__ import annotations
 
+import _thread
 import argparse
 import contextlib
 import errno
@@ -17,7 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from types import FrameType
 
 from rl.errors import InputError, NonFiniteError, RunError
 from runs.cli.parser import parse
@@ -141,12 +142,27 @@ def _drop_stdout() -> None:
         os.close(nowhere)
 
 
+def _is_ignored(frame: FrameType | None) -> bool:
+    """Whether Python ignores what is raised here: in a finalizer, or as an import lets go of its lock."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_name == "__del__" or (code.co_name, code.co_filename) == ("cb", "<frozen importlib._bootstrap>"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def _ending() -> Iterator[None]:
     """SIGTERM and SIGHUP raise `Terminated` in the main thread, as SIGINT raises KeyboardInterrupt."""
 
-    def stop(signum: int, frame: Any) -> NoReturn:
-        raise Terminated(status=128 + signum)
+    def stop(signum: int, frame: FrameType | None) -> None:
+        if _is_ignored(frame):
+            again = threading.Timer(0.01, _thread.interrupt_main, (signum,))
+            again.daemon = True
+            again.start()
+        else:
+            raise Terminated(status=128 + signum)
 
     if threading.current_thread() is not threading.main_thread():
         yield

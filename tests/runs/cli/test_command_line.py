@@ -542,3 +542,19 @@ def test_an_endless_word_leaves_the_beginning_and_the_end_of_its_line(words, beg
     error = capsys.readouterr().err
     assert error.startswith(begin) and error.rstrip().endswith(end) and error.count("\n") == 1
     assert len(error) < 2_010 and " [...] " in error
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals differ")
+def test_a_signal_that_arrives_in_a_finalizer_ends_the_command_all_the_same():
+    """Python ignores what a finalizer raises, and the end of an import has one: `rl watch` then waited for ever."""
+
+    class Late:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.05)
+
+    late = Late()
+    with pytest.raises(cli.Terminated) as ended, cli._ending():
+        del late
+        time.sleep(10)
+    assert ended.value.status == 143
