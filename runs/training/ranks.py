@@ -186,7 +186,7 @@ def require_ranks(run: Run, count: int) -> None:
     if plays_itself(run.env_config.options.get("opponent")):
         raise InputError(f"--ranks {count}: a learner that is its own opponent has one process: leave --ranks out")
     if local > cores:
-        raise InputError(f"--ranks {count} is more than the {cores} cores of this machine: set at most {cores}")
+        raise InputError(f"--ranks {count} is more than the {cores} cores that this process has: set at most {cores}")
 
 
 def follows() -> bool:
