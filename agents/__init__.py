@@ -26,6 +26,7 @@ REGISTRY: dict[str, str] = {
     "mcts": "agents.mcts:MCTS",
     "monte_carlo": "agents.tabular.monte_carlo:MonteCarlo",
     "policy_iteration": "agents.tabular.policy_iteration:PolicyIteration",
+    "ntuple": "agents.ntuple:NTuple",
     "ppo": "agents.ppo:PPO",
     "pqn": "agents.pqn:PQN",
     "prioritized_sweeping": "agents.tabular.prioritized_sweeping:PrioritizedSweeping",

@@ -1,0 +1,155 @@
+"""Temporal differences on an n-tuple network (Thill, Koch and Konen 2012): learns a board game by playing itself.
+
+Every position that is met moves its value towards that of its best move (`RootStrap(minimax)` of Veness et al. 2009),
+which does not depend on the move that is played, so that random moves explore without harm. It plays by AlphaZero's
+search, whose leaves have this value after a few plies of full-width search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from agents.base import Actor, Choice, Metrics
+from agents.planning import PlanningAgent
+from rl.axes import Axis, number, rate
+from rl.errors import InputError
+from rl.fields import at_least, check_fields, fraction, not_negative, positive, within
+from rl.interface import EnvSpec, TimeStep
+from rl.networks.tuples import TupleNetwork, random_tuples
+from rl.schedules import Ramp, value_at
+from rl.search.minimax import action_values
+from rl.search.search import Evaluate, SearchConfig
+from rl.seeding import generator
+
+
+@dataclass(frozen=True)
+class NTupleConfig:
+    """Fields of the n-tuple learner."""
+
+    SWITCHES: ClassVar[dict[str, str]] = {}
+    SPACE: ClassVar[dict[str, Axis]] = {"lr": rate(3e-4, 3e-2), "epsilon": number(0.0, 0.3)}
+    """What `rl tune` searches."""
+
+    tuples: int = at_least(1, 70)
+    """Random tuples of cells, each with a table for an even and one for an odd number of stones."""
+    length: int = within(8, lambda x: 1 <= x <= 12, "be 1 to 12")
+    """Cells of a tuple: its tables have 3 ** length weights each."""
+    gamma: float = fraction(1.0)
+    """Discount of one move: below 1, a sooner win is worth more."""
+    lr: float | Ramp = positive(0.004)
+    """Step size, or its schedule over counted steps."""
+    epsilon: float | Ramp = fraction(0.1)
+    """Share of random moves in training."""
+    simulations: int = not_negative(100)
+    """Of a search that counts; 0 plays the move with the best value after `depth` plies."""
+    depth: int = at_least(1, 2)
+    """Plies of full-width search before a leaf is valued."""
+    sharpness: float = positive(4.0)
+    """The search's prior is the softmax of the moves' values times this."""
+    search: SearchConfig = field(default_factory=SearchConfig)
+    """How the tree grows."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+class NTuple(PlanningAgent):
+    """Learns the value of positions; chooses by the value after each move in training, by search when it counts."""
+
+    name = "ntuple"
+    Config = NTupleConfig
+    config: NTupleConfig
+    network: TupleNetwork
+
+    def __init__(self, spec: EnvSpec, config: NTupleConfig, *, num_envs: int, seed: int, device: str = "cpu") -> None:
+        super().__init__(spec, config, num_envs=num_envs, seed=seed, device="cpu")
+        if getattr(spec.simulator, "players", 0) != 2:
+            raise InputError(f"{self.name} plays games for two, and {spec.id} is none: use a Boards/ game, or dqn")
+        self.model = spec.simulator
+        (leaf,) = spec.obs.values()
+        height, width = leaf.shape[:2]
+        tuples = random_tuples(height, width, config.tuples, config.length, generator(seed, "tuples"))
+        self.network = TupleNetwork(tuples, self.model.symmetries)
+        self._stream = Actor(self, num_envs, seed, "train", mode="explore")
+        self._action = np.zeros(num_envs, np.int64)
+
+    @property
+    def stack(self) -> int:
+        return 1
+
+    def value(self, states: np.ndarray) -> np.ndarray:
+        """The network's value of positions, float32 [N], for the player to move."""
+        (boards,) = self.model.observe(states)[0].values()
+        return self.network.values(boards)
+
+    # the training stream
+
+    def replay_fields(self) -> dict[str, Any]:
+        return {"slots": 2}  # nothing is stored: each position is used once, at once
+
+    def observe(self, ts: TimeStep) -> None:
+        self._row = ts
+        self.step += self.num_envs - int(np.count_nonzero(ts.first))
+
+    def update(self) -> Metrics | dict[str, Any] | None:
+        """Learns from the newest positions, and chooses the moves there."""
+        ts, c, rng = self._row, self.config, self._stream.rng
+        playing = np.flatnonzero(~ts.last if ts.mask is None else ts.mask.any(axis=1))
+        (boards,) = ts.obs.values()
+        q = action_values(self.model, self.states(ts)[playing], 1, self.value)
+        self._action = np.zeros(self.num_envs, np.int64)
+        self._action[playing] = q.argmax(axis=1)
+        random = rng.random(len(q)) < value_at(c.epsilon, self.step)
+        drawn = np.where(q > -np.inf, rng.random(q.shape), -1.0).argmax(axis=1)
+        self._action[playing[random]] = drawn[random]
+        if not len(playing):
+            return None
+        loss = self.network.learn(boards[playing], c.gamma * q.max(axis=1), value_at(c.lr, self.step))
+        self.updates += 1
+        return {"loss": loss}
+
+    def act(self, ts: TimeStep) -> np.ndarray:
+        return self._action.copy()
+
+    # acting
+
+    def evaluator(self, rng: np.random.Generator) -> Evaluate:
+        c = self.config
+
+        def evaluate(states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            q = action_values(self.model, states, c.depth, self.value)
+            legal = q > -np.inf
+            return np.where(legal, q, 0.0) * np.float32(c.sharpness), legal, q.max(axis=1)
+
+        return evaluate
+
+    def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
+        count = np.full(actor.num_envs, self.config.simulations)
+        return self.plan(ts, count, actor.rng, noise=actor.mode == "sample")._replace(extra={})
+
+    # for viewers and logs
+
+    def schedule(self) -> dict[str, float]:
+        return {"lr": value_at(self.config.lr, self.step), "epsilon": value_at(self.config.epsilon, self.step)}
+
+    def settings_warning(self, value: float) -> str:
+        """One line if the agent plays one side only."""
+        if self.spec.alternating:
+            return ""
+        return f"{self.name} learns from both sides of a game: --set env.options.self_play=true plays both"
+
+    # saving
+
+    def parts(self) -> dict[str, Any]:
+        return {"stream": self._stream, "replay": self.replay}
+
+    def learner_state(self) -> dict[str, Any]:
+        return {"action": self._action.copy()} | super().learner_state()
+
+    def load_learner_state(self, state: dict[str, Any]) -> None:
+        super().load_learner_state(state)
+        self._action = np.array(state["action"])
