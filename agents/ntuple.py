@@ -31,7 +31,7 @@ class NTupleConfig:
     """Fields of the n-tuple learner."""
 
     SWITCHES: ClassVar[dict[str, str]] = {}
-    SPACE: ClassVar[dict[str, Axis]] = {"lr": rate(3e-4, 3e-2), "epsilon": number(0.0, 0.3)}
+    SPACE: ClassVar[dict[str, Axis]] = {"lr": rate(0.01, 1.0), "epsilon": number(0.0, 0.3)}
     """What `rl tune` searches."""
 
     tuples: int = at_least(1, 70)
@@ -40,10 +40,14 @@ class NTupleConfig:
     """Cells of a tuple: its tables have 3 ** length weights each."""
     gamma: float = fraction(1.0)
     """Discount of one move: below 1, a sooner win is worth more."""
-    lr: float | Ramp = positive(0.004)
-    """Step size, or its schedule over counted steps."""
+    lr: float | Ramp = positive(0.5)
+    """Share of an error near 0 that an update takes away, or its schedule over counted steps."""
+    trace_lambda: float = fraction(0.7)
+    """Weight of what followed in the game against the position's own best move (lambda-return)."""
     epsilon: float | Ramp = fraction(0.1)
     """Share of random moves in training."""
+    lookahead: int = at_least(1, 1)
+    """Plies of exhaustive search for forced results, which count instead of the value of a position."""
     simulations: int = not_negative(100)
     """Of a search that counts; 0 plays the move with the best value after `depth` plies."""
     depth: int = at_least(1, 2)
@@ -72,19 +76,37 @@ class NTuple(PlanningAgent):
         self.model = spec.simulator
         (leaf,) = spec.obs.values()
         height, width = leaf.shape[:2]
+        if config.length > height * width:
+            raise InputError(f"length {config.length} is more than the {height * width} cells of {spec.id}")
         tuples = random_tuples(height, width, config.tuples, config.length, generator(seed, "tuples"))
         self.network = TupleNetwork(tuples, self.model.symmetries)
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._action = np.zeros(num_envs, np.int64)
+        rows = (self.model.longest, num_envs)
+        self._waiting = {
+            "boards": np.zeros((*rows, *leaf.shape), bool),
+            "best": np.zeros(rows, np.float32),
+            "greedy": np.zeros(rows, bool),
+            "count": np.zeros(num_envs, np.int64),
+        }
+        """The `count` [N] positions of each game that wait for its outcome, in the order of play."""
 
     @property
     def stack(self) -> int:
         return 1
 
     def value(self, states: np.ndarray) -> np.ndarray:
-        """The network's value of positions, float32 [N], for the player to move."""
-        (boards,) = self.model.observe(states)[0].values()
-        return self.network.values(boards)
+        """The value of positions in play, float32 [N], for the player to move: proved, or the network's."""
+        (boards,), legal = (x.values() if isinstance(x, dict) else x for x in self.model.observe(states))
+        low, high = self.proved(states, legal)
+        value, open_ = low.astype(np.float32), low < high
+        value[open_] = self.network.values(boards[open_]).clip(low[open_], high[open_])
+        return value
+
+    def proved(self, states: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the most that positions are worth after `lookahead` plies, int8 [N] each."""
+        least, most, _ = self.model.foresee(states, self.config.lookahead)
+        return least.max(axis=1), np.where(legal, most, -1).max(axis=1)
 
     # the training stream
 
@@ -96,21 +118,36 @@ class NTuple(PlanningAgent):
         self.step += self.num_envs - int(np.count_nonzero(ts.first))
 
     def update(self) -> Metrics | dict[str, Any] | None:
-        """Learns from the newest positions, and chooses the moves there."""
-        ts, c, rng = self._row, self.config, self._stream.rng
-        playing = np.flatnonzero(~ts.last if ts.mask is None else ts.mask.any(axis=1))
-        (boards,) = ts.obs.values()
-        q = action_values(self.model, self.states(ts)[playing], 1, self.value)
-        self._action = np.zeros(self.num_envs, np.int64)
-        self._action[playing] = q.argmax(axis=1)
-        random = rng.random(len(q)) < value_at(c.epsilon, self.step)
-        drawn = np.where(q > -np.inf, rng.random(q.shape), -1.0).argmax(axis=1)
-        self._action[playing[random]] = drawn[random]
-        if not len(playing):
-            return None
-        loss = self.network.learn(boards[playing], c.gamma * q.max(axis=1), value_at(c.lr, self.step))
-        self.updates += 1
-        return {"loss": loss}
+        """Chooses the next moves; learns from games whose outcome has become known."""
+        ts, c, rng, w = self._row, self.config, self._stream.rng, self._waiting
+        states = self.states(ts)
+        q = action_values(self.model, states, 1, self.value)
+        random = rng.random(self.num_envs) < value_at(c.epsilon, self.step)
+        drawn = np.where(q > -np.inf, rng.random(q.shape), -1.0)
+        self._action = np.where(random[:, None], drawn, q).argmax(axis=1)
+        low, high = self.proved(states, q > -np.inf)
+        w["count"][ts.first] = 0  # also of games that were cut
+        over = ts.last | (low == high)
+        loss = self._learn(np.flatnonzero(over), np.where(ts.last, -ts.reward, low)[over])
+        (on,) = np.nonzero(~over)  # nobody asks the network for a proved value
+        at = w["count"][on]
+        w["boards"][at, on], w["best"][at, on] = next(iter(ts.obs.values()))[on], q[on].max(axis=1)
+        w["greedy"][at, on] = q[on, self._action[on]] == w["best"][at, on]
+        w["count"][on] += 1
+        return loss
+
+    def _learn(self, games: np.ndarray, value: np.ndarray) -> dict[str, Any] | None:
+        """Learns the waiting positions of `games` from the last to the first; then it was worth `value` [K]."""
+        c, w, errors = self.config, self._waiting, []
+        while len(games := games[(left := w["count"][games] > 0)]):
+            value = value[left]
+            w["count"][games] -= 1
+            at = w["count"][games], games
+            trace = np.where(w["greedy"][at], c.trace_lambda, 0.0)
+            value = (c.gamma * ((1 - trace) * w["best"][at] - trace * value)).astype(np.float32)
+            errors.append(self.network.learn(w["boards"][at], value, value_at(c.lr, self.step)))
+        self.updates += len(errors) > 0
+        return {"loss": sum(errors) / len(errors)} if errors else None
 
     def act(self, ts: TimeStep) -> np.ndarray:
         return self._action.copy()
@@ -148,8 +185,10 @@ class NTuple(PlanningAgent):
         return {"stream": self._stream, "replay": self.replay}
 
     def learner_state(self) -> dict[str, Any]:
-        return {"action": self._action.copy()} | super().learner_state()
+        waiting = {name: x.copy() for name, x in self._waiting.items()}
+        return {"action": self._action.copy(), "waiting": waiting} | super().learner_state()
 
     def load_learner_state(self, state: dict[str, Any]) -> None:
         super().load_learner_state(state)
         self._action = np.array(state["action"])
+        self._waiting = {name: np.array(x) for name, x in state["waiting"].items()}

@@ -1,0 +1,147 @@
+"""The n-tuple learner: what it learns of tic-tac-toe, its targets by hand, the contract, refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+import agents
+import envs
+from agents.ntuple import NTuple, NTupleConfig
+from agents.predict import first_row
+from envs import EnvConfig
+from envs.boards.game import Game
+from envs.boards.judge import strength, tic_tac_toe
+from rl.errors import InputError
+from rl.interface import TimeStep
+from rl.loop import interact
+from runs.bench.strength import player
+from runs.testing import check_agent
+
+SELF_PLAY = EnvConfig(options={"self_play": True, "opening": 6})
+SMALL = NTupleConfig(tuples=4, length=4, simulations=4, depth=1)
+
+
+def made(config: NTupleConfig = SMALL, num_envs: int = 2, game: str = "TicTacToe") -> tuple[NTuple, Any]:
+    world = envs.make(f"Boards/{game}-v1", num_envs=num_envs, seed=3, config=SELF_PLAY)
+    return agents.build(config, world.spec, num_envs=num_envs, seed=0), world
+
+
+def row(*moves: int, game: str = "TicTacToe") -> TimeStep:
+    played = Game(game)
+    for move in moves:
+        played.play(move)
+    return first_row(envs.spec(f"Boards/{game}-v1"), {"obs": played.observation()}, np.ones(1, bool))
+
+
+@pytest.mark.parametrize("self_play", [True, False])
+def test_it_keeps_the_contract_on_a_board(self_play: bool) -> None:
+    check_agent(SMALL, "Boards/TicTacToe-v1", env_config=EnvConfig(options={"self_play": self_play}))
+
+
+def test_with_one_tuple_over_all_cells_it_plays_tic_tac_toe_perfectly() -> None:
+    agent, world = made(NTupleConfig(tuples=1, length=9, lr=0.05, epsilon=0.3, depth=1), num_envs=64)
+    for _ in interact(world, agent, 100_000):
+        pass
+    world.close()
+    judged = strength(player(agent, 0), tic_tac_toe())
+    assert judged.wrong <= 0.002, judged  # the value after each move alone, in all 4,520 positions
+    assert abs(float(agent.network.values(row().obs["obs"])[0])) < 0.1  # a draw
+
+
+def taught(agent: NTuple, *rows: TimeStep) -> list[tuple[np.ndarray, list[float]]]:
+    """The boards and targets of each call of `learn` over rows of one game."""
+    found: list[tuple[np.ndarray, list[float]]] = []
+    agent.network.learn = lambda boards, goal, lr: found.append((boards, goal.tolist())) or 0.0  # type: ignore[method-assign, func-returns-value]
+    for ts in rows:
+        agent.observe(ts)
+        agent.update()
+    return found
+
+
+def valued(agent: NTuple, value: float) -> NTuple:
+    """The agent with a network that says `value` of every position."""
+    agent.network.values = lambda boards: np.full(len(boards), value, np.float32)  # type: ignore[method-assign]
+    return agent
+
+
+WON = (0, 3, 1, 4)
+"""The first player wins by its third stone in the upper row."""
+
+
+@pytest.mark.parametrize("trace", [0.0, 0.5, 1.0])
+def test_the_targets_are_the_lambda_returns_of_both_players(trace: float) -> None:
+    config = dataclasses.replace(SMALL, epsilon=0.0, gamma=0.9, trace_lambda=trace)
+    agent = valued(made(config, num_envs=1)[0], 0.25)
+    game = [row(*WON[:n])._replace(first=np.array([n == 0])) for n in range(5)]
+    learned = taught(agent, *game)
+    # after three moves the second player must answer in the upper row, where its value is -0.25; otherwise it loses
+    expected, value = [], 1.0  # proved: the first player wins
+    for _ in range(4):
+        value = 0.9 * ((1 - trace) * -0.25 - trace * value)
+        expected.append(value)
+    played = [agent.network.values is not None and x[1][0] for x in learned]
+    assert played == pytest.approx(expected)
+    for (board, _), ts in zip(learned, reversed(game[:4]), strict=True):  # from the last to the first
+        assert (board == ts.obs["obs"]).all()
+
+
+def test_a_random_move_cuts_the_return() -> None:
+    agent = valued(made(dataclasses.replace(SMALL, epsilon=0.0, trace_lambda=1.0), num_envs=1)[0], 0.25)
+    game = [row(*WON[:n])._replace(first=np.array([n == 0])) for n in range(5)]
+    found = taught(agent, *game[:3])
+    assert not found
+    agent._waiting["greedy"][1] = False  # as if the second player had moved at random
+    assert [x[1][0] for x in taught(agent, *game[3:])] == pytest.approx([-1.0, 1.0, -0.25, 0.25])
+
+
+def test_the_move_with_the_best_value_is_played() -> None:
+    agent, _ = made(dataclasses.replace(SMALL, epsilon=0.0), num_envs=1)
+    agent.network.values = lambda boards: np.where(boards[:, 0, 1, 1], -0.5, 0.25).astype(np.float32)  # type: ignore[method-assign]
+    ts = row(4)
+    taught(agent, ts)
+    assert agent.act(ts).tolist() == [1] and agent._waiting["best"][0].tolist() == [0.5]
+
+
+def test_a_game_that_is_cut_teaches_nothing() -> None:
+    agent = valued(made(SMALL, num_envs=1)[0], 0.25)
+    assert not taught(agent, row(4)._replace(first=np.array([True])), row(*WON)._replace(first=np.array([True])))
+
+
+def test_a_proved_result_needs_no_network() -> None:
+    agent = valued(made(num_envs=1)[0], 0.25)
+    win, must = row(*WON), row(*WON[:3])
+    assert agent.value(agent.states(win)).tolist() == [1.0]
+    q = agent.evaluator(np.random.default_rng(0))(agent.states(must))[0][0] / agent.config.sharpness
+    assert q[2] == -0.25 and (q[[5, 6, 7, 8]] == -1).all()
+
+
+def test_a_full_board_that_is_not_marked_as_last_teaches_nothing() -> None:
+    agent, _ = made(num_envs=1)
+    agent.observe(row(0, 1, 2, 4, 3, 5, 7, 6, 8))  # as the last row of a budget may show it
+    assert agent.update() is None and np.isfinite(agent.network.weights.numpy()).all()
+
+
+def test_a_random_move_never_is_an_illegal_one() -> None:
+    agent, world = made(dataclasses.replace(SMALL, epsilon=1.0), num_envs=8)
+    for slot in interact(world, agent, 300):
+        playing = ~slot.ts.last
+        assert slot.ts.mask is not None
+        assert slot.ts.mask[np.arange(8), agent._action][playing].all()
+
+
+@pytest.mark.parametrize(
+    ("env", "changes", "words"),
+    [
+        ("CartPole-v1", {}, "plays games for two"),
+        ("Boards/TicTacToe-v1", {"length": 10}, "length 10 .* 9 cells"),
+        ("Boards/TicTacToe-v1", {"tuples": 0}, "tuples must be at least 1"),
+        ("Boards/TicTacToe-v1", {"length": 13}, "length must be 1 to 12"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_line(env: str, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        agents.build(dataclasses.replace(SMALL, **changes), envs.spec(env), num_envs=1, seed=0)
