@@ -7,6 +7,7 @@ search, whose leaves have this value after a few plies of full-width search.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -49,7 +50,7 @@ class NTupleConfig:
     lookahead: int = at_least(1, 1)
     """Plies of exhaustive search for forced results, which count instead of the value of a position."""
     simulations: int = not_negative(100)
-    """Of a search that counts; 0 plays the move with the best value after `depth` plies."""
+    """Of a search that counts; 0 plays the move after which the value is best."""
     depth: int = at_least(1, 2)
     """Plies of full-width search before a leaf is valued."""
     sharpness: float = positive(4.0)
@@ -128,7 +129,7 @@ class NTuple(PlanningAgent):
         low, high = self.proved(states, q > -np.inf)
         w["count"][ts.first] = 0  # also of games that were cut
         over = ts.last | (low == high)
-        loss = self._learn(np.flatnonzero(over), np.where(ts.last, -ts.reward, low)[over])
+        loss = self._learn(np.flatnonzero(over), np.where(ts.last, -ts.reward, low)[over].astype(np.float32))
         (on,) = np.nonzero(~over)  # nobody asks the network for a proved value
         at = w["count"][on]
         w["boards"][at, on], w["best"][at, on] = next(iter(ts.obs.values()))[on], q[on].max(axis=1)
@@ -138,16 +139,23 @@ class NTuple(PlanningAgent):
 
     def _learn(self, games: np.ndarray, value: np.ndarray) -> dict[str, Any] | None:
         """Learns the waiting positions of `games` from the last to the first; then it was worth `value` [K]."""
-        c, w, errors = self.config, self._waiting, []
-        while len(games := games[(left := w["count"][games] > 0)]):
-            value = value[left]
-            w["count"][games] -= 1
-            at = w["count"][games], games
-            trace = np.where(w["greedy"][at], c.trace_lambda, 0.0)
-            value = (c.gamma * ((1 - trace) * w["best"][at] - trace * value)).astype(np.float32)
-            errors.append(self.network.learn(w["boards"][at], value, value_at(c.lr, self.step)))
-        self.updates += len(errors) > 0
-        return {"loss": sum(errors) / len(errors)} if errors else None
+        c, w = self.config, self._waiting
+        count, greedy, best = (w[name][..., games] for name in ("count", "greedy", "best"))
+        if not count.any():
+            return None
+        at, targets = [], []
+        for back in range(1, int(count.max()) + 1):
+            left = np.flatnonzero(count >= back)
+            ply = count[left] - back
+            trace = np.where(greedy[ply, left], c.trace_lambda, 0.0)
+            value[left] = c.gamma * ((1 - trace) * best[ply, left] - trace * value[left])
+            at.append((ply, games[left]))
+            targets.append(value[left])
+        w["count"][games] = 0
+        plies, rows = (np.concatenate(x) for x in zip(*at, strict=True))
+        loss = self.network.learn(w["boards"][plies, rows], np.concatenate(targets), value_at(c.lr, self.step))
+        self.updates += 1
+        return {"loss": loss}
 
     def act(self, ts: TimeStep) -> np.ndarray:
         return self._action.copy()
@@ -155,14 +163,16 @@ class NTuple(PlanningAgent):
     # acting
 
     def evaluator(self, rng: np.random.Generator) -> Evaluate:
-        c = self.config
+        return functools.partial(self._evaluate, self.config.depth)
 
-        def evaluate(states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            q = action_values(self.model, states, c.depth, self.value)
-            legal = q > -np.inf
-            return np.where(legal, q, 0.0) * np.float32(c.sharpness), legal, q.max(axis=1)
+    def prior(self, rng: np.random.Generator) -> Evaluate:
+        """The value after each move."""
+        return functools.partial(self._evaluate, 1)
 
-        return evaluate
+    def _evaluate(self, depth: int, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        q = action_values(self.model, states, depth, self.value)
+        legal = q > -np.inf
+        return np.where(legal, q, 0.0) * np.float32(self.config.sharpness), legal, q.max(axis=1)
 
     def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         count = np.full(actor.num_envs, self.config.simulations)

@@ -68,6 +68,10 @@ class PlanningAgent(Agent):
     def evaluator(self, rng: np.random.Generator) -> Evaluate:
         """The evaluation of leaves in one search; `rng` is for random games."""
 
+    def prior(self, rng: np.random.Generator) -> Evaluate:
+        """The evaluation by which an agent plays without simulations."""
+        return self.evaluator(rng)
+
     def look(self, obs: Obs, simulations: int, seed: int = 0) -> list[Seen]:
         """What a search without noise sees in each of the observations [N, ...] of a board game, all in play."""
         rng = np.random.default_rng(seed)
@@ -113,7 +117,7 @@ class PlanningAgent(Agent):
         for many in np.unique(simulations[playing]).tolist():
             rows = np.flatnonzero(playing & (simulations == many))
             if many == 0:
-                logits, legal, value[rows] = self.evaluator(rng)(states[rows])
+                logits, legal, value[rows] = self.prior(rng)(states[rows])
                 shares = torch.from_numpy(np.where(legal, logits, -np.inf)).softmax(-1).numpy()
                 action[rows], policy[rows] = shares.argmax(axis=1), shares
             else:

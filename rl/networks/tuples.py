@@ -92,9 +92,9 @@ def _flat(boards: np.ndarray) -> np.ndarray:
 
 
 def _layout(cells: np.ndarray, board: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For cells [S, count, length]: where the table of each of the S * count slots begins, and which slots a cell is in.
+    """For cells [S, count, length], a slot for each tuple of each symmetry: where its table begins, and who is in it.
 
-    The slots of cell c are slots[ends[c]:ends[c + 1]]; a stone there adds so many times its digit to their number.
+    Cell c is in the slots[ends[c]:ends[c + 1]]; what stands there counts `powers` times in their numbers.
     """
     symmetries, count, length = cells.shape
     start = np.tile(np.arange(count) * STATES**length, symmetries)
@@ -109,53 +109,71 @@ def _layout(cells: np.ndarray, board: int) -> tuple[np.ndarray, np.ndarray, np.n
 
 @compiled
 def _locate(
-    half: int, start: np.ndarray, ends: np.ndarray, slots: np.ndarray, powers: np.ndarray, board: np.ndarray,
+    ends: np.ndarray,
+    slots: np.ndarray,
+    powers: np.ndarray,
+    board: np.ndarray,
+    digits: np.ndarray,
     where: np.ndarray,
-) -> None:
-    """The index of each slot's weight in the flat tables."""
+) -> int:
+    """Moves `where`, the index of each slot's weight, from the board of `digits` to `board`; returns its stones.
+
+    Positions after the moves of one position differ in few cells, so that most of the work is done for the first.
+    """
     stones = 0
-    where[:] = start
     for cell in range(len(board)):
         digit = 1 if board[cell, 0] else 2 if board[cell, 1] else 0
-        if digit:
-            stones += 1
+        stones += digit > 0
+        change = digit - digits[cell]
+        if change:
+            digits[cell] = digit
             for j in range(ends[cell], ends[cell + 1]):
-                where[slots[j]] += digit * powers[j]
-    if stones % 2:
-        where += half
+                where[slots[j]] += change * powers[j]
+    return stones
 
 
 @compiled
 def _values(
-    weights: np.ndarray, start: np.ndarray, ends: np.ndarray, slots: np.ndarray, powers: np.ndarray,
-    boards: np.ndarray, out: np.ndarray,
+    weights: np.ndarray,
+    start: np.ndarray,
+    ends: np.ndarray,
+    slots: np.ndarray,
+    powers: np.ndarray,
+    boards: np.ndarray,
+    out: np.ndarray,
 ) -> None:
-    flat, where = weights.reshape(-1), np.empty(len(start), np.int64)
-    half = len(flat) // 2
+    tables, where = weights.reshape(2, -1), start.copy()
+    digits = np.zeros(boards.shape[1], np.int64)
     for i in range(len(boards)):
-        _locate(half, start, ends, slots, powers, boards[i], where)
+        table = tables[_locate(ends, slots, powers, boards[i], digits, where) % 2]
         total = np.float32(0.0)
         for j in range(len(where)):
-            total += flat[where[j]]
+            total += table[where[j]]
         out[i] = np.tanh(total)
 
 
 @compiled
 def _learn(
-    weights: np.ndarray, start: np.ndarray, ends: np.ndarray, slots: np.ndarray, powers: np.ndarray,
-    boards: np.ndarray, targets: np.ndarray, rate: float,
+    weights: np.ndarray,
+    start: np.ndarray,
+    ends: np.ndarray,
+    slots: np.ndarray,
+    powers: np.ndarray,
+    boards: np.ndarray,
+    targets: np.ndarray,
+    rate: float,
 ) -> float:
-    flat, where = weights.reshape(-1), np.empty(len(start), np.int64)
-    half, squared = len(flat) // 2, 0.0
+    tables, where, squared = weights.reshape(2, -1), start.copy(), 0.0
+    digits = np.zeros(boards.shape[1], np.int64)
     for i in range(len(boards)):
-        _locate(half, start, ends, slots, powers, boards[i], where)
+        table = tables[_locate(ends, slots, powers, boards[i], digits, where) % 2]
         total = np.float32(0.0)
         for j in range(len(where)):
-            total += flat[where[j]]
+            total += table[where[j]]
         value = np.tanh(total)
         error = targets[i] - value
         step = np.float32(rate / len(where) * error * (1 - value * value))
         for j in range(len(where)):
-            flat[where[j]] += step
+            table[where[j]] += step
         squared += error * error
     return squared / max(len(boards), 1)

@@ -52,10 +52,15 @@ def test_with_one_tuple_over_all_cells_it_plays_tic_tac_toe_perfectly() -> None:
     assert abs(float(agent.network.values(row().obs["obs"])[0])) < 0.1  # a draw
 
 
-def taught(agent: NTuple, *rows: TimeStep) -> list[tuple[np.ndarray, list[float]]]:
-    """The boards and targets of each call of `learn` over rows of one game."""
-    found: list[tuple[np.ndarray, list[float]]] = []
-    agent.network.learn = lambda boards, goal, lr: found.append((boards, goal.tolist())) or 0.0  # type: ignore[method-assign, func-returns-value]
+def taught(agent: NTuple, *rows: TimeStep) -> list[tuple[np.ndarray, float]]:
+    """The boards and targets that are learned over rows of one game, in their order."""
+    found: list[tuple[np.ndarray, float]] = []
+
+    def learn(boards: np.ndarray, targets: np.ndarray, rate: float) -> float:
+        found.extend(zip(boards, targets.tolist(), strict=True))
+        return 0.0
+
+    agent.network.learn = learn  # type: ignore[method-assign]
     for ts in rows:
         agent.observe(ts)
         agent.update()
@@ -83,10 +88,9 @@ def test_the_targets_are_the_lambda_returns_of_both_players(trace: float) -> Non
     for _ in range(4):
         value = 0.9 * ((1 - trace) * -0.25 - trace * value)
         expected.append(value)
-    played = [agent.network.values is not None and x[1][0] for x in learned]
-    assert played == pytest.approx(expected)
+    assert [target for _, target in learned] == pytest.approx(expected)
     for (board, _), ts in zip(learned, reversed(game[:4]), strict=True):  # from the last to the first
-        assert (board == ts.obs["obs"]).all()
+        assert (board == ts.obs["obs"][0]).all()
 
 
 def test_a_random_move_cuts_the_return() -> None:
@@ -95,7 +99,7 @@ def test_a_random_move_cuts_the_return() -> None:
     found = taught(agent, *game[:3])
     assert not found
     agent._waiting["greedy"][1] = False  # as if the second player had moved at random
-    assert [x[1][0] for x in taught(agent, *game[3:])] == pytest.approx([-1.0, 1.0, -0.25, 0.25])
+    assert [target for _, target in taught(agent, *game[3:])] == pytest.approx([-1.0, 1.0, -0.25, 0.25])
 
 
 def test_the_move_with_the_best_value_is_played() -> None:

@@ -28,9 +28,7 @@ def boards(name: str, seed: int, num: int = 40) -> np.ndarray:
 def network(name: str, count: int = 5, length: int = 4, seed: int = 0) -> TupleNetwork:
     model = BoardModel(name)
     height, width = model.board.height, model.board.width
-    made = TupleNetwork(
-        random_tuples(height, width, count, length, np.random.default_rng(seed)), model.symmetries
-    )
+    made = TupleNetwork(random_tuples(height, width, count, length, np.random.default_rng(seed)), model.symmetries)
     generator = torch.Generator().manual_seed(seed)
     made.weights.data.normal_(0, 0.1, generator=generator)
     return made
@@ -96,9 +94,7 @@ def test_even_and_odd_numbers_of_stones_have_tables_of_their_own() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 6), st.integers(2, 7), st.integers(1, 12), st.integers(1, 4), st.integers(0, 99))
-def test_tuples_are_walks_over_neighbouring_cells(
-    height: int, width: int, count: int, length: int, seed: int
-) -> None:
+def test_tuples_are_walks_over_neighbouring_cells(height: int, width: int, count: int, length: int, seed: int) -> None:
     found = random_tuples(height, width, count, length, np.random.default_rng(seed))
     assert found.shape == (count, length) and found.min() >= 0 and found.max() < height * width
     for walk in found.tolist():

@@ -1,8 +1,9 @@
-"""What the AlphaZero recipes of the larger boards have in common."""
+"""What the recipes of the larger boards have in common."""
 
 from __future__ import annotations
 
 from agents.alphazero import AlphaZeroConfig
+from agents.ntuple import NTupleConfig
 from envs import EnvConfig
 from rl.networks.config import ResNetConfig
 from rl.schedules import Ramp
@@ -40,4 +41,29 @@ def alphazero(
     options = {"opponent": opponent, "self_play": True, "opening": opening, "eval_opening": 4}
     return Run(
         env=env, env_config=EnvConfig(options=options), agent=agent, num_envs=256, steps=steps, eval_episodes=100
+    )
+
+
+def ntuple(
+    env: str, opponent: str, *, opening: int, steps: int, tuples: int, lookahead: int = 0, solve: int = 0
+) -> Run:
+    """An n-tuple network that plays itself for `steps` moves. Evaluations are those of `alphazero`."""
+    agent = NTupleConfig(
+        tuples=tuples,
+        gamma=0.99,  # a sooner win is worth more
+        lr=Ramp(0.5, 0.02, steps),
+        trace_lambda=0.8,
+        search=SearchConfig(lookahead=lookahead, solve=solve),
+    )
+    options = {"opponent": opponent, "self_play": True, "opening": opening, "eval_opening": 4}
+    return Run(
+        env=env,
+        env_config=EnvConfig(options=options),
+        agent=agent,
+        num_envs=1_024,
+        steps=steps,
+        eval_every=steps // 4,
+        eval_episodes=100,
+        log_every=steps // 100,
+        threads=1,
     )
