@@ -62,8 +62,9 @@ class TupleNetwork(nn.Module):
         self.weights = nn.Parameter(torch.zeros(2, count, STATES**length), requires_grad=False)
         self._layout = _layout(self.cells.numpy(), np.asarray(symmetries.cells).shape[1])
 
-    def forward(self, boards: Tensor) -> Tensor:
-        """The value by PyTorch: for export, and as the reference of `values`."""
+    def forward(self, obs: dict[str, Tensor]) -> Tensor:
+        """The value of the boards, the one leaf of `obs`, by PyTorch: the reference of `values`."""
+        (boards,) = obs.values()
         flat = boards.flatten(1, -2)
         digits = flat[..., 0].long() + 2 * flat[..., 1].long()  # [B, cells]
         powers = STATES ** torch.arange(self.cells.shape[-1], device=digits.device)

@@ -192,9 +192,9 @@ def test_a_file_in_no_folder_is_refused_before_anything_is_loaded(tmp_path: Path
         export("nowhere", onnx=tmp_path / "none" / "a.onnx")
 
 
-@pytest.mark.parametrize("name", ["q_learning", "mcts"])
+@pytest.mark.parametrize("name", ["q_learning", "mcts", "ntuple"])
 def test_agents_without_a_network_of_their_own_refuse_in_one_line(name: str) -> None:
-    env = "Boards/TicTacToe-v1" if name == "mcts" else "FrozenLake-v1"
+    env = "FrozenLake-v1" if name == "q_learning" else "Boards/TicTacToe-v1"
     agent = agents.build(agents.config(name), envs.spec(env, EnvConfig()), num_envs=1, seed=0)
     with pytest.raises(InputError, match=f"{name} has no network that could play alone"):
         deployed.Deployed(agent)

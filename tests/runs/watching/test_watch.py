@@ -211,6 +211,7 @@ def test_every_family_can_be_watched(agent, env):
     [
         ("mcts", "Boards/TicTacToe-v1"),
         ("alphazero", "Boards/TicTacToe-v1"),
+        ("ntuple", "Boards/TicTacToe-v1"),
         ("mcts", "CartPole-v1"),
         ("mcts", "FrozenLake-v1"),
         ("q_learning", "FrozenLake-v1"),
@@ -218,7 +219,8 @@ def test_every_family_can_be_watched(agent, env):
     ],
 )
 def test_planners_and_tables_can_be_watched(agent, env):
-    settings = ["simulations=8"] if agent in ("mcts", "alphazero") else []
+    searches = agent in ("mcts", "alphazero", "ntuple")
+    settings = ["simulations=8"] if searches else []
     run = resolve(env, agent=agent, steps=100_000, settings=settings)
     player = agents.build(run.agent, envs.spec(env), num_envs=1, seed=0)
     with Player(player, run) as shown:
@@ -226,7 +228,7 @@ def test_planners_and_tables_can_be_watched(agent, env):
             shown.step()
         thought = shown.view().thought
         draw_view(Canvas(400, 300), shown.view())
-        values = thought.probabilities if agent in ("mcts", "alphazero") else thought.q_values
+        values = thought.probabilities if searches else thought.q_values
         assert len(values) == envs.spec(env).action.nvec[0]
         assert thought.action == shown._action[0]
 
