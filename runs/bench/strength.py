@@ -47,10 +47,12 @@ def measure(
     run: str | Path,
     simulations: Sequence[int] = (0, 100),
     sets: Sequence[str] = (),
+    depth: int | None = None,
     **search: int | None,
 ) -> dict[str, Any]:
     """For each set of positions (all if none is named) and number of simulations, the `Strength` as plain JSON.
 
+    depth: another value than the run's own for the plies of full-width search before a leaf is valued.
     search: other values than the run's own for fields of `search`: `lookahead`, `solve`.
 
     Raises `InputError` if the agent does not plan, or on another game than Connect Four and tic-tac-toe.
@@ -62,6 +64,10 @@ def measure(
     config: Any = agent.config
     changed = {name: value for name, value in search.items() if value is not None}
     agent.config = config = dataclasses.replace(config, search=dataclasses.replace(config.search, **changed))
+    if depth is not None:
+        if not hasattr(config, "depth"):
+            raise InputError(f"depth is a field of ntuple, and {run} is of {agent.name}: leave it out")
+        agent.config = config = dataclasses.replace(config, depth=depth)
     found = {
         name: {str(many): dataclasses.asdict(strength(player(agent, many), make())) for many in simulations}
         for name, make in POSITIONS[settings.env].items()
@@ -72,6 +78,7 @@ def measure(
         "step": agent.step,
         "lookahead": config.search.lookahead,
         "solve": config.search.solve,
+        **({"depth": config.depth} if hasattr(config, "depth") else {}),
     }
     return {"schema": 1, "env": settings.env, **about, "sets": found}
 
@@ -92,8 +99,10 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, nargs="+", default=[0, 100])
     for name in ("lookahead", "solve"):
         parser.add_argument(f"--{name}", type=int, help=f"search.{name} (default: the run's own)")
+    parser.add_argument("--depth", type=int, help="ntuple: plies before a leaf is valued (default: the run's own)")
     options = parser.parse_args()
-    measured = measure(options.run, options.simulations, lookahead=options.lookahead, solve=options.solve)
+    searches = {"lookahead": options.lookahead, "solve": options.solve}
+    measured = measure(options.run, options.simulations, depth=options.depth, **searches)
     print(table(measured), file=sys.stderr)
     print(json.dumps(measured, indent=1))
 
