@@ -20,7 +20,8 @@ from rl.axes import Axis, number, rate
 from rl.errors import InputError
 from rl.fields import at_least, check_fields, fraction, not_negative, positive, within
 from rl.interface import EnvSpec, TimeStep
-from rl.networks.tuples import TupleNetwork, random_tuples
+from rl.memory import available_memory
+from rl.networks.tuples import STATES, TupleNetwork, random_tuples
 from rl.schedules import Ramp, value_at
 from rl.search.minimax import action_values
 from rl.search.search import Evaluate, SearchConfig
@@ -79,6 +80,12 @@ class NTuple(PlanningAgent):
         height, width = leaf.shape[:2]
         if config.length > height * width:
             raise InputError(f"length {config.length} is more than the {height * width} cells of {spec.id}")
+        need, free = 8 * config.tuples * STATES**config.length, available_memory()
+        if need > free:
+            raise InputError(
+                f"{config.tuples} tuples of length {config.length} need {need / 1e9:,.3g} GB, "
+                f"{free / 1e9:.2f} GB are free: choose a shorter length, such as 8"
+            )
         tuples = random_tuples(height, width, config.tuples, config.length, generator(seed, "tuples"))
         self.network = TupleNetwork(tuples, self.model.symmetries)
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
@@ -144,10 +151,11 @@ class NTuple(PlanningAgent):
         if not count.any():
             return None
         at, targets = [], []
+        lambda_ = c.trace_lambda if self.spec.alternating else 0.0  # else the next row is of the same player
         for back in range(1, int(count.max()) + 1):
             left = np.flatnonzero(count >= back)
             ply = count[left] - back
-            trace = np.where(greedy[ply, left], c.trace_lambda, 0.0)
+            trace = np.where(greedy[ply, left], lambda_, 0.0)
             value[left] = c.gamma * ((1 - trace) * best[ply, left] - trace * value[left])
             at.append((ply, games[left]))
             targets.append(value[left])

@@ -110,6 +110,16 @@ def test_the_move_with_the_best_value_is_played() -> None:
     assert agent.act(ts).tolist() == [1] and agent._waiting["best"][0].tolist() == [0.5]
 
 
+def test_against_an_opponent_each_row_is_of_the_same_player_and_teaches_alone() -> None:
+    world = envs.make("Boards/TicTacToe-v1", num_envs=1, seed=3)
+    agent = valued(
+        agents.build(dataclasses.replace(SMALL, epsilon=0.0, trace_lambda=1.0), world.spec, num_envs=1, seed=0), 0.25
+    )
+    world.close()
+    game = [row(*WON[:n])._replace(first=np.array([n == 0])) for n in (0, 2, 4)]
+    assert [target for _, target in taught(agent, *game)] == pytest.approx([-0.25, -0.25])
+
+
 def test_a_game_that_is_cut_teaches_nothing() -> None:
     agent = valued(made(SMALL, num_envs=1)[0], 0.25)
     assert not taught(agent, row(4)._replace(first=np.array([True])), row(*WON)._replace(first=np.array([True])))
@@ -144,6 +154,7 @@ def test_a_random_move_never_is_an_illegal_one() -> None:
         ("Boards/TicTacToe-v1", {"length": 10}, "length 10 .* 9 cells"),
         ("Boards/TicTacToe-v1", {"tuples": 0}, "tuples must be at least 1"),
         ("Boards/TicTacToe-v1", {"length": 13}, "length must be 1 to 12"),
+        ("Boards/ConnectFour-v1", {"tuples": 10**7, "length": 12}, "10000000 tuples of length 12 need 4.25e.04 GB"),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(env: str, changes: dict[str, Any], words: str) -> None:

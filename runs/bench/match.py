@@ -1,0 +1,82 @@
+"""A run against a known player of its board game, both sides of each opening: wins, draws and losses.
+
+python -m runs.bench.match RUN --against minimax:5 --simulations 0 100 > runs/results/strength/NAME.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.boards.game import Game
+from rl.errors import InputError
+from runs.bench.strength import player
+from runs.comparing.league.arena import openings, play
+from runs.comparing.league.players import Thoughts, game_of, make_player
+from runs.training.evaluation import load_run
+
+
+class Bare:
+    """The agent with so many simulations a move, without noise; 0 is its network alone."""
+
+    def __init__(self, agent: Any, simulations: int) -> None:
+        self.name, self._choose = f"{agent.name}:{simulations}", player(agent, simulations)
+
+    def moves(self, states: Game, rng: np.random.Generator) -> np.ndarray:
+        return np.asarray(self._choose(*states.observe()), np.int64)
+
+    def thoughts(self, states: Game) -> Thoughts:
+        return {}
+
+
+def match(run: str | Path, against: str, simulations: Sequence[int], games: int = 100, seed: int = 0) -> dict[str, Any]:
+    """The results of `games` games for each number of simulations, as plain JSON.
+
+    The openings are those of a league: random, of the same length, with no forced win in sight; each is played from
+    both sides. Raises `InputError` if the agent does not plan, on an odd number of games, or for an unknown player.
+    """
+    agent, settings = load_run(run, device="cpu")
+    if not hasattr(agent, "plan"):
+        raise InputError(f"{run}: a match is for agents that plan, not {agent.name}: use rl league")
+    if games < 2 or games % 2:
+        raise InputError(f"games must be an even number, two for each opening, got {games}")
+    game = game_of(settings.env)
+    begin = np.repeat(openings(game, games // 2, seed), 2, axis=0)
+    seats = np.tile([[0, 1], [1, 0]], (games // 2, 1))
+    found = {}
+    for many in simulations:
+        result = play(game, [Bare(agent, many), make_player(against, game)], seats, begin, seed).result
+        own = np.where(seats[:, 0] == 0, result, -result)
+        found[str(many)] = {
+            "won": int((own > 0).sum()),
+            "drawn": int((own == 0).sum()),
+            "lost": int((own < 0).sum()),
+            "won_first": int((own[::2] > 0).sum()),
+            "won_second": int((own[1::2] > 0).sum()),
+        }
+    about = {"agent": agent.name, "step": agent.step, "against": against, "games": games, "seed": seed}
+    return {"schema": 1, "env": settings.env, **about, "simulations": found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="match", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("run", help="a run folder or a checkpoint")
+    parser.add_argument("--against", default="minimax:5", help="random, minimax:DEPTH, mcts:SIMULATIONS or solver")
+    parser.add_argument("--simulations", type=int, nargs="+", default=[0, 100])
+    parser.add_argument("--games", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    measured = match(options.run, options.against, options.simulations, options.games, options.seed)
+    for many, r in measured["simulations"].items():
+        print(f"{many:>4} simulations: {r['won']} won, {r['drawn']} drawn, {r['lost']} lost", file=sys.stderr)
+    print(json.dumps(measured, indent=1))
+
+
+if __name__ == "__main__":
+    main()

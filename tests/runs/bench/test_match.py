@@ -1,0 +1,28 @@
+"""Matches of a run against a known player, both sides of each opening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rl.errors import InputError
+from runs.bench.match import match
+from runs.training.train import train
+
+
+def test_a_search_of_tic_tac_toe_loses_no_game_and_both_sides_are_counted(tmp_path: Path) -> None:
+    settings = ["tuples=4", "length=4", "search.solve=100", "env.options.self_play=true", "eval_episodes=1"]
+    train("Boards/TicTacToe-v1", agent="ntuple", steps=64, num_envs=8, settings=settings, out=tmp_path)
+    found = match(tmp_path, "random", [0, 100], games=20)
+    alone, search = (found["simulations"][many] for many in ("0", "100"))
+    assert search["lost"] == 0 and search["won"] == search["won_first"] + search["won_second"]
+    assert all(r["won"] + r["drawn"] + r["lost"] == 20 for r in (alone, search))
+    assert found == match(tmp_path, "random", [0, 100], games=20)
+
+
+def test_what_cannot_be_played_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must be an even number, two for each opening, got 3"):
+        settings = ["env.options.self_play=true", "eval_episodes=1"]
+        train("Boards/TicTacToe-v1", agent="ntuple", steps=16, num_envs=8, settings=settings, out=tmp_path)
+        match(tmp_path, "random", [0], games=3)
