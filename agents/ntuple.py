@@ -105,7 +105,8 @@ class NTuple(PlanningAgent):
 
     def value(self, states: np.ndarray) -> np.ndarray:
         """The value of positions in play, float32 [N], for the player to move: proved, or the network's."""
-        (boards,), legal = (x.values() if isinstance(x, dict) else x for x in self.model.observe(states))
+        obs, legal = self.model.observe(states)
+        (boards,) = obs.values()
         low, high = self.proved(states, legal)
         value, open_ = low.astype(np.float32), low < high
         value[open_] = self.network.values(boards[open_]).clip(low[open_], high[open_])
