@@ -109,7 +109,7 @@ class NTuple(PlanningAgent):
         (boards,) = obs.values()
         low, high = self.proved(states, legal)
         value, open_ = low.astype(np.float32), low < high
-        value[open_] = self.network.values(boards[open_]).clip(low[open_], high[open_])
+        value[open_] = self.network.values(boards[open_])
         return value
 
     def proved(self, states: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -120,6 +120,28 @@ def test_against_an_opponent_each_row_is_of_the_same_player_and_teaches_alone() 
     assert [target for _, target in taught(agent, *game)] == pytest.approx([-0.25, -0.25])
 
 
+def test_the_reward_of_the_last_row_is_of_the_player_who_moved() -> None:
+    agent = valued(made(dataclasses.replace(SMALL, epsilon=0.0, trace_lambda=1.0), num_envs=1)[0], 0.25)
+    first, yes = row(4)._replace(first=np.array([True])), np.array([True])
+    second = row(4, 0)._replace(first=~yes)
+    last = row(4, 0, 2)._replace(first=~yes, last=yes, reward=np.array([1.0], np.float32))
+    assert [target for _, target in taught(agent, first, second, last)] == [1.0, -1.0]
+    assert agent._waiting["count"].tolist() == [0]
+
+
+def test_without_simulations_it_plays_by_the_value_after_each_move() -> None:
+    agent = valued(made(dataclasses.replace(SMALL, depth=2), num_envs=1)[0], 0.25)
+    rng, states = np.random.default_rng(0), agent.states(row(4))
+    assert (agent.prior(rng)(states)[2], agent.evaluator(rng)(states)[2]) == (-0.25, 0.25)
+    assert agent.plan(row(4), np.zeros(1, np.int64), rng, noise=False).extra["root"].tolist() == [-0.25]
+
+
+def test_a_proved_loss_needs_no_network_either() -> None:
+    agent = valued(made(dataclasses.replace(SMALL, lookahead=2), num_envs=1)[0], 0.25)
+    lost = row(0, 1, 4, 8, 6)  # the first player threatens two cells
+    assert agent.value(agent.states(lost)).tolist() == [-1.0]
+
+
 def test_a_game_that_is_cut_teaches_nothing() -> None:
     agent = valued(made(SMALL, num_envs=1)[0], 0.25)
     assert not taught(agent, row(4)._replace(first=np.array([True])), row(*WON)._replace(first=np.array([True])))
