@@ -89,7 +89,7 @@ class MCTS(PlanningAgent):
         return random_rollouts(self.model, rng, Rollouts(c.gamma, c.rollout_steps, c.hold, c.games))
 
     def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
-        count = np.full(actor.num_envs, self.config.simulations)
+        count = np.full(len(ts.first), self.config.simulations)
         return self.plan(ts, count, actor.rng, noise=actor.mode == "sample")._replace(extra={})
 
     def draws(self, sample: bool) -> bool:

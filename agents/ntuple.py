@@ -184,7 +184,7 @@ class NTuple(PlanningAgent):
         return np.where(legal, q, 0.0) * np.float32(self.config.sharpness), legal, q.max(axis=1)
 
     def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
-        count = np.full(actor.num_envs, self.config.simulations)
+        count = np.full(len(ts.first), self.config.simulations)
         return self.plan(ts, count, actor.rng, noise=actor.mode == "sample")._replace(extra={})
 
     # for viewers and logs

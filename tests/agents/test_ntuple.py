@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rl.interface import TimeStep
 from rl.loop import interact
 from runs.bench.strength import player
 from runs.testing import check_agent
+from runs.training.train import train
 
 SELF_PLAY = EnvConfig(options={"self_play": True, "opening": 6})
 SMALL = NTupleConfig(tuples=4, length=4, simulations=4, depth=1)
@@ -182,3 +184,10 @@ def test_a_random_move_never_is_an_illegal_one() -> None:
 def test_what_cannot_work_is_refused_in_one_line(env: str, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         agents.build(dataclasses.replace(SMALL, **changes), envs.spec(env), num_envs=1, seed=0)
+
+
+@pytest.mark.parametrize("agent", ["ntuple", "mcts"])
+def test_it_can_be_its_own_opponent_whose_games_are_any_number(agent: str, tmp_path: Path) -> None:
+    settings = ["env.options.opponent=self", "eval_episodes=1", "simulations=2"]
+    result = train("Boards/TicTacToe-v1", agent=agent, steps=40, num_envs=8, settings=settings, out=tmp_path / "run")
+    assert len(result["returns"]) == 1
