@@ -192,11 +192,10 @@ class NTuple(PlanningAgent):
     def schedule(self) -> dict[str, float]:
         return {"lr": value_at(self.config.lr, self.step), "epsilon": value_at(self.config.epsilon, self.step)}
 
-    def settings_warning(self, value: float) -> str:
-        """One line if the agent plays one side only."""
+    def setting_warnings(self) -> list[str]:
         if self.spec.alternating:
-            return ""
-        return f"{self.name} learns from both sides of a game: --set env.options.self_play=true plays both"
+            return []
+        return [f"{self.name} learns from both sides of a game: --set env.options.self_play=true plays both"]
 
     # saving
 

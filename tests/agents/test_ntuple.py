@@ -191,3 +191,12 @@ def test_it_can_be_its_own_opponent_whose_games_are_any_number(agent: str, tmp_p
     settings = ["env.options.opponent=self", "eval_episodes=1", "simulations=2"]
     result = train("Boards/TicTacToe-v1", agent=agent, steps=40, num_envs=8, settings=settings, out=tmp_path / "run")
     assert len(result["returns"]) == 1
+
+
+def test_without_self_play_a_training_says_so() -> None:
+    def lines(config: EnvConfig) -> list[str]:
+        world = envs.make("Boards/TicTacToe-v1", num_envs=1, seed=0, config=config)
+        return agents.build(agents.config("ntuple"), world.spec, num_envs=1, seed=0).setting_warnings()
+
+    (line,) = lines(EnvConfig())
+    assert "--set env.options.self_play=true" in line and not lines(SELF_PLAY)
