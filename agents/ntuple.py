@@ -1,8 +1,8 @@
 """Temporal differences on an n-tuple network (Thill, Koch and Konen 2012): learns a board game by playing itself.
 
-Every position that is met moves its value towards that of its best move (`RootStrap(minimax)` of Veness et al. 2009),
-which does not depend on the move that is played, so that random moves explore without harm. It plays by AlphaZero's
-search, whose leaves have this value after a few plies of full-width search.
+Every position that is met moves its value towards a mix of what its best move is worth (`RootStrap(minimax)` of Veness
+et al. 2009) and of what followed in the game, as far as best moves were played: random moves explore without harm. When
+it counts, it plays by AlphaZero's search, whose leaves are valued after a few plies of full-width search.
 """
 
 from __future__ import annotations

@@ -109,16 +109,18 @@ def _layout(cells: np.ndarray, board: int) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 @compiled
-def _locate(
+def _look_up(
+    tables: np.ndarray,
     ends: np.ndarray,
     slots: np.ndarray,
     powers: np.ndarray,
     board: np.ndarray,
     digits: np.ndarray,
     where: np.ndarray,
-) -> int:
-    """Moves `where`, the index of each slot's weight, from the board of `digits` to `board`; returns its stones.
+) -> tuple[int, float]:
+    """The parity of the stones of `board`, and its value. Moves `where`, the index of each slot's weight, to it.
 
+    `where` and `digits` are those of the board before, or `start` and zeros.
     Positions after the moves of one position differ in few cells, so that most of the work is done for the first.
     """
     stones = 0
@@ -130,7 +132,10 @@ def _locate(
             digits[cell] = digit
             for j in range(ends[cell], ends[cell + 1]):
                 where[slots[j]] += change * powers[j]
-    return stones
+    table, total = tables[stones % 2], np.float32(0.0)
+    for j in range(len(where)):
+        total += table[where[j]]
+    return stones % 2, np.tanh(total)
 
 
 @compiled
@@ -146,11 +151,7 @@ def _values(
     tables, where = weights.reshape(2, -1), start.copy()
     digits = np.zeros(boards.shape[1], np.int64)
     for i in range(len(boards)):
-        table = tables[_locate(ends, slots, powers, boards[i], digits, where) % 2]
-        total = np.float32(0.0)
-        for j in range(len(where)):
-            total += table[where[j]]
-        out[i] = np.tanh(total)
+        _, out[i] = _look_up(tables, ends, slots, powers, boards[i], digits, where)
 
 
 @compiled
@@ -167,14 +168,10 @@ def _learn(
     tables, where, squared = weights.reshape(2, -1), start.copy(), 0.0
     digits = np.zeros(boards.shape[1], np.int64)
     for i in range(len(boards)):
-        table = tables[_locate(ends, slots, powers, boards[i], digits, where) % 2]
-        total = np.float32(0.0)
-        for j in range(len(where)):
-            total += table[where[j]]
-        value = np.tanh(total)
+        parity, value = _look_up(tables, ends, slots, powers, boards[i], digits, where)
         error = targets[i] - value
         step = np.float32(rate / len(where) * error * (1 - value * value))
         for j in range(len(where)):
-            table[where[j]] += step
+            tables[parity, where[j]] += step
         squared += error * error
     return squared / max(len(boards), 1)
