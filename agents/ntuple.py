@@ -23,7 +23,6 @@ from rl.interface import EnvSpec, TimeStep
 from rl.memory import available_memory
 from rl.networks.tuples import STATES, TupleNetwork, random_tuples
 from rl.schedules import Ramp, value_at
-from rl.search.minimax import action_values
 from rl.search.search import Evaluate, SearchConfig
 from rl.seeding import generator
 
@@ -48,8 +47,6 @@ class NTupleConfig:
     """Weight of what followed in the game against the position's own best move (lambda-return)."""
     epsilon: float | Ramp = fraction(0.1)
     """Share of random moves in training."""
-    lookahead: int = at_least(1, 1)
-    """Plies of exhaustive search for forced results, which count instead of the value of a position."""
     simulations: int = not_negative(100)
     """Of a search that counts; 0 plays the move after which the value is best."""
     depth: int = at_least(1, 2)
@@ -87,12 +84,14 @@ class NTuple(PlanningAgent):
                 f"{free / 1e9:.2f} GB are free: choose a shorter length, such as 8"
             )
         tuples = random_tuples(height, width, config.tuples, config.length, generator(seed, "tuples"))
-        self.network = TupleNetwork(tuples, self.model.symmetries)
+        self.network = TupleNetwork(tuples, self.model.symmetries, np.array(self.model.board.cells))
         self._stream = Actor(self, num_envs, seed, "train", mode="explore")
         self._action = np.zeros(num_envs, np.int64)
+        self._cursors = [self.network.net.cursors(num_envs) for _ in range(2)]
+        """The positions two plies ago and one: a player's stones are near those of its latest turn."""
         rows = (self.model.longest, num_envs)
         self._waiting = {
-            "boards": np.zeros((*rows, *leaf.shape), bool),
+            "positions": np.zeros((*rows, 2), np.uint64),
             "best": np.zeros(rows, np.float32),
             "greedy": np.zeros(rows, bool),
             "count": np.zeros(num_envs, np.int64),
@@ -102,20 +101,6 @@ class NTuple(PlanningAgent):
     @property
     def stack(self) -> int:
         return 1
-
-    def value(self, states: np.ndarray) -> np.ndarray:
-        """The value of positions in play, float32 [N], for the player to move: proved, or the network's."""
-        obs, legal = self.model.observe(states)
-        (boards,) = obs.values()
-        low, high = self.proved(states, legal)
-        value, open_ = low.astype(np.float32), low < high
-        value[open_] = self.network.values(boards[open_])
-        return value
-
-    def proved(self, states: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the most that positions are worth after `lookahead` plies, int8 [N] each."""
-        least, most, _ = self.model.foresee(states, self.config.lookahead)
-        return least.max(axis=1), np.where(legal, most, -1).max(axis=1)
 
     # the training stream
 
@@ -130,17 +115,18 @@ class NTuple(PlanningAgent):
         """Chooses the next moves; learns from games whose outcome has become known."""
         ts, c, rng, w = self._row, self.config, self._stream.rng, self._waiting
         states = self.states(ts)
-        q = action_values(self.model, states, 1, self.value)
+        q, value, settled = self.model.look_ahead(states, 1, self.network.net, self._cursors[0])
+        self._cursors.reverse()
         random = rng.random(self.num_envs) < value_at(c.epsilon, self.step)
         drawn = np.where(q > -np.inf, rng.random(q.shape), -1.0)
         self._action = np.where(random[:, None], drawn, q).argmax(axis=1)
-        low, high = self.proved(states, q > -np.inf)
         w["count"][ts.first] = 0  # also of games that were cut
-        over = ts.last | (low == high)
-        loss = self._learn(np.flatnonzero(over), np.where(ts.last, -ts.reward, low)[over].astype(np.float32))
+        over = ts.last | settled
+        loss = self._learn(np.flatnonzero(over), np.where(ts.last, -ts.reward, value)[over].astype(np.float32))
         (on,) = np.nonzero(~over)  # nobody asks the network for a proved value
         at = w["count"][on]
-        w["boards"][at, on], w["best"][at, on] = next(iter(ts.obs.values()))[on], q[on].max(axis=1)
+        w["positions"][at, on, 0], w["positions"][at, on, 1] = states["mine"][on], states["theirs"][on]
+        w["best"][at, on] = value[on]
         w["greedy"][at, on] = q[on, self._action[on]] == w["best"][at, on]
         w["count"][on] += 1
         return loss
@@ -162,7 +148,9 @@ class NTuple(PlanningAgent):
             targets.append(value[left])
         w["count"][games] = 0
         plies, rows = (np.concatenate(x) for x in zip(*at, strict=True))
-        loss = self.network.learn(w["boards"][plies, rows], np.concatenate(targets), value_at(c.lr, self.step))
+        order = np.lexsort((-plies, plies % 2, rows))  # those of one game and player differ in few stones
+        plies, rows, target = plies[order], rows[order], np.concatenate(targets)[order]
+        loss = self.network.learn(w["positions"][plies, rows], target, value_at(c.lr, self.step))
         self.updates += 1
         return {"loss": loss}
 
@@ -179,9 +167,9 @@ class NTuple(PlanningAgent):
         return functools.partial(self._evaluate, 1)
 
     def _evaluate(self, depth: int, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        q = action_values(self.model, states, depth, self.value)
+        q, value, _ = self.model.look_ahead(states, depth, self.network.net)
         legal = q > -np.inf
-        return np.where(legal, q, 0.0) * np.float32(self.config.sharpness), legal, q.max(axis=1)
+        return np.where(legal, q, 0.0) * np.float32(self.config.sharpness), legal, value
 
     def choose(self, actor: Actor, obs: dict[str, Tensor], ts: TimeStep) -> Choice:
         count = np.full(len(ts.first), self.config.simulations)

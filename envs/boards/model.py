@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from envs.boards.engine import Kernels, compile_board, load_board
+from envs.boards.plies import compile_plies
 from envs.boards.rules import NOBODY, STATE, Board
 from rl.interface import Obs, Symmetries
+from rl.networks.tuples import Cursors, Net
 
 REMEMBERED = 1 << 16
 """Positions that `foresee` remembers at most."""
@@ -92,6 +94,17 @@ class BoardModel:
         limit = np.iinfo(np.int64).max if positions is None else positions
         self.kernels.foresee(rows, ~rows["ended"], depth, limit, order, seen, least, most, plies)
         return least, most, plies
+
+    def look_ahead(
+        self, states: np.ndarray, depth: int, net: Net, cursors: Cursors | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As in `rl.search.model.BoardGame`."""
+        rows, shape = states.copy(), (len(states), self.board.actions)
+        q, value, settled = np.empty(shape, np.float32), np.empty(len(rows), np.float32), np.empty(len(rows), bool)
+        compile_plies(self.name)(
+            rows, depth, np.array(self.board.order, np.int64), net, cursors or net.cursors(1), q, value, settled
+        )
+        return q, value, settled
 
     def rollout(self, states: np.ndarray, rng: np.random.Generator, how: Any = None) -> np.ndarray:
         """As in `rl.search.model.Model`; every game is played to its end."""

@@ -9,6 +9,8 @@ of stones, because it matters who will have the last move. For Connect Four: Thi
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -47,131 +49,154 @@ def random_tuples(height: int, width: int, count: int, length: int, rng: np.rand
     return np.array(list(found.values()), np.int64)
 
 
-class TupleNetwork(nn.Module):
-    """The value of boards bool [B, H, W, 2], the stones of the player to move first: float32 [B] in (-1, 1).
+Cursors = tuple[np.ndarray, np.ndarray]
+"""int8 [C, cells], int32 [C, slots]: what stands on each cell of C boards, and the index of each slot's weight.
 
-    weights: float32 [2, tuples, 3 ** length], by the parity of the stones; NumPy and PyTorch share it.
+From there, the next position takes as much work as there are cells that differ.
+"""
+
+
+class Net(NamedTuple):
+    """What the compiled loops read of a network. A slot is a tuple under one of the symmetries."""
+
+    tables: np.ndarray  # float32 [2, W]
+    start: np.ndarray  # int32 [slots]: the index of its weight on an empty board
+    ends: np.ndarray  # int64 [cells + 1]
+    slots: np.ndarray  # int32: cell c is in slots[ends[c]:ends[c + 1]]
+    powers: np.ndarray  # int32: what stands on the cell counts so much in the index
+    bits: np.ndarray  # uint64 [cells]
+
+    def cursors(self, count: int) -> Cursors:
+        """So many empty boards."""
+        return np.zeros((count, len(self.bits)), np.int8), np.tile(self.start, (count, 1))
+
+
+class TupleNetwork(nn.Module):
+    """The value of positions uint64 [B, 2]: float32 [B] in (-1, 1), for the player to move.
+
+    A position is two sets of cells: the stones of the player to move, and those of the opponent. weights: float32
+    [2, tuples, 3 ** length], by the parity of the stones; NumPy and PyTorch share it.
     """
 
     cells: Tensor
 
-    def __init__(self, tuples: np.ndarray, symmetries: Symmetries) -> None:
+    def __init__(self, tuples: np.ndarray, symmetries: Symmetries, bits: np.ndarray) -> None:
+        """bits: the bit of each cell, in the order in which `tuples` and `symmetries` number the cells."""
         super().__init__()
         count, length = tuples.shape
         self.register_buffer("cells", torch.from_numpy(np.asarray(symmetries.cells)[:, tuples]))  # [S, count, length]
         self.weights = nn.Parameter(torch.zeros(2, count, STATES**length), requires_grad=False)
-        self._layout = _layout(self.cells.numpy(), np.asarray(symmetries.cells).shape[1])
+        self._bits = np.asarray(bits, np.int64)
+        self._layout = _layout(self.cells.numpy(), len(self._bits))
 
-    def forward(self, obs: dict[str, Tensor]) -> Tensor:
-        """The value of the boards, the one leaf of `obs`, by PyTorch: the reference of `values`."""
-        (boards,) = obs.values()
-        flat = boards.flatten(1, -2)
-        digits = flat[..., 0].long() + 2 * flat[..., 1].long()  # [B, cells]
+    @property
+    def net(self) -> Net:
+        """For the compiled loops, with the weights' own memory."""
+        return Net(self.weights.numpy().reshape(2, -1), *self._layout, np.uint64(1) << self._bits.astype(np.uint64))
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """The value of positions int64 [B, 2] by PyTorch: the reference of `values`."""
+        on = (positions[:, :, None] >> torch.from_numpy(self._bits)) & 1  # [B, 2, cells]
+        digits = on[:, 0] + 2 * on[:, 1]
         powers = STATES ** torch.arange(self.cells.shape[-1], device=digits.device)
         index = (digits[:, self.cells] * powers).sum(-1)  # [B, S, count]
-        parity = flat.flatten(1).sum(1).long() % 2
+        parity = on.sum((1, 2)) % 2
         every = torch.arange(self.cells.shape[1], device=digits.device)
         return self.weights[parity[:, None, None], every, index].sum((1, 2)).tanh()
 
-    def values(self, boards: np.ndarray) -> np.ndarray:
-        """The same for bool [B, H, W, 2] by a compiled loop."""
-        out = np.empty(len(boards), np.float32)
-        _values(self.weights.numpy(), *self._layout, _flat(boards), out)
+    def values(self, positions: np.ndarray) -> np.ndarray:
+        """The same for uint64 [B, 2] by a compiled loop."""
+        out = np.empty(len(positions), np.float32)
+        _values(self.net, positions, out)
         return out
 
-    def learn(self, boards: np.ndarray, targets: np.ndarray, rate: float) -> float:
-        """Moves the value of each board towards its target, one after the other; returns the mean squared error.
+    def learn(self, positions: np.ndarray, targets: np.ndarray, rate: float) -> float:
+        """Moves the value of each position towards its target, one after the other; returns the mean squared error.
 
         Each step is `rate` times the gradient of half of the squared error, divided by the number of weights in a sum:
         it takes away the share `rate` of a small error around 0.
         """
-        return float(_learn(self.weights.numpy(), *self._layout, _flat(boards), targets.astype(np.float32), rate))
-
-
-def _flat(boards: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(boards).reshape(len(boards), boards.shape[1] * boards.shape[2], 2)
+        return float(_learn(self.net, positions, targets.astype(np.float32), rate))
 
 
 def _layout(cells: np.ndarray, board: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """For cells [S, count, length], a slot for each tuple of each symmetry: where its table begins, and who is in it.
-
-    Cell c is in the slots[ends[c]:ends[c + 1]]; what stands there counts `powers` times in their numbers.
-    """
+    """`start`, `ends`, `slots` and `powers` of a `Net`, for tuples that name the `cells` [S, count, length]."""
     symmetries, count, length = cells.shape
-    start = np.tile(np.arange(count) * STATES**length, symmetries)
+    start = np.tile(np.arange(count, dtype=np.int32) * STATES**length, symmetries)
     by_cell: list[list[tuple[int, int]]] = [[] for _ in range(board)]
     for slot, row in enumerate(cells.reshape(-1, length).tolist()):
         for place, cell in enumerate(row):
             by_cell[cell].append((slot, STATES**place))
     ends = np.cumsum([0, *map(len, by_cell)])
-    slots, powers = np.array([pair for pairs in by_cell for pair in pairs], np.int64).reshape(-1, 2).T
+    slots, powers = np.array([pair for pairs in by_cell for pair in pairs], np.int32).reshape(-1, 2).T
     return start, ends, np.ascontiguousarray(slots), np.ascontiguousarray(powers)
 
 
 @compiled
-def _look_up(
-    tables: np.ndarray,
-    ends: np.ndarray,
-    slots: np.ndarray,
-    powers: np.ndarray,
-    board: np.ndarray,
-    digits: np.ndarray,
-    where: np.ndarray,
-) -> tuple[int, float]:
-    """The parity of the stones of `board`, and its value. Moves `where`, the index of each slot's weight, to it.
+def move_to(net: Any, mine: Any, theirs: Any, digits: np.ndarray, where: np.ndarray) -> Any:
+    """The parity of the stones. Moves `where`, the index of each slot's weight, to the position.
 
-    `where` and `digits` are those of the board before, or `start` and zeros.
-    Positions after the moves of one position differ in few cells, so that most of the work is done for the first.
+    `digits` and `where` are a cursor: those of the position before.
     """
+    bits, ends, slots, powers = net.bits, net.ends, net.slots, net.powers
     stones = 0
-    for cell in range(len(board)):
-        digit = 1 if board[cell, 0] else 2 if board[cell, 1] else 0
+    for cell in range(len(bits)):
+        digit = 1 if mine & bits[cell] else 2 if theirs & bits[cell] else 0
         stones += digit > 0
-        change = digit - digits[cell]
+        change = np.int32(digit - digits[cell])
         if change:
             digits[cell] = digit
             for j in range(ends[cell], ends[cell + 1]):
                 where[slots[j]] += change * powers[j]
-    table, total = tables[stones % 2], np.float32(0.0)
-    for j in range(len(where)):
-        total += table[where[j]]
-    return stones % 2, np.tanh(total)
+    return stones % 2
 
 
 @compiled
-def _values(
-    weights: np.ndarray,
-    start: np.ndarray,
-    ends: np.ndarray,
-    slots: np.ndarray,
-    powers: np.ndarray,
-    boards: np.ndarray,
-    out: np.ndarray,
-) -> None:
-    tables, where = weights.reshape(2, -1), start.copy()
-    digits = np.zeros(boards.shape[1], np.int64)
-    for i in range(len(boards)):
-        _, out[i] = _look_up(tables, ends, slots, powers, boards[i], digits, where)
+def total(table: np.ndarray, where: np.ndarray) -> Any:
+    """The sum of the weights at `where`."""
+    a = b = c = d = np.float32(0.0)  # four sums at once: an addition waits for the one before
+    for j in range(0, len(where) - 3, 4):
+        a += table[where[j]]
+        b += table[where[j + 1]]
+        c += table[where[j + 2]]
+        d += table[where[j + 3]]
+    for j in range(len(where) // 4 * 4, len(where)):
+        a += table[where[j]]
+    return (a + b) + (c + d)
 
 
 @compiled
-def _learn(
-    weights: np.ndarray,
-    start: np.ndarray,
-    ends: np.ndarray,
-    slots: np.ndarray,
-    powers: np.ndarray,
-    boards: np.ndarray,
-    targets: np.ndarray,
-    rate: float,
-) -> float:
-    tables, where, squared = weights.reshape(2, -1), start.copy(), 0.0
-    digits = np.zeros(boards.shape[1], np.int64)
-    for i in range(len(boards)):
-        parity, value = _look_up(tables, ends, slots, powers, boards[i], digits, where)
+def gain(net: Any, table: np.ndarray, where: np.ndarray, stone: Any) -> Any:
+    """By how much the sum grows with an opponent's `stone` on a cell that is empty at `where`."""
+    slots, powers = net.slots, net.powers
+    after = before = np.float32(0.0)
+    for cell in range(len(net.bits)):
+        if net.bits[cell] == stone:
+            for j in range(net.ends[cell], net.ends[cell + 1]):
+                k = where[slots[j]]
+                after += table[k + 2 * powers[j]]
+                before += table[k]
+    return after - before
+
+
+@compiled
+def _values(net: Any, positions: np.ndarray, out: np.ndarray) -> None:
+    where, digits = net.start.copy(), np.zeros(len(net.bits), np.int8)
+    for i in range(len(positions)):
+        table = net.tables[move_to(net, positions[i, 0], positions[i, 1], digits, where)]
+        out[i] = np.tanh(total(table, where))
+
+
+@compiled
+def _learn(net: Any, positions: np.ndarray, targets: np.ndarray, rate: float) -> float:
+    tables, where, squared = net.tables, net.start.copy(), 0.0
+    digits = np.zeros(len(net.bits), np.int8)
+    for i in range(len(positions)):
+        table = tables[move_to(net, positions[i, 0], positions[i, 1], digits, where)]
+        value = np.tanh(total(table, where))
         error = targets[i] - value
         step = np.float32(rate / len(where) * error * (1 - value * value))
         for j in range(len(where)):
-            tables[parity, where[j]] += step
+            table[where[j]] += step
         squared += error * error
-    return squared / max(len(boards), 1)
+    return squared / max(len(positions), 1)

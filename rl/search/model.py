@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from rl.interface import Obs, Symmetries
+from rl.networks.tuples import Cursors, Net
 
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """States [K] in play -> logits float32 [K, A], legal actions bool [K, A], values float32 [K] for the player to move."""
@@ -79,6 +80,17 @@ class BoardGame(Model, Protocol):
         that of the plies until then, this action among them, and 0 elsewhere.
 
         positions: to visit at most from each state; then the result may come in fewer plies than the third number.
+        """
+        ...
+
+    def look_ahead(
+        self, states: np.ndarray, depth: int, net: Net, cursors: Cursors | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Full-width search whose leaves an n-tuple network values; `net` is `TupleNetwork.net`.
+
+        The value of each action after one ply, float32 [N, A], -inf for illegal ones; that of each position after
+        `depth` plies, float32 [N]; and whether the player to move wins at once or makes the last move, bool [N]. All
+        are for the player to move. cursors: that lie near the positions, one for each.
         """
         ...
 

@@ -17,7 +17,7 @@ import numpy as np
 from envs.boards.game import Game
 from rl.errors import InputError
 from runs.bench.strength import player
-from runs.comparing.league.arena import openings, play
+from runs.comparing.league.arena import PLIES, openings, play
 from runs.comparing.league.players import Thoughts, game_of, make_player
 from runs.training.evaluation import load_run
 
@@ -35,19 +35,23 @@ class Bare:
         return {}
 
 
-def match(run: str | Path, against: str, simulations: Sequence[int], games: int = 100, seed: int = 0) -> dict[str, Any]:
+def match(
+    run: str | Path, against: str, simulations: Sequence[int], games: int = 100, seed: int = 0, plies: int = PLIES
+) -> dict[str, Any]:
     """The results of `games` games for each number of simulations, as plain JSON.
 
-    The openings are those of a league: random, of the same length, with no forced win in sight; each is played from
-    both sides. Raises `InputError` if the agent does not plan, on an odd number of games, or for an unknown player.
+    The openings are random, of `plies` moves, with no forced win in sight; each is played from both sides. Raises
+    `InputError` if the agent does not plan, on an odd number of games or no plies, or for an unknown player.
     """
     agent, settings = load_run(run, device="cpu")
     if not hasattr(agent, "plan"):
         raise InputError(f"{run}: a match is for agents that plan, not {agent.name}: use rl league")
     if games < 2 or games % 2:
         raise InputError(f"games must be an even number, two for each opening, got {games}")
+    if plies < 1:
+        raise InputError(f"plies must be at least 1, got {plies}: the same game would be played again and again")
     game = game_of(settings.env)
-    begin = np.repeat(openings(game, games // 2, seed), 2, axis=0)
+    begin = np.repeat(openings(game, games // 2, seed, plies), 2, axis=0)
     seats = np.tile([[0, 1], [1, 0]], (games // 2, 1))
     found = {}
     for many in simulations:
@@ -60,7 +64,14 @@ def match(run: str | Path, against: str, simulations: Sequence[int], games: int 
             "won_first": int((own[::2] > 0).sum()),
             "won_second": int((own[1::2] > 0).sum()),
         }
-    about = {"agent": agent.name, "step": agent.step, "against": against, "games": games, "seed": seed}
+    about = {
+        "agent": agent.name,
+        "step": agent.step,
+        "against": against,
+        "games": games,
+        "plies": begin.shape[1],
+        "seed": seed,
+    }
     return {"schema": 1, "env": settings.env, **about, "simulations": found}
 
 
@@ -71,8 +82,9 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, nargs="+", default=[0, 100])
     parser.add_argument("--games", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plies", type=int, default=PLIES, help="random moves before a game begins")
     options = parser.parse_args()
-    measured = match(options.run, options.against, options.simulations, options.games, options.seed)
+    measured = match(options.run, options.against, options.simulations, options.games, options.seed, options.plies)
     for many, r in measured["simulations"].items():
         print(f"{many:>4} simulations: {r['won']} won, {r['drawn']} drawn, {r['lost']} lost", file=sys.stderr)
     print(json.dumps(measured, indent=1))

@@ -16,19 +16,30 @@ GAMES = ("TicTacToe", "ConnectFour", "Othello6")
 
 
 def boards(name: str, seed: int, num: int = 40) -> np.ndarray:
-    """Positions of random games, bool [N, H, W, 2]."""
+    """Positions of random games, uint64 [N, 2]."""
     game, rng = Game(name, num), np.random.default_rng(seed)
     game.rows["rng"] = rng.integers(1, 1 << 62, num)
     plies = rng.integers(0, 9, num)
     for ply in range(8):
         game.play(game.random_actions(), (plies > ply) & ~game.rows["ended"])
-    return game.observation()
+    return np.stack([game.rows["mine"], game.rows["theirs"]], axis=1)
+
+
+def planes(positions: np.ndarray, name: str) -> np.ndarray:
+    """The stones on each cell, bool [N, cells, 2]."""
+    cells = np.array(BoardModel(name).board.cells, np.uint64)
+    return (positions[:, None] >> cells[:, None]) & np.uint64(1) == 1
+
+
+def by_pytorch(net: TupleNetwork, positions: np.ndarray) -> torch.Tensor:
+    return net(torch.from_numpy(positions.astype(np.int64)))  # type: ignore[no-any-return]
 
 
 def network(name: str, count: int = 5, length: int = 4, seed: int = 0) -> TupleNetwork:
     model = BoardModel(name)
     height, width = model.board.height, model.board.width
-    made = TupleNetwork(random_tuples(height, width, count, length, np.random.default_rng(seed)), model.symmetries)
+    tuples = random_tuples(height, width, count, length, np.random.default_rng(seed))
+    made = TupleNetwork(tuples, model.symmetries, model.board.cells)
     generator = torch.Generator().manual_seed(seed)
     made.weights.data.normal_(0, 0.1, generator=generator)
     return made
@@ -37,14 +48,14 @@ def network(name: str, count: int = 5, length: int = 4, seed: int = 0) -> TupleN
 @pytest.mark.parametrize("name", GAMES)
 def test_the_compiled_values_are_those_of_pytorch(name: str) -> None:
     net, shown = network(name), boards(name, 1)
-    assert np.allclose(net.values(shown), net({"obs": torch.from_numpy(shown)}).numpy(), atol=1e-6)
+    assert np.allclose(net.values(shown), by_pytorch(net, shown).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", GAMES)
 def test_a_step_follows_the_gradient_of_half_of_the_squared_error(name: str) -> None:
     net, shown = network(name), boards(name, 2, num=1)
     net.weights.requires_grad_(True)
-    error = 0.7 - net({"obs": torch.from_numpy(shown)})
+    error = 0.7 - by_pytorch(net, shown)
     (gradient,) = torch.autograd.grad((error.square() / 2).sum(), net.weights)
     net.weights.requires_grad_(False)
     expected = net.weights - 0.05 / net.cells[..., 0].numel() * gradient
@@ -67,9 +78,10 @@ def test_boards_learn_one_after_the_other() -> None:
 def test_the_value_is_the_sum_over_tuples_and_symmetries(name: str, seed: int) -> None:
     net, (board, *_) = network(name, seed=seed % 100), boards(name, seed)
     model, total = BoardModel(name), 0.0
-    parity = int(board.sum()) % 2
+    (stones,) = planes(board[None], name)
+    parity = int(stones.sum()) % 2
     for cells in model.symmetries.cells:
-        seen = board.reshape(-1, 2)[cells]  # the transformed board
+        seen = stones[cells]  # the transformed board
         for t, tuple_ in enumerate(net.cells[0].tolist()):
             number = sum((seen[c, 0] + 2 * seen[c, 1]) * 3**k for k, c in enumerate(tuple_))
             total += float(net.weights[parity, t, number])
@@ -79,14 +91,15 @@ def test_the_value_is_the_sum_over_tuples_and_symmetries(name: str, seed: int) -
 @pytest.mark.parametrize("name", GAMES)
 def test_transformed_boards_have_the_same_value(name: str) -> None:
     net, shown, maps = network(name), boards(name, 4), BoardModel(name).symmetries.cells
+    bits = np.uint64(1) << np.array(BoardModel(name).board.cells, np.uint64)[:, None]
     for cells in maps:
-        moved = shown.reshape(len(shown), -1, 2)[:, cells].reshape(shown.shape)
+        moved = (planes(shown, name)[:, cells] * bits).sum(axis=1, dtype=np.uint64)
         assert np.allclose(net.values(moved), net.values(shown), atol=1e-6)
 
 
 def test_even_and_odd_numbers_of_stones_have_tables_of_their_own() -> None:
     net, shown = network("ConnectFour"), boards("ConnectFour", 5)
-    odd = shown.reshape(len(shown), -1).sum(1) % 2 == 1
+    odd = planes(shown, "ConnectFour").sum((1, 2)) % 2 == 1
     before = net.values(shown)
     net.weights.data[1] += 0.01
     assert (net.values(shown)[odd] != before[odd]).all() and (net.values(shown)[~odd] == before[~odd]).all()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import agents.ntuple
 from agents.ntuple import NTuple
+from envs.boards.model import BoardModel
 from rl.networks import tuples
 from rl.networks.tuples import TupleNetwork
 from tests.agents import test_ntuple as claims
@@ -19,8 +19,13 @@ Patch = pytest.MonkeyPatch
 
 
 def one_sign_for_both_players(patch: Patch) -> None:
-    action_values = agents.ntuple.action_values
-    patch.setattr(agents.ntuple, "action_values", lambda *args: np.abs(action_values(*args)))
+    look_ahead = BoardModel.look_ahead
+
+    def unsigned(*args: Any) -> Any:
+        q, value, settled = look_ahead(*args)
+        return np.abs(q), np.abs(value), settled
+
+    patch.setattr(BoardModel, "look_ahead", unsigned)
 
 
 def the_loser_takes_the_reward(patch: Patch) -> None:
@@ -39,10 +44,13 @@ def random_moves_count_as_the_best(patch: Patch) -> None:
 
 
 def guessing_what_is_proved(patch: Patch) -> None:
-    def nothing(self: NTuple, states: np.ndarray, legal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(states), -1, np.int8), np.ones(len(states), np.int8)
+    look_ahead = BoardModel.look_ahead
 
-    patch.setattr(NTuple, "proved", nothing)
+    def guessed(self: BoardModel, states: np.ndarray, depth: int, net: Any) -> Any:
+        q, value, settled = look_ahead(self, states, depth, net)
+        return np.where(np.abs(q) == 1, 0.25, q), np.where(settled, 0.25, value), np.zeros(len(states), bool)
+
+    patch.setattr(BoardModel, "look_ahead", guessed)
 
 
 def one_table_for_both_parities(patch: Patch) -> None:

@@ -88,14 +88,17 @@ def _require_legal(player: Player, actions: np.ndarray, legal: np.ndarray, games
         raise InputError(f"{player.name} chose {int(actions[np.argmin(fine)])} in {games.name}, which is not legal")
 
 
-def openings(game: str, count: int, seed: int = 0) -> np.ndarray:
-    """`count` random beginnings of the same length, actions int64 [count, K], with no forced win in sight."""
+def openings(game: str, count: int, seed: int = 0, plies: int = PLIES) -> np.ndarray:
+    """`count` random beginnings of `plies` moves, actions int64 [count, K], with no forced win in sight.
+
+    They are no longer than a quarter of the longest game.
+    """
     many = 8 * count
     found: list[np.ndarray] = []
     for attempt in range(1000):
         games = Game(game, many)
         games.rows["rng"] = np.random.default_rng(derive_seed(seed, "openings", attempt)).integers(1 << 63, size=many)
-        plies = min(PLIES, games.board.max_plies // 4)
+        plies = min(plies, games.board.max_plies // 4)
         for _ in range(plies):
             games.play(games.random_actions(), ~games.ended)
         values = np.abs(games.minimax(QUIET)[1].max(axis=1))

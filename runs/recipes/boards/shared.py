@@ -45,11 +45,20 @@ def alphazero(
 
 
 def ntuple(
-    env: str, opponent: str, *, opening: int, steps: int, tuples: int, lookahead: int = 0, solve: int = 0
+    env: str,
+    opponent: str,
+    *,
+    opening: int,
+    steps: int,
+    tuples: int,
+    depth: int = 2,
+    lookahead: int = 0,
+    solve: int = 0,
 ) -> Run:
     """An n-tuple network that plays itself for `steps` moves. Evaluations are those of `alphazero`."""
     agent = NTupleConfig(
         tuples=tuples,
+        depth=depth,
         gamma=0.99,  # a sooner win is worth more
         lr=Ramp(0.5, 0.02, steps),
         trace_lambda=0.8,
