@@ -18,7 +18,7 @@ from envs.boards.game import Game
 from rl.errors import InputError
 from runs.bench.strength import player
 from runs.comparing.league.arena import PLIES, openings, play
-from runs.comparing.league.players import Thoughts, game_of, make_player
+from runs.comparing.league.players import Player, Thoughts, game_of, make_player
 from runs.training.evaluation import load_run
 
 
@@ -36,9 +36,17 @@ class Bare:
 
 
 def match(
-    run: str | Path, against: str, simulations: Sequence[int], games: int = 100, seed: int = 0, plies: int = PLIES
+    run: str | Path,
+    against: str,
+    simulations: Sequence[int],
+    games: int = 100,
+    seed: int = 0,
+    plies: int = PLIES,
+    beside: str | None = None,
 ) -> dict[str, Any]:
     """The results of `games` games for each number of simulations, as plain JSON.
+
+    beside: another player in the same games. What `solver` wins of Connect Four is the most that can be won.
 
     The openings are random, of `plies` moves, with no forced win in sight; each is played from both sides. Raises
     `InputError` if the agent does not plan, on an odd number of games or no plies, or for an unknown player.
@@ -53,17 +61,21 @@ def match(
     game = game_of(settings.env)
     begin = np.repeat(openings(game, games // 2, seed, plies), 2, axis=0)
     seats = np.tile([[0, 1], [1, 0]], (games // 2, 1))
-    found = {}
-    for many in simulations:
-        result = play(game, [Bare(agent, many), make_player(against, game)], seats, begin, seed).result
+
+    def played(player: Player) -> dict[str, int]:
+        result = play(game, [player, make_player(against, game)], seats, begin, seed).result
         own = np.where(seats[:, 0] == 0, result, -result)
-        found[str(many)] = {
+        return {
             "won": int((own > 0).sum()),
             "drawn": int((own == 0).sum()),
             "lost": int((own < 0).sum()),
             "won_first": int((own[::2] > 0).sum()),
             "won_second": int((own[1::2] > 0).sum()),
         }
+
+    found: dict[str, Any] = {"simulations": {str(many): played(Bare(agent, many)) for many in simulations}}
+    if beside:
+        found["beside"] = {beside: played(make_player(beside, game))}
     about = {
         "agent": agent.name,
         "step": agent.step,
@@ -72,7 +84,7 @@ def match(
         "plies": begin.shape[1],
         "seed": seed,
     }
-    return {"schema": 1, "env": settings.env, **about, "simulations": found}
+    return {"schema": 1, "env": settings.env, **about, **found}
 
 
 def main() -> None:
@@ -83,10 +95,12 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plies", type=int, default=PLIES, help="random moves before a game begins")
+    parser.add_argument("--beside", help="another player in the same games: solver shows what perfect play wins")
     options = parser.parse_args()
-    measured = match(options.run, options.against, options.simulations, options.games, options.seed, options.plies)
-    for many, r in measured["simulations"].items():
-        print(f"{many:>4} simulations: {r['won']} won, {r['drawn']} drawn, {r['lost']} lost", file=sys.stderr)
+    measured = match(**vars(options))
+    named = {f"{many:>4} simulations": r for many, r in measured["simulations"].items()} | measured.get("beside", {})
+    for name, r in named.items():
+        print(f"{name}: {r['won']} won, {r['drawn']} drawn, {r['lost']} lost", file=sys.stderr)
     print(json.dumps(measured, indent=1))
 
 

@@ -46,8 +46,8 @@ def random_moves_count_as_the_best(patch: Patch) -> None:
 def guessing_what_is_proved(patch: Patch) -> None:
     look_ahead = BoardModel.look_ahead
 
-    def guessed(self: BoardModel, states: np.ndarray, depth: int, net: Any) -> Any:
-        q, value, settled = look_ahead(self, states, depth, net)
+    def guessed(self: BoardModel, states: np.ndarray, *args: Any) -> Any:
+        q, value, settled = look_ahead(self, states, *args)
         return np.where(np.abs(q) == 1, 0.25, q), np.where(settled, 0.25, value), np.zeros(len(states), bool)
 
     patch.setattr(BoardModel, "look_ahead", guessed)

@@ -18,7 +18,10 @@ def test_a_search_of_tic_tac_toe_loses_no_game_and_both_sides_are_counted(tmp_pa
     alone, search = (found["simulations"][many] for many in ("0", "100"))
     assert search["lost"] == 0 and search["won"] == search["won_first"] + search["won_second"]
     assert all(r["won"] + r["drawn"] + r["lost"] == 20 for r in (alone, search))
-    assert found == match(tmp_path, "random", [0, 100], games=20)
+    again = match(tmp_path, "random", [0, 100], games=20, beside="minimax:6")
+    assert again.pop("beside")["minimax:6"]["won"] > 10 and found == again
+    assert found["plies"] == 2  # a quarter of nine, and of the ten that were asked for
+    assert match(tmp_path, "random", [0], games=2, plies=1)["plies"] == 1
 
 
 def test_what_cannot_be_played_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -26,3 +29,5 @@ def test_what_cannot_be_played_is_refused_in_one_line(tmp_path: Path) -> None:
         settings = ["env.options.self_play=true", "eval_episodes=1"]
         train("Boards/TicTacToe-v1", agent="ntuple", steps=16, num_envs=8, settings=settings, out=tmp_path)
         match(tmp_path, "random", [0], games=3)
+    with pytest.raises(InputError, match="plies must be at least 1, got 0"):
+        match(tmp_path, "random", [0], plies=0)
