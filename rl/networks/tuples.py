@@ -86,21 +86,21 @@ class TupleNetwork(nn.Module):
         count, length = tuples.shape
         self.register_buffer("cells", torch.from_numpy(np.asarray(symmetries.cells)[:, tuples]))  # [S, count, length]
         self.weights = nn.Parameter(torch.zeros(2, count, STATES**length), requires_grad=False)
-        self._bits = np.asarray(bits, np.int64)
-        self._layout = _layout(self.cells.numpy(), len(self._bits))
+        self._layout = (*_layout(self.cells.numpy(), len(bits)), np.uint64(1) << np.asarray(bits, np.uint64))
 
     @property
     def net(self) -> Net:
         """For the compiled loops, with the weights' own memory."""
-        return Net(self.weights.numpy().reshape(2, -1), *self._layout, np.uint64(1) << self._bits.astype(np.uint64))
+        return Net(self.weights.numpy().reshape(2, -1), *self._layout)
 
-    def forward(self, positions: Tensor) -> Tensor:
-        """The value of positions int64 [B, 2] by PyTorch: the reference of `values`."""
-        on = (positions[:, :, None] >> torch.from_numpy(self._bits)) & 1  # [B, 2, cells]
-        digits = on[:, 0] + 2 * on[:, 1]
+    def forward(self, obs: dict[str, Tensor]) -> Tensor:
+        """The value of boards bool [B, H, W, 2], the one leaf of `obs`, by PyTorch: the reference of `values`."""
+        (boards,) = obs.values()
+        flat = boards.flatten(1, -2)
+        digits = flat[..., 0].long() + 2 * flat[..., 1].long()  # [B, cells]
         powers = STATES ** torch.arange(self.cells.shape[-1], device=digits.device)
         index = (digits[:, self.cells] * powers).sum(-1)  # [B, S, count]
-        parity = on.sum((1, 2)) % 2
+        parity = flat.flatten(1).sum(1).long() % 2
         every = torch.arange(self.cells.shape[1], device=digits.device)
         return self.weights[parity[:, None, None], every, index].sum((1, 2)).tanh()
 

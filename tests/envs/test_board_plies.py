@@ -46,8 +46,7 @@ def leaf_of(name: str, net: TupleNetwork) -> Value:
     model = BoardModel(name)
 
     def value(states: np.ndarray) -> np.ndarray:
-        positions = np.stack([states["mine"], states["theirs"]], axis=1).astype(np.int64)
-        guess: np.ndarray = net(torch.from_numpy(positions)).numpy()
+        guess: np.ndarray = net({"obs": torch.from_numpy(model.observe(states)[0]["obs"])}).numpy()
         results = naive(model, states, 1, lambda after: np.full(len(after), np.nan, np.float32))
         won, last = (results == 1).any(axis=1), ~np.isnan(results).any(axis=1)
         if not model.early:  # before the last cell, such a game's end is left to the network

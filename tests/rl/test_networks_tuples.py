@@ -31,8 +31,8 @@ def planes(positions: np.ndarray, name: str) -> np.ndarray:
     return (positions[:, None] >> cells[:, None]) & np.uint64(1) == 1
 
 
-def by_pytorch(net: TupleNetwork, positions: np.ndarray) -> torch.Tensor:
-    return net(torch.from_numpy(positions.astype(np.int64)))  # type: ignore[no-any-return]
+def by_pytorch(net: TupleNetwork, positions: np.ndarray, name: str) -> torch.Tensor:
+    return net({"obs": torch.from_numpy(planes(positions, name))[:, None]})  # type: ignore[no-any-return]
 
 
 def network(name: str, count: int = 5, length: int = 4, seed: int = 0) -> TupleNetwork:
@@ -48,14 +48,14 @@ def network(name: str, count: int = 5, length: int = 4, seed: int = 0) -> TupleN
 @pytest.mark.parametrize("name", GAMES)
 def test_the_compiled_values_are_those_of_pytorch(name: str) -> None:
     net, shown = network(name), boards(name, 1)
-    assert np.allclose(net.values(shown), by_pytorch(net, shown).numpy(), atol=1e-6)
+    assert np.allclose(net.values(shown), by_pytorch(net, shown, name).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", GAMES)
 def test_a_step_follows_the_gradient_of_half_of_the_squared_error(name: str) -> None:
     net, shown = network(name), boards(name, 2, num=1)
     net.weights.requires_grad_(True)
-    error = 0.7 - by_pytorch(net, shown)
+    error = 0.7 - by_pytorch(net, shown, name)
     (gradient,) = torch.autograd.grad((error.square() / 2).sum(), net.weights)
     net.weights.requires_grad_(False)
     expected = net.weights - 0.05 / net.cells[..., 0].numel() * gradient
