@@ -15,6 +15,23 @@ from rl.errors import InputError
 OURS = ("rl", "agents", "envs", "runs")
 """The suite's own packages."""
 
+EXTRAS = {
+    "cv2": "bench",
+    "huggingface_hub": "hub",
+    "mujoco": "mujoco",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "optuna": "tune",
+    "pandas": "notebooks",
+    "pettingzoo": "pettingzoo",
+    "ray": "ray",
+    "sb3_contrib": "contrib",
+    "shtab": "completion",
+    "tensorboard": "tensorboard",
+}
+"""Module -> the suite's extra that installs it."""
+
 
 def import_named(module: str) -> ModuleType:
     """Imports `module`; the current folder is searched last. Raises `ImportError` if that fails.
@@ -36,11 +53,18 @@ def import_named(module: str) -> ModuleType:
         raise ImportError(str(error), name=module) from error
 
 
-def require_extra(extra: str, *modules: str) -> None:
-    """Raises `InputError` if one of the modules, which the suite's extra installs, is missing. Imports none of them."""
+def require_extra(*modules: str) -> None:
+    """Raises `InputError` if one of the modules, which an extra installs, is missing. Imports none of them."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise InputError(f'the package {module!r} is not installed: pip install "ludo-rl[{extra}]"')
+            raise InputError(not_installed(module))
+
+
+def not_installed(module: str | None) -> str:
+    """The line on a missing module. It names the suite's extra, if one of them installs the module."""
+    extra = EXTRAS.get(str(module).partition(".")[0])
+    mend = "pip install it, then run `rl doctor`" if extra is None else f'pip install "ludo-rl[{extra}]"'
+    return f"the package {module!r} is not installed: {mend}"
 
 
 def search_current_folder_for(module: str) -> None:

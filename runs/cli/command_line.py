@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from rl.errors import InputError, NonFiniteError, RunError
+from rl.imports import not_installed
 from runs.cli.parser import parse
 from runs.folder.processes import ENDS_WITH_PARENT, end_with_parent, ending_signals
 
@@ -104,7 +105,7 @@ def _verdict(error: Exception) -> tuple[int, str]:
         case RunError():
             return 1, str(error)
         case ModuleNotFoundError():
-            return 2, f"the package {error.name!r} is not installed: pip install it, then run `rl doctor`"
+            return 2, not_installed(error.name)
         case MemoryError():
             return 1, "out of memory: lower --num-envs, agent.batch_size or agent.buffer_size"
         case OSError(errno=errno.ENAMETOOLONG):

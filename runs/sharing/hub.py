@@ -121,7 +121,7 @@ def _bounded(name: str, size: int) -> type:
 
 
 def _api() -> Any:
-    require_extra("hub", "huggingface_hub")
+    require_extra("huggingface_hub")
     from huggingface_hub import HfApi
 
     return HfApi(library_name="ludo-rl")

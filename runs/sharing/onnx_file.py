@@ -22,7 +22,7 @@ from runs.sharing.program import exported
 
 def write(run: str | Path, file: Path, trust: Trust) -> dict[str, Any]:
     """Writes `file`; its metadata entry `ludo_rl` describes inputs and outputs as JSON."""
-    require_extra("onnx", "onnx", "onnxscript", "onnxruntime")
+    require_extra("onnx", "onnxscript", "onnxruntime")
     model, recipe, rows = deploy(run, trust)
     return checked(model, recipe, rows, file, lambda path: _save(model, recipe, rows, path), session)
 

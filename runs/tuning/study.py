@@ -14,18 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
+
 from rl.axes import Axis
 from rl.errors import InputError
 from rl.storage import parse_json
 from runs.reporting.comparison_file import finite
 from runs.settings.space import is_whole
-
-try:
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-    from optuna.trial import TrialState
-except ModuleNotFoundError as error:
-    raise InputError('rl tune needs Optuna, which is not installed: pip install "ludo-rl[tune]"') from error
 
 JOURNAL_BYTES = 64_000_000
 STARTUP = 10

@@ -11,6 +11,7 @@ from importlib import resources
 from typing import Any, Literal
 
 from rl.errors import InputError, unknown
+from rl.imports import not_installed
 from rl.interface import EnvSpec
 
 ALGORITHMS = {
@@ -181,8 +182,7 @@ def algorithm_class(algorithm: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        package = module.replace("_", "-")
-        raise InputError(f"sb3:{algorithm} needs {module}, which is not installed: pip install {package}") from error
+        raise InputError(f"sb3:{algorithm}: {not_installed(module)}") from error
 
 
 def _parse(text: str) -> Any:

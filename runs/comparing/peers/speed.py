@@ -11,6 +11,7 @@ from stable_baselines3.common.env_util import make_atari_env, make_vec_env
 from stable_baselines3.common.vec_env import VecFrameStack, VecNormalize
 
 import envs
+from rl.imports import require_extra
 from runs.comparing.peers.peer import algorithm_class, build_peer, is_atari
 from runs.comparing.peers.training import model_arguments
 
@@ -34,6 +35,7 @@ def sb3_speed(
     spec = envs.spec(env)
     peer = build_peer(source, algorithm, spec, settings)
     if is_atari(spec):
+        require_extra("cv2")  # SB3's own message names a package that breaks ours
         import ale_py
         import gymnasium
 

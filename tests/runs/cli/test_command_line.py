@@ -187,6 +187,30 @@ def test_what_a_verb_raises_becomes_its_status_and_one_line(error, status, line,
     assert err.count("\n") == 1
 
 
+WITHOUT = {
+    "optuna": ("tune", ["tune", "cartpole_dqn", "--trials", "1"]),
+    "optuna, for a suite": ("tune", ["tune", "classic", "--trials", "1"]),
+    "ray": ("ray", ["compare", "CartPole-v1", "--agents", "ppo", "--steps", "4096", "--on", "ray"]),
+    "sb3_contrib": ("contrib", ["compare", "CartPole-v1", "--agents", "sb3:qrdqn", "--steps", "100"]),
+    "huggingface_hub": ("hub", ["pull", "you/cartpole-dqn"]),
+    "shtab": ("completion", ["completion", "bash"]),
+}
+"""Missing module -> the extra that installs it, and a command that needs it."""
+
+
+@pytest.mark.parametrize("missing", WITHOUT)
+def test_a_command_without_its_package_names_the_extra(missing, tmp_path, monkeypatch, capsys):
+    extra, words = WITHOUT[missing]
+    for name in [name for name in sys.modules if name.split(".")[:2] == ["runs", "tuning"]]:
+        monkeypatch.delitem(sys.modules, name)  # imported anew, as a process of its own would
+    monkeypatch.setitem(sys.modules, missing.partition(",")[0], None)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(words) == 2
+    err = capsys.readouterr().err
+    assert f'pip install "ludo-rl[{extra}]"\n' in err
+    assert err.count("\n") == 1 and list(tmp_path.rglob("*.json")) == []
+
+
 def test_verbose_adds_the_traceback_before_the_line(monkeypatch, capsys):
     monkeypatch.setattr(verbs, "doctor", verb_that(raises=RunError("it raised")))
     assert cli.main(["doctor", "--verbose"]) == 1
