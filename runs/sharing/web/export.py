@@ -43,14 +43,14 @@ SCRIPTS = ("net.js", "rules.js", "paint.js", "page.js")
 
 
 def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[str, Any]:
-    """Writes the page of a run, or of one checkpoint, and returns its facts: path, bytes, generations, precision.
+    """Writes the page of a run, or of one checkpoint alone, and returns its facts: path, bytes, generations, precision.
 
     Raises `InputError` for a game or a network that the page lacks, or weights that do not fit into `MOST` bytes.
     """
     agent, recipe = load_run(run, device="cpu", trust=trust)
     game = game_settings(recipe, agent.spec)
     plan, newest = network_plan(agent)
-    found = locate(run)
+    found, alone = locate(run), (Path(run) / "manifest.json").exists()
     name = (found.run or found.checkpoint).resolve().name
     data: dict[str, Any] = {
         "schema": 1,
@@ -62,7 +62,7 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
         "plan": plan,
         "art": art(game["name"]),
     }
-    spaced = game["name"] if game["name"] in CLASSIC.values() else re.sub("(?<=[a-z])(?=[A-Z])", " ", game["name"])
+    spaced = game["name"] if game["name"] in CLASSIC.values() else re.sub("(?<=[a-z])(?=[A-Z0-9])", " ", game["name"])
     title = f"{data['agent']} plays {spaced}"
     scores = [] if found.run is None else read_jsonl(found.run / "evaluations.jsonl")
     generations = [_generation(agent.step, newest, scores)]
@@ -71,7 +71,7 @@ def export_web(run: str | Path, file: str | Path, trust: Trust = False) -> dict[
     room = MOST - bare
     if _text_size(newest, data["half"]) > room:
         raise InputError(f"{name} has {len(newest):,} weights, more than a page of 5 MB holds: train a smaller network")
-    if found.run is not None:
+    if found.run is not None and not alone:
         others = _earlier(found.run, found.checkpoint, recipe, agent)
         fitting = max(0, room // _text_size(newest, data["half"]) - 1)
         generations = [_generation(step, weights, scores) for step, weights in _some(others, fitting)] + generations

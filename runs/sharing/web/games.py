@@ -29,19 +29,21 @@ MEMORY = {"RememberCue": {"delay": 50, "cues": 2}, "RepeatPrevious": {"k": 4, "s
 """Options that the page plays by, and their defaults."""
 
 _ARCADE = {"sticky_action_prob": 0.1, "difficulty_ramping": True, "max_episode_steps": None}
-_BOARD = {"opponent": "random", "self_play": False}  # a person takes the opponent's place
+_BOARD = {"opponent": "random", "self_play": False, "opening": 0, "eval_opening": 0}
+"""None of them matters: a person takes the opponent's place, and the page begins with random moves of its own."""
+
+BOARDS = ("ConnectFour", "TicTacToe", "Othello6", "Othello")
 
 OPTIONS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(ARCADE, _ARCADE),
-    "ConnectFour": _BOARD,
-    "TicTacToe": _BOARD,
+    **dict.fromkeys(BOARDS, _BOARD),
     **MEMORY,
 }
 
 GAMES = (
     CLASSIC
     | {f"Arcade/{name}-v1": name for name in ARCADE}
-    | {f"Boards/{name}-v1": name for name in ("ConnectFour", "TicTacToe")}
+    | {f"Boards/{name}-v1": name for name in BOARDS}
     | {f"Memory/{name}-v0": name for name in MEMORY}
 )
 

@@ -4,7 +4,7 @@ const DATA = JSON.parse($("data").textContent), G = DATA.game, GAME = GAMES[G.na
 const ART = Object.fromEntries(Object.entries(DATA.art).map(([name, src]) => [name, Object.assign(new Image(), {src})]));
 const SIGNS = {left: "◀", right: "▶", up: "▲", down: "▼", fire: "●"};
 const KEYS = {ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down", a: "left", d: "right", w: "up", s: "down", " ": "fire"};
-const used = new Set([...G.buttons.flat(), ...Object.keys(G.axes)]), held = new Set();
+const used = new Set(GAME.typed ? [] : [...G.buttons.flat(), ...Object.keys(G.axes)]), held = new Set();
 const view = {mode: "watch", hand: false, paused: false, waiting: false, speed: 1, age: DATA.generations.length - 1, sampled: DATA.sample, overlay: false, games: 0, won: [0, 0, 0]};
 const loaded = [];
 
@@ -128,7 +128,7 @@ function notice(x) {
 }
 const usual = i => moments.count > 8 ? Math.sqrt(moments.square[i] / moments.count) : 1;
 
-let seats = [], clock = 0, last = 0, queued = null, dirty = true, paneled = 0;
+let seats = [], clock = 0, last = 0, queued = null, letter = null, dirty = true, paneled = 0;
 const focus = () => seats[seats.length - 1];
 
 function wanted(before) {  // the action for what is held, as envs/controls.py has it
@@ -157,7 +157,7 @@ function again() {
   const rng = counter();
   for (const seat of seats) seat.restart(rng);
   clock = 0;
-  queued = null;
+  queued = letter = null;
   view.waiting = view.mode !== "watch" && !TURNS;
   refresh();
 }
@@ -200,7 +200,7 @@ function pads() {
   });
 }
 
-const SIDES = {ConnectFour: ["RED", "YELLOW"], TicTacToe: ["X", "O"]}[G.name];
+const SIDES = {ConnectFour: ["RED", "YELLOW"], TicTacToe: ["X", "O"], Othello6: ["BLACK", "WHITE"], Othello: ["BLACK", "WHITE"]}[G.name];
 const outcome = s => s.winner < 0 ? "DRAW" : view.mode === "play" || view.hand ? s.winner === s.seat ? "YOU WIN" : "THE AGENT WINS" : `${SIDES[s.winner]} WINS`;
 function overlayText(seat, c, w, h) {
   const size = Math.max(13, w / 22), line = (text, y, s, colour) => words(c, text, w / 2, y, s, colour);
@@ -251,8 +251,8 @@ function heatOn(c, w, h, seat, strength = 190) {
 function panels() {
   for (const seat of seats) {
     const you = seat.who === "you" || view.hand, tally = ["WON", "DRAWN", "LOST"].map((label, k) => ["", you ? label : [SIDES?.[0], label, SIDES?.[1]][k], view.won[k]]);
-    const facts = GAME.two ? [["score", "TO MOVE", seat.over ? "–" : SIDES[seat.s.player]], ...tally] : [["score", "SCORE", shown(seat.s.score)], ["", "BEST", shown(best[you ? "you" : "agent"])], ...(GAME.facts ? GAME.facts(seat.s, G) : [["", "STEP", seat.s.elapsed]])];
-    const said = [...facts, ["who", "", seat.who === "you" ? GAME.two ? `YOU PLAY ${SIDES[seat.s.seat]}` : "YOU" : view.hand ? "YOU HOLD THE CONTROLS" : "AGENT"]];
+    const facts = GAME.two ? [["score", "TO MOVE", seat.over ? "–" : SIDES[seat.s.player]], ...(GAME.facts ? GAME.facts(seat.s, G) : []), ...tally] : [["score", "SCORE", shown(seat.s.score)], ["", "BEST", shown(best[you ? "you" : "agent"])], ...(GAME.facts ? GAME.facts(seat.s, G) : [["", "STEP", seat.s.elapsed]])];
+    const said = [...facts, ["who", "", seat.who === "you" ? GAME.two ? seat.human && GAME.passes?.(seat.s) ? "YOU HAVE NO MOVE: PLAY ANY CELL TO PASS" : `YOU PLAY ${SIDES[seat.s.seat]}` : "YOU" : view.hand ? "YOU HOLD THE CONTROLS" : "AGENT"]];
     if (seat.hud.childElementCount !== said.length) seat.hud.replaceChildren(...said.map(([className]) => make("span", {className}, "", make("b"))));
     said.forEach(([, label, value], i) => { const [word, number] = seat.hud.children[i].childNodes; write(word, label); write(number, value); });
   }
@@ -264,6 +264,7 @@ function panels() {
     bar.setProperty("--from", `${100 * from}%`);
     bar.setProperty("--part", `${100 * Math.min(1, Math.max(0.01, kind === "continuous" ? Math.abs(part - 0.5) : part))}%`);
     write(row.children[2], kind === "probabilities" ? `${(100 * v).toFixed(1)}%` : v.toFixed(Math.abs(v) < 1000 ? 2 : 0));
+    if (GAME.typed && !seat.over) row.hidden = !GAME.legal(seat.s)[i];  // dozens of moves, few of them legal
     row.classList.toggle("best", kind === "continuous" || i === choice);
     row.classList.toggle("taken", seat.human && kind !== "continuous" && i === seat.played);
   });
@@ -336,6 +337,12 @@ function setTheme(dark) { document.documentElement.dataset.theme = dark ? "dark"
 
 addEventListener("keydown", e => {
   if (e.ctrlKey || e.metaKey || e.altKey) return;
+  if (GAME.typed && seats[0].human && e.key.length === 1) {
+    const [column, action] = typed(GAME, seats[0].s, letter, e.key);
+    letter = column;
+    if (action !== null) press(action);
+    if (column !== null || action !== null) return e.preventDefault();
+  }
   const human = seats.some(seat => seat.human), digit = /^[1-9]$/.test(e.key) ? `key ${e.key}` : null, button = KEYS[e.key.length === 1 ? e.key.toLowerCase() : e.key] ?? digit;
   if (e.target.type === "range" && e.key.startsWith("Arrow")) return;
   if (human && (used.has(button) || (view.waiting && button))) {
@@ -374,7 +381,7 @@ $("bars").append(...G.names.map(row));
 $("over").hidden = $("map").hidden = !GAME.grid;
 document.querySelector("header p").append(DATA.plan.tanhValue ? " · the network alone, without search" : "");
 if (GAME.inputs) $("inputs").append(...(G.seen ? G.seen.map(i => GAME.inputs[i]) : GAME.inputs).map(row));
-const legend = [...[...used].filter(b => SIGNS[b]).map(b => [b === "fire" ? "Space" : SIGNS[b], G.axes[b] ? `${G.names[G.axes[b][0]]} ${G.axes[b][1]}` : G.names[G.buttons.findIndex(n => n[0] === b)] ?? b]), ...([...used].some(b => b.startsWith("key")) ? [[`1 – ${Math.min(9, G.names.length)}`, GAME.pick ? "the moves above, or touch the board" : "the answers above"]] : []), ...(GAME.two ? [] : [["Tab", "take over, hand back"]]), ["P", "pause, go on"], ["+ −", "faster, slower"], ["Enter", "new game"]];
+const legend = [...(GAME.typed ? [["c 4", "that cell, or touch the board"]] : []), ...[...used].filter(b => SIGNS[b]).map(b => [b === "fire" ? "Space" : SIGNS[b], G.axes[b] ? `${G.names[G.axes[b][0]]} ${G.axes[b][1]}` : G.names[G.buttons.findIndex(n => n[0] === b)] ?? b]), ...([...used].some(b => b.startsWith("key")) ? [[`1 – ${Math.min(9, G.names.length)}`, GAME.pick ? "the moves above, or touch the board" : "the answers above"]] : []), ...(GAME.two ? [] : [["Tab", "take over, hand back"]]), ["P", "pause, go on"], ["+ −", "faster, slower"], ["Enter", "new game"]];
 $("keys").append(...legend.flatMap(([key, does]) => [make("dt", {textContent: key}), make("dd", {textContent: does})]));
 const scheme = matchMedia("(prefers-color-scheme: dark)");
 scheme.onchange = e => setTheme(e.matches);

@@ -296,12 +296,13 @@ function arcade(name) {
 }
 for (const name of Object.keys(SPRITES)) PAINT[name] = arcade(name);
 
-// Board games, as in envs/boards/picture.py: a stone falls, or grows.
+// Board games, as in envs/boards/picture.py: a stone falls, grows, or turns over.
+function room(c, w, h) { c.fillStyle = down(c, h, "#0f152a", "#070a16"); c.fillRect(0, 0, w, h); }
+const placed = (W, H, rim) => (w, h) => { const cell = Math.min(h / (H + rim), w / (W + rim)); return [(w - cell * W) / 2, (h - cell * H) / 2, cell]; };
 function board(W, H, colours, drops) {
-  const room = (c, w, h) => { c.fillStyle = down(c, h, "#0f152a", "#070a16"); c.fillRect(0, 0, w, h); };
   return {
     ratio: 4 / 3,
-    place(w, h) { const cell = Math.min(h / (H + 0.7), w / (W + 0.7)); return [(w - cell * W) / 2, (h - cell * H) / 2, cell]; },
+    place: placed(W, H, 0.7),
     paint(c, w, h, s, before, part) {
       backdrop(c, w, h, room);
       const [left, top, u] = this.place(w, h), spot = k => [left + (k % W + 0.5) * u, top + (Math.floor(k / W) + 0.5) * u];
@@ -335,6 +336,51 @@ function board(W, H, colours, drops) {
 }
 PAINT.ConnectFour = board(7, 6, [RED, YELLOW], true);
 PAINT.TicTacToe = board(3, 3, [CYAN, "#ff7ac6"], false);
+
+function othelloBoard(size) {
+  const felt = place => (c, w, h) => {
+    room(c, w, h);
+    const [left, top, u] = place(w, h), far = size * u, name = (text, x, y) => words(c, text, left + x * u, top + y * u, 0.3 * u, MUTED, "center", 500);
+    box(c, left - 0.22 * u, top - 0.22 * u, far + 0.44 * u, far + 0.44 * u, 0.16 * u, "#5c4230");
+    box(c, left - 0.07 * u, top - 0.07 * u, far + 0.14 * u, far + 0.14 * u, 0.05 * u, "#142c24");
+    box(c, left, top, far, far, 0, down(c, h, "#288058", "#145e44"));
+    for (let k = 1; k < size; k++) {
+      stroke(c, [[left + k * u, top], [left + k * u, top + far]], "#0b3c2c", 0.028 * u);
+      stroke(c, [[left, top + k * u], [left + far, top + k * u]], "#0b3c2c", 0.028 * u);
+    }
+    for (const x of [2, size - 2]) for (const y of [2, size - 2]) disc(c, left + x * u, top + y * u, 0.065 * u, "#0b3c2c");
+    for (let k = 0; k < size; k++) { name("abcdefgh"[k], k + 0.5, size + 0.44); name(k + 1, -0.44, k + 0.5); }
+  };
+  const place = placed(size, size, 1.4), ground = felt(place);
+  const stone = (c, x, y, r, owner, across) => {  // `across`: how wide it is while it turns over
+    for (const [dy, part, fill] of [[0.03, 1, owner ? "#464c5c" : "#f0f2f6"], [0, 1, owner ? "#bbbdc0" : "#14161e"], [-0.01, 0.94, owner ? "#f0f2f6" : "#1e222e"]]) {
+      c.beginPath();
+      c.ellipse(x, y + dy * r * 2, r * part * across, r * part, 0, 0, 7);
+      c.fillStyle = fill;
+      c.fill();
+    }
+  };
+  return {
+    ratio: 4 / 3,
+    place,
+    paint(c, w, h, s, before, part) {
+      backdrop(c, w, h, ground);
+      const [left, top, u] = place(w, h), spot = k => [left + (k % size + 0.5) * u, top + (Math.floor(k / size) + 0.5) * u];
+      s.cells.forEach((owner, k) => {
+        if (owner < 0) {
+          if (part >= 1 && !s.ended && s.free[k]) disc(c, ...spot(k), 0.13 * u, s.player ? "#f0f2f672" : "#1e222e72");
+          return;
+        }
+        const far = Math.abs(k % size - Math.floor(k / size)), half = s.flipped.includes(k) ? clamp(2 * part - 0.7 - 0.05 * far, 0, 1) : 1;
+        const grown = k === s.last ? 0.4 + 0.6 * Math.min(1, 2 * part) : 1;
+        stone(c, ...spot(k), 0.4 * u * grown, half >= 0.5 ? owner : 1 - owner, Math.max(0.08, Math.abs(1 - 2 * half)));
+      });
+      if (part >= 1 && s.last < size * size) disc(c, ...spot(s.last), 0.08 * u, ORANGE);
+    },
+  };
+}
+PAINT.Othello6 = othelloBoard(6);
+PAINT.Othello = othelloBoard(8);
 
 // Memory tasks, as in envs/cards.py: a table with one card, which shows only what the player may see.
 const SUITS = [CYAN, ORANGE, VIOLET, GREEN, "#ff7ac6", BLUE, YELLOW, RED], LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -27,6 +27,7 @@ from rl.networks.moving import Dropout
 from rl.networks.resnet import ResNet
 from rl.networks.simba import Block, Simba
 from rl.networks.torso import Encoder, Torso
+from rl.networks.tuples import TupleNetwork
 from rl.normalise import ObservationNormaliser
 
 Op = dict[str, Any]
@@ -87,8 +88,9 @@ class _Reader:
                 "value": value,
                 "tanhValue": True,
             }
+        name = "n-tuple network" if isinstance(network, TupleNetwork) else f"network {type(network).__name__}"
         raise InputError(
-            f"the network {type(network).__name__} has no JavaScript here: export a DQN, PPO or SAC relative"
+            f"the {name} of {self.agent.name} has no JavaScript here: export a DQN, PPO, SAC or AlphaZero relative"
         )
 
     def _values(self, network: ValueNetwork, head: ValueHead, before: list[Op]) -> dict[str, Any]:

@@ -454,7 +454,8 @@ GAMES.Seaquest = {
   }),
 };
 
-// Board games of rows: cells from the top left, -1 where free; every move is seen by the player to move.
+// Board games: cells from the top left, -1 where free; every position is seen by the player to move.
+const lookedAt = s => Uint8Array.from([...s.cells.map(owner => owner === s.player), ...s.cells.map(owner => owner === 1 - s.player)]);
 function rowGame(W, H, need, drops) {
   const at = (x, y) => x >= 0 && y >= 0 && x < W && y < H ? y * W + x : -1;
   const lines = [];
@@ -476,12 +477,65 @@ function rowGame(W, H, need, drops) {
       s.player = 1 - s.player;
       return [0, s.winner >= 0 || s.cells.every(owner => owner >= 0)];
     },
-    look: s => Uint8Array.from([...s.cells.map(owner => owner === s.player), ...s.cells.map(owner => owner === 1 - s.player)]),
+    look: lookedAt,
     pick: (s, x, y) => drops ? Math.floor(x * W) : Math.floor(y * H) * W + Math.floor(x * W),
   };
 }
 GAMES.ConnectFour = rowGame(7, 6, 4, true);
 GAMES.TicTacToe = rowGame(3, 3, 3, false);
+
+// Othello: a move turns every line of enemy stones that it closes in; the last action passes, if nothing else is legal.
+function othello(size) {
+  const cells = size * size, half = size / 2, rays = [];  // of each cell: the cells in the eight directions, outwards
+  for (let y = 0; y < size; y++) for (let x = 0; x < size; x++) {
+    const ways = [[-1, -1], [0, -1], [1, -1], [-1, 0], [1, 0], [-1, 1], [0, 1], [1, 1]].map(([dx, dy]) => {
+      const ray = [];
+      for (let i = x + dx, j = y + dy; i >= 0 && j >= 0 && i < size && j < size; i += dx, j += dy) ray.push(j * size + i);
+      return ray;
+    });
+    rays.push(ways);
+  }
+  const turned = (board, cell, player) => board[cell] >= 0 ? [] : rays[cell].flatMap(ray => {
+    const end = ray.findIndex(k => board[k] !== 1 - player);
+    return end > 0 && board[ray[end]] === player ? ray.slice(0, end) : [];
+  });
+  const places = (board, player) => board.map((_, k) => turned(board, k, player).length > 0);
+  const count = (s, player) => s.cells.filter(owner => owner === player).length;
+  return {
+    grid: [size, size], turns: true, alone: true, two: true, typed: true,
+    start(s) {
+      Object.assign(s, {cells: Array(cells).fill(-1), player: 0, winner: -1, line: [], flipped: []});
+      const [up, down] = [(half - 1) * size + half - 1, half * size + half - 1];
+      Object.assign(s.cells, {[up]: 1, [up + 1]: 0, [down]: 0, [down + 1]: 1});
+      s.free = places(s.cells, 0);
+    },
+    legal: s => s.ended ? [] : [...s.free, !s.free.includes(true)],
+    passes: s => !s.ended && !s.free.includes(true),
+    step(s, action) {
+      s.last = action;
+      s.flipped = action === cells ? [] : turned(s.cells, action, s.player);
+      for (const k of s.flipped) s.cells[k] = s.player;
+      if (action < cells) s.cells[action] = s.player;
+      s.player = 1 - s.player;
+      s.free = places(s.cells, s.player);
+      const over = !s.free.includes(true) && !places(s.cells, 1 - s.player).includes(true), lead = count(s, 0) - count(s, 1);
+      if (over && lead) s.winner = lead > 0 ? 0 : 1;
+      return [0, over];
+    },
+    look: lookedAt,
+    facts: s => [["", "BLACK", count(s, 0)], ["", "WHITE", count(s, 1)]],
+    pick: (s, x, y) => s.free.includes(true) ? Math.floor(y * size) * size + Math.floor(x * size) : cells,
+  };
+}
+GAMES.Othello6 = othello(6);
+GAMES.Othello = othello(8);
+
+// A cell typed as its letter and its number, such as c4: [the letter's column, the action], null where there is none.
+function typed(game, s, column, key) {
+  const [rows, columns] = game.grid, x = "abcdefgh".slice(0, columns).indexOf(key.toLowerCase()), y = "12345678".slice(0, rows).indexOf(key);
+  if (x >= 0) return [x, null];
+  return y < 0 || column === null ? [null, null] : [null, game.pick(s, (column + 0.5) / columns, (y + 0.5) / rows)];
+}
 
 // Memory: the card shown is one number of an observation of ones and zeros.
 GAMES.RememberCue = {

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
+import pickle
 import shutil
 import struct
+import sys
 import threading
+import zipfile
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +22,11 @@ from typing import Any
 
 import pytest
 
+import agents
+import runs
 from rl.checkpoint import _digest
 from rl.errors import InputError
+from runs.cli import main
 from runs.sharing.hub import pull
 from runs.sharing.package import pack
 from runs.training.train import train
@@ -352,3 +360,43 @@ def test_control_characters_and_code_in_run_json_stay_text(
     assert main(["pull", str(tmp_path / "given"), "--out", str(tmp_path / "b")]) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and "which runs only with --trust: 'evil_module_of_the_test\\x1b[2J\\n:Env'" in shown
+
+
+class Bomb:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch exploded",)
+
+
+def zipped_bomb() -> bytes:
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("../exploded", "out of the folder")
+        archive.writestr("policy.pth", pickle.dumps(Bomb()))
+    return file.getvalue()
+
+
+ONNX = {
+    "weights in another file": b"\x08\x0aB\x02\x10\x12:\x1e\x0a\x01wj\x16\x0a\x08location\x12\x0a/etc/passwd",
+    "a pickle": pickle.dumps(Bomb()),
+    "a zip": zipped_bomb(),
+}
+
+
+@pytest.mark.parametrize("kind", ONNX)
+def test_no_command_reads_an_onnx_file_of_others(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, name, None)  # whoever imports one of them fails otherwise
+    Path("x.onnx").write_bytes(ONNX[kind])
+    adopt = ["pull", "x.onnx", "--env", "CartPole-v1", "--out", "made"]
+    for words in (["pull", "x.onnx", "--out", "made"], adopt, ["evaluate", "x.onnx"], ["watch", "x.onnx"]):
+        assert main(words) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.startswith("rl: ") and err.count("\n") == 1 and "x.onnx" in err
+    for load in (runs.load, partial(runs.load, sb3=True), agents.load):
+        with pytest.raises(InputError) as refused:
+            load("x.onnx")
+        assert "x.onnx" in str(refused.value) and "\n" not in str(refused.value)
+    assert os.listdir() == ["x.onnx"] and Path("x.onnx").read_bytes() == ONNX[kind]
+    assert not (tmp_path.parent / "exploded").exists()

@@ -51,6 +51,17 @@ def test_the_page_is_small_and_holds_every_checkpoint(exported: tuple[Path, Path
     assert "http://" not in text.replace("http://www.w3.org", "") and "https://" not in text
 
 
+def test_the_page_of_a_checkpoint_holds_that_checkpoint_alone(
+    exported: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    run, _, whole = exported
+    for step in (whole["generations"][1], whole["generations"][-1]):
+        facts = export_web(run / "checkpoints" / f"step-{step:09}", tmp_path / "page.html")
+        assert facts["generations"] == [step] and facts["step"] == step
+        assert facts["bytes"] < whole["bytes"]
+    assert facts["score"] == whole["score"]
+
+
 @needs_chromium
 def test_watch_take_over_play_race_and_slide(exported: tuple[Path, Path, dict[str, Any]]) -> None:
     _, page, facts = exported

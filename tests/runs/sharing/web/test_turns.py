@@ -10,9 +10,10 @@ import pytest
 
 import envs
 from envs.boards.game import Game
+from runs.sharing.web.games import BOARDS
 from tests.runs.sharing.web import javascript
 
-BOARDS = """
+POSITIONS = """
 const game = GAMES[data.game];
 return data.games.map(moves => {
   const s = begin(game, 1n, {}), rows = [];
@@ -22,6 +23,17 @@ return data.games.map(moves => {
   }
   return rows;
 });
+"""
+
+TYPED = """
+const game = GAMES.Othello6, s = begin(game, 1n, {});
+const actions = () => {
+  let column = null;
+  return data.keys.map(key => { let action; [column, action] = typed(game, s, column, key); return action; });
+};
+const first = actions();
+for (const move of data.moves) advance(game, s, move, {limit: 1e9});
+return [first, actions()];
 """
 
 MEMORY = """
@@ -60,12 +72,26 @@ def board_games(name: str, games: int) -> tuple[list[Any], list[Any]]:
 
 
 @javascript.needs_javascript
-@pytest.mark.parametrize("name", ["ConnectFour", "TicTacToe"])
+@pytest.mark.parametrize("name", BOARDS)
 @pytest.mark.parametrize("games", [20, pytest.param(1000, marks=pytest.mark.full)])
 def test_board_games_equal_ours_move_by_move(name: str, games: int) -> None:
     starts, truth = board_games(name, games)
     assert {rows[-1][3] for rows in truth} >= {0, 1}
-    assert javascript.run(BOARDS, {"game": name, "games": starts}) == truth
+    if name.startswith("Othello"):
+        assert any(max(moves) == Game(name).num_actions - 1 for moves in starts)  # somebody passes
+    assert javascript.run(POSITIONS, {"game": name, "games": starts}) == truth
+
+
+@javascript.needs_javascript
+def test_a_cell_of_othello_is_typed_as_letter_and_number_and_any_cell_passes() -> None:
+    starts, truth = board_games("Othello6", 20)
+    moves, rows = next((moves, rows) for moves, rows in zip(starts, truth, strict=True) if max(moves) == 36)
+    passing = moves.index(36)
+    assert rows[passing][1] == [0] * 36 + [1]
+    keys = ["c", "4", "4", "F", "6", "a", "b", "1", "g", "1", "d", "x", "1"]
+    free = [None, 20, None, None, 35, None, None, 1, None, None, None, None, None]
+    forced = [None if action is None else 36 for action in free]
+    assert javascript.run(TYPED, {"moves": moves[:passing], "keys": keys}) == [free, forced]
 
 
 @javascript.needs_javascript
