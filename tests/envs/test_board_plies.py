@@ -77,7 +77,7 @@ def positions(name: str, seed: int, num: int = 12, most: int = 60) -> np.ndarray
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(("TicTacToe", "ConnectFour", "Othello6")), st.integers(1, 3), st.integers(0, 10**6))
+@given(st.sampled_from(("TicTacToe", "ConnectFour", "Othello6")), st.integers(1, 4), st.integers(0, 10**6))
 def test_it_finds_what_a_naive_search_finds(name: str, depth: int, seed: int) -> None:
     model, net, states = BoardModel(name), network(name, seed=seed % 50), positions(name, seed)
     q, value, settled = model.look_ahead(states, depth, net.net)
