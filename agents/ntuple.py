@@ -21,10 +21,11 @@ from rl.errors import InputError
 from rl.fields import at_least, check_fields, fraction, not_negative, positive, within
 from rl.interface import EnvSpec, TimeStep
 from rl.memory import available_memory
-from rl.networks.tuples import STATES, TupleNetwork, random_tuples
+from rl.networks.tuples import TupleNetwork, random_tuples
 from rl.schedules import Ramp, value_at
 from rl.search.search import Evaluate, SearchConfig
 from rl.seeding import generator
+from rl.tuples import STATES
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,17 @@ FILES = sorted(
 MAY_IMPORT = {
     "rl": ("rl",),
     "agents": ("agents", "rl"),
-    "envs": ("envs", "rl.interface", "rl.cores", "rl.errors", "rl.imports", "rl.memory", "rl.seeding", "rl.tables"),
+    "envs": (
+        "envs",
+        "rl.interface",
+        "rl.cores",
+        "rl.errors",
+        "rl.imports",
+        "rl.memory",
+        "rl.seeding",
+        "rl.tables",
+        "rl.tuples",
+    ),
     "runs": ("runs", "agents", "envs", "rl"),
 }
 ONLY_IN = {

@@ -12,7 +12,7 @@ from envs.boards.engine import Kernels, compile_board, load_board
 from envs.boards.plies import compile_plies
 from envs.boards.rules import NOBODY, STATE, Board
 from rl.interface import Obs, Symmetries
-from rl.networks.tuples import Cursors, Net
+from rl.tuples import Cursors, Net
 
 REMEMBERED = 1 << 16
 """Positions that `foresee` remembers at most."""

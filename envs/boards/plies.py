@@ -1,4 +1,4 @@
-"""Full-width search of a few plies whose leaves an n-tuple network values (`rl.networks.tuples`), compiled per game.
+"""Full-width search of a few plies whose leaves an n-tuple network values (`rl.tuples`), compiled per game.
 
 Alpha-beta in negamax form (Knuth and Moore 1975). A position in which the player to move wins at once, or makes the
 last move of the game, is worth its result; the network is not asked.
@@ -16,8 +16,8 @@ from envs import arcade, compiled
 from envs.boards import GAMES, engine
 from envs.boards.rules import NOBODY, Row, count
 from envs.compiled import compile_loops
-from rl.networks import tuples
-from rl.networks.tuples import gain, move_to, total
+from rl import tuples
+from rl.tuples import gain, move_to, total
 
 OPEN = np.float32(2.0)
 """Of a position whose outcome is not known."""

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from rl.interface import Obs, Symmetries
-from rl.networks.tuples import Cursors, Net
+from rl.tuples import Cursors, Net
 
 Evaluate = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 """States [K] in play -> logits float32 [K, A], legal actions bool [K, A], values float32 [K] for the player to move."""
