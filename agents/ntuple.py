@@ -133,7 +133,7 @@ class NTuple(PlanningAgent):
         return loss
 
     def _learn(self, games: np.ndarray, value: np.ndarray) -> dict[str, Any] | None:
-        """Learns the waiting positions of `games` from the last to the first; then it was worth `value` [K]."""
+        """Learns the waiting positions of `games` whose next position is worth `value` [K] to its player to move."""
         c, w = self.config, self._waiting
         count, greedy, best = (w[name][..., games] for name in ("count", "greedy", "best"))
         if not count.any():

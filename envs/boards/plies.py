@@ -58,7 +58,10 @@ def result_of(s: Row, player: int) -> Any:
 
 
 def known(s: Row) -> Any:
-    """What a position in play is worth if the player to move wins at once or makes the last move, else OPEN."""
+    """What a position in play is worth if the player to move wins at once or makes the last move, else OPEN.
+
+    In a game that is decided by its last move, that is asked only where at most one cell is empty.
+    """
     if not EARLY and CELLS - count(s.mine | s.theirs) > 1:
         return OPEN
     free, mine, theirs, me = moves(s), s.mine, s.theirs, s.player
