@@ -26,9 +26,9 @@ wins every game.
 """
 
 connect_four_ntuple = ntuple(
-    "Boards/ConnectFour-v1", "minimax:5", opening=14, steps=60_000_000, tuples=400, depth=3, lookahead=4, solve=10_000
+    "Boards/ConnectFour-v1", "minimax:5", opening=14, steps=90_000_000, tuples=400, depth=3, lookahead=4, solve=10_000
 )
-"""An n-tuple network on Connect Four, 60 million moves of self-play by the value after each move.
+"""An n-tuple network on Connect Four, 90 million moves of self-play by the value after each move.
 
 It is played and scored as `connect_four_alphazero`: by a search of 100 simulations a move.
 """

@@ -71,7 +71,7 @@ def ntuple(
         agent=agent,
         num_envs=1_024,
         steps=steps,
-        eval_every=steps // 4,
+        eval_every=steps // 2,
         eval_episodes=100,
         log_every=steps // 100,
         threads=1,
