@@ -59,7 +59,9 @@ def bench(names: Sequence[str] | None = None, *, repeats: int = REPEATS, quiet: 
     for name in names or ():
         if name not in everything:
             rows = (
-                k for k in everything if k not in {**TRAINING, **RACES} and name.startswith(f"{k.removesuffix('s')}_")
+                k
+                for k in everything
+                if k not in {**TRAINING, **RACES} and name.startswith((f"{k}_", f"{k.removesuffix('s')}_"))
             )
             owner = next(rows, None) or name.removesuffix("_fastest")
             if owner in everything:  # its row, as the table calls it

@@ -261,6 +261,7 @@ def test_rows_of_two_cores_train_with_their_settings(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(importlib.import_module("runs.training.train"), "train", train)
     theirs = [lambda *names, **options: {"steps_per_second": 50.0 * options["threads"]}]
     monkeypatch.setattr("runs.comparing.peers.speed.sb3_speed", theirs[0])
+    monkeypatch.setattr("runs.bench.duels._speed_of_two", lambda duel, seed: 130.0 * (duel.ranks == 1))
     names = ["pong_ppo_2_cores", "pong_dqn_overlap", "pong_ppo_ranks"]
     found = {r["name"]: r for r in bench.bench(names, repeats=1)["results"]}
     assert set(trained) == {
@@ -271,5 +272,11 @@ def test_rows_of_two_cores_train_with_their_settings(monkeypatch: pytest.MonkeyP
         ("ppo", 1, False, "fp32", 1),
     }
     assert [found[name]["ratio"] for name in names] == [2.0, 1.0, 2.0]
+    assert found["pong_ppo_ranks_limit"]["ratio"] == 1.3
     assert "--ranks 2" in found["pong_ppo_2_cores"]["note"] and found["pong_ppo_ranks"]["against"] == "one process"
     assert "overlap=true" in found["pong_dqn_overlap"]["note"]
+
+
+def test_the_speed_of_two_trainings_at_once_is_their_sum() -> None:
+    duel = duels.Duel("ppo", "CartPole-v1", 512, "zoo")
+    assert duels._speed_of_two(duel, 0) > 0
