@@ -19,28 +19,34 @@ from rl.interface import Symmetries
 from rl.jit import compiled
 from rl.tuples import STATES, Net, move_to, total
 
+STRAIGHT = 0.75
+"""Share of the steps in which a walk keeps its direction, where it can."""
+
 
 def random_tuples(height: int, width: int, count: int, length: int, rng: np.random.Generator) -> np.ndarray:
     """`count` random walks of `length` different cells, each next to the one before: int64 [count, length].
 
-    Cells are numbered row by row. Walks over the same cells count once, as long as there are others.
+    A walk keeps its direction where it can, in `STRAIGHT` of its steps: these games are about lines. Cells are numbered
+    row by row. Walks over the same cells count once, as long as there are others.
     """
     steps = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
     found: dict[object, list[int]] = {}
     tries = 0
     while len(found) < count:
         y, x = int(rng.integers(height)), int(rng.integers(width))
-        walk = [y * width + x]
+        walk, step = [y * width + x], steps[rng.integers(len(steps))]
         while len(walk) < length:
             near = [
-                (y + i) * width + x + j
+                (i, j)
                 for i, j in steps
                 if 0 <= y + i < height and 0 <= x + j < width and (y + i) * width + x + j not in walk
             ]
             if not near:
                 break
-            walk.append(near[rng.integers(len(near))])
-            y, x = divmod(walk[-1], width)
+            if step not in near or rng.random() >= STRAIGHT:
+                step = near[rng.integers(len(near))]
+            y, x = y + step[0], x + step[1]
+            walk.append(y * width + x)
         tries += 1
         if len(walk) == length:
             found.setdefault(tries if tries > 100 * count else frozenset(walk), walk)
@@ -62,7 +68,12 @@ class TupleNetwork(nn.Module):
         count, length = tuples.shape
         self.register_buffer("cells", torch.from_numpy(np.asarray(symmetries.cells)[:, tuples]))  # [S, count, length]
         self.weights = nn.Parameter(torch.zeros(2, count, STATES**length), requires_grad=False)
-        self._layout = (*_layout(self.cells.numpy(), len(bits)), np.uint64(1) << np.asarray(bits, np.uint64))
+        self._bits = np.uint64(1) << np.asarray(bits, np.uint64)
+        self._lay_out()
+        self.register_load_state_dict_post_hook(TupleNetwork._lay_out)  # the tuples are then those that were saved
+
+    def _lay_out(self, *_: Any) -> None:
+        self._layout = (*_layout(self.cells.numpy(), len(self._bits)), self._bits)
 
     @property
     def net(self) -> Net:

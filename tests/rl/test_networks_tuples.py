@@ -97,6 +97,12 @@ def test_transformed_boards_have_the_same_value(name: str) -> None:
         assert np.allclose(net.values(moved), net.values(shown), atol=1e-6)
 
 
+def test_loaded_weights_come_with_their_tuples() -> None:
+    saved, other, shown = network("Othello6", seed=1), network("Othello6", seed=2), boards("Othello6", 6)
+    other.load_state_dict(saved.state_dict())
+    assert np.array_equal(other.values(shown), saved.values(shown))
+
+
 def test_even_and_odd_numbers_of_stones_have_tables_of_their_own() -> None:
     net, shown = network("ConnectFour"), boards("ConnectFour", 5)
     odd = planes(shown, "ConnectFour").sum((1, 2)) % 2 == 1

@@ -11,8 +11,8 @@ The score is against minimax of depth 6, with 100 simulations a move, in games t
 wins every game.
 """
 
-othello6_ntuple = ntuple("Boards/Othello6-v1", "minimax:6", opening=8, steps=10_000_000, tuples=100, depth=4, solve=300)
-"""An n-tuple network on Othello 6 x 6, 10 million moves of self-play by the value after each move.
+othello6_ntuple = ntuple("Boards/Othello6-v1", "minimax:6", opening=8, steps=50_000_000, tuples=100, depth=4, solve=300)
+"""An n-tuple network on Othello 6 x 6, 50 million moves of self-play by the value after each move.
 
 It is played and scored as `othello6_alphazero`: by a search of 100 simulations a move.
 """
