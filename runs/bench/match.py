@@ -19,6 +19,7 @@ from rl.errors import InputError
 from runs.bench.strength import player
 from runs.comparing.league.arena import PLIES, openings, play
 from runs.comparing.league.players import Player, Thoughts, game_of, make_player
+from runs.folder.failure import exit_status
 from runs.training.evaluation import load_run
 
 
@@ -105,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import agents
 import envs
 from agents.mcts import MCTSConfig
+from runs.folder.failure import exit_status
 from runs.folder.provenance import machine
 from runs.recipe import Run
 from runs.training.evaluation import play_games
@@ -72,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -21,6 +21,7 @@ from envs import EnvConfig
 from rl.loop import interact
 from rl.networks.config import ResNetConfig
 from rl.search.search import SearchConfig
+from runs.folder.failure import exit_status
 from runs.folder.provenance import machine
 
 CASES = ((64, 3, 1.0), (64, 3, 0.25), (32, 2, 0.25))
@@ -83,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

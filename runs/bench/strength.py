@@ -23,6 +23,7 @@ from envs.boards.judge import strength, tic_tac_toe
 from envs.boards.opponents import Policy
 from envs.boards.positions import SETS, Positions, load
 from rl.errors import InputError
+from runs.folder.failure import exit_status
 from runs.training.evaluation import load_run
 
 POSITIONS: dict[str, dict[str, Callable[[], Positions]]] = {
@@ -108,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

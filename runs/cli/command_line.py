@@ -20,13 +20,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from rl.errors import InputError, NonFiniteError, RunError
-from rl.imports import not_installed
 from runs.cli.parser import parse
+from runs.folder.failure import complain, verdict
 from runs.folder.processes import ENDS_WITH_PARENT, end_with_parent, ending_signals
-
-LONGEST = 2_000
-"""Characters of the longest error line; the middle of a longer one, such as a pasted file, is left out."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -68,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # this status: running another string forgets it.
         exec("")
         status = getattr(stop, "status", 130)
-        _complain(str(stop) or ("interrupted" if status == 130 else "terminated"))
+        complain(str(stop) or ("interrupted" if status == 130 else "terminated"))
         return status
     except Exception as error:
         if _is_closed_pipe(error):
@@ -76,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         if verbose:
             traceback.print_exc()
-        status, message = _verdict(error)
-        _complain(message)
+        status, message = verdict(error)
+        complain(message)
         return status
 
 
@@ -93,39 +89,6 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-
-
-def _verdict(error: Exception) -> tuple[int, str]:
-    """The exit status and the error line for an exception that a command raised."""
-    match error:
-        case InputError():
-            return 2, str(error)
-        case NonFiniteError():
-            return 3, str(error)
-        case RunError():
-            return 1, str(error)
-        case ModuleNotFoundError():
-            return 2, not_installed(error.name)
-        case MemoryError():
-            return 1, "out of memory: lower --num-envs, agent.batch_size or agent.buffer_size"
-        case OSError(errno=errno.ENAMETOOLONG):
-            return 2, f"no file can have this name: {error}"
-        case OSError():
-            return 1, str(error)
-        case UnicodeDecodeError():
-            return 2, f"a file is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8"
-        case _:
-            return 1, f"{type(error).__name__}: {error} (--verbose shows where)"
-
-
-def _complain(message: str) -> None:
-    """Prints one line on standard error. Control characters, which a path or a file may hold, are escaped."""
-    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(message.split()))
-    if len(line) > LONGEST:
-        left = LONGEST // 2 - 4
-        line = f"{line[:left]} [...] {line[-left:]}"
-    with contextlib.suppress(OSError):
-        print("rl:", line, file=sys.stderr, flush=True)
 
 
 def _is_closed_pipe(error: Exception) -> bool:

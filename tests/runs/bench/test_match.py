@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,12 @@ def test_what_cannot_be_played_is_refused_in_one_line(tmp_path: Path) -> None:
         match(tmp_path, "random", [0], games=3)
     with pytest.raises(InputError, match="plies must be at least 1, got 0"):
         match(tmp_path, "random", [0], plies=0)
+
+
+@pytest.mark.parametrize("tool", ["match", "strength"])
+def test_a_measuring_tool_fails_in_one_line(tool: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", f"runs.bench.{tool}", str(tmp_path / "none")]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("rl: no run at") and line.endswith("no such folder")
