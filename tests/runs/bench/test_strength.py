@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,12 +34,14 @@ def test_another_game_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_the_page_has_the_recorded_strength_of_the_ntuple_network() -> None:
     page = (Path(__file__).parents[3] / "docs" / "boards.md").read_text(encoding="utf-8")
-    files = [RESULTS / "strength" / f"connect_four_ntuple_seed{seed}.json" for seed in range(2)]
-    first, second = (json.loads(file.read_text())["sets"] for file in files)
-    for name in first:
-        for many in ("0", "100"):
-            shares = [
-                f"{100 * first[name][many][x]:.1f} and {100 * second[name][many][x]:.1f} %"
-                for x in ("wrong", "optimal")
-            ]
-            assert ", ".join(shares) in page, name
+    files = [RESULTS / "strength" / f"connect_four_ntuple_{run}.json" for run in ("seed0", "60m_seed0", "60m_seed1")]
+    now, *before = (json.loads(file.read_text())["sets"] for file in files)
+
+    def shares(runs: list[Any], name: str, many: str) -> str:
+        return ", ".join(
+            " and ".join(f"{100 * run[name][many][share]:.1f}" for run in runs) + " %" for share in ("wrong", "optimal")
+        )
+
+    for name in now:
+        cells = [shares([now], name, many) for many in ("0", "100")]
+        assert " | ".join([*cells, shares(before, name, "100")]) in page, name
