@@ -115,6 +115,7 @@ def test_memory_that_the_allocator_keeps_hides_no_part_of_the_size(monkeypatch):
         envs.make(f"{HERE}:Large", num_envs=300)
 
 
+@pytest.mark.full
 def test_garbage_freed_meanwhile_hides_no_part_of_the_size(monkeypatch):
     monkeypatch.setattr(Littering, "left", False)
     monkeypatch.setattr(trial, "SAMPLE", (8, 60.0))  # on a slow machine the first alone would fill half a second

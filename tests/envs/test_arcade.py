@@ -432,6 +432,7 @@ print([name for name in ("numba", "torch", "pygame") if name in sys.modules])
     assert "ArcadeVectorEnv" in run_python(code)
 
 
+@pytest.mark.full
 def test_compiled_code_is_kept_and_never_outlives_its_rules(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     for room in ("envs", "rl"):

@@ -35,7 +35,13 @@ COMPARE = ["compare", "CartPole-v1", "--agents", "dqn,ppo", "--seeds", "2", "--s
     ("number", "status", "command", "said"),
     [
         (signal.SIGTERM, 143, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` continues it"),
-        (signal.SIGINT, 130, ["-c", RECORD], "rl: interrupted; `rl record cartpole_dqn` continues it"),
+        pytest.param(
+            signal.SIGINT,
+            130,
+            ["-c", RECORD],
+            "rl: interrupted; `rl record cartpole_dqn` continues it",
+            marks=pytest.mark.full,
+        ),
         (signal.SIGTERM, 143, ["-m", "runs", *COMPARE], "rl: interrupted; the same command continues it"),
     ],
 )

@@ -118,6 +118,7 @@ def test_what_could_not_be_mapped_stands_beside_the_hyperparameters(page: Path) 
     assert "- dqn: recipe cartpole-dqn" in md
 
 
+@pytest.mark.full
 def test_a_matrix_of_26_games_stays_below_three_megabytes(tmp_path: Path) -> None:
     data = comparison(FOUR, tasks=tuple(f"Game{k}-v0" for k in range(26)), points=60)
     rp.report(write(tmp_path, data))

@@ -77,6 +77,7 @@ def until(words: str, command: list[str]) -> str:
         return found
 
 
+@pytest.mark.full
 def test_train_and_compare_name_the_same_recipe_for_the_same_words(tmp_path: Path) -> None:
     trained = until(
         "values of", ["train", "CartPole-v1", "--agent", "dqn", "--track", "off", "--out", str(tmp_path / "run")]

@@ -180,6 +180,7 @@ def test_two_ranks_equal_one_process_with_the_same_global_batch(tmp_path: Path) 
     assert not torch.distributed.is_initialized()
 
 
+@pytest.mark.full
 @needs_two_cores
 def test_two_ranks_of_rainbow_draw_the_same_samples_as_one_process_and_resume_to_the_bit(tmp_path: Path) -> None:
     run = run_of(VALUE_AGENTS["rainbow"], 500)
