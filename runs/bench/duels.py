@@ -117,8 +117,9 @@ def measure_training(name: str, duel: Duel, repeats: int) -> Iterator[dict[str, 
 
     threads = f"{duel.threads} thread{'s' * (duel.threads > 1)}"
     note = ATARI.format(threads=threads) if is_atari(envs.spec(duel.env)) else ""
-    if duel.ours or duel.ranks > 1:
-        note += f"; ours differs by {', '.join((*duel.ours, f'--ranks {duel.ranks}'))}"
+    ranks = (f"--ranks {duel.ranks}",) if duel.ranks > 1 else ()
+    if duel.ours or ranks:
+        note += f"; ours differs by {', '.join((*duel.ours, *ranks))}"
     ways = {name: (), f"{name}_fastest": duel.fastest} if duel.fastest else {name: ()}
     pairs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     for repeat in range(repeats + 1):  # the first is the warm-up
