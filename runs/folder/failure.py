@@ -48,10 +48,13 @@ def complain(message: str) -> None:
 
 
 def exit_status(tool: Callable[[], None]) -> int:
-    """Runs a measuring tool (`python -m runs.bench...`) and returns its exit status, 0 if it ends well."""
+    """Runs a measuring tool (`python -m runs.bench...`) and returns its exit status, 0 if it ends well.
+
+    What is no fault of the caller or the machine is raised, since a tool has no `--verbose`.
+    """
     try:
         tool()
-    except Exception as error:
+    except (InputError, NonFiniteError, RunError, ModuleNotFoundError, OSError) as error:
         status, message = verdict(error)
         complain(message)
         return status
