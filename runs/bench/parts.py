@@ -50,7 +50,9 @@ WITHIN = {
     "critic_loss": "forward",
     "learn_critics": "forward",
     "learn_policy": "forward",
+    "look_ahead": "acting",
     "backward": "backward",
+    "_learn": "backward",
     "input_gradient": "backward",
     "apply": "optimizer",
     "sync_target": "optimizer",
@@ -63,12 +65,13 @@ WAITS = {"poll", "_poll_pipe_envs", "wait", "join", "result", "acquire", "fsync"
 
 def part_of(stack: Stack) -> str:
     """The part that a stack below `LOOP` belongs to."""
-    part = "the rest"
+    part, planned = "the rest", False
     if stack and stack[-1][1].rpartition(".")[2] in WAITS:
         return "waiting"
     for module, function in stack:
         name, room = function.rpartition(".")[2], module.partition(".")[0]
-        if room == "envs":
+        planned |= room == "agents"  # a copy of the environment that an agent looks ahead in
+        if room == "envs" and not planned:
             return "environment"
         if room == "runs":
             part = "logging"

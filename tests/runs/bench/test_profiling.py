@@ -67,6 +67,8 @@ def test_a_profiled_training_has_the_weights_of_one_that_is_not(recipe: str, tmp
         ("rl.loop:interact a:A.update rl.optim:FlatOptimizer.apply rl.optim:FlatOptimizer._adam", "optimizer"),
         ("runs.training.session:Session._log_episodes runs.folder.jsonl:JsonlWriter.write", "logging"),
         ("rl.loop:interact envs.stream:Stream.step envs.vector.workers:Workers._poll_pipe_envs", "waiting"),
+        ("rl.loop:interact agents.ntuple:NTuple.update envs.boards.model:BoardModel.look_ahead", "acting"),
+        ("rl.loop:interact agents.ntuple:NTuple.update agents.ntuple:NTuple._learn", "backward"),
         ("rl.loop:interact a:A.update", "the rest"),
     ],
 )
