@@ -75,11 +75,10 @@ def measure(channels: int, blocks: int, full: float, games: int = 32, slots: int
 
 def main() -> None:
     torch.set_num_threads(1)
-    rows = []
+    file, rows = Path(sys.argv[1]), []
     for case in CASES:
         rows.append(measure(*case))
         print(json.dumps(rows[-1]), flush=True)
-    file = Path(sys.argv[1])
     file.write_text(json.dumps({"schema": 1, "machine": machine(), "rows": rows}, indent=1) + "\n")
 
 

@@ -48,7 +48,7 @@ def complain(message: str) -> None:
 
 
 def exit_status(tool: Callable[[], None]) -> int:
-    """Runs a measuring tool (`python -m runs.bench...`) and returns its exit status, 0 if it ends well.
+    """Runs a measuring tool (`python -m runs.bench...`) and returns its exit status: 0 done, 130 after Ctrl-C.
 
     What is no fault of the caller or the machine is raised, since a tool has no `--verbose`.
     """
@@ -58,4 +58,7 @@ def exit_status(tool: Callable[[], None]) -> int:
         status, message = verdict(error)
         complain(message)
         return status
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
     return 0

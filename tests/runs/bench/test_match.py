@@ -10,6 +10,7 @@ import pytest
 
 from rl.errors import InputError
 from runs.bench.match import match
+from runs.folder.failure import exit_status
 from runs.training.train import train
 
 
@@ -42,3 +43,10 @@ def test_a_measuring_tool_fails_in_one_line(tool: str, tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith("rl: no run at") and line.endswith("no such folder")
+
+
+def test_ctrl_c_ends_a_measuring_tool_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def tool() -> None:
+        raise KeyboardInterrupt
+
+    assert exit_status(tool) == 130 and capsys.readouterr().err == "rl: interrupted\n"
