@@ -5,11 +5,12 @@ python -m runs.bench.self_play FILE       processor time of one thread, networks
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,18 +19,30 @@ import agents
 import envs
 from agents.alphazero import AlphaZeroConfig
 from envs import EnvConfig
+from rl.device import fast_bf16
 from rl.loop import interact
 from rl.networks.config import ResNetConfig
 from rl.search.search import SearchConfig
 from runs.folder.failure import exit_status
 from runs.folder.provenance import machine
 
-CASES = ((64, 3, 1.0), (64, 3, 0.25), (32, 2, 0.25))
-"""Channels, blocks, share of searches with 32 simulations; the others have 8."""
+CASES = (
+    (64, 3, 1.0, 32),
+    (64, 3, 1.0, 256),
+    (64, 3, 0.25, 32),
+    (64, 3, 0.25, 256),
+    (32, 2, 0.25, 32),
+    (32, 2, 0.25, 256),
+)
+"""Channels, blocks, share of searches with 32 simulations (the others have 8), games at once."""
+PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
+"""The second only where the processor multiplies it faster."""
 SLOTS = 48
 
 
-def measure(channels: int, blocks: int, full: float, games: int = 32, slots: int = SLOTS) -> dict[str, Any]:
+def measure(
+    channels: int, blocks: int, full: float, games: int, precision: Literal["fp32", "bf16"] = "fp32", slots: int = SLOTS
+) -> dict[str, Any]:
     """Plays `slots` moves in each of `games` games from the empty board."""
     config = AlphaZeroConfig(
         net=ResNetConfig(channels=channels, blocks=blocks),
@@ -37,6 +50,7 @@ def measure(channels: int, blocks: int, full: float, games: int = 32, slots: int
         simulations=32,
         fast_simulations=8,
         full_share=full,
+        precision=precision,
         learning_starts=10**9,
         buffer_size=10_000,
     )
@@ -65,6 +79,7 @@ def measure(channels: int, blocks: int, full: float, games: int = 32, slots: int
         "blocks": blocks,
         "full_share": full,
         "games": games,
+        "precision": precision,
         "moves_per_second": round(moves / total, 1),
         "games_per_second": round(ended / total, 2),
         "evaluations_per_move": round(asked[0] / moves, 2),
@@ -76,8 +91,9 @@ def measure(channels: int, blocks: int, full: float, games: int = 32, slots: int
 def main() -> None:
     torch.set_num_threads(1)
     file, rows = Path(sys.argv[1]), []
-    for case in CASES:
-        rows.append(measure(*case))
+    faster = fast_bf16(torch.device("cpu"))
+    for case, precision in itertools.product(CASES, PRECISIONS if faster else PRECISIONS[:1]):
+        rows.append(measure(*case, precision))
         print(json.dumps(rows[-1]), flush=True)
     file.write_text(json.dumps({"schema": 1, "machine": machine(), "rows": rows}, indent=1) + "\n")
 

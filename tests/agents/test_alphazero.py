@@ -157,6 +157,24 @@ def test_the_network_alone_takes_its_best_legal_move() -> None:
     assert agent.actor(1, 0).act(row(game)).tolist() == [best]
 
 
+def test_in_bfloat16_the_torso_is_close_and_the_heads_stay_exact() -> None:
+    exact, _ = made(precision="fp32")
+    coarse, _ = made(precision="bf16")
+    assert (exact.choices(), coarse.choices()) == ({"precision": "fp32"}, {"precision": "bf16"})
+    obs = {"obs": torch.from_numpy(Game("TicTacToe", 2).observation())}
+    (logits, value), (near, close) = exact.network(obs), coarse.network(obs)
+    assert near.dtype == close.dtype == torch.float32 and not torch.equal(logits, near)
+    torch.testing.assert_close(near, logits, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(close, value, atol=0.02, rtol=0.02)
+    features = coarse.network.torso.encode(obs)  # outside of autocast: float32 weights
+    assert features.dtype == torch.float32
+
+
+def test_it_learns_in_bfloat16() -> None:
+    agent = played(40, precision="bf16", learning_starts=8, batch_size=16, update_every=8, replay_ratio=1 / 8)
+    assert agent.updates >= 4 and all(torch.isfinite(p).all() for p in agent.network.parameters())
+
+
 def test_look_shows_what_the_search_saw() -> None:
     agent = agents.build(MCTSConfig(), envs.spec("Boards/TicTacToe-v1"), num_envs=1, seed=0)
     game = Game("TicTacToe")

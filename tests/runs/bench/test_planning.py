@@ -32,5 +32,5 @@ def test_the_page_has_the_recorded_speed_of_self_play() -> None:
 def test_small_measurements_count_moves_and_evaluations() -> None:
     row = planning.measure("FrozenLake-v1", 1, {"simulations": 2})
     assert row["moves"] >= 2 and 0.744 < row["optimum"] < 0.7443
-    found = self_play.measure(4, 0, 1.0, games=2, slots=3)
+    found = self_play.measure(4, 0, 1.0, games=2, precision="bf16", slots=3)
     assert 1 < found["evaluations_per_move"] <= 33 and 0 < found["network_share"] < 1
