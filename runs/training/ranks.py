@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ from rl import checkpoint, ranks
 from rl.cores import usable_cores
 from rl.device import keep_freed_memory
 from rl.errors import InputError, RunError
-from rl.interface import TimeStep
+from rl.interface import EnvSpec, TimeStep
 from rl.loop import interact
 from rl.ranks import Ranks
 from rl.storage import load_tree, save_tree
@@ -51,6 +52,8 @@ from runs.training.evaluation import WORDS, padded, play_games, restore
 
 STEP, STATE, END, PLAY = range(4)
 """Rank 0's orders: take a step, send the environments' state, end, play a part of the evaluation games."""
+PRECISIONS = ("fp32", "bf16")
+"""What `precision=auto` chooses from."""
 ENDING = 30
 """Seconds that the other ranks have to end."""
 
@@ -311,10 +314,23 @@ def follow(run: Run, ranks: Ranks, learner: Agent, env: Any, saved: Path | None 
         env.close()
 
 
-def shared(learner: Any, ranks: Ranks) -> Any:
-    """The learner, which computes its part of each gradient from now on."""
+def built(run: Run, spec: EnvSpec, ranks: Ranks | None, device: str, precision: str | None = None) -> Agent:
+    """The learner, which computes its part of each gradient if there are several ranks.
+
+    `precision=auto` measures, and a second measurement may come out differently. So the ranks take what rank 0 chose,
+    and a run that is resumed takes `precision`, what it had before.
+    """
+    config: Any = run.agent
+    automatic = getattr(config, "precision", None) == "auto"
+    if automatic and ranks is not None and ranks.rank:
+        precision = PRECISIONS[ranks.order()]
+    if automatic and precision in PRECISIONS:
+        config = replace(config, precision=precision)
+    learner: Any = agents.build(config, spec, num_envs=run.num_envs, seed=run.seed, device=device)
+    if automatic and ranks is not None and ranks.rank == 0:
+        ranks.order(PRECISIONS.index(learner.choices()["precision"]))
     learner.ranks = ranks
-    return learner
+    return learner  # type: ignore[no-any-return]
 
 
 def main() -> None:
@@ -322,13 +338,11 @@ def main() -> None:
     document = json.loads(sys.stdin.read())
     run = from_json(Run, document["run"])
     store = dist.TCPStore("127.0.0.1", document["port"], document["count"], is_master=False, **_store())
-    learner = agents.build(
-        run.agent, envs.spec(run.env, run.env_config), num_envs=run.num_envs, seed=run.seed, device="cpu"
-    )
+    spec = envs.spec(run.env, run.env_config)
     store.set(f"ready {document['rank']}", "")
     own = Ranks(document["rank"], document["count"], store)
     saved = Path(document["saved"]) if document["saved"] else None
-    follow(run, own, shared(learner, own), ShardedEnv(run, own), saved)
+    follow(run, own, built(run, spec, own, "cpu"), ShardedEnv(run, own), saved)
 
 
 if __name__ == "__main__":

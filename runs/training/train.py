@@ -34,7 +34,7 @@ from runs.recipe import Run, describe, from_document, from_run_json, require_upd
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
 from runs.training.evaluation import WHERE_KNOWN, Score, pick_device
-from runs.training.ranks import ShardedEnv, follow, follows, joined, shared, wanted
+from runs.training.ranks import ShardedEnv, built, follow, follows, joined, wanted
 from runs.training.self_play import self_play
 from runs.training.session import Session, Turn, evaluated
 
@@ -155,17 +155,20 @@ def session(
             env.close()
 
 
-def _parts(run: Run, where: str, group: Ranks | None) -> tuple[Agent, Env]:
-    """The learner, and the environments of its training; refuses what cannot be trained."""
+def _parts(run: Run, where: str, group: Ranks | None, precision: str | None = None) -> tuple[Agent, Env]:
+    """The learner, and the environments of its training; refuses what cannot be trained.
+
+    precision: what the run has computed in so far.
+    """
     spec = envs.spec(run.env, run.env_config, tried=True)
-    learner: Agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=where)
+    learner = built(run, spec, group, where, precision)
     preflight(learner)
     if run.overlap:
         require_replay(learner)
     if spec.options.get("vector") == "native":  # whether its games can be started from seeds, asked before the training
         envs.make(run.env, config=run.env_config, games=1).close()
     if group is not None:
-        return shared(learner, group), ShardedEnv(run, group)
+        return learner, ShardedEnv(run, group)
     return learner, envs.make(run.env, num_envs=run.num_envs, seed=run.seed, stream="train", config=run.env_config)
 
 
@@ -203,9 +206,10 @@ def resume(
     """Continues a run from its newest good checkpoint, to its budget or to a new total of `steps`.
 
     The result equals that of a run that was never interrupted, bit for bit, on the same machine. With a larger total,
-    the run also equals one that had this total from the start, if the old total is a multiple of num_envs. If not, up
-    to num_envs - 1 rows beyond the old total were played but never learned from. A run that was stopped in its final
-    evaluation plays that again, from its beginning. `trust`: as in `train`.
+    the run also equals one that had this total from the start, if the rows of all environments together reached the
+    old total exactly. One environment always does. Several may not, because the first row of a game is not counted:
+    then up to num_envs - 1 rows beyond the old total were played but never learned from. A run that was stopped in
+    its final evaluation plays that again, from its beginning. `trust`: as in `train`.
     """
     found = locate(path, replay=True)
     assert found.run is not None  # a checkpoint alone is refused
@@ -229,7 +233,7 @@ def resume(
             print(line, file=sys.stderr)
         where = pick_device(device)
         with joined(run, wanted(ranks, info.get("ranks", 1)), where, found.checkpoint) as group:
-            learner, env = _parts(run, where, group)
+            learner, env = _parts(run, where, group, info.get("choices", {}).get("precision"))
             try:
                 again = {"step": done, "command": command(), "commit": git_commit()}
                 again |= {"steps": run.steps} if run.steps != before.steps else {}

@@ -31,6 +31,7 @@ from agents.ppo import PPOConfig
 from agents.pqn import PQNConfig
 from agents.r2d2 import R2D2Config
 from agents.value_config import ValueConfig
+from rl import device
 from rl import ranks as joining
 from rl.checkpoint import load_tree, newest_good
 from rl.cores import usable_cores
@@ -329,6 +330,49 @@ def test_each_rank_encodes_the_observations_of_its_own_environments(core: Any) -
     alone.act(row)
     assert difference(alone._stream.extra, second._stream.extra) < 1e-6
     assert alone._stream.memory.allclose(second._stream.memory, atol=1e-6)
+
+
+class Orders:
+    """Rank `rank` of two, whose orders are those of rank 0."""
+
+    count = 2
+
+    def __init__(self, rank: int, given: list[int]) -> None:
+        self.rank, self.given = rank, given
+
+    def order(self, number: int = 0) -> int:
+        if self.rank == 0:
+            self.given.append(number)
+        return self.given[-1]
+
+
+@pytest.mark.parametrize("agent", [PPOConfig(), PQNConfig(), DQNConfig()])
+@pytest.mark.parametrize("fast", [True, False])
+def test_every_rank_computes_in_the_precision_that_rank_0_measured(
+    agent: Any, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, given = dataclasses.replace(run_of(agent), env="Arcade/Breakout-v1"), list[int]()
+    spec = envs.spec(run.env)
+    monkeypatch.setattr(device, "fast_bf16", lambda where: fast)
+    first = ranks.built(run, spec, Orders(0, given), "cpu")  # type: ignore[arg-type]
+    monkeypatch.setattr(device, "fast_bf16", lambda where: not fast)
+    second = ranks.built(run, spec, Orders(1, given), "cpu")  # type: ignore[arg-type]
+    assert first.choices() == second.choices() and first.choices()["precision"] == ("bf16" if fast else "fp32")
+
+
+def test_a_resumed_run_keeps_its_precision_though_a_second_measurement_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = PPOConfig(net=NetConfig(hidden=(16,)), rollout=16, minibatch_size=32)
+    run = dataclasses.replace(run_of(agent, steps=128), env="Arcade/Breakout-v1", num_envs=1)
+    for name, first, second in (("whole", True, True), ("parts", True, False)):
+        monkeypatch.setattr(device, "fast_bf16", lambda where, fast=first: fast)
+        train(dataclasses.replace(run, steps=64) if name == "parts" else run, out=tmp_path / name)
+        monkeypatch.setattr(device, "fast_bf16", lambda where, fast=second: fast)
+    resume(tmp_path / "parts", steps=128)
+    again = json.loads((tmp_path / "parts" / "run.json").read_text())
+    assert again["resumed"][0]["choices"]["precision"] == again["choices"]["precision"] == "bf16"
+    assert difference(state(tmp_path / "whole")["network"], state(tmp_path / "parts")["network"]) == 0
 
 
 @pytest.mark.full
