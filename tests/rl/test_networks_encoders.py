@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rl.errors import InputError
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NetConfig
-from rl.networks.encoders import MLP, PixelNorm, largest_in_windows, stem_kind
+from rl.networks.encoders import MLP, PixelNorm, Planes, largest_in_windows, stem_kind
 from rl.networks.init import seeded
 from rl.networks.torso import Torso, build_torso
 
@@ -88,6 +88,17 @@ def test_a_board_of_bools_reaches_the_network_as_0_and_1_planes() -> None:
     board = random_obs(BOARD, 3)
     seen = first_input(build_torso(spec(obs=BOARD), NetConfig()), nn.Conv2d, obs=board)
     assert torch.equal(seen, board.permute(0, 3, 1, 2).float())
+
+
+@pytest.mark.parametrize("leaf", [FRAME, replace(FRAME, scale=7.0), COLOUR, BOARD])
+def test_in_bfloat16_planes_have_the_bits_of_float32_rounded_once(leaf: ObsLeaf) -> None:
+    planes = Planes(leaf, 2, channels_last=True)
+    x = random_obs(leaf, 3, 2)
+    exact = planes(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = planes(x)
+    assert (exact.dtype, found.dtype) == (torch.float32, torch.bfloat16)
+    assert torch.equal(found, exact.to(torch.bfloat16))
 
 
 @pytest.mark.parametrize("leaf", [FRAME, COLOUR, replace(COLOUR, shape=(3, 96, 96), layout="CHW")])
