@@ -118,10 +118,18 @@ class OneHot(nn.Module):
         return zeros.scatter_(1, index, 1.0)
 
 
-class Planes(nn.Module):
-    """A stack of pictures as float planes [B, S * C, H, W]: bytes divided by `leaf.scale`, axes in order."""
+BLOCK = 4
+"""Side of the squares that pictures are cut into: the step of Mnih et al.'s first layer, of 8 x 8 pixels."""
 
-    def __init__(self, leaf: ObsLeaf, stack: int, channels_last: bool) -> None:
+
+class Planes(nn.Module):
+    """A stack of pictures as float planes [B, S * C, H, W]: bytes divided by `leaf.scale`, axes in order.
+
+    For a `BlockConv2d` that steps by BLOCK, bytes that become bfloat16 are cut into squares of BLOCK x BLOCK pixels,
+    each of which is a pixel of the result [B, S * C * BLOCK * BLOCK, H / BLOCK, W / BLOCK].
+    """
+
+    def __init__(self, leaf: ObsLeaf, stack: int, channels_last: bool, blocks: bool = False) -> None:
         super().__init__()
         channels, height, width = plane_shape(leaf)
         self.shape = (stack * channels, height, width)
@@ -131,12 +139,15 @@ class Planes(nn.Module):
         self.scaled = self.scale != 1.0
         # the weights stay contiguous: every convolution keeps the format of its input
         self.channels_last = channels_last
+        self.blocks = blocks and channels_last and height % BLOCK == 0 and width % BLOCK == 0
 
     def forward(self, x: Tensor) -> Tensor:
         if self.hwc:
             x = x.movedim(-1, -3)
         x = x.reshape(x.shape[0], *self.shape)
-        if self.channels_last and not x.is_contiguous(memory_format=torch.channels_last):
+        if self.blocks and not x.is_cuda and x.dtype == torch.uint8 and _arithmetic(x) != torch.float32:
+            x = _cut(x)
+        elif self.channels_last and not x.is_contiguous(memory_format=torch.channels_last):
             # on bytes, which takes half of the time of `to` with this format
             x = torch.stack(x.unbind(1), -1).movedim(-1, 1)
         x = x.to(_arithmetic(x), copy=self.scaled)
@@ -152,6 +163,30 @@ def _arithmetic(x: Tensor) -> torch.dtype:
     if x.dtype in (torch.uint8, torch.bool) and torch.is_autocast_enabled(where):
         return torch.get_autocast_dtype(where)
     return torch.float32
+
+
+def _cut(x: Tensor) -> Tensor:
+    """Bytes [B, C, H, W] as [B, C * BLOCK * BLOCK, H / BLOCK, W / BLOCK] in channels-last format."""
+    rows, channels, height, width = x.shape
+    quads = x.contiguous().view(torch.int32)  # four pixels are moved at once
+    quads = quads.view(rows, channels, height // BLOCK, BLOCK, width // BLOCK).permute(0, 2, 4, 1, 3).contiguous()
+    return quads.view(torch.uint8).view(rows, height // BLOCK, width // BLOCK, -1).movedim(-1, 1)
+
+
+class BlockConv2d(nn.Conv2d):
+    """A convolution that steps by BLOCK. It also reads pictures that `Planes` has cut, with the same result.
+
+    With BLOCK * BLOCK times the channels and kernels as many times smaller, bfloat16 instructions multiply whole rows:
+    the gradient of Mnih et al.'s first layer takes half of the time.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        out, channels, height, width = self.weight.shape
+        if x.shape[1] == channels:
+            return super().forward(x)
+        weight = self.weight.view(out, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+        weight = weight.permute(0, 1, 3, 5, 2, 4).reshape(out, -1, height // BLOCK, width // BLOCK)
+        return F.conv2d(x, weight, self.bias)
 
 
 def plane_shape(leaf: ObsLeaf) -> tuple[int, int, int]:
@@ -174,7 +209,7 @@ class PixelNorm(nn.LayerNorm):
 
 
 def _conv(into: int, out: int, kernel: int, stride: int, config: NetConfig) -> list[nn.Module]:
-    conv = nn.Conv2d(into, out, kernel, stride)
+    conv = (BlockConv2d if stride == BLOCK else nn.Conv2d)(into, out, kernel, stride)
     if not config.layer_norm:
         return [conv, activation(config)]
     # the norm returns a view; with an activation in place, autograd takes a third of the update's time for it
@@ -314,7 +349,7 @@ class Pixels(nn.Module):
     def __init__(self, leaf: ObsLeaf, stack: int, kind: str, config: NetConfig) -> None:
         super().__init__()
         cnn = CNNS[kind]
-        self.planes = Planes(leaf, stack, config.channels_last)
+        self.planes = Planes(leaf, stack, config.channels_last, blocks=kind in ("nature", "nips"))
         channels, height, width = self.planes.shape
         if min(height, width) < cnn.smallest:
             least = f"{cnn.smallest}x{cnn.smallest}"

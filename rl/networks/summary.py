@@ -147,7 +147,7 @@ class _Recorder:
             self._jump *= stride
         elif len(shape) < 3:
             self._in_pixels = False
-        kind = type(part).__name__.removeprefix("Parametrized")
+        kind = type(part).__name__.removeprefix("Parametrized").removeprefix("Block")
         if isinstance(part, Core):
             kind = type(part.rnn).__name__
         parameters = sum(parameter.numel() for parameter in part.parameters())

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from rl.errors import InputError
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NetConfig
-from rl.networks.encoders import MLP, PixelNorm, Planes, largest_in_windows, stem_kind
+from rl.networks.encoders import BLOCK, MLP, BlockConv2d, PixelNorm, Planes, largest_in_windows, stem_kind
 from rl.networks.init import seeded
 from rl.networks.torso import Torso, build_torso
 
@@ -99,6 +99,30 @@ def test_in_bfloat16_planes_have_the_bits_of_float32_rounded_once(leaf: ObsLeaf)
         found = planes(x)
     assert (exact.dtype, found.dtype) == (torch.float32, torch.bfloat16)
     assert torch.equal(found, exact.to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("leaf", [FRAME, COLOUR])
+def test_pictures_cut_into_blocks_give_the_same_numbers_and_gradients(leaf: ObsLeaf) -> None:
+    planes, whole = Planes(leaf, 2, channels_last=True, blocks=True), Planes(leaf, 2, channels_last=True)
+    channels, height, width = planes.shape
+    with seeded(0):
+        conv = BlockConv2d(channels, 5, 8, BLOCK).double()
+    x = random_obs(leaf, 3, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        cut, plain = planes(x), whole(x)
+    assert cut.shape == (3, channels * BLOCK**2, height // BLOCK, width // BLOCK) and plain.shape[1] == channels
+    assert cut.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(conv(cut.double()), conv(plain.double()))
+    (a,), (b,) = (torch.autograd.grad(conv(v.double()).square().sum(), [conv.weight]) for v in (cut, plain))
+    torch.testing.assert_close(a, b)
+    assert torch.equal(planes(x), whole(x)), "float32 is not cut"
+
+
+def test_only_bytes_whose_sides_are_whole_blocks_are_cut() -> None:
+    odd = replace(FRAME, shape=(86, 84))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert Planes(odd, 1, channels_last=True, blocks=True)(random_obs(odd, 2, 1)).shape[1] == 1
+        assert Planes(BOARD, 1, channels_last=True, blocks=True)(random_obs(BOARD, 2, 1)).shape[1] == 4
 
 
 @pytest.mark.parametrize("leaf", [FRAME, COLOUR, replace(COLOUR, shape=(3, 96, 96), layout="CHW")])
