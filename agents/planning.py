@@ -120,6 +120,8 @@ class PlanningAgent(Agent):
                 logits, legal, value[rows] = self.prior(rng)(states[rows])
                 shares = torch.from_numpy(np.where(legal, logits, -np.inf)).softmax(-1).numpy()
                 action[rows], policy[rows] = shares.argmax(axis=1), shares
+                if noise:
+                    action[rows] = (shares.cumsum(axis=1) > rng.random((len(rows), 1))).argmax(axis=1)
             else:
                 jobs.append((many, rows, np.random.default_rng(rng.integers(1 << 62))))
 

@@ -202,12 +202,10 @@ def _result(
         mean = (tree.value[:, 0] + tree.total[:, 0].sum(axis=1)) / (1 + count)
         low, high = (np.where(prior > 0, x[:, 0], NONE).max(axis=1) for x in (tree.least, tree.most))
         value = mean.clip(low, high).astype(np.float32)
-        if np.isinf(high).all():  # one player: of equally many visits the better mean decides
-            mean = np.divide(tree.total[:, 0], visits, out=np.full(visits.shape, -np.inf), where=visits > 0)
-            most = best == best.max(axis=1, keepdims=True)
-            action = np.where(most, mean, -np.inf).argmax(axis=1)
-        else:
-            action = np.where(high < 0, action, best.argmax(axis=1))  # a lost position keeps the longest defence
+        unknown = np.full(visits.shape, np.finfo(np.float64).min)
+        mean = np.divide(tree.total[:, 0], visits, out=unknown, where=visits > 0)
+        most = best == best.max(axis=1, keepdims=True)  # of equally many visits the better mean decides
+        action = np.where(high < 0, action, np.where(most, mean, -np.inf).argmax(axis=1))  # lost: the longest defence
         if rng is not None:  # the first action whose cumulated share exceeds the draw
             action = (policy.cumsum(axis=1) > rng.random((num, 1)) * policy.sum(axis=1, keepdims=True)).argmax(axis=1)
     q = np.divide(tree.total[:, 0], visits, out=np.full(visits.shape, np.nan), where=visits > 0)

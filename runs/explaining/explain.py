@@ -55,6 +55,8 @@ def explain(
     path = folder / "explain.html" if out is None else Path(out)
     seconds = round(time.monotonic() - begun, 1)
     values = {"runs": [{**one, "charts": charts(one["history"].get("rows", []))} for one in found], "seconds": seconds}
+    if not quiet:
+        print(_verdict(found))
     title, data = " beside ".join(s.title for s in subjects), {"schema": 1, "kind": "explain", "runs": found}
     Page(title, _verdict(found), data, "explain.jinja", values).write(path)
     for one in found:
@@ -102,7 +104,10 @@ def _verdict(found: list[dict[str, Any]]) -> str:
     """One sentence on the check of the gradients."""
     shown = [one["update"] for one in found if "nodes" in one["update"]]
     if all("why_not" in one[name] for one in found for name in PANELS):
-        return "No panel applies: this agent learns or acts without the layers of a network."
+        return (
+            "No panel applies: this agent learns or acts without the layers of a network. "
+            "See what it expects by `rl watch` and, in a board game, `rl play --vs`."
+        )
     if not shown:
         return "No single loss to differentiate: the panels on training and on what the network sees follow."
     worst, count = max(u["difference"] for u in shown), sum(len(u["nodes"]) + len(u["weights"]) for u in shown)

@@ -24,6 +24,7 @@ from rl.interface import Env, EnvSpec, TimeStep
 from rl.seeding import derive_seed
 from rl.segments import SegmentStore
 from rl.stats import iqm
+from rl.storage import read_json
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
 from runs.recipe import Run, from_document
@@ -96,13 +97,20 @@ def load(
 
 
 def load_run(path: str | Path, *, device: str = "auto", trust: Trust = False) -> tuple[Agent, Run]:
-    """The agent and the run it was trained by. Raises `InputError` if there is no good checkpoint, or no trust."""
+    """The agent and the run it was trained by. Raises `InputError` if there is no good checkpoint, or no trust.
+
+    What was trained in float32 acts in it; what was trained in bfloat16, where this machine multiplies that faster.
+    """
     found = locate(path)
     for line in found.skipped:
         print(line, file=sys.stderr)
     run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
     spec = envs.spec(run.env, run.env_config)
-    agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
+    config: Any = run.agent
+    if found.run is not None and getattr(config, "precision", None) == "auto":
+        choices = read_json(found.run / "run.json").get("choices", {})
+        config = dataclasses.replace(config, precision="fp32") if choices.get("precision", "fp32") == "fp32" else config
+    agent = agents.build(config, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
     put_back(agent, found.checkpoint)
     return agent, run
 

@@ -55,7 +55,7 @@ class SelfPlay:
         self._run, self._agent = run, agent
         self._steps: list[int] = []
         self._past_step: int | None = None
-        self._past = agents.build(run.agent, agent.spec, num_envs=1, seed=run.seed, device=str(agent.device))
+        self._past = agents.build(agent.config, agent.spec, num_envs=1, seed=run.seed, device=str(agent.device))
         self._actors = [one.actor(1, run.seed, stream="opponent", sample=True) for one in (agent, self._past)]
         self._rng = generator(run.seed, "earlier self")
 

@@ -233,7 +233,7 @@ def resume(
             print(line, file=sys.stderr)
         where = pick_device(device)
         with joined(run, wanted(ranks, info.get("ranks", 1)), where, found.checkpoint) as group:
-            learner, env = _parts(run, where, group, info.get("choices", {}).get("precision"))
+            learner, env = _parts(run, where, group, info.get("choices", {}).get("precision", "fp32"))
             try:
                 again = {"step": done, "command": command(), "commit": git_commit()}
                 again |= {"steps": run.steps} if run.steps != before.steps else {}

@@ -157,6 +157,14 @@ def test_the_network_alone_takes_its_best_legal_move() -> None:
     assert agent.actor(1, 0).act(row(game)).tolist() == [best]
 
 
+def test_without_a_search_a_sampling_agent_draws_from_the_network() -> None:
+    agent, _ = made(eval_simulations=0)
+    game = Game("TicTacToe", 400)
+    logits = agent.network({"obs": torch.from_numpy(game.observation()[:1])})[0][0].detach()
+    drawn = np.bincount(agent.actor(400, 0, sample=True).act(row(game)), minlength=9) / 400
+    np.testing.assert_allclose(drawn, logits.softmax(-1).numpy(), atol=0.08)
+
+
 def test_in_bfloat16_the_torso_is_close_and_the_heads_stay_exact() -> None:
     exact, _ = made(precision="fp32")
     coarse, _ = made(precision="bf16")

@@ -145,7 +145,8 @@ def _game(runs: Sequence[str | Path], trust: Trust) -> str:
         raise InputError("name a run: rl league RUN, or a game for the standard players alone: rl league ConnectFour")
     found: dict[str, str | Path] = {}
     for run in runs:
-        if Path(run).exists():
+        here = Path(run)
+        if here.exists() or (here.name != str(run) and here.parent.exists()):  # a missing one is refused
             located = resolve(run)
             env = from_document(located.manifest["extra"], located.checkpoint / "manifest.json", trust).env
             found.setdefault(game_of(env), run)

@@ -388,3 +388,18 @@ def test_one_player_has_nothing_to_look_ahead_to() -> None:
         agents.build(config, envs.spec("Taxi-v4"), num_envs=1, seed=0)
     with pytest.raises(InputError, match="search.lookahead 2 finds proofs: leave search.proofs on"):
         SearchConfig(lookahead=2, proofs=False)
+
+
+def test_of_equally_many_visits_puct_takes_the_better_mean() -> None:
+    model, rng = BoardModel("ConnectFour"), np.random.default_rng(0)
+
+    def noisy(states: np.ndarray) -> Any:
+        legal = model.observe(states)[1]
+        return np.zeros(legal.shape, np.float32), legal, rng.uniform(-0.2, 0.2, len(states)).astype(np.float32)
+
+    states = np.concatenate([after(f"{a}{b}", "ConnectFour") for a in range(7) for b in range(7)])
+    found = search(model, noisy, states, 25, SearchConfig(rule="puct", proofs=False))
+    most = found.visits == found.visits.max(axis=1, keepdims=True)
+    assert (most.sum(axis=1) > 1).sum() >= 5, "there are ties"
+    best = np.where(most, found.q, -np.inf).max(axis=1)
+    np.testing.assert_array_equal(found.q[np.arange(len(states)), found.action], best)

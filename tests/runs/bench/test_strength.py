@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -32,16 +31,17 @@ def test_another_game_is_refused_in_one_line(tmp_path: Path) -> None:
         measure(tmp_path)
 
 
-def test_the_page_has_the_recorded_strength_of_the_ntuple_network() -> None:
+def test_the_page_has_the_recorded_strength_on_connect_four() -> None:
     page = (Path(__file__).parents[3] / "docs" / "boards.md").read_text(encoding="utf-8")
-    files = [RESULTS / "strength" / f"connect_four_ntuple_{run}.json" for run in ("seed0", "60m_seed0", "60m_seed1")]
-    now, *before = (json.loads(file.read_text())["sets"] for file in files)
+    names = [*(f"ntuple_seed{seed}" for seed in range(3)), "alphazero"]
+    files = [RESULTS / "strength" / f"connect_four_{name}.json" for name in names]
+    *seeds, other = (json.loads(file.read_text())["sets"] for file in files)
 
-    def shares(runs: list[Any], name: str, many: str) -> str:
-        return ", ".join(
-            " and ".join(f"{100 * run[name][many][share]:.1f}" for run in runs) + " %" for share in ("wrong", "optimal")
-        )
+    def percent(values: list[float]) -> str:
+        return ", ".join(f"{100 * value:.1f}" for value in values) + " %"
 
-    for name in now:
-        cells = [shares([now], name, many) for many in ("0", "100")]
-        assert " | ".join([*cells, shares(before, name, "100")]) in page, name
+    for name, beside in other.items():
+        shares = (("0", "wrong"), ("100", "wrong"), ("100", "optimal"))
+        cells = [percent([run[name][many][share] for run in seeds]) for many, share in shares]
+        cells.append(f"{percent([beside['100']['wrong']])}, {percent([beside['100']['optimal']])}")
+        assert " | ".join(cells) in page, name

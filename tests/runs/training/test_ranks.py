@@ -39,7 +39,7 @@ from rl.errors import InputError, RunError
 from rl.loop import interact
 from rl.networks import NetConfig
 from rl.seeding import derive_seed
-from runs import evaluate, resume, train
+from runs import evaluate, load, resume, train
 from runs.cli import command_line as cli
 from runs.recipe import Run
 from runs.training import evaluation, ranks
@@ -373,6 +373,24 @@ def test_a_resumed_run_keeps_its_precision_though_a_second_measurement_differs(
     again = json.loads((tmp_path / "parts" / "run.json").read_text())
     assert again["resumed"][0]["choices"]["precision"] == again["choices"]["precision"] == "bf16"
     assert difference(state(tmp_path / "whole")["network"], state(tmp_path / "parts")["network"]) == 0
+    assert load(tmp_path / "parts").choices()["precision"] == "fp32", "what is not faster is not used to act"
+
+
+def test_a_run_in_float32_goes_on_and_acts_in_it_though_bfloat16_is_measured_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = PPOConfig(net=NetConfig(hidden=(16,)), rollout=16, minibatch_size=32)
+    run = dataclasses.replace(run_of(agent, steps=32), env="Arcade/Breakout-v1", num_envs=1)
+    monkeypatch.setattr(device, "fast_bf16", lambda where: False)
+    train(run, out=tmp_path / "run")
+    monkeypatch.setattr(device, "fast_bf16", lambda where: True)
+    assert load(tmp_path / "run").choices()["precision"] == "fp32"
+    document = json.loads((tmp_path / "run" / "run.json").read_text())
+    del document["choices"]["precision"]  # a run of an agent that had no choice yet
+    (tmp_path / "run" / "run.json").write_text(json.dumps(document))
+    resume(tmp_path / "run", steps=64)
+    again = json.loads((tmp_path / "run" / "run.json").read_text())["resumed"][0]
+    assert again["choices"]["precision"] == "fp32"
 
 
 @pytest.mark.full

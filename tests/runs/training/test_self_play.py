@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+import agents
 import envs
+from agents.ppo import PPOConfig
 from envs.boards import Game
 from envs.boards.env import Games
 from rl.checkpoint import checkpoints
@@ -19,6 +21,7 @@ from rl.errors import InputError
 from runs import load, resume, train
 from runs.cli.command_line import main
 from runs.comparing.league.players import generations
+from runs.recipe import Run
 from runs.training.self_play import SelfPlay
 
 ID = "Boards/TicTacToe-v1"
@@ -82,6 +85,12 @@ def test_the_learner_plays_its_games_and_the_earlier_self_those_marked_past(tmp_
     with torch.no_grad():  # learning goes on: the earlier self does not follow
         next(iter(agent.network.parameters())).add_(1)
     assert not all(torch.equal(past[key], now[key]) for key in now)
+
+
+def test_the_earlier_self_computes_in_the_learners_precision() -> None:
+    run = Run(env="Boards/TicTacToe-v1", agent=PPOConfig(), steps=100)
+    agent = agents.build(PPOConfig(precision="bf16"), envs.spec(run.env), num_envs=1, seed=0)
+    assert SelfPlay(run, agent)._past.choices()["precision"] == "bf16"
 
 
 def test_one_game_in_five_is_against_an_earlier_self_from_both_seats() -> None:

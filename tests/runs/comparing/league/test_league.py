@@ -128,6 +128,7 @@ def test_bad_input_is_one_line_and_writes_nothing(run: Path, tmp_path: Path, cap
     for words, message in [
         (["ConnectFour", str(run), *out], "a league has one game"),
         (["CartPole-v1", *out], "is no board game"),
+        ([str(tmp_path / "missing"), *out], "no run at"),
         ([str(run), "--games", "7", *out], "even number"),
         ([str(run), "--players", "minimax:9", *out], "1 to 6 plies"),
         ([str(run), "--players", "alphago", *out], "unknown player 'alphago'"),
