@@ -19,7 +19,7 @@ import agents
 from rl.errors import InputError
 from rl.storage import plain, write_atomic
 from runs.comparing.league import arena, elo
-from runs.comparing.league.page import page
+from runs.comparing.league.page import caution, page
 from runs.comparing.league.players import Player, env_of, game_of, generations, load_player, make_player
 from runs.folder.places import OUT
 from runs.folder.run_folder import resolve
@@ -193,4 +193,4 @@ def lines(result: dict[str, Any]) -> list[str]:
             f"{row['name']:{wide}}  {row['elo']:5.0f}  {low:6.0f} to {high:5.0f}  {score:6.1%}  {row['first']:6.1%}  "
             f"{row['second']:6.1%}"
         )
-    return [*shown, f"page: {result['html']}"]
+    return [*shown, *filter(None, [caution(result)]), f"page: {result['html']}"]

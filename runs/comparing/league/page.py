@@ -20,13 +20,26 @@ def page(result: Mapping[str, Any]) -> Page:
     return Page(title, verdict(result), {"schema": 1, "kind": "league", **result}, "league.jinja", values)
 
 
+FEW = 10
+"""Openings below which the intervals are too narrow: a bootstrap over one opening has none."""
+
+
+def caution(result: Mapping[str, Any]) -> str:
+    """What to know about intervals from few openings; empty if there are enough."""
+    openings = result["games"] // 2
+    if openings >= FEW:
+        return ""
+    return f"Intervals need at least {FEW} openings, here {openings}: set --games {2 * FEW}"
+
+
 def verdict(result: Mapping[str, Any]) -> str:
     best, second = result["players"][:2]
     low, high = best["interval"]
     sure = "" if low > second["elo"] else f"; its interval includes the rating of {second['name']}"
+    few = f" {said}." if (said := caution(result)) else ""
     return (
         f"{best['name']} is rated highest on {result['game']}: Elo {best['elo']:.0f} ({low:.0f} to {high:.0f}), "
-        f"random play 0{sure}."
+        f"random play 0{sure}.{few}"
     )
 
 

@@ -17,6 +17,7 @@ from runs import train
 from runs.cli.command_line import main
 from runs.comparing.league import arena, players
 from runs.comparing.league.league import league
+from runs.comparing.league.page import caution
 from runs.comparing.league.players import Player, Thoughts, generations, make_player, strengths
 
 
@@ -172,3 +173,8 @@ def test_mcts_of_a_large_batch_is_searched_in_parts(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(players, "CELLS", 3 * 8 * 9)
     chosen = player.moves(Game("TicTacToe", 10), np.random.default_rng(0))
     assert chosen.shape == (10,) and ((chosen >= 0) & (chosen < 9)).all()
+
+
+def test_few_openings_are_said_to_be_too_few_for_intervals() -> None:
+    assert caution({"games": 2}) == "Intervals need at least 10 openings, here 1: set --games 20"
+    assert caution({"games": 20}) == ""
