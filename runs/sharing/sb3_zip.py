@@ -222,7 +222,10 @@ def _config(
         fields["critic"] = "shared" if cnn and not _apart(weights) else "separate"
     if isinstance(data.get("gamma"), float) and 0 < data["gamma"] <= 1:
         fields["gamma"] = data["gamma"]
-    return dataclasses.replace(agents.config(algorithm), **fields), cnn, len(hidden)
+    base = agents.config(algorithm)
+    if hasattr(base, "precision"):
+        fields["precision"] = "fp32"  # as SB3 computes
+    return dataclasses.replace(base, **fields), cnn, len(hidden)
 
 
 def _apart(weights: Mapping[str, Tensor]) -> bool:

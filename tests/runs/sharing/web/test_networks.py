@@ -190,7 +190,7 @@ def test_a_memory_gives_the_same_numbers_row_by_row_and_restarts_with_the_episod
 
 @javascript.needs_javascript
 def test_alphazeros_network_gives_the_same_probabilities_and_value() -> None:
-    config = AlphaZeroConfig(net=ResNetConfig(channels=8, blocks=2))
+    config = AlphaZeroConfig(net=ResNetConfig(channels=8, blocks=2), precision="fp32")
     agent = agents.build(config, envs.spec("Boards/ConnectFour-v1"), num_envs=1, seed=0)
     plan, weights = network_plan(agent)
     obs = observations(agent, 50)
