@@ -120,8 +120,9 @@ class PlanningAgent(Agent):
                 logits, legal, value[rows] = self.prior(rng)(states[rows])
                 shares = torch.from_numpy(np.where(legal, logits, -np.inf)).softmax(-1).numpy()
                 action[rows], policy[rows] = shares.argmax(axis=1), shares
-                if noise:
-                    action[rows] = (shares.cumsum(axis=1) > rng.random((len(rows), 1))).argmax(axis=1)
+                if noise:  # the rounded shares need not add up to one
+                    upto = shares.cumsum(axis=1)
+                    action[rows] = (upto > rng.random((len(rows), 1)) * upto[:, -1:]).argmax(axis=1)
             else:
                 jobs.append((many, rows, np.random.default_rng(rng.integers(1 << 62))))
 
