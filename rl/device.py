@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import hashlib
 import os
 import sys
 import time
+from typing import Any, Literal, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Config = TypeVar("Config")
+
+PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
+"""What `precision=auto` chooses from."""
 
 
 @functools.cache
@@ -48,6 +55,17 @@ def uses_bf16(precision: str, network: nn.Module, device: torch.device) -> bool:
     if precision == "auto":
         return has_convolutions(network) and fast_bf16(device)
     return precision == "bf16"
+
+
+def in_precision(config: Config, precision: str | None) -> Config:
+    """An agent's config with `precision` instead of "auto", so that nothing is measured when the agent is built.
+
+    A config that names its precision, or has none, stays as it is; "auto" stays if `precision` is not of `PRECISIONS`.
+    """
+    if getattr(config, "precision", None) != "auto" or precision not in PRECISIONS:
+        return config
+    chosen: Any = config
+    return dataclasses.replace(chosen, precision=precision)  # type: ignore[no-any-return]
 
 
 @functools.cache

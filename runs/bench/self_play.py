@@ -19,7 +19,7 @@ import agents
 import envs
 from agents.alphazero import AlphaZeroConfig
 from envs import EnvConfig
-from rl.device import fast_bf16
+from rl.device import PRECISIONS, fast_bf16
 from rl.loop import interact
 from rl.networks.config import ResNetConfig
 from rl.search.search import SearchConfig
@@ -35,8 +35,6 @@ CASES = (
     (32, 2, 0.25, 256),
 )
 """Channels, blocks, share of searches with 32 simulations (the others have 8), games at once."""
-PRECISIONS: tuple[Literal["fp32", "bf16"], ...] = ("fp32", "bf16")
-"""The second only where the processor multiplies it faster."""
 SLOTS = 48
 
 
@@ -93,6 +91,7 @@ def main() -> None:
     torch.set_num_threads(1)
     file, rows = Path(sys.argv[1]), []
     faster = fast_bf16(torch.device("cpu"))
+    # bfloat16 only where the processor multiplies it faster
     for case, precision in itertools.product(CASES, PRECISIONS if faster else PRECISIONS[:1]):
         rows.append(measure(*case, precision))
         print(json.dumps(rows[-1]), flush=True)

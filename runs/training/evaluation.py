@@ -19,12 +19,14 @@ import envs
 from agents.base import Actor, Agent
 from envs.config import EnvConfig
 from rl import checkpoint
+from rl.device import PRECISIONS, in_precision
 from rl.errors import InputError, RunError
 from rl.interface import Env, EnvSpec, TimeStep
 from rl.seeding import derive_seed
 from rl.segments import SegmentStore
 from rl.stats import iqm
 from rl.storage import read_json
+from runs.folder.run_folder import GENERATIONS, Located
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
 from runs.recipe import Run, from_document
@@ -99,20 +101,35 @@ def load(
 def load_run(path: str | Path, *, device: str = "auto", trust: Trust = False) -> tuple[Agent, Run]:
     """The agent and the run it was trained by. Raises `InputError` if there is no good checkpoint, or no trust.
 
-    What was trained in float32 acts in it; what was trained in bfloat16, where this machine multiplies that faster.
+    It computes as in its training (`loaded_config`).
     """
     found = locate(path)
     for line in found.skipped:
         print(line, file=sys.stderr)
     run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
     spec = envs.spec(run.env, run.env_config)
-    config: Any = run.agent
-    if found.run is not None and getattr(config, "precision", None) == "auto":
-        choices = read_json(found.run / "run.json").get("choices", {})
-        config = dataclasses.replace(config, precision="fp32") if choices.get("precision", "fp32") == "fp32" else config
+    config = loaded_config(run, found)
     agent = agents.build(config, spec, num_envs=run.num_envs, seed=run.seed, device=pick_device(device))
     put_back(agent, found.checkpoint)
     return agent, run
+
+
+def loaded_config(run: Run, found: Located) -> Any:
+    """The config by which the agent of a run that exists is built again: `precision=auto` is what run.json names.
+
+    Nothing is measured: the agent acts as in its own evaluations, on every machine. A checkpoint apart from its run
+    acts in float32; a generation of self-play is of the run around it.
+    """
+    outer = found.checkpoint.resolve().parent.parent
+    file = (found.run or (outer.parent if outer.name == GENERATIONS else outer)) / "run.json"
+    return in_precision(run.agent, precision_of(read_json(file) if file.is_file() else {}))
+
+
+def precision_of(info: Any) -> str:
+    """What a run computes in, by its run.json; float32 if that does not say."""
+    choices = info.get("choices") if isinstance(info, Mapping) else None
+    named = choices.get("precision") if isinstance(choices, Mapping) else None
+    return named if named in PRECISIONS else "fp32"
 
 
 def put_back(agent: Agent, folder: Path) -> None:

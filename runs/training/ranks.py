@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ from agents.value import ValueAgent
 from envs.boards import plays_itself
 from rl import checkpoint, ranks
 from rl.cores import usable_cores
-from rl.device import keep_freed_memory
+from rl.device import PRECISIONS, in_precision, keep_freed_memory
 from rl.errors import InputError, RunError
 from rl.interface import EnvSpec, TimeStep
 from rl.loop import interact
@@ -52,8 +51,6 @@ from runs.training.evaluation import WORDS, padded, play_games, restore
 
 STEP, STATE, END, PLAY = range(4)
 """Rank 0's orders: take a step, send the environments' state, end, play a part of the evaluation games."""
-PRECISIONS = ("fp32", "bf16")
-"""What `precision=auto` chooses from."""
 ENDING = 30
 """Seconds that the other ranks have to end."""
 
@@ -320,12 +317,10 @@ def built(run: Run, spec: EnvSpec, ranks: Ranks | None, device: str, precision: 
     `precision=auto` measures, and a second measurement may come out differently. So the ranks take what rank 0 chose,
     and a run that is resumed takes `precision`, what it had before.
     """
-    config: Any = run.agent
-    automatic = getattr(config, "precision", None) == "auto"
+    automatic = getattr(run.agent, "precision", None) == "auto"
     if automatic and ranks is not None and ranks.rank:
         precision = PRECISIONS[ranks.order()]
-    if automatic and precision in PRECISIONS:
-        config = replace(config, precision=precision)
+    config = in_precision(run.agent, precision)
     learner: Any = agents.build(config, spec, num_envs=run.num_envs, seed=run.seed, device=device)
     if automatic and ranks is not None and ranks.rank == 0:
         ranks.order(PRECISIONS.index(learner.choices()["precision"]))

@@ -33,7 +33,7 @@ from runs.folder.trust import Trust
 from runs.recipe import Run, describe, from_document, from_run_json, require_updates, values_taken
 from runs.recipe import resolve as resolve_recipe
 from runs.settings.apply import differences
-from runs.training.evaluation import WHERE_KNOWN, Score, pick_device
+from runs.training.evaluation import WHERE_KNOWN, Score, pick_device, precision_of
 from runs.training.ranks import ShardedEnv, built, follow, follows, joined, wanted
 from runs.training.self_play import self_play
 from runs.training.session import Session, Turn, evaluated
@@ -233,7 +233,7 @@ def resume(
             print(line, file=sys.stderr)
         where = pick_device(device)
         with joined(run, wanted(ranks, info.get("ranks", 1)), where, found.checkpoint) as group:
-            learner, env = _parts(run, where, group, info.get("choices", {}).get("precision", "fp32"))
+            learner, env = _parts(run, where, group, precision_of(info))
             try:
                 again = {"step": done, "command": command(), "commit": git_commit()}
                 again |= {"steps": run.steps} if run.steps != before.steps else {}

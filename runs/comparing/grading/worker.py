@@ -66,10 +66,11 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"agent {agent_name(run.agent)}, {job['recipe']} has {agent_name(task.agent)} ({mend})")
         if steps > task.steps:
             raise InputError(f"trained for {steps:,} steps, {job['recipe']} allows {task.steps:,}")
-    from runs.training.evaluation import play_games, put_back  # imports torch, which a refusal does not need
+    # imports torch, which a refusal does not need
+    from runs.training.evaluation import loaded_config, play_games, put_back
 
     spec = envs.spec(task.env, task.env_config)
-    agent = agents.build(run.agent, spec, num_envs=1, seed=run.seed, device="cpu")
+    agent = agents.build(loaded_config(run, found), spec, num_envs=1, seed=run.seed, device="cpu")
     put_back(agent, found.checkpoint)
     sample = run.eval_sample if job["free"] else task.eval_sample
     played = dataclasses.replace(task, agent=run.agent, steps=max(task.steps, run.steps))

@@ -108,8 +108,7 @@ def art(game: str) -> dict[str, Any]:
 
 def _earlier(folder: Path, newest: Path, recipe: Run, agent: Agent) -> list[tuple[int, np.ndarray]]:
     """The untrained network, made again from the seed, and every older checkpoint that is good."""
-    spec = envs.spec(recipe.env, recipe.env_config)
-    other = agents.build(recipe.agent, spec, num_envs=recipe.num_envs, seed=recipe.seed, device="cpu")
+    other = agents.build(agent.config, agent.spec, num_envs=recipe.num_envs, seed=recipe.seed, device="cpu")
     found = [(0, network_plan(other)[1])] if agent.step else []
     for step, path in checkpoint.checkpoints(folder).items():
         if step >= agent.step or path.resolve() == newest.resolve():

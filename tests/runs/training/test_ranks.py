@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ from rl.seeding import derive_seed
 from runs import evaluate, load, resume, train
 from runs.cli import command_line as cli
 from runs.recipe import Run
+from runs.sharing.web.export import export_web
 from runs.training import evaluation, ranks
 from runs.training.evaluation import GameRecord, padded, play_games, play_together
 
@@ -373,7 +375,36 @@ def test_a_resumed_run_keeps_its_precision_though_a_second_measurement_differs(
     again = json.loads((tmp_path / "parts" / "run.json").read_text())
     assert again["resumed"][0]["choices"]["precision"] == again["choices"]["precision"] == "bf16"
     assert difference(state(tmp_path / "whole")["network"], state(tmp_path / "parts")["network"]) == 0
-    assert load(tmp_path / "parts").choices()["precision"] == "fp32", "what is not faster is not used to act"
+
+
+def test_a_run_that_is_loaded_computes_as_in_its_training_and_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(where: Any) -> bool:
+        raise AssertionError("measured")
+
+    agent = PPOConfig(net=NetConfig(hidden=(16,)), rollout=16, minibatch_size=32)
+    run = dataclasses.replace(run_of(agent, steps=64), env="Arcade/Breakout-v1", num_envs=1, snapshots=2)
+    for fast, precision in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(device, "fast_bf16", lambda where, fast=fast: fast)
+        folder = tmp_path / precision
+        score = train(run, out=folder)
+        monkeypatch.setattr(device, "fast_bf16", refuse)
+        first = min((folder / "checkpoints").iterdir())
+        assert [load(path).choices()["precision"] for path in (folder, first)] == [precision] * 2
+        assert evaluate(folder)["returns"] == score["returns"]
+        assert export_web(folder, tmp_path / "page.html")["generations"][0] == 0  # untrained, and a checkpoint
+        assert len(list((folder / "checkpoints").iterdir())) > 1
+        shutil.copytree(first, tmp_path / f"{precision} alone")
+        assert load(tmp_path / f"{precision} alone").choices()["precision"] == "fp32"
+        (folder / "generations" / "checkpoints").mkdir(parents=True)
+        generation = shutil.copytree(first, folder / "generations" / "checkpoints" / first.name)
+        assert load(generation).choices()["precision"] == precision
+
+
+@pytest.mark.parametrize("info", [{}, [], {"choices": None}, {"choices": {"precision": "fp8"}}])
+def test_a_run_json_without_a_known_precision_means_float32(info: Any) -> None:
+    assert evaluation.precision_of(info) == "fp32"
 
 
 def test_a_run_in_float32_goes_on_and_acts_in_it_though_bfloat16_is_measured_faster(
