@@ -1,6 +1,7 @@
 """A board game between a person and a player: moves, undo, hints, strengths and the record, without any display.
 
-A record is a JSON file with the game, the names of both sides and the moves; `read_record` reads and checks it.
+A record is a JSON file with the game, the names of both sides as the game ended, the moves and who made each of them;
+`read_record` reads and checks it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from runs.folder.places import OUT
 from runs.folder.trust import Trust
 
 RECORD = "board game"
+YOU = "you"
+"""The person's name in a record."""
 MOST_SIMULATIONS = 100_000
 SHOWN = 9
 """Moves whose bars are shown in games with more actions."""
@@ -56,6 +59,8 @@ class BoardGame:
         """The principal line of what it saw, moves by name; empty if it does not search."""
         self.helped = False
         """Whether the person undid a move or saw a hint in this game."""
+        self._movers: list[str] = []
+        """Who made each move of this game."""
         self._perfect: Perfect | None = None
         _ = self.opponent  # a wrong name is refused at once
         self.new(seat)
@@ -72,7 +77,7 @@ class BoardGame:
     def new(self, seat: int) -> None:
         """The next game, with the person at `seat`."""
         self.game.reset()
-        self.seat, self.seen, self.line, self.helped = seat, {}, "", False
+        self.seat, self.seen, self.line, self.helped, self._movers = seat, {}, "", False, []
         self.game.rows["seat"] = seat
 
     @property
@@ -90,6 +95,7 @@ class BoardGame:
     def play(self, action: int) -> None:
         """The person's move. Raises `InputError` for an illegal one."""
         self.game.play(action)
+        self._movers.append(YOU)
 
     def reply(self) -> int:
         """The opponent's move."""
@@ -97,6 +103,7 @@ class BoardGame:
         action = int(self.opponent.moves(state, self._rng)[0])
         self.seen = self._thoughts()
         self.game.play(action)
+        self._movers.append(_described(self.opponent))
         return action
 
     def undo(self) -> bool:
@@ -107,6 +114,7 @@ class BoardGame:
             return False
         for _ in range(back):
             self.game.undo()
+        del self._movers[plies - back :]
         self.seen, self.line, self.helped = {}, "", True
         return True
 
@@ -154,7 +162,7 @@ class BoardGame:
     @property
     def names(self) -> tuple[str, str]:
         """Of the sides, the one that moves first in front."""
-        sides = ("you", self.opponent.name)
+        sides = (YOU, self.opponent.name)
         return sides if self.seat == 0 else sides[::-1]
 
     def result(self) -> str:
@@ -177,7 +185,8 @@ class BoardGame:
         path = next(p for k in range(1000) if not (p := folder / f"{stem}{f'-{k}' if k else ''}.json").exists())
         names = [self.game.board.action_names[move] for move in self.moves]
         facts = {"players": list(self.names), "result": self.result(), "helped": self.helped}
-        write_json(path, {"schema": 1, "kind": RECORD, "game": self.game.name, **facts, "moves": names})
+        moves = {"moves": names, "movers": self._movers}
+        write_json(path, {"schema": 1, "kind": RECORD, "game": self.game.name, **facts, **moves})
         return path
 
     def _copy(self) -> Game:
@@ -204,6 +213,22 @@ def read_record(path: str | Path, game: str) -> tuple[list[int], dict[str, Any]]
         except InputError as error:
             raise InputError(f"{path}, move {number}: {error}") from None
     return actions, record
+
+
+def movers_of(record: dict[str, Any]) -> list[str]:
+    """Who made each move of a record, as `words` shows it; "" if the record, an older one, does not say."""
+    many, movers = len(record["moves"]), record.get("movers")
+    return list(map(words, movers)) if isinstance(movers, list) and len(movers) == many else [""] * many
+
+
+def words(value: Any) -> str:
+    """The beginning of a text of a record, 80 characters, without those that would control a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in str(value)[:80])
+
+
+def _described(player: Player) -> str:
+    """A player's name (a run's has its step), and the simulations of one that searches."""
+    return f"{player.name}, {player.simulations} simulations" if isinstance(player, Planner) else player.name
 
 
 def action_of(game: str, word: str) -> int:

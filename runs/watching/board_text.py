@@ -14,7 +14,7 @@ from envs.boards.text import DISCS, STONES
 from rl.errors import InputError
 from runs.comparing.league.players import Thoughts
 from runs.folder.trust import Trust
-from runs.watching.board_game import LONG, BoardGame, action_of, bars, read_record
+from runs.watching.board_game import LONG, BoardGame, action_of, bars, movers_of, read_record, words
 
 HELP = """\
 a move     {moves}
@@ -253,10 +253,12 @@ def replay_text(
     actions, record = read_record(file, game)
     shown, place = Game(game), 0
     done = {"env": f"Boards/{game}-v1", "results": [record.get("result")], "records": [str(file)]}
-    first, second = (str(player)[:80] for player in [*record.get("players", ()), "?", "?"][:2])
-    say(f"{first} against {second}: {str(record.get('result', '?'))[:80]}")
+    first, second = map(words, [*record.get("players", ()), "?", "?"][:2])
+    say(f"{first} against {second}: {words(record.get('result', '?'))}")
+    movers = ["", *movers_of(record)]
     while True:
-        say(f"\nmove {place} of {len(actions)}\n{shown.text(colour=_colours())}")
+        by = f" by {movers[place]}" if movers[place] else ""
+        say(f"\nmove {place} of {len(actions)}{by}\n{shown.text(colour=_colours())}")
         try:
             word = ask("Enter: next, b: back, q: quit > ").strip().lower()
         except EOFError:

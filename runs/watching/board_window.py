@@ -16,7 +16,7 @@ from envs.drawing import Canvas, Window, require_display
 from rl.errors import InputError
 from runs.comparing.league.players import Thoughts
 from runs.folder.trust import Trust
-from runs.watching.board_game import BoardGame, bars, read_record
+from runs.watching.board_game import BoardGame, bars, movers_of, read_record
 from runs.watching.frame import draw_help, draw_note, unit_of
 
 SIZE = (960, 640)
@@ -242,7 +242,7 @@ def replay_window(file: str | Path, game: str) -> dict[str, Any]:
     require_display(NO_DISPLAY)
     actions, record = read_record(file, game)
     shown, before = Game(game), None
-    moved = 0.0
+    moved, movers = 0.0, ["", *movers_of(record)]
     with Window(f"rl play {game} --replay", *SIZE) as window:
         while True:
             for event in window.events():
@@ -257,6 +257,8 @@ def replay_window(file: str | Path, game: str) -> dict[str, Any]:
                     before = None
             scenes = plies(game, shown.rows[0], before)
             draw(window.canvas, scenes[-1], min(1.0, (time.perf_counter() - moved) / FALL))
-            words = f"move {int(shown.rows['ply'][0])} of {len(actions)}   LEFT  RIGHT"
+            place = int(shown.rows["ply"][0])
+            by = f" by {movers[place]}" if movers[place] else ""
+            words = f"move {place} of {len(actions)}{by}   LEFT  RIGHT"
             draw_note(window.canvas, words, unit_of(window.canvas))
             window.show(fps=60)

@@ -182,7 +182,49 @@ def test_a_record_is_replayed_move_by_move(tmp_path: Path) -> None:
     answers = iter(["", "", "b", "", ""])
     said: list[str] = []
     replay_text(path, "TicTacToe", lambda prompt: next(answers), said.append)
-    assert [line.split("\n")[1] for line in said[1:]] == [f"move {k} of 2" for k in (0, 1, 2, 1, 2)]
+    assert [line.split("\n")[1].partition(" by ")[0] for line in said[1:]] == [
+        f"move {k} of 2" for k in (0, 1, 2, 1, 2)
+    ]
+
+
+def test_a_record_names_the_opponent_of_each_move_and_the_replay_shows_it(tmp_path: Path) -> None:
+    match = BoardGame("TicTacToe", "minimax:2", seat=1)
+    match.reply()
+    for change in (-1, 2):
+        match.play(int(np.argmax(match.game.legal()[0])))
+        assert match.stronger(change)
+        match.reply()
+        if change < 0:
+            assert match.undo()  # the reply of minimax:1 and the move before it
+    path = match.save(tmp_path)
+    assert path is not None
+    record = read_record(path, "TicTacToe")[1]
+    assert record["movers"] == ["minimax:2", "you", "minimax:3"] and record["players"] == ["minimax:3", "you"]
+    said: list[str] = []
+    replay_text(path, "TicTacToe", lambda prompt: "", said.append)
+    assert [line.split("\n")[1] for line in said[1:]] == [
+        "move 0 of 3",
+        "move 1 of 3 by minimax:2",
+        "move 2 of 3 by you",
+        "move 3 of 3 by minimax:3",
+    ]
+
+
+def test_a_record_names_the_simulations_of_an_opponent_that_searches(tmp_path: Path) -> None:
+    played("first\n4\nsimulations 7\n4\nquit", vs="mcts:25", folder=tmp_path)
+    record = read_record(next(tmp_path.glob("*.json")), "ConnectFour")[1]
+    assert record["movers"][1::2] == ["mcts:25, 25 simulations", "mcts:25, 7 simulations"]
+
+
+def test_what_a_record_says_cannot_control_the_terminal_and_an_older_one_names_no_movers(tmp_path: Path) -> None:
+    path, hostile = tmp_path / "game.json", "\x1b[2Jx" + "y" * 200
+    for movers, first in (([hostile], " by ?[2Jxyy"), ("you", ""), ([], ""), (None, "")):
+        moves = {"game": "TicTacToe", "moves": ["a1"], "movers": movers}
+        path.write_text(json.dumps({"kind": "board game", "players": [hostile, "z"], "result": hostile, **moves}))
+        said: list[str] = []
+        replay_text(path, "TicTacToe", lambda prompt: "", said.append)
+        assert "\x1b" not in "".join(said) and len(said[0]) < 200
+        assert said[2].split("\n")[1].startswith(f"move 1 of 1{first}") and len(said[2].split("\n")[1]) < 120
 
 
 @pytest.mark.parametrize(
