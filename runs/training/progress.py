@@ -44,7 +44,7 @@ def in_notebook() -> bool:
 
 
 class Progress:
-    """Shows steps, speed, time left and the latest return on standard error."""
+    """Shows steps, speed, time left and the latest result on standard error."""
 
     every_seconds = 10.0
     """Between two plain lines."""
@@ -76,19 +76,18 @@ class Progress:
             self._bar = NotebookBar(self.total, self.start)
         return self
 
-    def update(self, step: int, latest: float | None) -> None:
-        """Shows `step` and the latest return; plain lines come at most every `every_seconds`, and at the end."""
+    def update(self, step: int, latest: str) -> None:
+        """Shows `step` and the `latest` result in words; plain lines at most every `every_seconds`, and at the end."""
         if self.quiet:
             return
         now = time.perf_counter()
         speed = (step - self.start) / max(now - self._begun, 1e-9)
-        shown = "-" if latest is None else f"{latest:.1f}"
         if self._bar is not None:
-            self._bar.update(self._task, completed=step, speed=f"{speed:,.0f}", latest=f"return {shown}")
+            self._bar.update(self._task, completed=step, speed=f"{speed:,.0f}", latest=latest)
         elif now - self._shown >= self.every_seconds or (step >= self.total and step != self._last):
             self._shown, self._last = now, step
             left = (self.total - step) / max(speed, 1e-9)
-            line = f"{step:,} of {self.total:,} steps, {speed:,.0f} steps/s, {left:,.0f} s left, return {shown}"
+            line = f"{step:,} of {self.total:,} steps, {speed:,.0f} steps/s, {left:,.0f} s left, {latest}"
             print(line, file=sys.stderr, flush=True)
 
     def tell(self, what: str) -> None:

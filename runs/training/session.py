@@ -206,7 +206,7 @@ class Session:
             self.seconds += now - clock
             if now >= show:
                 show = now + SHOW_SECONDS
-                self._progress.update(self.step, self.episodes.mean_return)
+                self._progress.update(self.step, self._result)
             self._attend(before)
             yield Turn(self.step, self.ts, self)
             if self._over:
@@ -214,7 +214,7 @@ class Session:
             clock = time.perf_counter()
         self.settle()
         self._over = True
-        self._progress.update(self.step, self.episodes.mean_return)
+        self._progress.update(self.step, self._result)
 
     def _attend(self, before: int) -> None:
         """Logs, saves, stops, evaluates and films if that is due between the steps `before` and `step`."""
@@ -246,6 +246,16 @@ class Session:
         if self.step < self.run.steps:
             self.folder.write_info({**self.folder.read_info(), "stopped": self.step})
         self._over = True
+
+    @property
+    def _result(self) -> str:
+        """The result of the newest training games in words. A return in self-play says nothing: both players learn."""
+        games = self.episodes
+        if games.mean_return is None or games.mean_length is None:
+            return "no game has ended"
+        if self.self_play is not None or self.env.spec.alternating:
+            return f"{games.count:,} games of {games.mean_length:.0f} steps"
+        return f"return {games.mean_return:.1f}"
 
     @property
     def _eval_every(self) -> int:
@@ -326,8 +336,10 @@ class Session:
 
         self.settle()
 
+        final = "" if games == run.eval_episodes else f" (the final evaluation plays {run.eval_episodes})"
+
         def tell(over: int) -> None:
-            self._progress.tell(f"evaluating, {over} of {games} games over")
+            self._progress.tell(f"evaluating, {over} of {games} games over{final}")
             if self.stop_requested and not self._over:
                 raise _EvaluationStopped
 

@@ -13,6 +13,9 @@ import runs
 from rl import checkpoint
 from rl.errors import InputError
 from runs.cli import command_line as cli
+from runs.training import session
+from runs.training.automatic import EvaluationBudget
+from runs.training.progress import Progress
 from runs.training.session import Turn
 
 SMALL = [
@@ -155,3 +158,49 @@ def test_an_example_of_the_docs_runs(title: str, code: str, tmp_path: Path, monk
 
 def test_the_four_examples_are_there() -> None:
     assert [t for t, _ in EXAMPLES] == ["Early stopping", "A custom metric", "A curriculum", "A custom schedule"]
+
+
+def told(out: Path, capsys: pytest.CaptureFixture[str], env: str, agent: str, *settings: str) -> list[str]:
+    """What a training of 60 steps says on standard error."""
+    runs.train(env, agent=agent, steps=60, settings=settings, out=out, device="cpu", quiet=False)
+    return capsys.readouterr().err.splitlines()
+
+
+@pytest.fixture
+def talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress says every step and every evaluation."""
+    monkeypatch.setattr(Progress, "every_seconds", 0.0)
+    monkeypatch.setattr(session, "SHOW_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("talkative")
+@pytest.mark.parametrize(
+    ("env", "agent", "settings", "result"),
+    [
+        ("CartPole-v1", "dqn", SMALL, r"return \d+\.\d"),
+        ("Boards/TicTacToe-v1", "dqn", [*SMALL, "env.options.opponent=self"], r"\d+ games of \d steps"),
+        (
+            "Boards/TicTacToe-v1",
+            "mcts",
+            ["simulations=2", "eval_episodes=1", "env.options.self_play=true"],
+            r"\d+ games of \d steps",
+        ),
+    ],
+)
+def test_progress_shows_the_return_and_of_self_play_the_number_of_games(
+    env: str, agent: str, settings: list[str], result: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [line for line in told(tmp_path, capsys, env, agent, *settings) if "steps/s" in line]
+    assert said[0].endswith(", no game has ended")
+    assert re.fullmatch(rf"60 of 60 steps, .* s left, {result}", said[-1])
+
+
+@pytest.mark.usefixtures("talkative")
+def test_an_evaluation_on_the_way_says_that_the_final_one_has_more_games(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(EvaluationBudget, "allows", lambda *_: True)
+    said = told(tmp_path, capsys, "CartPole-v1", "dqn", *SMALL, "eval_episodes=10")
+    counted = [line for line in said if line.startswith("evaluating, ")]
+    assert counted[0] == "evaluating, 0 of 5 games over (the final evaluation plays 10)"
+    assert counted[-1] == "evaluating, 10 of 10 games over"
