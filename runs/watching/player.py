@@ -131,6 +131,7 @@ class Player:
 
     def _take(self, ts: TimeStep) -> None:
         from runs.watching.thoughts import extremes, read_thoughts
+        from runs.watching.views import Thought
 
         self.ts = ts
         seen = None if self._saliency is None else self._saliency.push(ts)
@@ -148,6 +149,8 @@ class Player:
             if self.human is not None:
                 thought.action, thought.chosen = self.human, (int(self.human),) if np.ndim(self.human) == 0 else ()
             over = bool(ts.last[i] and ts.discount[i] == 0)
+            if over and ts.mask is not None:  # nothing is legal after the end, so that nothing is chosen
+                self.thoughts[i] = thought = Thought(thought.action)
             value = math.nan if thought.value is None or over else thought.value
             row = float(ts.exact_reward[i]), float(ts.discount[i]), bool(ts.first[i]), bool(ts.last[i])
             episode.add(value, *row, *([] if thought.critics is None or over else [extremes(thought.critics)]))

@@ -49,7 +49,7 @@ def _plots(canvas: Canvas, view: View, unit: float) -> None:
     """The plots that have something to show, one below the other; where there is no room the less telling ones go."""
     thought, gap = view.thought, unit * 0.5
     names = ["return"]
-    if thought is not None and thought.value is not None:
+    if (thought is not None and thought.value is not None) or (view.over and np.isfinite(view.trace.values).any()):
         names.insert(0, "value")
     if thought is not None and (thought.atoms is not None or thought.quantiles is not None):
         names.insert(0, "distribution")

@@ -29,6 +29,7 @@ from runs.watching.film import film, write_film
 from runs.watching.follow import Follower
 from runs.watching.frame import draw_view
 from runs.watching.player import Player
+from runs.watching.plots import bar_rows
 from runs.watching.thoughts import read_thoughts
 from runs.watching.watch import open_player, watch
 from runs.watching.window import Desk
@@ -231,6 +232,23 @@ def test_planners_and_tables_can_be_watched(agent, env):
         values = thought.probabilities if searches else thought.q_values
         assert len(values) == envs.spec(env).action.nvec[0]
         assert thought.action == shown._action[0]
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn", "mcts"])
+def test_the_end_of_a_board_game_shows_no_choice_and_keeps_the_curve_of_the_value(agent):
+    env = "Boards/TicTacToe-v1"
+    run = resolve(env, agent=agent, steps=100_000, settings=["simulations=8"] if agent == "mcts" else ["hidden=16"])
+    with Player(agents.build(run.agent, envs.spec(env), num_envs=1, seed=0), run) as shown:
+        while not shown.ts.last[0]:
+            assert bar_rows(shown.view())
+            values = shown.view().trace.values
+            shown.step()
+        view = shown.view()
+        assert view.over and not bar_rows(view) and view.thought.value is None
+        draw_view(canvas := Canvas(400, 300), view)
+        view.trace.values = [math.nan] * (len(values) + 1)
+        draw_view(without := Canvas(400, 300), view)
+        assert (canvas.array() != without.array()).any() == bool(np.isfinite(values).any())
 
 
 def test_keys_steer_the_viewer(cartpole, tmp_path, monkeypatch):
