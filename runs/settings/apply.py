@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import agents
-from rl.errors import InputError
+from rl.errors import InputError, unknown
 from rl.schedules import Ramp
 from runs.settings.plain import describe, scalar
 from runs.settings.text import entry_type, has_plain_choice, parse, shown
@@ -186,12 +186,14 @@ SB3 = {
 """Stable-Baselines3's name of a field -> our names."""
 
 
-def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
+def _unknown_field(name: str, known: Mapping[str, tuple[Any, Any]]) -> InputError:
     """The error for an unknown name: it may be SB3's name, a field of another agent, or a misspelling.
 
     The nearest name is searched by the whole name, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`.
+    Entries of dict-valued fields count too: `self_play` finds `env_config.options.self_play` if the recipe sets that.
     """
-    fields = list(fields)
+    entries = [f"{path}.{key}" for path, (_, value) in known.items() if isinstance(value, Mapping) for key in value]
+    fields = [*known, *entries]
     last = name.rsplit(".", 1)[-1]
     owners = [a for a in agents.REGISTRY if any(f.name == last for f in dataclasses.fields(agents.load(a).Config))]
     if here := [field for field in SB3.get(last, ()) if f"agent.{field}" in fields]:
@@ -202,8 +204,9 @@ def _unknown_field(name: str, fields: Iterable[str]) -> InputError:
     tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}
     near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
     near = near or [tails[t] for t in difflib.get_close_matches(last, tails, n=1, cutoff=0.6)]
-    mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
-    return InputError(f"unknown field {name!r}: {mend}")
+    if near:
+        return InputError(f"unknown field {name!r}: did you mean {near[0]!r}?")
+    return unknown("field", name, fields, all_by="rl list RECIPE")
 
 
 def _rebuild(config: Any, changes: Mapping[str, Any], prefix: str) -> Any:

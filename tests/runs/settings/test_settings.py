@@ -141,7 +141,8 @@ def test_the_last_of_two_settings_of_one_field_counts_and_entries_add_up():
         ("agent.lrr=3", ["unknown field 'agent.lrr'", "did you mean 'agent.lr'?"]),
         ("lrr=3", ["unknown field 'lrr'", "did you mean 'agent.lr'?"]),
         ("batchsize=3", ["'batchsize'", "'agent.batch_size'"]),
-        ("qqqq=3", ["unknown field 'qqqq'", "known: env, agent"]),
+        ("qqqq=3", ["unknown field 'qqqq': `rl list RECIPE` shows them all"]),
+        ("env.option.self_play=true", ["unknown field 'env.option.self_play': did you mean 'env_config.options'?"]),
         ("epsilom=3", ["unknown field 'epsilom'", "did you mean 'agent.epsilon'?"]),
         ("core=lstm", ["'core' is ambiguous", "agent.net.core", "env_config.core"]),
         ("lr=fast", ["agent.lr=fast", "a finite number or a schedule start:end:steps"]),
@@ -173,6 +174,13 @@ def test_a_bad_setting_is_one_line_that_names_field_value_and_mend(setting, word
     assert "\n" not in message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize("name", ["self_play", "self_playy", "env.optoins.self_play"])
+def test_an_entry_of_a_dict_that_is_set_is_offered(name: str) -> None:
+    match = Match(env_config=World(options={"self_play": True}))
+    with pytest.raises(InputError, match=f"unknown field '{name}': did you mean 'env_config.options.self_play'?"):
+        apply_settings(match, [f"{name}=true"])
 
 
 def test_a_plain_value_error_of_a_config_becomes_bad_input():
