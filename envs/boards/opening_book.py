@@ -14,7 +14,13 @@ from envs.boards.connect_four import WIDTH
 
 FILE = Path(__file__).parent / "connect_four_book.json"
 COLUMNS = "4352617"
-ORDER = (*"4321", *(a + b for a in "4321" for b in COLUMNS), *(a + b + c for a in "4321" for b in "4" for c in COLUMNS))
+CENTRE = ("", "4", "44", "444", "4444")
+"""The lines of the middle column whose every move has a score in the book."""
+ORDER = (
+    *(line + a for line in CENTRE for a in "4321"),
+    *(a + b for a in "4321" for b in COLUMNS),
+    *(a + b + c for a in "4321" for b in "4" for c in COLUMNS),
+)
 """Moves to the positions, in the order in which they are solved."""
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from envs.boards import Game
 from envs.boards import positions as sets
 from envs.boards.judge import strength, tic_tac_toe
-from envs.boards.opening_book import ORDER, book, key_of
+from envs.boards.opening_book import CENTRE, ORDER, book, key_of
 from envs.boards.positions import SETS, load, plies_left
 from envs.boards.solver import CELLS, ILLEGAL, Solver, opening_scores, played, solve
 from rl.errors import InputError
@@ -93,6 +93,17 @@ def test_the_empty_board_is_answered_by_the_opening_book_at_once() -> None:
     solver = Solver(2)
     assert solver.solve("").moves == (-2, -1, 0, 1, 0, -1, -2) and solver.nodes == 0
     assert key_of(*stones("12")) == key_of(*stones("76")) != key_of(*stones("21"))
+
+
+def test_the_lines_of_the_middle_column_are_answered_by_the_opening_book_and_their_scores_agree() -> None:
+    solver = Solver(2)
+    for line in CENTRE:
+        found = solver.solve(line)
+        assert found.moves == found.moves[::-1]  # the board is its own mirror image
+        if line:
+            assert book()[key_of(*stones(line))] == found.score
+    assert solver.nodes == 0
+    assert [solver.solve(line).score for line in CENTRE] == [1, -1, 1, -1, 1]
 
 
 def stones(moves: str) -> tuple[int, int]:
