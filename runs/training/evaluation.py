@@ -19,7 +19,7 @@ import envs
 from agents.base import Actor, Agent
 from envs.config import EnvConfig
 from rl import checkpoint
-from rl.device import PRECISIONS, in_precision
+from rl.device import PRECISIONS, fast_bf16, in_precision
 from rl.errors import InputError, RunError
 from rl.interface import Env, EnvSpec, TimeStep
 from rl.seeding import derive_seed
@@ -117,12 +117,13 @@ def load_run(path: str | Path, *, device: str = "auto", trust: Trust = False) ->
 def loaded_config(run: Run, found: Located) -> Any:
     """The config by which the agent of a run that exists is built again: `precision=auto` is what run.json names.
 
-    Nothing is measured: the agent acts as in its own evaluations, on every machine. A checkpoint apart from its run
-    acts in float32; a generation of self-play is of the run around it.
+    What was trained in bfloat16 acts in float32 where the processor only emulates bfloat16, which takes ten times as
+    long. A checkpoint apart from its run acts in float32; a generation of self-play is of the run around it.
     """
     outer = found.checkpoint.resolve().parent.parent
     file = (found.run or (outer.parent if outer.name == GENERATIONS else outer)) / "run.json"
-    return in_precision(run.agent, precision_of(read_json(file) if file.is_file() else {}))
+    precision = precision_of(read_json(file) if file.is_file() else {})
+    return in_precision(run.agent, precision if precision == "fp32" or fast_bf16(torch.device("cpu")) else "fp32")
 
 
 def precision_of(info: Any) -> str:

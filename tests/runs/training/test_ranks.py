@@ -377,19 +377,17 @@ def test_a_resumed_run_keeps_its_precision_though_a_second_measurement_differs(
     assert difference(state(tmp_path / "whole")["network"], state(tmp_path / "parts")["network"]) == 0
 
 
-def test_a_run_that_is_loaded_computes_as_in_its_training_and_measures_nothing(
+def test_a_run_that_is_loaded_computes_as_in_its_training_if_the_processor_has_bfloat16(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(where: Any) -> bool:
-        raise AssertionError("measured")
-
     agent = PPOConfig(net=NetConfig(hidden=(16,)), rollout=16, minibatch_size=32)
     run = dataclasses.replace(run_of(agent, steps=64), env="Arcade/Breakout-v1", num_envs=1, snapshots=2)
     for fast, precision in ((True, "bf16"), (False, "fp32")):
         monkeypatch.setattr(device, "fast_bf16", lambda where, fast=fast: fast)
         folder = tmp_path / precision
         score = train(run, out=folder)
-        monkeypatch.setattr(device, "fast_bf16", refuse)
+        for module in (device, evaluation):
+            monkeypatch.setattr(module, "fast_bf16", lambda where: True)
         first = min((folder / "checkpoints").iterdir())
         assert [load(path).choices()["precision"] for path in (folder, first)] == [precision] * 2
         assert evaluate(folder)["returns"] == score["returns"]
@@ -400,6 +398,9 @@ def test_a_run_that_is_loaded_computes_as_in_its_training_and_measures_nothing(
         (folder / "generations" / "checkpoints").mkdir(parents=True)
         generation = shutil.copytree(first, folder / "generations" / "checkpoints" / first.name)
         assert load(generation).choices()["precision"] == precision
+        for module in (device, evaluation):
+            monkeypatch.setattr(module, "fast_bf16", lambda where: False)
+        assert load(folder).choices()["precision"] == "fp32", "emulated bfloat16 takes ten times as long"
 
 
 @pytest.mark.parametrize("info", [{}, [], {"choices": None}, {"choices": {"precision": "fp8"}}])
