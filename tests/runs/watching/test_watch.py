@@ -225,8 +225,7 @@ def test_planners_and_tables_can_be_watched(agent, env):
     run = resolve(env, agent=agent, steps=100_000, settings=settings)
     player = agents.build(run.agent, envs.spec(env), num_envs=1, seed=0)
     with Player(player, run) as shown:
-        for _ in range(3):
-            shown.step()
+        shown.step()  # no game is over
         thought = shown.view().thought
         draw_view(Canvas(400, 300), shown.view())
         values = thought.probabilities if searches else thought.q_values
