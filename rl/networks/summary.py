@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from rl.networks.config import NetConfig
 from rl.networks.cores import Core
 from rl.networks.encoders import Planes, stem_kind
 from rl.networks.heads import NoisyLinear
+
+if TYPE_CHECKING:
+    from rl.networks.tuples import TupleNetwork
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,29 @@ def describe(module: nn.Module, spec: EnvSpec, stack: int = 1) -> list[LayerRow]
         for hook in hooks:
             hook.remove()
     return recorder.rows
+
+
+def describe_tuples(network: TupleNetwork) -> dict[str, int]:
+    """What an n-tuple network has, and what the value of one position takes. Nothing is multiplied."""
+    symmetries, tuples, length = network.cells.shape
+    tables, _, size = network.weights.shape
+    return {
+        "tuples": tuples,
+        "cells a tuple": length,
+        "symmetries of the board": symmetries,
+        "tables": tables * tuples,
+        "weights a table": size,
+        "parameters": network.weights.numel(),
+        "weights read for one position": symmetries * tuples,
+        "additions for one position": symmetries * tuples - 1,
+    }
+
+
+def render_facts(facts: dict[str, int]) -> str:
+    """A name and a number a line, aligned."""
+    numbers = [f"{x:,}" for x in facts.values()]
+    wide = [max(map(len, words)) for words in (facts, numbers)]
+    return "\n".join(f"{name.ljust(wide[0])}  {x.rjust(wide[1])}" for name, x in zip(facts, numbers, strict=True))
 
 
 def render_table(rows: list[LayerRow]) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 
 from rl.errors import InputError
+from rl.networks.tuples import TupleNetwork
 from runs.explaining.history import charts, history_panel
+from runs.explaining.patterns import patterns_panel
 from runs.explaining.sight import States, play, require_layers, sight_panel
 from runs.explaining.subject import NotShown, Subject
 from runs.explaining.surface import surface_panel
@@ -22,6 +24,10 @@ from runs.reporting.page import Page
 
 PANELS = {"update": update_panel, "history": history_panel, "sight": sight_panel, "surface": surface_panel}
 """The panels in the order of their computation: the surface takes the time that is left."""
+TABLES = {"patterns": patterns_panel}
+"""Further panels of an n-tuple network; the page of another agent does not name them."""
+CURVES = {"charts": "history", "progress": "patterns"}
+"""What the page calls the curves of a panel's rows."""
 SECONDS = 40.0  # for all panels of a page; opening the runs and writing the page come to it
 
 
@@ -54,7 +60,7 @@ def explain(
     folder = Path(run).parent if Path(run).name == "run.json" else Path(run)
     path = folder / "explain.html" if out is None else Path(out)
     seconds = round(time.monotonic() - begun, 1)
-    values = {"runs": [{**one, "charts": charts(one["history"].get("rows", []))} for one in found], "seconds": seconds}
+    values = {"runs": [_drawn(one) for one in found], "shown": _shown(found), "seconds": seconds}
     if not quiet:
         print(_verdict(found))
     title, data = " beside ".join(s.title for s in subjects), {"schema": 1, "kind": "explain", "runs": found}
@@ -67,6 +73,9 @@ def explain(
 def _states(subject: Subject) -> States | None:
     """New games of the agent, with pictures if the environment has some; None, and why, if it cannot play them."""
     seconds = 0.2 * (subject.until - time.monotonic())
+    if _has_tuples(subject):
+        subject.why_no_states = "it has tables of patterns and no layers"
+        return None
     try:
         require_layers(subject.agent)
         try:
@@ -85,9 +94,13 @@ def expected(subject: Subject) -> type[Exception]:
     return NotShown if type(subject.agent).__module__.startswith("agents.") else Exception
 
 
+def _has_tuples(subject: Subject) -> bool:
+    return isinstance(subject.agent.network, TupleNetwork)
+
+
 def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": subject.name, "title": subject.title, "seconds": {}}
-    for name, panel in PANELS.items():
+    for name, panel in (PANELS | (TABLES if _has_tuples(subject) else {})).items():
         begun = time.monotonic()
         try:
             found[name] = panel(subject)
@@ -100,14 +113,39 @@ def _explained(subject: Subject, quiet: bool) -> dict[str, Any]:
     return {**found, "missing": subject.missing}
 
 
+def _shown(found: list[dict[str, Any]]) -> list[str]:
+    """The panels that show something of a run; the page has a section for each of them."""
+    return [name for name in PANELS | TABLES if any("why_not" not in one.get(name, {"why_not": ""}) for one in found)]
+
+
+def _drawn(one: dict[str, Any]) -> dict[str, Any]:
+    """A run's numbers with its curves."""
+    curves = {place: charts(one.get(name, {}).get("rows", [])) for place, name in CURVES.items()}
+    return {**{name: {"why_not": "its network has no tuples of cells"} for name in TABLES}, **one, **curves}
+
+
 def _verdict(found: list[dict[str, Any]]) -> str:
-    """One sentence on the check of the gradients."""
-    shown = [one["update"] for one in found if "nodes" in one["update"]]
-    if all("why_not" in one[name] for one in found for name in PANELS):
+    """One sentence on the check of the gradients, and one on the strength of each n-tuple network."""
+    if not _shown(found):
         return (
             "No panel applies: this agent learns or acts without the layers of a network. "
             "See what it expects by `rl watch` and, in a board game, `rl play --vs`."
         )
+    sentences = [_strength(one["patterns"]) for one in found if "rows" in one.get("patterns", {})]
+    if any("why_not" not in one[name] for one in found for name in PANELS):
+        sentences.insert(0, _gradients([one["update"] for one in found if "nodes" in one["update"]]))
+    return " ".join(sentences)
+
+
+def _strength(panel: dict[str, Any]) -> str:
+    first, last = (panel["rows"][k]["strength"] for k in (0, -1))
+    return (
+        f"The value alone wins {last['won']} and draws {last['drawn']} of {panel['matches']} games against minimax of "
+        f"depth {panel['depth']}; untrained it won {first['won']} and drew {first['drawn']}."
+    )
+
+
+def _gradients(shown: list[dict[str, Any]]) -> str:
     if not shown:
         return "No single loss to differentiate: the panels on training and on what the network sees follow."
     worst, count = max(u["difference"] for u in shown), sum(len(u["nodes"]) + len(u["weights"]) for u in shown)

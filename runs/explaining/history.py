@@ -22,16 +22,13 @@ def history_panel(subject: Subject) -> dict[str, Any]:
     """One row of numbers for each checkpoint that the time allows, as plain JSON."""
     states, rows, before = subject.known_states(), list[dict[str, Any]](), None
     comparable = not any(getattr(subject.run.agent, n, False) for n in ("normalize_return", "rescale", "munchausen"))
-    seconds, begun, steps = 0.5 * (subject.until - time.monotonic()), time.monotonic(), [0]
-    while steps:
-        agent = subject.at(step := steps.pop(0))
+    seconds = 0.5 * (subject.until - time.monotonic())
+    for agent in subject.through_training(seconds):
         output = outputs(agent, states.obs)
-        row = {"step": step, **_weights(agent, subject), **_units(agent, states), **_policy(output, before)}
+        row = {"step": agent.step, **_weights(agent, subject), **_units(agent, states), **_policy(output, before)}
         before = output
         if comparable:
             row |= _values(play(subject.run, agent, seconds / 20))
-        if not rows:  # the time of the first row decides how many follow
-            steps = subject.steps(max(1, int(seconds / (time.monotonic() - begun)) - 1))[1:]
         rows.append(row)
     flow = rows[-1].get("flow", {})
     order = sorted(flow, key=flow.__getitem__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +111,7 @@ class Subject:
             self.states, self.why_no_states = first.states, first.why_no_states
         if ours == theirs and type(self.batch) is type(first.batch) and self.batch is not None:
             self.batch, self.weight = first.batch, first.weight
-        else:
+        elif self.batch is not None or first.batch is not None:
             self.missing.append(f"{self.name} has a batch of its own: that of {first.name} is of another kind.")
 
     @property
@@ -130,8 +132,14 @@ class Subject:
 
     def steps(self, most: int = 9) -> list[int]:
         """The untrained network and up to `most` checkpoints, at most 9, evenly chosen, the newest always."""
-        there = list(self.checkpoints)
+        there = [step for step in self.checkpoints if step] or list(self.checkpoints)  # some runs save step 0 too
         return [0, *(there[round(k)] for k in np.linspace(len(there) - 1, 0, min(most, 9, len(there)))[::-1])]
+
+    def through_training(self, seconds: float) -> Iterator[Agent]:
+        """The untrained agent, then as many checkpoints as fit into `seconds` by the time that the first one took."""
+        begun = time.monotonic()
+        yield self.at(0)
+        yield from map(self.at, self.steps(max(1, int(seconds / (time.monotonic() - begun)) - 1))[1:])
 
 
 def build(run: Run, spec: EnvSpec) -> Agent:

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from rl.interface import ActionSpec, EnvSpec, ObsLeaf
 from rl.networks import NetConfig
 from rl.networks.heads import ValueHead
-from rl.networks.summary import LayerRow, describe, render_table
+from rl.networks.summary import LayerRow, describe, describe_tuples, render_facts, render_table
 from rl.networks.torso import build_torso
+from tests.rl.test_networks_tuples import network as tuple_network
 
 ACTION = ActionSpec("discrete", (6,))
 ATARI = EnvSpec("Atari", {"obs": ObsLeaf((84, 84), "uint8", "image", scale=255.0)}, ACTION)
@@ -96,4 +97,16 @@ def test_the_table_lines_up_and_ends_with_the_totals() -> None:
         "torso.encoder.mlp.2  Linear  64           4,160          4,096",
         "head.advantage       Linear  2              130            128",
         "total                                     4,610          4,480",
+    ]
+
+
+def test_an_n_tuple_network_is_counted_in_tuples_tables_and_reads() -> None:
+    network = tuple_network("ConnectFour", count=5, length=4)
+    facts = describe_tuples(network)
+    assert list(facts.values()) == [5, 4, 2, 2 * 5, 3**4, 2 * 5 * 3**4, 2 * 5, 2 * 5 - 1]
+    assert facts["parameters"] == sum(p.numel() for p in network.parameters())
+    assert facts["weights read for one position"] == len(network.net.start)
+    assert render_facts(facts).splitlines()[::5] == [
+        "tuples                            5",
+        "parameters                      810",
     ]

@@ -422,6 +422,14 @@ def test_inspect_takes_every_recipe(recipe, here, capfd):
         assert shown["parameters"] > 0 and shown["multiply_adds"] > 0
 
 
+def test_inspect_counts_the_tables_of_an_n_tuple_network(here, capfd):
+    assert cli.main(["inspect", "connect_four_ntuple", "--set", "agent.tuples=7", "--json"]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert shown["tuples"]["weights read for one position"] == 14 and shown["tuples"]["tables"] == 14
+    assert shown["tuples"]["parameters"] == shown["parameters"] == 14 * 3**8
+    assert "additions for one position" in shown["table"]
+
+
 def test_the_agent_in_readme_is_whole(here, capfd, monkeypatch):
     text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     begin = text.index("from dataclasses import dataclass\n\nimport torch")
