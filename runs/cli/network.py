@@ -9,6 +9,7 @@ from typing import Any
 
 import agents
 import envs
+from rl.device import in_precision
 from rl.networks.summary import describe, describe_tuples, render_facts, render_table
 from rl.networks.tuples import TupleNetwork
 from runs.folder.trust import Trust
@@ -25,7 +26,7 @@ def inspect(
     """
     run = resolve(recipe, agent=agent, settings=settings, trust=trust)
     spec = envs.spec(run.env, run.env_config)
-    player = agents.build(run.agent, spec, num_envs=run.num_envs, seed=run.seed, device="cpu")
+    player = agents.build(in_precision(run.agent, "fp32"), spec, num_envs=run.num_envs, seed=run.seed, device="cpu")
     rows = describe(player.network, spec, player.stack)
     facts = describe_tuples(player.network) if isinstance(player.network, TupleNetwork) else {}
     return {

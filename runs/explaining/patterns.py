@@ -42,10 +42,10 @@ def patterns_panel(subject: Subject) -> dict[str, Any]:
     board: Any = agent.model.board
     played = self_play(agent, subject.run.env_config.options.get("opening", 0), subject.run.seed)
     shown, rows = one_game(agent, played), through_training(subject, played)
-    tables, tuples, _ = network.weights.shape
+    tuples = network.weights.shape[1]
     return {
         "height": board.height, "width": board.width, "tuples": tuples, "length": network.cells.shape[2],
-        "symmetries": len(network.cells), "tables": tables, "games": GAMES, "positions": len(played.rows),
+        "symmetries": len(network.cells), "games": GAMES, "positions": len(played.rows),
         "patterns": patterns(agent, played.rows), "shown": shown, "rows": rows,
         "largest": max(abs(x) for one in shown for x in one["shares"]), "matches": MATCHES, "depth": DEPTH,
         "checkpoints": sum(step > 0 for step in subject.checkpoints),
@@ -96,16 +96,15 @@ def stones_of(model: Any, rows: np.ndarray) -> np.ndarray:
 def places(network: TupleNetwork, stones: np.ndarray) -> np.ndarray:
     """The places in the flat weights that are read for each position, int64 [N, symmetries * tuples].
 
-    A second, plain way beside the compiled loops: number of the table, tuple, number of the pattern in base 3.
+    A second, plain way beside the compiled loops: parity of the stones, tuple, number of the pattern in base 3.
     """
-    tables, tuples, size = network.weights.shape
+    _, tuples, size = network.weights.shape
     cells = network.cells.flatten(0, 1).numpy()  # [slots, length]
     pattern = np.zeros((len(stones), len(cells)), np.int64)
     for k in range(cells.shape[1]):
         pattern += stones[:, cells[:, k]] * STATES**k
-    count = (stones > 0).sum(axis=1)
-    table = count * (tables // 2) // (stones.shape[1] + 1) * 2 + count % 2
-    return (table[:, None] * tuples + np.arange(len(cells)) % tuples) * size + pattern
+    parity = (stones > 0).sum(axis=1) % 2
+    return (parity[:, None] * tuples + np.arange(len(cells)) % tuples) * size + pattern
 
 
 def patterns(agent: Any, rows: np.ndarray) -> dict[str, Any]:
@@ -116,7 +115,7 @@ def patterns(agent: Any, rows: np.ndarray) -> dict[str, Any]:
     stone is left out.
     """
     network: TupleNetwork = agent.network
-    (tables, tuples, size), slots = network.weights.shape, network.cells[..., 0].numel()
+    (_, tuples, size), slots = network.weights.shape, network.cells[..., 0].numel()
     most = min(len(rows), max(1, READS // slots))
     stones = stones_of(agent.model, rows[np.linspace(0, len(rows) - 1, most).astype(int)])
     place, count = np.unique(places(network, stones), return_counts=True)
@@ -124,9 +123,10 @@ def patterns(agent: Any, rows: np.ndarray) -> dict[str, Any]:
     effect = np.where(place % size > 0, weight * np.sqrt(count / most), 0.0)
 
     def shown(k: int) -> dict[str, Any]:
-        table, row = divmod(int(place[k]) // size, tuples)
+        parity, row = divmod(int(place[k]) // size, tuples)
         return {
-            "tuple": row, "cells": network.cells[0, row].tolist(), "table": table_name(table, tables),
+            "tuple": row, "cells": network.cells[0, row].tolist(),
+            "table": ("even", "odd")[parity] + " number of stones",
             "stones": [int(place[k]) % size // STATES**j % STATES for j in range(network.cells.shape[2])],
             "weight": float(weight[k]), "count": int(count[k]), "met": int(count[k]) / most,
             "effect": float(effect[k]),
@@ -138,12 +138,6 @@ def patterns(agent: Any, rows: np.ndarray) -> dict[str, Any]:
         "good": [shown(k) for k in order[::-1][:SHOWN] if effect[k] > 0],
         "bad": [shown(k) for k in order[:SHOWN] if effect[k] < 0],
     }  # fmt: skip
-
-
-def table_name(table: int, tables: int) -> str:
-    """For which positions a table is, of so many."""
-    stage = f"part {table // 2 + 1} of {tables // 2} of the game, " if tables > 2 else ""
-    return f"{stage}{'odd' if table % 2 else 'even'} number of stones"
 
 
 def shares(network: TupleNetwork, stones: np.ndarray) -> np.ndarray:

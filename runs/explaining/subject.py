@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from rl.interface import Env, EnvSpec
 from runs.folder.run_folder import resolve as locate
 from runs.folder.trust import Trust
 from runs.recipe import Run, from_document
-from runs.training.evaluation import put_back, restore
+from runs.training.evaluation import loaded_config, put_back, restore
 
 
 class NotShown(Exception):
@@ -57,6 +58,7 @@ class Subject:
         """Reads a run folder or a checkpoint. Raises `InputError` if there is no good checkpoint, or no trust."""
         found = locate(path)
         run = from_document(found.manifest["extra"], found.checkpoint / "manifest.json", trust)
+        run = dataclasses.replace(run, agent=loaded_config(run, found))
         agent = build(run, envs.spec(run.env, run.env_config))
         name = (found.run or found.checkpoint).resolve().name
         subject = cls(name, run, agent, {found.manifest["step"]: found.checkpoint}, list(found.skipped))

@@ -108,5 +108,5 @@ def test_an_n_tuple_network_is_counted_in_tuples_tables_and_reads() -> None:
     assert facts["weights read for one position"] == len(network.net.start)
     assert render_facts(facts).splitlines()[::5] == [
         "tuples                           5",
-        "parameters                      810",
+        "parameters                     810",
     ]

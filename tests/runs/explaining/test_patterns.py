@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from envs.boards.model import BoardModel
 from envs.boards.rules import STATE
@@ -108,18 +107,6 @@ def test_a_large_network_reads_fewer_positions(monkeypatch: pytest.MonkeyPatch) 
     agent, rows = made("TicTacToe", count=2, length=3), rows_of(boards("TicTacToe", 3))
     monkeypatch.setattr(patterns, "READS", 5 * 8 * 2)
     assert patterns.patterns(agent, rows)["read"] == 5
-
-
-def test_tables_of_several_parts_of_the_game_are_read_and_named() -> None:
-    net = network("TicTacToe", count=2, length=3)
-    net.weights = torch.nn.Parameter(torch.zeros(4, *net.weights.shape[1:]), requires_grad=False)
-    stones = np.array([[1] * k + [0] * (9 - k) for k in (0, 1, 4, 5, 8, 9)])
-    tables = patterns.places(net, stones)[:, 0] // (2 * 27)
-    assert tables.tolist() == [0, 1, 0, 3, 2, 3]
-    assert [patterns.table_name(k, 4) for k in (0, 3)] == [
-        "part 1 of 2 of the game, even number of stones",
-        "part 2 of 2 of the game, odd number of stones",
-    ]
 
 
 def test_the_games_are_the_agents_training_play_and_their_outcomes_are_of_the_player_to_move(run: Path) -> None:
