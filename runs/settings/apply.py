@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import agents
-from rl.errors import InputError, unknown
+from rl.errors import InputError
 from rl.schedules import Ramp
 from runs.settings.plain import describe, scalar
 from runs.settings.text import entry_type, has_plain_choice, parse, shown
@@ -165,7 +165,7 @@ def _find(name: str, fields: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
         owners = [path for path in fields if path == head or path.endswith("." + head)]
         if len(owners) == 1 and isinstance(fields[owners[0]][1], Mapping):
             return owners[0], key
-    raise _unknown_field(name, fields)
+    raise _unknown_field(name, full, fields)
 
 
 SB3 = {
@@ -186,9 +186,10 @@ SB3 = {
 """Stable-Baselines3's name of a field -> our names."""
 
 
-def _unknown_field(name: str, known: Mapping[str, tuple[Any, Any]]) -> InputError:
+def _unknown_field(name: str, full: str, known: Mapping[str, tuple[Any, Any]]) -> InputError:
     """The error for an unknown name: it may be SB3's name, a field of another agent, or a misspelling.
 
+    full: the name without abbreviations (`ALIASES`).
     The nearest name is searched by the whole name, then by its last part: `agent.lrr` and `lrr` both find `agent.lr`.
     Entries of dict-valued fields count too: `self_play` finds `env_config.options.self_play` if the recipe sets that.
     """
@@ -202,11 +203,11 @@ def _unknown_field(name: str, known: Mapping[str, tuple[Any, Any]]) -> InputErro
     if owners and "agent" in fields and name.rpartition(".")[0] in ("", "agent"):
         return InputError(f"unknown field {name!r} of this agent: it belongs to {', '.join(owners)}")
     tails = {path.rsplit(".", 1)[-1]: path for path in reversed(fields)}
-    near = difflib.get_close_matches(name, fields, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(full, fields, n=1, cutoff=0.7)
     near = near or [tails[t] for t in difflib.get_close_matches(last, tails, n=1, cutoff=0.6)]
-    if near:
-        return InputError(f"unknown field {name!r}: did you mean {near[0]!r}?")
-    return unknown("field", name, fields, all_by="rl list RECIPE")
+    option = f"an option of the environment is env.options.{last}"
+    mend = f"did you mean {near[0]!r}?" if near else f"`rl list RECIPE` shows them all; {option}"
+    return InputError(f"unknown field {name!r}: {mend}")
 
 
 def _rebuild(config: Any, changes: Mapping[str, Any], prefix: str) -> Any:

@@ -101,7 +101,7 @@ def load(
 def load_run(path: str | Path, *, device: str = "auto", trust: Trust = False) -> tuple[Agent, Run]:
     """The agent and the run it was trained by. Raises `InputError` if there is no good checkpoint, or no trust.
 
-    It computes as in its training (`loaded_config`).
+    Its arithmetic is that of its training, as far as this processor has it (`loaded_config`).
     """
     found = locate(path)
     for line in found.skipped:

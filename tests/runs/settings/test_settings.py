@@ -142,6 +142,7 @@ def test_the_last_of_two_settings_of_one_field_counts_and_entries_add_up():
         ("lrr=3", ["unknown field 'lrr'", "did you mean 'agent.lr'?"]),
         ("batchsize=3", ["'batchsize'", "'agent.batch_size'"]),
         ("qqqq=3", ["unknown field 'qqqq': `rl list RECIPE` shows them all"]),
+        ("self_play=true", ["`rl list RECIPE` shows them all; an option of the environment is env.options.self_play"]),
         ("env.option.self_play=true", ["unknown field 'env.option.self_play': did you mean 'env_config.options'?"]),
         ("epsilom=3", ["unknown field 'epsilom'", "did you mean 'agent.epsilon'?"]),
         ("core=lstm", ["'core' is ambiguous", "agent.net.core", "env_config.core"]),
