@@ -134,7 +134,8 @@ class PolicyAgent(RolloutAgent):
         valid = batch.advantage[batch.valid] if self.recurrent else batch.advantage
         if len(valid) < 2:  # one row has no deviation
             return batch
-        advantage = (batch.advantage - valid.mean()) / (valid.std() + 1e-8)
+        spread, mean = torch.std_mean(valid)
+        advantage = (batch.advantage - mean) / (spread + 1e-8)
         return batch._replace(advantage=advantage)
 
     # acting

@@ -254,12 +254,12 @@ class RolloutAgent(Agent):
             names = list(out.metrics)
             losses.append(out.loss)
             norms.append(norm)
-            values = torch.stack([v.detach() for v in out.metrics.values()])
-            metrics.append(values if values.dim() == 1 else average(values, batch.valid))
+            values = [v.detach() for v in out.metrics.values()]
+            metrics += values if values[0].dim() == 0 else average(torch.stack(values), batch.valid)
         return {
             "loss": torch.stack(losses).mean(),
             "grad_norm": torch.stack(norms).mean(),
-            **dict(zip(names, torch.stack(metrics).mean(0), strict=True)),
+            **dict(zip(names, torch.stack(metrics).view(len(losses), -1).mean(0), strict=True)),
         }
 
     def gradient(self, batch: Any) -> RowLoss:

@@ -12,9 +12,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rl import adam
 from rl.errors import InputError, NonFiniteError
 
 OptimizerName = Literal["adam", "adamw", "radam", "rmsprop"]
@@ -108,7 +110,10 @@ class FlatOptimizer:
         Raises NonFiniteError, with unchanged parameters, if the loss or its gradient is not finite. The gradient alone
         does not suffice: a clipped derivative hides an infinite loss.
         """
-        norm = torch.linalg.vector_norm(self.grad)
+        if self._small:
+            norm = torch.from_numpy(np.array(adam.norm(self.grad.numpy()), np.float32))
+        else:
+            norm = torch.linalg.vector_norm(self.grad)
         size, value = norm.item(), loss.item()
         if not math.isfinite(value):
             raise NonFiniteError(f"the loss is {value}")
@@ -119,8 +124,13 @@ class FlatOptimizer:
         self._move(lr)
         return norm
 
+    @property
+    def _small(self) -> bool:
+        """Whether `rl.adam` makes the arithmetic."""
+        return self.flat.device.type == "cpu" and self.flat.numel() <= adam.LARGEST
+
     def _move(self, lr: float) -> None:
-        """One step of PyTorch's optimizer of that name (tested), in a fifth of the time of PyTorch's own.
+        """One step of PyTorch's optimizer of that name (tested), in a fifth of the time of PyTorch's own or less.
 
         All other parameters have PyTorch's defaults, such as alpha 0.99 in RMSprop.
         """
@@ -155,6 +165,12 @@ class FlatOptimizer:
 
     def _adam(self, lr: float, eps: float) -> None:
         state = self.state
+        if self._small and (self.name == "adamw" or not self.weight_decay):
+            arrays = (x.numpy() for x in (self.flat, self.grad, state["exp_avg"], state["exp_avg_sq"]))
+            step = state["step"].numpy()  # a quarter of the time of PyTorch's addition
+            step += 1
+            adam.move(*arrays, lr, float(step), self.beta1, BETA2, eps, lr * self.weight_decay)
+            return
         state["step"] += 1
         kernel = torch._fused_adamw_ if self.name == "adamw" else torch._fused_adam_
         kernel(

@@ -23,6 +23,9 @@ from rl.interface import EnvSpec, Obs, TimeStep
 from rl.seeding import generator_state, restore_generator
 from rl.sumtree import SumTree
 
+SPARE = 4
+"""One row more is drawn for each so many: some are not eligible, and a second draw takes as long as the first."""
+
 
 @dataclass(frozen=True)
 class ColumnSpec:
@@ -300,13 +303,14 @@ class Replay:
         high = ((self.count - 1 - self._reach) // self.period + 1) * self.num_envs
         if high <= low:
             return None
-        index = self._start(self.rng.integers(low, high, batch))
-        bad = np.flatnonzero(~self.eligible(index))
+        found: list[np.ndarray] = []
+        left = batch
         for _ in range(64):
-            if not len(bad):
-                return index
-            index[bad] = self._start(self.rng.integers(low, high, len(bad)))
-            bad = bad[~self.eligible(index[bad])]
+            drawn = self._start(self.rng.integers(low, high, batch + batch // SPARE))
+            found.append(drawn[self.eligible(drawn)][:left])
+            left -= len(found[-1])
+            if not left:
+                return found[0] if len(found) == 1 else np.concatenate(found)
         every = self._start(np.arange(low, high))  # eligible rows are rare: list them all
         every = every[self.eligible(every)]
         return self.rng.choice(every, batch) if len(every) else None

@@ -51,9 +51,11 @@ class Classic(Vector):
         if starts:
             skip = skip.copy()
             skip[list(starts)] = True
-        if self._choices is not None and (actions.min() < 0 or actions.max() >= self._choices):
-            for i in np.flatnonzero(((actions < 0) | (actions >= self._choices)) & ~skip):
-                raise RunError(f"environment {i} got the action {actions[i]}, it takes 0 to {self._choices - 1}")
+        if self._choices is not None:
+            wrong = actions.view(np.uint64) >= self._choices  # a negative one is huge as uint64
+            if np.count_nonzero(wrong):
+                for i in np.flatnonzero(wrong & ~skip):
+                    raise RunError(f"environment {i} got the action {actions[i]}, it takes 0 to {self._choices - 1}")
         self._advance(self._state, self._elapsed, skip, actions, 2.0, self._obs, reward, terminated)
         truncated = self._elapsed >= self._limit
         return Outcome(reward, terminated, truncated, self.restart(starts) if starts else {})

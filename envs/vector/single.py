@@ -79,7 +79,7 @@ class Single:
         except (Exception, SystemExit) as error:  # sys.exit() would end the training silently
             raise raised(self.index, error) from error
         if type(reward) is not float:
-            reward = self._number(reward)
+            reward = float(reward) if type(reward) is np.float64 else self._number(reward)
         if type(terminated) is not bool:
             terminated = self._flag("terminated", terminated)
         if type(truncated) is not bool:

@@ -2,7 +2,8 @@
 
 `rl.networks.dense` needs about thirty calls of NumPy for an update of a 64-64 network with 32 rows, and on a slow
 processor a call takes longer than its arithmetic. Here the forward pass is one call, and so is the backward pass.
-Beyond `WIDEST` the matrix products decide, and BLAS is faster than these loops.
+With many rows the matrix products decide, and BLAS is up to four times as fast as these loops: from `MANY` on it makes
+the products, and what lies between two of them is one call. Beyond `WIDEST`, all of it is left to `Dense`.
 
 A network is its flat vector of parameters (`rl.optim.FlatOptimizer`) and a table with one row a layer: inputs, outputs,
 and where its weight [out, in], bias, LayerNorm scale and shift begin in the vector (-1 without LayerNorm).
@@ -24,8 +25,10 @@ from rl.networks.encoders import MLP
 
 WIDEST = 128
 """Largest width that is compiled."""
-NARROW, MANY = 16, 64
-"""Inputs below which, and rows from which on, a layer's products run over its outputs, if those are not few."""
+MANY = 160_000
+"""Multiplications in a forward pass through the largest layer from which on BLAS makes the products."""
+NARROW = 16
+"""Inputs below which a layer's products run over its outputs, if those are not few."""
 IN, OUT, WEIGHT, BIAS, SCALE, SHIFT = range(6)
 
 
@@ -52,6 +55,9 @@ class CompiledDense:
         self._width, self._out = int(table[:, OUT].sum()), int(table[-1, OUT])
         self._norm = bool(table[0, SCALE] >= 0)
         self._no_norm = np.empty(0, np.float32), np.empty((0, 0), np.float32)
+        self._weights = _matrices(flat, table)
+        self._most = int((table[:, IN] * table[:, OUT]).max())
+        self._weight_grads = _matrices(grad, table) if len(grad) else []
 
     @property
     def depth(self) -> int:
@@ -101,14 +107,51 @@ class CompiledDense:
         normed, spread = self._no_norm
         if self._norm:
             normed, spread = np.empty_like(active), np.empty((len(self._table), rows), np.float32)
-        _forward(x, self._flat, self._table, self._eps, self._tanh, active, normed, spread)
+        if rows * self._most < MANY:
+            _forward(x, self._flat, self._table, self._eps, self._tanh, active, normed, spread)
+        else:
+            self._forward(x, active, normed, spread)
         out = active[rows * (self._width - self._out) :].reshape(rows, self._out)
         return out, Kept(x, active, normed, spread)
 
     def backward(self, grad: np.ndarray, kept: Kept) -> None:
         """Sets every parameter's gradient to that of a loss whose gradient at the output is `grad` [B, out]."""
+        if len(grad) * self._most >= MANY:
+            self._backward(grad, kept)
+            return
         kept_rows = (kept.active, kept.normed, kept.spread)
         _backward(grad, kept.x, self._flat, self._grad, self._table, self._tanh, *kept_rows)
+
+    def _forward(self, x: np.ndarray, active: np.ndarray, normed: np.ndarray, spread: np.ndarray) -> None:
+        """The function `_forward`, with BLAS for the products."""
+        rows, start = len(x), 0
+        for layer, weight in enumerate(self._weights):
+            end = start + rows * len(weight)
+            z = active[start:end].reshape(rows, len(weight))
+            np.dot(x, weight.T, out=z)
+            _finish(z, layer, self._flat, self._table, self._eps, self._tanh, normed[start:end], spread)
+            x, start = z, end
+
+    def _backward(self, grad: np.ndarray, kept: Kept) -> None:
+        """The function `_backward`, with BLAS for the products."""
+        rows, end = len(grad), len(kept.active)
+        for layer in range(self.depth, -1, -1):
+            weight = self._weights[layer]
+            outputs, inputs = weight.shape
+            start = end - rows * outputs
+            after, hat = kept.active[start:end], kept.normed[start:end]
+            _begin_backward(grad, layer, after, self._flat, self._grad, self._table, self._tanh, hat, kept.spread)
+            before = kept.active[start - rows * inputs : start].reshape(rows, inputs) if layer else kept.x
+            np.dot(grad.T, before, out=self._weight_grads[layer])
+            if layer:
+                grad = np.dot(grad, weight)
+            end = start
+
+
+def _matrices(flat: np.ndarray, table: np.ndarray) -> list[np.ndarray]:
+    """The layers' weights [out, in] in the vector `flat`."""
+    rows = [(row[WEIGHT], row[OUT], row[IN]) for row in table.tolist()]
+    return [flat[at : at + outputs * inputs].reshape(outputs, inputs) for at, outputs, inputs in rows]
 
 
 def _storage(tensors: Sequence[Tensor]) -> np.ndarray | None:
@@ -121,19 +164,17 @@ def _storage(tensors: Sequence[Tensor]) -> np.ndarray | None:
 
 
 @_compiled
-def _affine(x, weight, bias, z):  # type: ignore[no-untyped-def]
-    """z = x weight.T + bias, four rows at once: [B, in], [out, in], [out] -> [B, out]."""
+def _product(x, weight, z):  # type: ignore[no-untyped-def]
+    """z = x weight.T, four rows at once: [B, in], [out, in] -> [B, out]."""
     rows, inputs = x.shape
-    if len(bias) >= NARROW and (inputs < NARROW or rows >= MANY):
+    outputs = len(weight)
+    if outputs >= NARROW > inputs:
         _weighted(x, np.ascontiguousarray(weight.T), z)
-        for b in range(rows):
-            for o in range(len(bias)):
-                z[b, o] += bias[o]
         return
     whole = rows - rows % 4
     for b in range(0, whole, 4):
         x0, x1, x2, x3 = x[b], x[b + 1], x[b + 2], x[b + 3]
-        for o in range(len(bias)):
+        for o in range(outputs):
             w = weight[o]
             s0 = s1 = s2 = s3 = np.float32(0)
             for i in range(inputs):
@@ -141,13 +182,13 @@ def _affine(x, weight, bias, z):  # type: ignore[no-untyped-def]
                 s1 += x1[i] * w[i]
                 s2 += x2[i] * w[i]
                 s3 += x3[i] * w[i]
-            z[b, o], z[b + 1, o], z[b + 2, o], z[b + 3, o] = s0 + bias[o], s1 + bias[o], s2 + bias[o], s3 + bias[o]
+            z[b, o], z[b + 1, o], z[b + 2, o], z[b + 3, o] = s0, s1, s2, s3
     for b in range(whole, rows):
-        for o in range(len(bias)):
+        for o in range(outputs):
             s = np.float32(0)
             for i in range(inputs):
                 s += x[b, i] * weight[o, i]
-            z[b, o] = s + bias[o]
+            z[b, o] = s
 
 
 @_compiled
@@ -179,23 +220,37 @@ def _weighted(a, b, out):  # type: ignore[no-untyped-def]
 
 @_compiled
 def _forward(x, flat, table, eps, tanh, active, normed, spread):  # type: ignore[no-untyped-def]
-    rows, last, start = len(x), len(table) - 1, 0
-    for layer in range(last + 1):
-        inputs, outputs, weight, bias, scale, shift = table[layer]
+    rows, start = len(x), 0
+    for layer in range(len(table)):
+        inputs, outputs, weight = table[layer, :BIAS]
         end = start + rows * outputs
         z = active[start:end].reshape(rows, outputs)
-        _affine(x, flat[weight : weight + inputs * outputs].reshape(outputs, inputs), flat[bias : bias + outputs], z)
-        if scale >= 0:
-            hat = normed[start:end].reshape(rows, outputs)
-            _normalise(z, flat[scale : scale + outputs], flat[shift : shift + outputs], eps, hat, spread[layer])
-        if layer < last and tanh:
-            _squash(active[start:end])
-        elif layer < last:
-            for b in range(rows):
-                for o in range(outputs):
-                    if z[b, o] < 0:  # NaN stays
-                        z[b, o] = 0
+        _product(x, flat[weight : weight + inputs * outputs].reshape(outputs, inputs), z)
+        _finish(z, layer, flat, table, eps, tanh, normed[start:end], spread)
         x, start = z, end
+
+
+@_compiled
+def _finish(z, layer, flat, table, eps, tanh, normed, spread):  # type: ignore[no-untyped-def]
+    """What follows a layer's product z [B, out], in place: bias, LayerNorm, activation; `normed` [B * out]."""
+    rows, outputs = z.shape
+    bias, scale, shift = table[layer, BIAS:]
+    added = flat[bias : bias + outputs]
+    for b in range(rows):
+        for o in range(outputs):
+            z[b, o] += added[o]
+    if scale >= 0:
+        hat = normed.reshape(rows, outputs)
+        _normalise(z, flat[scale : scale + outputs], flat[shift : shift + outputs], eps, hat, spread[layer])
+    if layer == len(table) - 1:
+        return
+    if tanh:
+        _squash(z.reshape(-1))
+        return
+    for b in range(rows):
+        for o in range(outputs):
+            if z[b, o] < 0:  # NaN stays
+                z[b, o] = 0
 
 
 @_compiled
@@ -239,32 +294,43 @@ def _normalise(z, scale, shift, eps, hat, spread):  # type: ignore[no-untyped-de
 def _backward(grad, x, flat, flat_grad, table, tanh, active, normed, spread):  # type: ignore[no-untyped-def]
     rows, end = len(grad), len(active)
     for layer in range(len(table) - 1, -1, -1):
-        inputs, outputs, weight, bias, scale, shift = table[layer]
+        inputs, outputs, weight = table[layer, :BIAS]
         start = end - rows * outputs
-        if layer < len(table) - 1:
-            after = active[start:end].reshape(rows, outputs)
-            for b in range(rows):
-                for o in range(outputs):
-                    if tanh:
-                        grad[b, o] *= np.float32(1) - after[b, o] * after[b, o]
-                    elif not after[b, o] > 0:
-                        grad[b, o] = 0
-        if scale >= 0:
-            hat = normed[start:end].reshape(rows, outputs)
-            at_scale, at_shift = flat_grad[scale : scale + outputs], flat_grad[shift : shift + outputs]
-            _through_norm(grad, flat[scale : scale + outputs], hat, spread[layer], at_scale, at_shift)
+        _begin_backward(grad, layer, active[start:end], flat, flat_grad, table, tanh, normed[start:end], spread)
         before = active[start - rows * inputs : start].reshape(rows, inputs) if layer else x
         _learn(grad, before, flat_grad[weight : weight + inputs * outputs].reshape(outputs, inputs))
-        at_bias = flat_grad[bias : bias + outputs]
-        at_bias[:] = 0
-        for b in range(rows):
-            for o in range(outputs):
-                at_bias[o] += grad[b, o]
         if layer:
             below = np.empty((rows, inputs), np.float32)
             _weighted(grad, flat[weight : weight + inputs * outputs].reshape(outputs, inputs), below)
             grad = below
         end = start
+
+
+@_compiled
+def _begin_backward(grad, layer, active, flat, flat_grad, table, tanh, normed, spread):  # type: ignore[no-untyped-def]
+    """`grad` [B, out] from behind the activation to behind the layer's product, in place, as `_finish` backwards.
+
+    Sets the gradients of bias and LayerNorm. `active` and `normed` [B * out] are those of the forward pass.
+    """
+    rows, outputs = grad.shape
+    bias, scale, shift = table[layer, BIAS:]
+    if layer < len(table) - 1:
+        after = active.reshape(rows, outputs)
+        for b in range(rows):
+            for o in range(outputs):
+                if tanh:
+                    grad[b, o] *= np.float32(1) - after[b, o] * after[b, o]
+                elif not after[b, o] > 0:
+                    grad[b, o] = 0
+    if scale >= 0:
+        hat = normed.reshape(rows, outputs)
+        at_scale, at_shift = flat_grad[scale : scale + outputs], flat_grad[shift : shift + outputs]
+        _through_norm(grad, flat[scale : scale + outputs], hat, spread[layer], at_scale, at_shift)
+    at_bias = flat_grad[bias : bias + outputs]
+    at_bias[:] = 0
+    for b in range(rows):
+        for o in range(outputs):
+            at_bias[o] += grad[b, o]
 
 
 @_compiled

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding
 import numpy as np
 import torch
 from safetensors.torch import load_file
@@ -28,7 +29,7 @@ UNSTABLE = (
 
 
 def machine_kind() -> dict[str, str]:
-    """Digests hold on machines of one kind: the same processor, instruction set, PyTorch and NumPy."""
+    """Digests hold on machines of one kind: the same processor as numba sees it too, instructions, PyTorch, NumPy."""
     name = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -36,6 +37,7 @@ def machine_kind() -> dict[str, str]:
         name = models[0].strip() if models else name
     return {
         "processor": name,
+        "compiled_for": llvmlite.binding.get_host_cpu_name(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
         "numpy": np.__version__,

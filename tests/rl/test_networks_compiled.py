@@ -29,13 +29,20 @@ def networks(
     return whole, optimizer, dense, compiled
 
 
-@pytest.mark.parametrize("rows", [1, 3, 4, 9, 32])
+@pytest.mark.parametrize("rows", [1, 3, 4, 9, 32, 300])
+@pytest.mark.parametrize("many", [1, 1_000_000_000], ids=["blas", "loops"])
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("widths", [(1, 1, 1), (5, 16, 3), (4, 64, 64, 2), (9, 17, 128, 1), (16, 15, 17, 8)])
 def test_values_and_gradients_are_pytorchs(
-    widths: tuple[int, ...], norm: bool, rows: int, activation: Activation
+    widths: tuple[int, ...],
+    norm: bool,
+    many: int,
+    rows: int,
+    activation: Activation,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("rl.networks.compiled.MANY", many)
     whole, optimizer, dense, compiled = networks(widths, norm, activation)
     x, at_output = torch.randn(rows, widths[0]), torch.randn(rows, widths[-1])
     out, kept = compiled.forward(x.numpy())

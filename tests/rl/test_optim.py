@@ -23,7 +23,11 @@ def net(seed: int = 0) -> nn.Module:
         ("rmsprop", lambda p: torch.optim.RMSprop(p, lr=1e-2, eps=1e-5, alpha=0.99)),
     ],
 )
-def test_flat_steps_equal_torchs_own_with_clipping(name: str, reference: object) -> None:
+@pytest.mark.parametrize("largest", [0, 1_000], ids=["pytorch", "compiled"])
+def test_flat_steps_equal_torchs_own_with_clipping(
+    name: str, reference: object, largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rl.adam.LARGEST", largest)
     ours, theirs = net(), net()
     flat = FlatOptimizer(ours, name, eps=1e-5, weight_decay=0.1 if name == "adamw" else 0.0, max_grad_norm=0.5)  # type: ignore[arg-type]
     optimizer = reference(theirs.parameters())  # type: ignore[operator]
@@ -37,6 +41,25 @@ def test_flat_steps_equal_torchs_own_with_clipping(name: str, reference: object)
         assert norm.item() == pytest.approx(expected.item(), rel=1e-4)
     for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(p, q, atol=1e-5)
+
+
+def test_the_moment_of_a_unit_that_is_off_reaches_zero_and_does_not_stay_denormal() -> None:
+    flat = FlatOptimizer(net())
+    flat.step(flat.module(torch.ones(1, 3, 5, 5)).square().sum(), 1e-3)
+    flat.grad.zero_()
+    for _ in range(1_000):
+        flat.apply(torch.tensor(0.0), 1e-3)
+    assert (flat.state["exp_avg"] == 0).all() and flat.state["exp_avg_sq"].max() > 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_a_gradient_that_is_not_finite_or_too_long_to_measure_is_refused(value: float) -> None:
+    flat = FlatOptimizer(net())
+    flat.grad[3] = value
+    before = flat.flat.clone()
+    with pytest.raises(NonFiniteError, match="the gradient is"):
+        flat.apply(torch.tensor(1.0), 1e-3)
+    assert torch.equal(flat.flat, before)
 
 
 def test_weight_decay_is_refused_where_it_would_shrink_frozen_weights() -> None:
