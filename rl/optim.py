@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rl import adam
+from rl import optim_steps
 from rl.errors import InputError, NonFiniteError
 
 OptimizerName = Literal["adam", "adamw", "radam", "rmsprop"]
-BETA1, BETA2 = 0.9, 0.999
+BETA1, BETA2, ALPHA = 0.9, 0.999, 0.99
+"""Decays of Adam's two moments and of RMSprop's."""
 
 
 def flatten_parameters(module: nn.Module) -> Tensor:
@@ -110,8 +111,8 @@ class FlatOptimizer:
         Raises NonFiniteError, with unchanged parameters, if the loss or its gradient is not finite. The gradient alone
         does not suffice: a clipped derivative hides an infinite loss.
         """
-        if self._small:
-            norm = torch.from_numpy(np.array(adam.norm(self.grad.numpy()), np.float32))
+        if self._on_cpu:
+            norm = torch.from_numpy(np.array(optim_steps.norm(self.grad.numpy()), np.float32))
         else:
             norm = torch.linalg.vector_norm(self.grad)
         size, value = norm.item(), loss.item()
@@ -125,14 +126,14 @@ class FlatOptimizer:
         return norm
 
     @property
-    def _small(self) -> bool:
-        """Whether `rl.adam` makes the arithmetic."""
-        return self.flat.device.type == "cpu" and self.flat.numel() <= adam.LARGEST
+    def _on_cpu(self) -> bool:
+        """Whether `rl.optim_steps` makes the arithmetic."""
+        return self.flat.device.type == "cpu"
 
     def _move(self, lr: float) -> None:
         """One step of PyTorch's optimizer of that name (tested), in a fifth of the time of PyTorch's own or less.
 
-        All other parameters have PyTorch's defaults, such as alpha 0.99 in RMSprop.
+        All other parameters have PyTorch's defaults.
         """
         state = self.state
         if not state:
@@ -140,13 +141,20 @@ class FlatOptimizer:
             moments = ("square_avg",) if self.name == "rmsprop" else ("exp_avg", "exp_avg_sq")
             state |= {name: torch.zeros_like(self.flat) for name in moments}
         if self.name == "rmsprop":
-            state["step"] += 1
-            square = state["square_avg"].mul_(0.99).addcmul_(self.grad, self.grad, value=1 - 0.99)
-            self.flat.addcdiv_(self.grad, square.sqrt().add_(self.eps), value=-lr)
+            self._rmsprop(lr)
         elif self.name == "radam":
             self._radam(lr)
         else:
             self._adam(lr, self.eps)
+
+    def _rmsprop(self, lr: float) -> None:
+        self.state["step"] += 1
+        square = self.state["square_avg"]
+        if self._on_cpu:
+            optim_steps.rmsprop(self.flat.numpy(), self.grad.numpy(), square.numpy(), lr, ALPHA, self.eps)
+            return
+        square.mul_(ALPHA).addcmul_(self.grad, self.grad, value=1 - ALPHA)
+        self.flat.addcdiv_(self.grad, square.sqrt().add_(self.eps), value=-lr)
 
     def _radam(self, lr: float) -> None:
         """Adam with smaller steps while the second moment averages few gradients (Liu et al. 2020, algorithm 2)."""
@@ -165,11 +173,11 @@ class FlatOptimizer:
 
     def _adam(self, lr: float, eps: float) -> None:
         state = self.state
-        if self._small and (self.name == "adamw" or not self.weight_decay):
+        if self._on_cpu and (self.name == "adamw" or not self.weight_decay):
             arrays = (x.numpy() for x in (self.flat, self.grad, state["exp_avg"], state["exp_avg_sq"]))
             step = state["step"].numpy()  # a quarter of the time of PyTorch's addition
             step += 1
-            adam.move(*arrays, lr, float(step), self.beta1, BETA2, eps, lr * self.weight_decay)
+            optim_steps.adam(*arrays, lr, float(step), self.beta1, BETA2, eps, lr * self.weight_decay)
             return
         state["step"] += 1
         kernel = torch._fused_adamw_ if self.name == "adamw" else torch._fused_adam_

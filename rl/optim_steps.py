@@ -1,4 +1,10 @@
-"""Adam's step on one small flat vector, compiled: a third of the time of PyTorch's, and no slower on denormals."""
+"""The optimizers' steps on one flat vector on the CPU, compiled, without denormal numbers.
+
+The gradient of a unit that is always off is 0, and so its first moment in Adam shrinks by a tenth at each step: in
+PyTorch it is denormal after 800 steps, and stays so. Arithmetic with denormal numbers is many times slower. With the
+network of Mnih et al. (2015) on Pong, 40% of the moments are denormal after 2,000 updates, and PyTorch's step takes
+7 ms instead of 1.5. Here a moment that is closer to 0 than `SMALLEST` becomes 0.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +14,7 @@ import numpy as np
 
 from rl.jit import compiled
 
-LARGEST = 300_000
-"""Number of parameters above which PyTorch's kernel, which may use several threads, is as fast."""
 SMALLEST = np.float32(1e-37)
-"""A first moment closer to 0 becomes 0. The gradient of a unit that is always off is 0, and its moment shrinks by a
-tenth at each step: it would soon be denormal and never reach 0, and arithmetic with such numbers is many times slower.
-"""
 
 _compiled = partial(compiled, reordered=True)
 
@@ -28,7 +29,7 @@ def norm(x):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def move(flat, grad, mean, square, lr, t, beta1, beta2, eps, decay):  # type: ignore[no-untyped-def]
+def adam(flat, grad, mean, square, lr, t, beta1, beta2, eps, decay):  # type: ignore[no-untyped-def]
     """Step t = 1, 2, ... of Adam (Kingma and Ba 2015, algorithm 1) with decoupled weight decay (AdamW), in place.
 
     Args:
@@ -41,7 +42,19 @@ def move(flat, grad, mean, square, lr, t, beta1, beta2, eps, decay):  # type: ig
     kept, least = np.float32(1 - decay), np.float32(eps)
     for i in range(len(flat)):
         m = mean[i] + new * (grad[i] - mean[i])
-        m = np.float32(0) if abs(m) < SMALLEST else m  # NaN stays
         v = old_square * square[i] + new_square * grad[i] * grad[i]
+        m = np.float32(0) if abs(m) < SMALLEST else m  # NaN stays
+        v = np.float32(0) if v < SMALLEST else v
         mean[i], square[i] = m, v
         flat[i] = kept * flat[i] - size * m / (np.sqrt(v) * scale + least)
+
+
+@_compiled
+def rmsprop(flat, grad, square, lr, alpha, eps):  # type: ignore[no-untyped-def]
+    """A step of RMSprop (Hinton 2012) in place; `square`, float32 [P], is the mean squared gradient."""
+    size, old, new, least = np.float32(lr), np.float32(alpha), np.float32(1 - alpha), np.float32(eps)
+    for i in range(len(flat)):
+        v = old * square[i] + new * grad[i] * grad[i]
+        v = np.float32(0) if v < SMALLEST else v
+        square[i] = v
+        flat[i] -= size * grad[i] / (np.sqrt(v) + least)
