@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from envs.boards import plays_itself
 from rl.errors import InputError, RunError
 from rl.storage import read_json, write_json
 from runs.folder.jsonl import read_jsonl
@@ -113,7 +114,7 @@ def _train(recording: Recording, wanted: list[int], results: Path, say: Callable
     say(f"{recipe} {mark}: seeds {', '.join(map(str, wanted))} to train, {recording.jobs} at a time")
 
     def work(seed: int, its: Path) -> dict[str, Any]:
-        with _progress(recording.folder(seed), run.steps, f"{recipe} seed {seed}", say):
+        with _progress(recording.folder(seed), run, f"{recipe} seed {seed}", say):
             return send(recording, seed, its.absolute())
 
     pool = ThreadPoolExecutor(recording.jobs)
@@ -156,17 +157,23 @@ def _on_node(here: str, recording: Recording, seed: int, tree: Path) -> dict[str
 
 
 @contextmanager
-def _progress(out: Path, total: int, name: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Meanwhile reports every `REPORT_SECONDS` how many steps the training in `out` has made."""
+def _progress(out: Path, run: Run, name: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Meanwhile reports every `REPORT_SECONDS` how many steps the training in `out` has made.
+
+    In self-play the return says nothing, so the number of games stands in its place.
+    """
     over = Event()
+    options = run.env_config.options
+    self_play = bool(options.get("self_play")) or plays_itself(options.get("opponent"))
 
     def report() -> None:
         while not over.wait(REPORT_SECONDS):
             lines = read_jsonl(out / "metrics.jsonl")
-            if lines and lines[-1]["step"] < total:
+            if lines and lines[-1]["step"] < run.steps:
                 last = lines[-1]
-                latest = "-" if last["train/return"] is None else f"{last['train/return']:.1f}"
-                say(f"{name}: {last['step']:,} of {total:,} steps, return {latest}")
+                latest = "return -" if last["train/return"] is None else f"return {last['train/return']:.1f}"
+                latest = f"{last['train/episodes']:,} games" if self_play else latest
+                say(f"{name}: {last['step']:,} of {run.steps:,} steps, {latest}")
 
     reporter = Thread(target=report, daemon=True)
     reporter.start()

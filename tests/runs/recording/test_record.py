@@ -166,19 +166,26 @@ def test_results_of_an_earlier_version_stand_in_the_second_table(tmp_path: Path)
     assert first.count("| cartpole_dqn |") == second.count("| cartpole_dqn |") == 1
 
 
-def test_a_long_training_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "first", "second"),
+    [("pong_ppo", "return -", "return 1.2"), ("connect_four_ntuple", "0 games", "1,250 games")],
+)
+def test_a_long_training_says_how_far_it_is(
+    recipe: str, first: str, second: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = resolve_recipe(recipe, steps=300)
     monkeypatch.setattr(record, "REPORT_SECONDS", 0.01)
     said: list[str] = []
-    with record._progress(tmp_path / "run", 300, "pong seed 1", said.append):
+    with record._progress(tmp_path / "run", run, "seed 1", said.append):
         time.sleep(0.05)  # nothing there yet
         (tmp_path / "run").mkdir()
-        for step, score in ((100, None), (200, 1.25), (300, 2.0)):
-            line = json.dumps({"step": step, "train/return": score})
+        for step, score, games in ((100, None, 0), (200, 1.25, 1_250), (300, 2.0, 2_000)):
+            line = json.dumps({"step": step, "train/return": score, "train/episodes": games})
             (tmp_path / "run" / "metrics.jsonl").write_text(line + "\n")
             time.sleep(0.2)
     assert list(dict.fromkeys(said)) == [
-        "pong seed 1: 100 of 300 steps, return -",
-        "pong seed 1: 200 of 300 steps, return 1.2",
+        f"seed 1: 100 of 300 steps, {first}",
+        f"seed 1: 200 of 300 steps, {second}",
     ]
 
 
