@@ -100,7 +100,10 @@ def test_a_league_writes_its_page_and_gives_the_same_ratings_again(run: Path, tm
         return league([run], games=8, players=["minimax:1", "minimax:6"], out=tmp_path / name)
 
     found = rated("a")
-    assert found["players"][0]["name"] == "minimax:6"
+    assert {row["name"] for row in found["players"][:2]} == {"minimax:1", "minimax:6"}, "a few games do not part them"
+    assert next(row["losses"] for row in found["players"] if row["name"] == "minimax:6") == 0
+    elos = [row["elo"] for row in found["players"]]
+    assert elos == sorted(elos, reverse=True)
     assert {row["name"] for row in found["players"]} >= {"random", "little@400"}
     saved = json.loads((tmp_path / "a" / "league.json").read_text())
     assert saved["players"] == found["players"]
