@@ -12,6 +12,7 @@ from typing import Any
 
 import agents
 from envs import EnvConfig
+from rl.device import in_precision
 from rl.errors import InputError, unknown
 from rl.interface import EnvSpec
 from rl.storage import read_json
@@ -328,7 +329,7 @@ def _algorithm(c: Contender, spec: EnvSpec) -> str:
 def parameter_count(c: Contender, run: Run, spec: EnvSpec) -> int:
     """The number of the network's parameters. Builds the agent: a misfit is found before any training."""
     try:
-        agent = agents.build(run.agent, spec, num_envs=run.num_envs, seed=0)
+        agent = agents.build(in_precision(run.agent, "fp32"), spec, num_envs=run.num_envs, seed=0)  # auto would measure
     except InputError as error:
         raise InputError(f"contender {c.text!r}: {error}") from None
     return sum(p.numel() for p in agent.network.parameters())

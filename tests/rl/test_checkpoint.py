@@ -440,10 +440,10 @@ def test_a_full_disk_at_any_write_leaves_the_old_checkpoint_and_no_leftovers(
     tmp_path: Path, lasting: bool, step: int
 ) -> None:
     names, failures, k = ["open", "write", "fsync", "replace", "mkdir"], 0, 0
+    save_three(tmp_path / "before", (10, 20))
     while True:
         k += 1
-        root = tmp_path / str(k)
-        save_three(root, (10, 20))
+        root = shutil.copytree(tmp_path / "before", tmp_path / str(k))
 
         def fail(n: int, k: int = k) -> None:
             if n == k or (lasting and n > k):
@@ -483,10 +483,10 @@ def test_a_full_disk_at_any_write_leaves_the_old_checkpoint_and_no_leftovers(
 @pytest.mark.parametrize("step", [30, 20], ids=["next step", "same step again"])
 def test_a_kill_at_every_system_call_leaves_a_checkpoint_that_loads(tmp_path: Path, step: int) -> None:
     names, k = ["open", "write", "fsync", "replace", "mkdir", "unlink", "rmdir"], 0
+    save_three(tmp_path / "before", (10, 20))
     while True:
         k += 1
-        root = tmp_path / str(k)
-        save_three(root, (10, 20))
+        root = shutil.copytree(tmp_path / "before", tmp_path / str(k))
         child = os.fork()
         if child == 0:
             calls_that(lambda n, k=k: os._exit(9) if n == k else None, names)
