@@ -3,7 +3,8 @@
 The gradient of a unit that is always off is 0, and so its first moment in Adam shrinks by a tenth at each step: in
 PyTorch it is denormal after 800 steps, and stays so. Arithmetic with denormal numbers is many times slower. With the
 network of Mnih et al. (2015) on Pong, 40% of the moments are denormal after 2,000 updates, and PyTorch's step takes
-7 ms instead of 1.5. Here a moment that is closer to 0 than `SMALLEST` becomes 0.
+7 ms instead of 1.5. Here a moment that is closer to 0 than `SMALLEST` becomes 0; a step is never divided by less than
+the root of `SMALLEST`, so that it stays bounded without `eps`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from rl.jit import compiled
 
 SMALLEST = np.float32(1e-37)
+ROOT = np.sqrt(SMALLEST)
 
 _compiled = partial(compiled, reordered=True)
 
@@ -46,7 +48,7 @@ def adam(flat, grad, mean, square, lr, t, beta1, beta2, eps, decay):  # type: ig
         m = np.float32(0) if abs(m) < SMALLEST else m  # NaN stays
         v = np.float32(0) if v < SMALLEST else v
         mean[i], square[i] = m, v
-        flat[i] = kept * flat[i] - size * m / (np.sqrt(v) * scale + least)
+        flat[i] = kept * flat[i] - size * m / (max(np.sqrt(v), ROOT) * scale + least)
 
 
 @_compiled
@@ -57,4 +59,4 @@ def rmsprop(flat, grad, square, lr, alpha, eps):  # type: ignore[no-untyped-def]
         v = old * square[i] + new * grad[i] * grad[i]
         v = np.float32(0) if v < SMALLEST else v
         square[i] = v
-        flat[i] -= size * grad[i] / (np.sqrt(v) + least)
+        flat[i] -= size * grad[i] / (max(np.sqrt(v), ROOT) + least)

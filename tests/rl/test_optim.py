@@ -58,6 +58,20 @@ def test_the_moment_of_a_unit_that_is_off_reaches_zero_and_does_not_stay_denorma
         assert flat.state["exp_avg_sq"].any()
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("gradient", [1e-12, 1e-18, 1e-25])
+def test_a_second_moment_that_is_rounded_to_zero_makes_no_longer_step_than_torchs(
+    name: OptimizerName, gradient: float
+) -> None:
+    flat = FlatOptimizer(net(), name, eps=1e-30)
+    before = flat.flat.clone()
+    for _ in range(10):
+        flat.grad.fill_(gradient)
+        flat.apply(torch.tensor(0.0), 1e-3)
+    longest = 1e-3 * sum((1 - 0.99**t) ** -0.5 for t in range(1, 11)) if name == "rmsprop" else 10 * 1e-3
+    assert (before - flat.flat).abs().max() <= longest * 1.001
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
 def test_a_gradient_that_is_not_finite_or_too_long_to_measure_is_refused(value: float) -> None:
     flat = FlatOptimizer(net())
