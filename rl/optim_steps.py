@@ -17,6 +17,7 @@ from rl.jit import compiled
 
 SMALLEST = np.float32(1e-37)
 ROOT = np.sqrt(SMALLEST)
+"""The least root of a second moment that divides a step, so that none is divided by `eps` alone."""
 
 _compiled = partial(compiled, reordered=True)
 
